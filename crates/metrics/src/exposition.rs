@@ -50,7 +50,7 @@ impl Format {
     }
 
     /// The same numbers in this format. The older one calls a family of counters as its series, and has no end.
-    pub(crate) fn of(self, text: String) -> String {
+    fn of(self, text: String) -> String {
         if self == Self::OpenMetrics {
             return text;
         }
@@ -81,8 +81,16 @@ struct Reading {
     now: Snapshot,
 }
 
+impl Metrics {
+    /// All numbers, with what was asked just now.
+    #[must_use]
+    pub fn text(self: &Arc<Self>, now: Snapshot, format: Format) -> String {
+        format.of(text(self, now))
+    }
+}
+
 /// All numbers.
-pub(crate) fn text(counted: &Arc<Metrics>, now: Snapshot) -> String {
+fn text(counted: &Arc<Metrics>, now: Snapshot) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Reading {
         counted: Arc::clone(counted),

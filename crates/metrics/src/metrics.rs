@@ -1,7 +1,6 @@
 //! What is counted.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use postern_events::{Area, Event, Observer, TlsReached, TlsWanted};
@@ -10,9 +9,7 @@ use postern_policy::Rule;
 use postern_sasl::Mechanism;
 
 use crate::atoms::{ANSWER, Counter, Counters, DELAY, Histogram, SYNC};
-use crate::exposition::{self, Format};
 use crate::names::ByName;
-use crate::snapshot::Snapshot;
 
 /// Places for rules, kinds of failures with one for none, mechanisms with one for none.
 pub(crate) const RULES: usize = Rule::ALL.len();
@@ -150,12 +147,6 @@ impl Metrics {
         self.directories
             .expect(names.directories.iter().map(String::as_str));
         self.milters.expect(names.milters.iter().map(String::as_str));
-    }
-
-    /// All numbers, with what was asked just now.
-    #[must_use]
-    pub fn text(self: &Arc<Self>, now: Snapshot, format: Format) -> String {
-        format.of(exposition::text(self, now))
     }
 }
 

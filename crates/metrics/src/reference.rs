@@ -26,7 +26,7 @@ The names below and those of their labels are a contract, as those of the log ar
 given another meaning. Units are those of Prometheus: seconds and octets (`bytes`). Counters begin with the start of the server. With a label
 `rule`, `cause` or `mechanism`, a series is there from its first event on; the others are there from the start.
 
-No label holds what a client can choose, such as a login, an address or a domain. Labels that hold names of the configuration tell at most 100 of them apart,
+No label holds what a client can choose, such as a login, an address or a domain: `postern stats` has those. Labels that hold names of the configuration tell at most 100 of them apart,
 and count what is beyond as `other`.
 ";
 

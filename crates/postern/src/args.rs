@@ -16,6 +16,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueHint};
+use jiff::civil::Date;
 use postern_mail::Mailbox;
 
 use postern_net::ca::{CA_DAYS, CERTIFICATE_DAYS, DAYS_MAX};
@@ -148,10 +149,16 @@ pub(crate) enum Command {
     /// Checks one password for the helper
     #[command(hide = true)]
     PamWorker(PamWorkerArgs),
-    /// Shows whether the server runs, and its load
+    /// Shows how much mail there was, from whom and to whom
     ///
-    /// Asks the running server, as the health check of a container or a monitor does. Ends with 69 if none runs.
-    Status(ListingArg),
+    /// By day or hour, listener, login, and the domains of senders and recipients: the most frequent, and all others in one line. Days are in UTC.
+    /// Today, unless days are named; `[statistics]` says how many are kept.
+    Stats(StatsArgs),
+    /// Shows on one screen whether all is well, and what is not
+    ///
+    /// Asks the running server. Ends as monitoring plugins do: 0 all is well, 1 a warning, 2 critical (no server runs, no mail is taken), 3 it
+    /// cannot be found out.
+    Status(StatusArgs),
     /// Prints the version and the commit that was built
     Version(JsonArg),
     /// Prints a completion script for a shell
@@ -216,6 +223,38 @@ pub(crate) struct InitArgs {
     /// The IP address to listen on; 0.0.0.0 is every IPv4 address of this host, :: every address
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub(crate) listen: IpAddr,
+}
+
+/// Arguments of `stats`.
+#[derive(Args, Debug)]
+pub(crate) struct StatsArgs {
+    #[command(flatten)]
+    pub(crate) listing: ListingArg,
+    /// The last so many days, today among them
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=400), conflicts_with_all = ["from", "to"])]
+    pub(crate) days: Option<u32>,
+    /// The first day, such as 2026-12-01
+    #[arg(long, value_name = "DATE")]
+    pub(crate) from: Option<Date>,
+    /// The last day; the first one, unless given
+    #[arg(long, value_name = "DATE", requires = "from")]
+    pub(crate) to: Option<Date>,
+    /// How many names of each kind
+    #[arg(long, value_name = "NUMBER", default_value_t = 10)]
+    pub(crate) top: usize,
+}
+
+/// Arguments of `status`.
+#[derive(Args, Debug)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) listing: ListingArg,
+    /// Only whether mail is taken: ends with 0 if it is, else with 1, whatever there is to warn of. For health checks that restart a server
+    #[arg(long, conflicts_with = "watch")]
+    pub(crate) ready: bool,
+    /// Show it again and again, every so many seconds, until interrupted; with --json a line each time
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub(crate) watch: Option<u32>,
 }
 
 /// Arguments of `check`.

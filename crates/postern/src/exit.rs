@@ -12,6 +12,10 @@ pub(crate) enum Exit {
     Ok = 0,
     /// The command did its work and the answer is no: `check` found errors, a message or user is not there.
     No = 1,
+    /// `status`: somebody has to come. 1 is a warning there, as monitoring plugins have it.
+    Critical = 2,
+    /// `status`: it cannot be found out.
+    Unknown = 3,
     /// The command line cannot be understood.
     Usage = 64,
     /// What is needed does not run: the server for `reload`.

@@ -106,6 +106,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::MailboxWorker => commands::mailbox_helper::work_once(),
         Command::PamHelper(args) => commands::pam_helper::serve(&args),
         Command::PamWorker(args) => commands::pam_helper::work_once(&args),
+        Command::Stats(args) => commands::stats::run(&args),
         Command::Status(args) => commands::status::run(&args),
         Command::Version(json) => commands::version::run(json),
         Command::Completions { shell } => commands::generate::completions(shell),

@@ -325,10 +325,18 @@ fn as_table(
     lines.join("\n")
 }
 
+/// Whether output may be coloured: on a terminal, unless `NO_COLOR` is set.
+pub(crate) fn colour_on_stdout() -> bool {
+    io::stdout().is_terminal() && colour_is_wanted()
+}
+
 /// Whether output to standard error may be coloured: on a terminal, unless `NO_COLOR` is set.
 pub(crate) fn colour_on_stderr() -> bool {
-    io::stderr().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    io::stderr().is_terminal() && colour_is_wanted()
+}
+
+fn colour_is_wanted() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 

@@ -364,7 +364,7 @@ fn errors_are_json_where_that_is_asked_for() {
     let site = Site::new(CONFIG);
     #[rustfmt::skip]
     let cases: &[(&str, &[&str], u64)] = &[
-        ("no server",              &["status", "--json"],                                69),
+        ("no server",              &["directories", "--json"],                           69),
         ("no such user",           &["user", "show", "nobody@example.org", "--json"],    1),
         ("a wrong command line",   &["queue", "lits", "--json"],                         64),
         ("before the subcommand",  &["--json", "reload"],                                69),
@@ -460,8 +460,17 @@ fn init_makes_what_check_finds_fine() {
     assert!(problems.iter().all(about_root), "{value}");
     assert_eq!(
         site.code(&["status", "--config", "other/postern.toml"]),
-        69,
-        "nothing runs"
+        2,
+        "nothing runs: critical"
+    );
+    assert_eq!(
+        site.code(&["status", "--config", "nowhere.toml"]),
+        3,
+        "nobody knows"
+    );
+    assert_eq!(
+        site.code(&["status", "--ready", "--config", "other/postern.toml"]),
+        1
     );
 }
 

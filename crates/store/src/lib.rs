@@ -30,6 +30,8 @@ pub enum Space {
     ProvenHosts,
     /// What was seen in the name of domains that want to hear of it.
     DmarcReports,
+    /// Statistics, a record for each day.
+    Statistics,
 }
 
 impl Space {
@@ -42,6 +44,7 @@ impl Space {
             Self::LoginCounts => "login-counts",
             Self::ProvenHosts => "proven-hosts",
             Self::DmarcReports => "dmarc-reports",
+            Self::Statistics => "statistics",
         }
     }
 }

@@ -33,6 +33,7 @@ pub(crate) mod queue;
 pub(crate) mod reload;
 pub(crate) mod sendmail;
 pub(crate) mod sessions;
+pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod table;
 pub(crate) mod user;

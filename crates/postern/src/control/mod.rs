@@ -4,6 +4,7 @@
 //! runs as, whatever the permissions of the file say.
 
 pub(crate) mod client;
+pub(crate) mod findings;
 pub(crate) mod history;
 pub(crate) mod protocol;
 pub(crate) mod queue;

@@ -3,9 +3,12 @@
 //! The types that answers are made of are also what `--json` prints.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use postern_deliver::PlacesStatus;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use super::findings::{Finding, Verdict};
 
 /// Longest line in either direction, in octets.
 pub(crate) const LINE_MAX: usize = 16 << 20;
@@ -23,6 +26,13 @@ pub(crate) enum Request {
     Destinations,
     /// What the server is and how much it has to do.
     Status,
+    /// Statistics, a value for each day that has any.
+    Statistics {
+        /// The first day, in UTC.
+        from: Date,
+        /// The last one.
+        to: Date,
+    },
     /// Read configuration and certificates again.
     Reload,
     /// The configuration in force.
@@ -266,13 +276,33 @@ pub(crate) struct Status {
     /// Of the server.
     pub(crate) process: u32,
     pub(crate) started_at: Timestamp,
+    /// The gravest of the findings.
+    pub(crate) verdict: Verdict,
+    /// What is not well, the gravest first.
+    pub(crate) findings: Vec<Finding>,
     /// Sessions under way.
     pub(crate) sessions: u32,
+    /// The most that there may be.
+    pub(crate) sessions_max: u64,
     pub(crate) queue: Totals,
+    /// Age of the oldest message in seconds; none in an empty queue.
+    pub(crate) oldest_s: Option<u64>,
+    /// Octets that may still be written on the queue's disk, where the system says.
+    pub(crate) disk_free: Option<u64>,
     /// The places for connections of each kind of mail.
     pub(crate) connections: Vec<PlacesStatus>,
+    /// Those that know logins or recipients.
+    pub(crate) directories: Vec<StatusDirectory>,
     /// Why no mail is taken just now; none if it is.
     pub(crate) problem: Option<String>,
+}
+
+/// A directory, in few words.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct StatusDirectory {
+    pub(crate) directory: String,
+    /// `up`, `down`, or `unknown` when it was not asked yet.
+    pub(crate) state: String,
 }
 
 /// A message in what was put aside.

@@ -1,6 +1,7 @@
 //! The side of the server.
 
 mod answer;
+mod status;
 mod users;
 
 use std::fmt::Display;
@@ -17,7 +18,6 @@ use postern_directory::DirectoryStatus;
 use postern_events::{LockoutsLifted, notice, shown};
 use postern_net::listen;
 use postern_oauth::verify::ProviderHealth;
-use postern_spool::SpoolState;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, oneshot};
@@ -26,12 +26,9 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::answer::{Deps, ReloadWish};
 
 use self::answer::{IDLE_MAX, Writer, reply, send, send_all};
-use super::protocol::{
-    Changed, DirectoryLine, LockoutLine, Operation, ProviderLine, Reply, Request, SOCKET, Status,
-};
-use super::queue::{content, perform, totals};
+use super::protocol::{Changed, DirectoryLine, LockoutLine, Operation, ProviderLine, Reply, Request, SOCKET};
+use super::queue::{content, perform};
 use super::{history, sessions};
-use crate::commands::version;
 use crate::rights;
 use crate::usage::Line;
 
@@ -159,7 +156,8 @@ async fn answer(request: Request, by: &str, deps: &Deps, to: &mut Writer) -> io:
             Ok(value) => Reply::Done(value),
             Err(error) => Reply::Failed(error.to_string()),
         },
-        Request::Status => status(deps),
+        Request::Status => value(&status::status(deps).await),
+        Request::Statistics { from, to } => value(&deps.statistics.days(from, to)),
         Request::Reload => reload(deps).await,
         Request::Configuration => value(&**deps.shown.load()),
         Request::Directories { check } => directories(check, deps).await,
@@ -190,27 +188,6 @@ async fn answer(request: Request, by: &str, deps: &Deps, to: &mut Writer) -> io:
         }
     };
     send_all(to, reply).await
-}
-
-fn status(deps: &Deps) -> Reply {
-    let status = Status {
-        version: version::TEXT.to_owned(),
-        process: std::process::id(),
-        started_at: deps.started_at,
-        sessions: deps.receiver.sessions(),
-        queue: totals(&*deps.spool),
-        connections: deps.deliverer.places(),
-        problem: match deps.spool.state() {
-            SpoolState::Ready => None,
-            SpoolState::Full(reason) => Some(format!("the disk is full: {reason}")),
-            SpoolState::Unavailable(reason) => Some(format!("the queue cannot be written: {reason}")),
-            SpoolState::Closed => Some("the server is stopping".to_owned()),
-        },
-    };
-    match serde_json::to_value(status) {
-        Ok(value) => Reply::Done(value),
-        Err(error) => Reply::Failed(error.to_string()),
-    }
 }
 
 async fn directories(check: bool, deps: &Deps) -> Reply {

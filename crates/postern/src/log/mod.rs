@@ -109,6 +109,7 @@ impl Log {
 }
 
 /// Tells how much the log had no room for.
+#[derive(Clone)]
 pub(crate) struct Losses(Arc<Shared>);
 
 impl Losses {

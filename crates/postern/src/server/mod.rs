@@ -15,6 +15,7 @@ mod notify;
 pub(crate) mod privileges;
 mod services;
 mod sockets;
+mod statistics;
 mod tokens;
 mod usage;
 mod watch;
@@ -30,6 +31,7 @@ use postern_events::{
     ConfigurationProblem, History, Observers, Reloaded, Started, Stopping, Word, notice, shown,
 };
 use postern_metrics::Metrics;
+use postern_stats::Statistics;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -105,10 +107,13 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
     let log = Log::start(&config.log).map_err(|error| Failure::io("cannot open the log", &error))?;
     let history = Arc::new(History::new(config.history));
     let metrics = Arc::new(Metrics::default());
+    let statistics = Arc::new(Statistics::default());
+    statistics.configure(config.statistics.days, config.statistics.names);
     let observers = Observers::new(vec![
         log.observer(),
         Box::new(Remembers(Arc::clone(&history))),
         Box::new(Arc::clone(&metrics)),
+        Box::new(statistics::Counts(Arc::clone(&statistics))),
     ]);
     tell_report(&report, &observers);
     if let Some(problem) = too_few_files {
@@ -128,6 +133,7 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
         observers,
         history,
         metrics,
+        statistics,
     };
     let result = runtime.block_on(run(start, &user, &log));
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -145,6 +151,7 @@ struct Start {
     observers: Observers,
     history: Arc<History>,
     metrics: Arc<Metrics>,
+    statistics: Arc<Statistics>,
 }
 
 /// Threads for work that blocks: body files, Maildirs, password hashes (which have a bound of their own below this).
@@ -270,6 +277,7 @@ async fn run(start: Start, user: &str, log: &Log) -> Result<(), Failure> {
         observers,
         history,
         metrics,
+        statistics,
     } = start;
     let mut signals = Signals::listen().map_err(|error| Failure::io("cannot listen to signals", &error))?;
     let notifier = Arc::new(Notifier::from_environment());
@@ -286,6 +294,7 @@ async fn run(start: Start, user: &str, log: &Log) -> Result<(), Failure> {
             observers: observers.clone(),
             history,
             metrics,
+            statistics,
             losses: log.losses(),
         },
     )

@@ -20,6 +20,7 @@ use postern_receive::{LoadGauge, Receiver, Settings as ReceiveSettings};
 use postern_sasl::DecoySecret;
 use postern_seal::judge::report::Reporter;
 use postern_spool::{Inspector, Inspectors, Spool, SpoolError, SpoolSettings, SqliteSpool};
+use postern_stats::Statistics;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -32,10 +33,12 @@ use super::listeners::{Listeners, bind_all};
 use super::local::{self, Local, LocalDeps};
 use super::mailboxes::{HopAsker, LocalMailboxes};
 use super::sockets::{self, Sockets};
+use super::statistics;
 use super::tokens::TokenSources;
 use super::watch::Watch;
 use super::web::{Monitor, Remembered, Wanted};
 use super::{decoy, files, health, memory};
+use crate::config::checked::Digest;
 use crate::config::{self, Config, JudgeSettings, Refusal, Shown, Source};
 use crate::control::server::{ControlSocket, Deps as ControlDeps, ReloadWish};
 use crate::exit::{Exit, Failure, chain};
@@ -66,6 +69,10 @@ pub(super) struct Services {
     memory: Option<JoinHandle<()>>,
     reports: Arc<Reports>,
     reporting: Option<JoinHandle<()>>,
+    statistics: Arc<Statistics>,
+    /// Who gets them by mail.
+    digest: Arc<ArcSwap<Digest>>,
+    counting: Option<JoinHandle<()>>,
     stop_memory: CancellationToken,
     decoy: DecoySecret,
     health: JoinHandle<()>,
@@ -147,6 +154,7 @@ pub(super) struct Observing {
     pub(super) observers: Observers,
     pub(super) history: Arc<History>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) statistics: Arc<Statistics>,
     pub(super) losses: Losses,
 }
 
@@ -164,6 +172,7 @@ impl Services {
             observers,
             history,
             metrics,
+            statistics,
             losses,
         } = observing;
         let fixed = Fixed::of(&config);
@@ -267,6 +276,19 @@ impl Services {
             let keeping = crate::judge::keep(Arc::clone(&reports), store, outlet, stop_memory.clone());
             watch.spawn("reports of DMARC", until(&stop_memory), keeping)
         });
+        let digest = swap(config.statistics.digest.clone());
+        let post = statistics::Post {
+            spool: Arc::clone(&spool),
+            inspectors: Arc::clone(&shared.inspectors),
+            hostname: config.hostname.clone(),
+            observers: observers.clone(),
+            digest: Arc::clone(&digest),
+            days_max: config.statistics.days,
+        };
+        let counting = store.clone().map(|store| {
+            let keeping = statistics::keep(Arc::clone(&statistics), store, post, stop_memory.clone());
+            watch.spawn("statistics", until(&stop_memory), keeping)
+        });
         let memory = match store {
             Some(store) => {
                 memory::restore_logins(&receiver, &store, &fixed.state_dir, &observers).await;
@@ -295,7 +317,7 @@ impl Services {
             directories: Arc::clone(&shared.directories),
             tls: Arc::clone(&shared.tls),
             tokens: Arc::clone(&own_tokens),
-            losses,
+            losses: losses.clone(),
             started_at,
             listeners: AtomicUsize::new(listeners.len() + usize::from(bound.local.is_some())),
             stopping: stop_delivery.clone(),
@@ -311,6 +333,11 @@ impl Services {
             directories: Arc::clone(&shared.directories),
             tokens: Arc::clone(&shared.tokens),
             shown: Arc::clone(&shared.shown),
+            settings: Arc::clone(&shared.receive),
+            statistics: Arc::clone(&statistics),
+            tls: Arc::clone(&shared.tls),
+            state_dir: fixed.state_dir.as_path().into(),
+            losses,
             reload: wishes,
             history: Arc::clone(&history),
             observers: observers.clone(),
@@ -352,6 +379,9 @@ impl Services {
             memory,
             reports,
             reporting,
+            statistics,
+            digest,
+            counting,
             stop_memory,
             decoy,
             health,
@@ -463,6 +493,9 @@ impl Services {
         ask_next_hops(&config.receive, &self.deliverer);
         self.history.configure(config.history);
         wanted.count(&self.monitor.metrics);
+        self.statistics
+            .configure(config.statistics.days, config.statistics.names);
+        self.digest.store(Arc::new(config.statistics.digest));
         self.shared.receive.store(Arc::new(config.receive));
         self.shared.deliver.store(Arc::new(config.deliver));
         self.dkim.take(config.dkim);
@@ -520,6 +553,7 @@ impl Services {
             self.keeper,
             OptionFuture::from(self.memory),
             OptionFuture::from(self.reporting),
+            OptionFuture::from(self.counting),
             self.dkim_keeper
         );
         self.own_tokens.settled().await;

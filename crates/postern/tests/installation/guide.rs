@@ -191,7 +191,7 @@ impl Reader {
             .machine
             .run("postern check --offline && systemctl restart postern", "");
         assert!(output.status.success(), "{at}:\n{more}\n{}", shown(&output));
-        self.machine.wait_for("postern status");
+        self.machine.wait_for("postern status --ready");
     }
 
     /// Logs in by SMTP, and returns whether that is let in.
@@ -268,7 +268,7 @@ fn before(heading: &str, machine: &Machine) {
         }
         "7. The queue" => {
             machine.ok("postern check --offline; systemctl restart postern");
-            machine.wait_for("postern status");
+            machine.wait_for("postern status --ready");
         }
         _ => {}
     }
@@ -284,7 +284,7 @@ fn after(block: &Block, reader: &Reader) {
         machine.wait_for("grep -rq 'test .*swaks\\|This is a test' /var/lib/postern/mail");
         hook_of_certbot(machine);
     } else if did("usermod -a -G sasl") {
-        machine.wait_for("postern status");
+        machine.wait_for("postern status --ready");
         reader.has_logins("saslauthd", "carl@example.org", "unix word");
     } else if did("socket = \"/run/dovecot/auth-postern\"") {
         reader.has_logins("Dovecot", "carl", "unix word");
@@ -322,7 +322,7 @@ fn after(block: &Block, reader: &Reader) {
             reader.password
         ));
     } else if did("doveadm user") {
-        machine.wait_for("postern status");
+        machine.wait_for("postern status --ready");
         machine.ok(&format!(
             "swaks --server mx.example.org:465 --tlsc --auth PLAIN --auth-user ann@example.org --auth-password '{}' \
              --from ann@example.org --to ann@example.org --header 'Subject: over LMTP'",
@@ -338,7 +338,7 @@ fn after(block: &Block, reader: &Reader) {
         ));
         machine.wait_for("postern queue list --json | grep -q outside.example");
     } else if did("users.db /var/lib/postern/users.db") {
-        machine.wait_for("postern status");
+        machine.wait_for("postern status --ready");
         assert!(
             reader.log_in("ann@example.org", &reader.password),
             "after the restore"
@@ -397,7 +397,7 @@ fn installed_from_the_checkout() {
             machine.put("/etc/postern/postern.toml", package::CONFIGURATION.as_bytes());
             machine.ok("chgrp postern /etc/postern/postern.toml && systemctl enable --now postern");
         }
-        machine.wait_for("postern status");
+        machine.wait_for("postern status --ready");
     }
     machine.ok("man --where postern.toml && test ! -e /usr/share/man/man1/mailq.1.gz -o -L /usr/bin/mailq");
     assert_eq!(machine.failed(), "");

@@ -56,6 +56,12 @@ fn a_full_disk_refuses_loses_nothing_and_comes_back() {
     crate::harness::private(&site.path("state/users.db"), "");
     fs::write(site.path("state/users.db"), users).unwrap();
     site.start();
+    let status = site.run(&["status"]);
+    let shown = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(
+        status.status.code() == Some(1) && shown.starts_with("WARNING: 1 thing") && shown.contains(" left\n"),
+        "a disk of 96 MiB is small: {shown}"
+    );
     let mut client = site.client();
     client.say("EHLO helo").unwrap();
     let send = |client: &mut postern_testkit::smtp::Client, subject: &str, size: usize| {

@@ -85,6 +85,7 @@ const COMMANDS: &[(&str, Option<&[&str]>, Option<&[&str]>)] = &[
     ("sessions list",             Some(&[]),                                                               Some(&["--config", "wrong.toml"])),
     ("sessions end",              Some(&["--all"]),                                                        Some(&["--login", "nobody"])),
     ("reload",                    Some(&[]),                                                               Some(&["--config", "wrong.toml"])),
+    ("stats",                     Some(&["--days", "2"]),                                                  Some(&["--config", "wrong.toml"])),
     ("status",                    Some(&[]),                                                               Some(&["--config", "wrong.toml"])),
     ("version",                   Some(&[]),                                                               Some(&["extra"])),
 ];

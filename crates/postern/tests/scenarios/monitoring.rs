@@ -261,3 +261,140 @@ fn a_reload_opens_changes_and_closes() {
     assert!(!site.run(&["reload"]).status.success());
     assert!(site.client().say("EHLO helo").unwrap().starts_with("250"));
 }
+
+fn json(site: &Site, arguments: &[&str]) -> Value {
+    let output = site.run(arguments);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+}
+
+/// Whether all is well stands in the first line, and in how the command ends.
+#[test]
+fn status_says_what_is_wrong_and_ends_as_monitors_expect() {
+    let sink = Sink::start();
+    let mut site = Site::relay(
+        sink.port(),
+        "[[directory]]\nkind = \"saslauthd\"\nsocket = \"nowhere/mux\"\n",
+    );
+    let code = |site: &Site, arguments: &[&str]| site.run(arguments).status.code();
+    assert_eq!(code(&site, &["status"]), Some(2), "nothing runs");
+    assert_eq!(json(&site, &["status", "--json"])["verdict"], "critical");
+    assert_eq!(code(&site, &["status", "--ready"]), Some(1));
+    site.start();
+    let login = site
+        .tls_client(site.submission)
+        .login("nobody@relay.test", "word");
+    assert!(login.unwrap().starts_with("454"));
+    wait_until("the directory to be seen as down", || {
+        code(&site, &["status"]) == Some(1)
+    });
+    assert_eq!(
+        code(&site, &["status", "--ready"]),
+        Some(0),
+        "mail is taken all the same"
+    );
+    let shown = String::from_utf8_lossy(&site.run(&["status"]).stdout).into_owned();
+    assert!(shown.starts_with("WARNING: "), "{shown}");
+    assert!(
+        shown.contains("\nwarning   the directory saslauthd (directory 2) does not answer"),
+        "{shown}"
+    );
+    assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+    let told = json(&site, &["status", "--json"]);
+    assert_eq!(told["verdict"], "warning");
+    assert!(
+        told["findings"][0]["remedy"]
+            .as_str()
+            .is_some_and(|text| !text.is_empty()),
+        "{told}"
+    );
+    assert!(
+        told["sessions_max"].as_u64() > Some(0) && told["disk_free"].is_u64(),
+        "{told}"
+    );
+}
+
+/// Mail is counted by day, and that outlives a restart; the day before is told by mail, once.
+#[test]
+fn statistics_are_kept_and_sent() {
+    let sink = Sink::start();
+    let mut site = Site::relay(
+        sink.port(),
+        "[digest]\nto = [\"postmaster@relay.test\"]\nhour = 0\n",
+    );
+    site.start();
+    let mut tester = site.tester();
+    for to in ["x@outside.example", "y@outside.example", "z@other.example"] {
+        let reply = tester.mail("tester@relay.test", &[to], "Subject: counted\r\n\r\nx");
+        assert!(reply.unwrap().starts_with("250"));
+    }
+    let mut stranger = site.client();
+    stranger.say("EHLO helo").unwrap();
+    stranger.say("MAIL FROM:<a@b.example>").unwrap();
+    assert!(
+        stranger
+            .say("RCPT TO:<x@elsewhere.example>")
+            .unwrap()
+            .starts_with("550")
+    );
+    // A day may end meanwhile.
+    let stats = ["stats", "--days", "2", "--json"];
+    wait_until("three deliveries", || {
+        json(&site, &stats)["total"]["delivered"] == 3
+    });
+    let told = json(&site, &stats);
+    assert_eq!(told["total"]["accepted"], 3, "{told}");
+    assert_eq!(told["total"]["refused"], 1, "{told}");
+    let name = |list: &str, place: usize| told[list]["names"][place].clone();
+    assert_eq!(name("by_login", 0)["name"], "tester@relay.test", "{told}");
+    assert_eq!(name("by_listener", 0)["name"], "submission", "{told}");
+    assert_eq!(name("by_sender_domain", 0)["name"], "relay.test", "{told}");
+    assert_eq!(
+        name("by_recipient_domain", 0)["name"],
+        "outside.example",
+        "{told}"
+    );
+    assert_eq!(name("by_recipient_domain", 0)["delivered"], 2, "{told}");
+    let shown = site.ok(&["stats", "--days", "2", "--top", "1"]);
+    assert!(
+        shown.contains("accepted   3 messages for 3 recipients") && shown.contains("(all others)"),
+        "{shown}"
+    );
+    assert!(shown.lines().all(|line| line.len() <= 80), "{shown}");
+    drop(stranger);
+    drop(tester);
+    assert!(site.take_server().terminate().success());
+
+    // As a server finds it that was down over midnight: the last digest is of long ago, and what there was is of yesterday.
+    let store = rusqlite::Connection::open(site.path("state/state.db")).unwrap();
+    let day =
+        "SELECT value FROM record WHERE space = 'statistics' AND key LIKE '2%' ORDER BY key DESC LIMIT 1";
+    let value: String = store.query_row(day, [], |row| row.get(0)).unwrap();
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let yesterday = today.yesterday().unwrap().to_string();
+    let mut value: Value = serde_json::from_str(&value).unwrap();
+    value["date"] = yesterday.clone().into();
+    let put = "INSERT OR REPLACE INTO record (space, key, value) VALUES ('statistics', ?1, ?2)";
+    store
+        .execute(put, [yesterday.as_str(), &value.to_string()])
+        .unwrap();
+    store.execute(put, ["digest", "2020-01-01"]).unwrap();
+    drop(store);
+    site.start();
+    let digest = sink.wait_for(&format!("Subject: Mail on {yesterday} at mx.relay.test"));
+    assert!(
+        digest.content.contains("accepted   3 messages"),
+        "{}",
+        digest.content
+    );
+    assert!(digest.content.contains("tester@relay.test"), "{}", digest.content);
+    assert_eq!(
+        json(&site, &["stats", "--days", "3", "--json"])["total"]["accepted"]
+            .as_u64()
+            .map(|count| count >= 6),
+        Some(true)
+    );
+    assert!(site.take_server().terminate().success());
+    site.start();
+    let sent = |taken: &&postern_testkit::sink::Taken| taken.content.contains("Subject: Mail on ");
+    assert_eq!(sink.taken().iter().filter(sent).count(), 1, "it is sent once");
+}

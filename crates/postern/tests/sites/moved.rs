@@ -334,7 +334,7 @@ fn serve(site: &Site, machine: &Machine, inside: &Space, outside: &Space, folder
     }
     wait_until("an answer on the control socket", || {
         let status = postern(inside, machine, &["status"]).output().unwrap();
-        status.status.code().is_some_and(|code| code < 2)
+        String::from_utf8_lossy(&status.stdout).contains(" runs as process ")
     });
     server
 }

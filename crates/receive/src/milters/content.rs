@@ -235,7 +235,9 @@ impl Filtering {
         };
         let begun = time::now();
         let came = self.members[filter].talk.end(&known, &mut new).await;
-        tell_asked(&self.members[filter].milter, "end", begun, came.is_err(), session);
+        let failed = matches!(came, Err(EndError::Filter(_)));
+        let observers = &session.shared.deps.observers;
+        tell_asked(&self.members[filter].milter, "end", begun, failed, observers);
         let NewContent { body, refusal, .. } = new;
         let end = match came {
             Ok(end) => end,

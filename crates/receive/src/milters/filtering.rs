@@ -439,8 +439,9 @@ impl Filtering {
             let asked = self.members[filter].talk.wants(step.event()).then(time::now);
             let came = step.tell(&mut self.members[filter].talk, &known).await;
             if let Some(begun) = asked {
+                let observers = &session.shared.deps.observers;
                 let milter = &self.members[filter].milter;
-                tell_asked(milter, "envelope", begun, came.is_err(), session);
+                tell_asked(milter, "envelope", begun, came.is_err(), observers);
             }
             if let Some(ruled) = self.settle(filter, step.event(), came) {
                 return Some(ruled);

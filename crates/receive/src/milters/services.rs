@@ -9,7 +9,6 @@ use postern_filter::{Filter, Notice, Service};
 use postern_policy::milter::{Conditions, OnFailure};
 
 use super::strangers::Strangers;
-use crate::session::Session;
 use crate::{MilterSettings, Settings, time};
 
 /// A filter, as a session meets it.
@@ -117,8 +116,8 @@ fn serve(filter: &Filter, observers: &Observers) -> Arc<Service> {
 }
 
 /// Tells that a filter was asked since `begun`, and whether it has failed.
-pub(super) fn tell_asked(milter: &Milter, stage: &str, begun: Instant, failed: bool, session: &Session) {
-    session.shared.deps.observers.tell(FilterAsked {
+pub(super) fn tell_asked(milter: &Milter, stage: &str, begun: Instant, failed: bool, observers: &Observers) {
+    observers.tell(FilterAsked {
         milter: milter.name(),
         stage,
         took: time::now().saturating_duration_since(begun),

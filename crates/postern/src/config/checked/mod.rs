@@ -33,6 +33,7 @@ mod screen;
 mod smarthosts;
 mod sockets;
 mod sql;
+mod statistics;
 mod system;
 mod tables;
 mod tls;
@@ -65,6 +66,7 @@ pub(crate) use self::logins::{all_mechanisms, key_policy};
 pub(crate) use self::paths::{Paths, before_placeholders};
 pub(crate) use self::places::Places;
 pub(crate) use self::sockets::{SocketConfig, SocketFile, SocketPlace};
+pub(crate) use self::statistics::{Digest, StatisticsConfig};
 pub(crate) use self::system::system_users;
 
 use self::checking::{Checking, clamp, domain_set, values};
@@ -121,6 +123,8 @@ pub(crate) struct Config {
     pub(crate) log: LogSettings,
     /// How much is remembered of recent sessions.
     pub(crate) history: HistoryLimits,
+    /// What is counted, and who is told.
+    pub(crate) statistics: StatisticsConfig,
     /// How long transactions and deliveries under way may go on at the end.
     pub(crate) grace: Duration,
 }
@@ -192,6 +196,7 @@ pub(super) fn check(
     deliver.outward = content.going_out;
     receive.route_tables.clone_from(&c.route_tables);
     receive.routes = deliver.routes.refuses().then(|| Arc::new(deliver.routes.clone()));
+    let statistics = statistics::check(c);
     let tokens = smarthosts::tokens(c);
     let dkim = dkim::check(c);
     let client_tls = tls::check_client(c);
@@ -230,6 +235,7 @@ pub(super) fn check(
             sessions: clamp(*file.history.sessions),
             memory: clamp(*file.history.memory),
         },
+        statistics,
         grace: *file.shutdown.grace,
         state_dir,
     })

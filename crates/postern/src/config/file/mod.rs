@@ -63,7 +63,9 @@ pub(crate) use self::rewrite::{
 };
 pub(crate) use self::route::{RouteTable, RouteTo};
 pub(crate) use self::screen::{DnsList, Screen, Srs};
-pub(crate) use self::service::{Dns, HistoryTable, LogTable, Shutdown, SpoolTable};
+pub(crate) use self::service::{
+    DigestTable, Dns, HistoryTable, LogTable, Shutdown, SpoolTable, StatisticsTable,
+};
 pub(crate) use self::socket::AuthSocketTable;
 pub(crate) use self::system::SystemUsersTable;
 pub(crate) use self::tables::{FileTable, LdapLookup, SqlLookup, TableSource, TablesTable, TextTable};
@@ -241,6 +243,10 @@ table! {
         log: LogTable = Section::<LogTable>::new(), default "{}";
         /// Recent sessions that are remembered.
         history: HistoryTable = Section::<HistoryTable>::new(), default "{}";
+        /// Statistics of mail.
+        statistics: StatisticsTable = Section::<StatisticsTable>::new(), default "{}";
+        /// Statistics by mail.
+        digest: DigestTable = Section::<DigestTable>::new(), default "{}";
         /// DNS look-ups.
         dns: Dns = Section::<Dns>::new(), default "{}";
         /// How the server stops.

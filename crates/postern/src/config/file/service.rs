@@ -1,4 +1,4 @@
-//! `[spool]`, `[log]`, `[history]`, `[dns]` and `[shutdown]`.
+//! `[spool]`, `[log]`, `[history]`, `[statistics]`, `[digest]`, `[dns]` and `[shutdown]`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use postern_net::resolver::Dnssec;
 use tracing::Level;
 
-use crate::config::kinds::{Choice, Count, FilePath, List, OneOf, Size, Socket, Time};
+use crate::config::kinds::{Choice, Count, FilePath, Line, List, OneOf, Size, Socket, Time};
 use crate::config::read::{At, table};
 use crate::log::Format;
 
@@ -72,6 +72,29 @@ table! {
         /// Most memory for all of them. A session takes up to 32 KiB, of which half is for the outcomes of its mail; most take
         /// less than 1 KiB.
         memory: u64 = Size("64 KiB", "16 GiB"), default "\"8 MiB\"";
+    }
+}
+
+table! {
+    /// Statistics, for `postern stats` and [digest]: how much mail there was by hour, login, listener, and domain of senders and recipients. Kept
+    /// over restarts, in UTC like the log.
+    StatisticsTable {
+        /// Days that are kept.
+        days: u64 = Count(1..=400), default "35";
+        /// The most frequent names of each kind that are told apart in a day; all others are added up. A name takes about 150 octets; 0 counts nothing.
+        names: u64 = Count(0..=10_000), default "100";
+    }
+}
+
+table! {
+    /// A mail each day with the statistics of the day before, and of what waits. Sent from `<>`, through the queue like any report.
+    DigestTable {
+        /// Who gets it. Without any it is not sent.
+        to: Vec<At<String>> = List(Line(320)), default "[]";
+        /// The hour at which it is sent, in UTC.
+        hour: u64 = Count(0..=23), default "5";
+        /// How many of the most frequent names of each kind it shows.
+        names: u64 = Count(1..=1_000), default "10";
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the socket works on, and how answers go out.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,14 +9,18 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use postern_directory::Directories;
 use postern_events::{History, Observers};
+use postern_net::tls::ServerTls;
 use postern_oauth::verify::Verifier;
+use postern_receive::Settings as ReceiveSettings;
 use postern_spool::Spool;
+use postern_stats::Statistics;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Shown;
 use crate::control::protocol::{LINE_MAX, Reply};
 use crate::control::queue::OperationError;
+use crate::log::Losses;
 
 /// Longest silence of a client, and longest wait until it takes an answer.
 pub(super) const IDLE_MAX: Duration = Duration::from_secs(60);
@@ -38,6 +43,16 @@ pub(crate) struct Deps {
     pub(crate) reload: mpsc::Sender<ReloadWish>,
     /// Recent sessions.
     pub(crate) history: Arc<History>,
+    /// What is counted by day.
+    pub(crate) statistics: Arc<Statistics>,
+    /// The settings of reception in force.
+    pub(crate) settings: Arc<ArcSwap<ReceiveSettings>>,
+    /// The certificates in force.
+    pub(crate) tls: Arc<ArcSwap<Option<ServerTls>>>,
+    /// Where the queue is.
+    pub(crate) state_dir: Arc<Path>,
+    /// What the log had no room for.
+    pub(crate) losses: Losses,
     /// Who is told what administrators do.
     pub(crate) observers: Observers,
 }

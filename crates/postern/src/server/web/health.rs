@@ -11,7 +11,7 @@ use postern_http::axum::http::header::CONTENT_TYPE;
 use postern_http::axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::Monitor;
+use super::monitor::{Monitor, Probed};
 use crate::exit::chain;
 
 /// For how long the proof that the queue can be written is good: a probe costs a sync.
@@ -19,9 +19,6 @@ const PROBE_LASTS: Duration = Duration::from_secs(5);
 
 /// How long a write may take.
 const PROBE_MAX: Duration = Duration::from_secs(5);
-
-/// How long the last write took, or why there was none.
-pub(super) type Probed = Result<Duration, String>;
 
 /// What readiness is judged by.
 #[derive(Clone, Debug)]

@@ -1,57 +1,21 @@
 //! What monitors are answered: numbers and health.
 
 mod health;
+mod monitor;
 mod numbers;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::time::Instant;
 
-use arc_swap::ArcSwap;
-use jiff::Timestamp;
-use postern_deliver::Deliverer;
 use postern_directory::Directories;
 use postern_http::axum::Router;
 use postern_http::axum::routing::get;
 use postern_metrics::{ConfiguredNames, Metrics};
-use postern_net::tls::ServerTls;
-use postern_receive::{Receiver, Settings as ReceiveSettings};
-use postern_spool::{Ages, Spool};
-use tokio::sync::Mutex;
-use tokio_util::sync::CancellationToken;
 
-use super::tokens::TokenSources;
+pub(super) use self::monitor::{Monitor, Remembered};
+
 use crate::config::Config;
 use crate::config::checked::HttpConfig;
 use crate::config::file::Serves;
-use crate::log::Losses;
-
-/// What is asked when a monitor asks.
-pub(super) struct Monitor {
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) spool: Arc<dyn Spool>,
-    pub(super) deliverer: Deliverer,
-    pub(super) receiver: Receiver,
-    pub(super) settings: Arc<ArcSwap<ReceiveSettings>>,
-    pub(super) directories: Arc<ArcSwap<Directories>>,
-    pub(super) tls: Arc<ArcSwap<Option<ServerTls>>>,
-    pub(super) tokens: Arc<TokenSources>,
-    pub(super) losses: Losses,
-    pub(super) started_at: Timestamp,
-    /// Listeners for mail that accept.
-    pub(super) listeners: AtomicUsize,
-    /// The server stops.
-    pub(super) stopping: CancellationToken,
-    /// What costs something is asked from time to time only, and by one at a time.
-    pub(super) remembered: Remembered,
-}
-
-/// The last answers to what costs something, and when they came.
-#[derive(Default)]
-pub(super) struct Remembered {
-    ages: Mutex<Option<(Instant, Timestamp, Ages)>>,
-    probe: Mutex<Option<(Instant, health::Probed)>>,
-}
 
 /// The pages of one listener.
 pub(super) fn router(config: &HttpConfig, monitor: &Arc<Monitor>) -> Router {

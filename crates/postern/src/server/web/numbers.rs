@@ -12,7 +12,7 @@ use postern_http::axum::response::{IntoResponse, Response};
 use postern_metrics::{Format, Places, Process, Queue, Snapshot};
 use postern_spool::{Ages, SpoolState};
 
-use super::Monitor;
+use super::monitor::Monitor;
 use crate::commands::version;
 
 /// Ages that messages are counted by.

@@ -1,0 +1,49 @@
+//! What is asked when a monitor asks.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use postern_deliver::Deliverer;
+use postern_directory::Directories;
+use postern_metrics::Metrics;
+use postern_net::tls::ServerTls;
+use postern_receive::{Receiver, Settings as ReceiveSettings};
+use postern_spool::{Ages, Spool};
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::log::Losses;
+use crate::server::tokens::TokenSources;
+
+/// How long the last write to the queue took, or why there was none.
+pub(super) type Probed = Result<Duration, String>;
+
+/// What is asked when a monitor asks.
+pub(in crate::server) struct Monitor {
+    pub(in crate::server) metrics: Arc<Metrics>,
+    pub(in crate::server) spool: Arc<dyn Spool>,
+    pub(in crate::server) deliverer: Deliverer,
+    pub(in crate::server) receiver: Receiver,
+    pub(in crate::server) settings: Arc<ArcSwap<ReceiveSettings>>,
+    pub(in crate::server) directories: Arc<ArcSwap<Directories>>,
+    pub(in crate::server) tls: Arc<ArcSwap<Option<ServerTls>>>,
+    pub(in crate::server) tokens: Arc<TokenSources>,
+    pub(in crate::server) losses: Losses,
+    pub(in crate::server) started_at: Timestamp,
+    /// Listeners for mail that accept.
+    pub(in crate::server) listeners: AtomicUsize,
+    /// The server stops.
+    pub(in crate::server) stopping: CancellationToken,
+    /// What costs something is asked from time to time only, and by one at a time.
+    pub(in crate::server) remembered: Remembered,
+}
+
+/// The last answers to what costs something, and when they came.
+#[derive(Default)]
+pub(in crate::server) struct Remembered {
+    pub(super) ages: Mutex<Option<(Instant, Timestamp, Ages)>>,
+    pub(super) probe: Mutex<Option<(Instant, Probed)>>,
+}

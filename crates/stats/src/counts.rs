@@ -1,0 +1,59 @@
+//! How much there was.
+
+use std::ops::AddAssign;
+
+use serde::{Deserialize, Serialize};
+
+/// How much there was, in an hour or of a name.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Messages that were accepted.
+    pub accepted: u64,
+    /// Their recipients.
+    pub recipients: u64,
+    /// Their octets.
+    #[serde(rename = "size")]
+    pub bytes: u64,
+    /// Refusals.
+    pub refused: u64,
+    /// Recipients that got their mail.
+    pub delivered: u64,
+    /// Tries that are repeated.
+    pub deferred: u64,
+    /// Recipients that were refused for good.
+    pub bounced: u64,
+    /// Recipients that were given up after their time.
+    pub expired: u64,
+}
+
+impl Counts {
+    /// Everything counted that is not octets: how frequent a name is.
+    #[must_use]
+    pub fn weight(&self) -> u64 {
+        let Self {
+            accepted,
+            refused,
+            delivered,
+            deferred,
+            bounced,
+            expired,
+            recipients: _,
+            bytes: _,
+        } = self;
+        accepted + refused + delivered + deferred + bounced + expired
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.accepted += other.accepted;
+        self.recipients += other.recipients;
+        self.bytes += other.bytes;
+        self.refused += other.refused;
+        self.delivered += other.delivered;
+        self.deferred += other.deferred;
+        self.bounced += other.bounced;
+        self.expired += other.expired;
+    }
+}
