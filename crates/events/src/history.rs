@@ -5,16 +5,16 @@
 //!
 //! Beside what happened in a session, the last outcomes of its mail are kept.
 
-use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use postern_policy::Rule;
 
-use crate::{Area, Event, Key, Value};
+use crate::line::{self, Line, PastEvent, take};
+use crate::{Area, Event};
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,9 +39,6 @@ pub const SESSION_MAX: usize = 16 << 10;
 
 /// Most octets that are kept of the outcomes of one session's mail; of earlier ones there is a count.
 pub const OUTCOMES_MAX: usize = 16 << 10;
-
-/// Longest text of a field, in octets; the rest is cut and marked with `…`.
-const TEXT_MAX: usize = 512;
 
 /// Parts with a lock each, so that threads seldom meet.
 const PARTS: usize = 16;
@@ -69,41 +66,8 @@ pub struct Past {
     pub outcomes_left_out: u32,
 }
 
-/// One event.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PastEvent {
-    /// When it happened, as it was told.
-    pub at: i64,
-    /// Its words.
-    pub word: String,
-    /// Its fields, but for the session and those that were absent.
-    pub fields: Vec<(Key, Kept)>,
-}
-
-/// The value of a field.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Kept {
-    /// Of all that is shown as text.
-    Text(String),
-    /// Of numbers.
-    Number(u64),
-    /// Of yes and no.
-    Flag(bool),
-}
-
-/// Where an event is put together, so that telling of one makes nothing new.
-#[derive(Default)]
-struct Scratch {
-    session: String,
-    line: Vec<u8>,
-}
-
 /// Entries of an order that are not worth tidying up for.
 const TIDY_FROM: usize = 16;
-
-thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
-}
 
 /// Whose session it is. Each kind has a share of its own, and becomes a later one alone.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -200,9 +164,10 @@ impl History {
         }
     }
 
-    /// Keeps an event that is about a session. `at` says when it happened, as whoever asks is to be told; it is asked for what is kept.
-    pub fn note(&self, event: &Event<'_>, at: impl FnOnce() -> i64) {
-        if !matches!(
+    /// Whether an event can be one of a session's, and so is worth to be written down.
+    #[must_use]
+    pub fn wants(event: &Event<'_>) -> bool {
+        matches!(
             event.area(),
             Area::Connect
                 | Area::Tls
@@ -211,27 +176,19 @@ impl History {
                 | Area::Accept
                 | Area::Milter
                 | Area::Outcome
-        ) && !matches!(event, Event::Administered(_))
-        {
-            return;
-        }
-        SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
-            Ok(mut scratch) => self.keep(event, at(), &mut scratch),
-            // A value whose formatting tells of an event by itself.
-            Err(_) => self.keep(event, at(), &mut Scratch::default()),
-        });
+        ) || matches!(event, Event::Administered(_))
     }
 
-    fn keep(&self, event: &Event<'_>, at: i64, Scratch { session, line }: &mut Scratch) {
-        session.clear();
-        line.clear();
-        line.extend_from_slice(&at.to_le_bytes());
-        encode_str(event.word(), line);
-        event.fields(&mut |key, value| match (key, value) {
-            (Key::Session, Value::Text(id)) => session.push_str(id),
-            _ => encode(key, value, line),
-        });
-        line.push(END);
+    /// Keeps an event that is about a session. `at` says when it happened, as whoever asks is to be told; it is asked for what is kept.
+    pub fn note(&self, event: &Event<'_>, at: impl FnOnce() -> i64) {
+        if Self::wants(event) {
+            Line::with(event, at(), |line| self.keep(event, line));
+        }
+    }
+
+    /// Keeps an event that is written down already.
+    pub fn keep(&self, event: &Event<'_>, line: &Line) {
+        let (session, line) = (line.session(), line.octets());
         if session.is_empty() {
             return;
         }
@@ -265,7 +222,7 @@ impl History {
         drop(part);
         each_framed(&outcomes, |outcome| octets.extend_from_slice(outcome));
         Some(Past {
-            events: decode(&octets),
+            events: line::decode(&octets),
             left_out,
             outcomes_left_out,
         })
@@ -415,117 +372,13 @@ fn each_framed(mut octets: &[u8], mut show: impl FnMut(&[u8])) {
     }
 }
 
-/// What comes next in the octets of an event, which are its time, its words, its fields and an end. Texts have their length in front.
-const END: u8 = 0;
-const TEXT: u8 = 1;
-const NUMBER: u8 = 2;
-const FLAG: u8 = 3;
-
-fn encode(key: Key, value: Value<'_>, line: &mut Vec<u8>) {
-    let kind = match value {
-        Value::Absent => return,
-        Value::Number(_) => NUMBER,
-        Value::Flag(_) => FLAG,
-        Value::Text(_) | Value::Shown(_) | Value::Address(_) | Value::Rule(_) => TEXT,
-    };
-    line.push(kind);
-    line.extend_from_slice(&(key as u16).to_le_bytes());
-    match value {
-        Value::Absent => {}
-        Value::Number(number) => line.extend_from_slice(&number.to_le_bytes()),
-        Value::Flag(flag) => line.push(u8::from(flag)),
-        Value::Text(text) => encode_str(text, line),
-        Value::Rule(rule) => encode_str(rule.name(), line),
-        Value::Shown(shown) => encode_shown(shown, line),
-        Value::Address(address) => encode_shown(&address, line),
-    }
-}
-
-fn encode_str(text: &str, line: &mut Vec<u8>) {
-    match u16::try_from(text.len()) {
-        Ok(length) if text.len() <= TEXT_MAX => {
-            line.extend_from_slice(&length.to_le_bytes());
-            line.extend_from_slice(text.as_bytes());
-        }
-        _ => encode_shown(&text, line),
-    }
-}
-
-fn encode_shown(shown: &dyn fmt::Display, line: &mut Vec<u8>) {
-    let length_at = line.len();
-    line.extend_from_slice(&[0; 2]);
-    // It fails where the text is longer than is kept.
-    let _ = write!(Cut { line, most: TEXT_MAX }, "{shown}");
-    let length = u16::try_from(line.len() - length_at - 2).unwrap_or(0);
-    line[length_at..length_at + 2].copy_from_slice(&length.to_le_bytes());
-}
-
-/// Takes a text up to its longest.
-struct Cut<'a> {
-    line: &'a mut Vec<u8>,
-    most: usize,
-}
-
-impl fmt::Write for Cut<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        if text.len() <= self.most {
-            self.most -= text.len();
-            self.line.extend_from_slice(text.as_bytes());
-            return Ok(());
-        }
-        let end = (0..=self.most).rev().find(|at| text.is_char_boundary(*at));
-        self.line.extend_from_slice(&text.as_bytes()[..end.unwrap_or(0)]);
-        self.line.extend_from_slice("…".as_bytes());
-        Err(fmt::Error)
-    }
-}
-
-/// The events again; what makes no sense ends them.
-fn decode(mut octets: &[u8]) -> Vec<PastEvent> {
-    let mut events = Vec::new();
-    while let Some(event) = decode_event(&mut octets) {
-        events.push(event);
-    }
-    events
-}
-
-fn decode_event(octets: &mut &[u8]) -> Option<PastEvent> {
-    let at = i64::from_le_bytes(take(octets)?);
-    let word = decode_text(octets)?;
-    let mut fields = Vec::new();
-    loop {
-        let [kind] = take(octets)?;
-        if kind == END {
-            return Some(PastEvent { at, word, fields });
-        }
-        let key = *Key::ALL.get(usize::from(u16::from_le_bytes(take(octets)?)))?;
-        let value = match kind {
-            NUMBER => Kept::Number(u64::from_le_bytes(take(octets)?)),
-            FLAG => Kept::Flag(take(octets)? != [0]),
-            _ => Kept::Text(decode_text(octets)?),
-        };
-        fields.push((key, value));
-    }
-}
-
-fn take<const N: usize>(octets: &mut &[u8]) -> Option<[u8; N]> {
-    let (taken, rest) = octets.split_first_chunk()?;
-    *octets = rest;
-    Some(*taken)
-}
-
-fn decode_text(octets: &mut &[u8]) -> Option<String> {
-    let length = u16::from_le_bytes(take(octets)?);
-    let (text, rest) = octets.split_at_checked(usize::from(length))?;
-    *octets = rest;
-    Some(String::from_utf8_lossy(text).into_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::line::TEXT_MAX;
     use crate::{
-        Accepted, Connected, Disconnected, FilterDown, Filtered, LoggedIn, Outcome, Refused, Stopping, Word,
+        Accepted, Connected, Disconnected, FilterDown, Filtered, Kept, Key, LoggedIn, Outcome, Refused,
+        Stopping, Word,
     };
 
     fn connect(history: &History, session: &str) {

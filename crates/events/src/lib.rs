@@ -9,6 +9,7 @@
 mod event;
 mod history;
 mod key;
+mod line;
 mod observer;
 mod tls;
 mod value;
@@ -21,8 +22,9 @@ pub use event::{
     Reworked, Ruled, Screened, SenderTaken, ServiceDown, ServiceUp, SessionsEnded, Signed, SourceDown,
     SourceUp, Started, Stopping, SubmitterForgotten, Suppressed, TlsFailed, TlsInjected, TlsStarted, Word,
 };
-pub use history::{History, HistoryLimits, Kept, OUTCOMES_MAX, Past, PastEvent, SESSION_MAX};
+pub use history::{History, HistoryLimits, OUTCOMES_MAX, Past, SESSION_MAX};
 pub use key::{CONTRACT, Key, Kind};
+pub use line::{Kept, Line, Lines, PastEvent, Seen, Written};
 pub use observer::{Observer, Observers};
 pub use tls::{TlsReached, TlsWanted};
 pub use value::{Value, Valued, shown};

@@ -1,0 +1,452 @@
+//! The history as it is searched, whether a server writes to it or not.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use postern_events::{Kept, Key, PastEvent};
+use serde::Serialize;
+
+use crate::chunk::About;
+use crate::name::{self, Class, Name, date, day_of};
+use crate::part::PartError;
+use crate::read::Reader;
+use crate::term::Term;
+use crate::writer::size;
+
+/// What is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// A story has to hold one term of each group.
+    pub groups: Vec<Vec<Term>>,
+    /// Something in it happened then or later.
+    pub since: Option<Timestamp>,
+    /// Something in it happened then or before.
+    pub until: Option<Timestamp>,
+    /// Most stories that are found.
+    pub limit: usize,
+    /// Whether sessions are found in which nothing was refused; those that are asked for by their id are in any case.
+    pub all_sessions: bool,
+}
+
+/// What a story is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// A session.
+    Session,
+    /// A message.
+    Message,
+}
+
+/// What happened in a session, or to a message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Story {
+    /// What it is about.
+    pub kind: Kind,
+    /// The queue id of the message, or the id of the session; empty where a client got none.
+    pub id: String,
+    /// The session; empty where there was none.
+    pub session: String,
+    /// Whose doing it is.
+    pub class: Class,
+    /// What happened, in order.
+    pub events: Vec<PastEvent>,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// The stories, newest first.
+    pub stories: Vec<Story>,
+    /// Whether there are more.
+    pub more: bool,
+    /// Files that could not be read, and why.
+    pub unreadable: Vec<String>,
+}
+
+/// How much there is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Usage {
+    /// The day, in UTC.
+    pub day: Date,
+    /// Whose stories.
+    pub class: &'static str,
+    /// How many stories.
+    pub stories: u64,
+    /// Octets on the disk.
+    pub size: u64,
+}
+
+/// Why the history cannot be searched at all.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {folder}: {source}")]
+pub struct ArchiveError {
+    folder: PathBuf,
+    source: std::io::Error,
+}
+
+/// The files of the history, to search. Those that were read stay open.
+pub struct Archive {
+    folder: PathBuf,
+    open: HashMap<Name, Reader>,
+}
+
+/// Most candidates that are looked at one by one where it is not known whether they go on long enough.
+const EACH_MAX: usize = 2_000;
+
+/// Stories that are read at once where nothing is asked for but a time.
+const PIECE: usize = 256;
+
+impl Archive {
+    /// Those of a folder, which need not be there.
+    #[must_use]
+    pub fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            open: HashMap::new(),
+        }
+    }
+
+    fn names(&mut self) -> Result<Vec<Name>, ArchiveError> {
+        let names = name::list(&self.folder).map_err(|source| ArchiveError {
+            folder: self.folder.clone(),
+            source,
+        })?;
+        self.open.retain(|name, _| names.contains(name));
+        Ok(names)
+    }
+
+    fn reader(&mut self, name: Name) -> Result<Option<&mut Reader>, PartError> {
+        use std::collections::hash_map::Entry;
+        match self.open.entry(name) {
+            Entry::Occupied(there) => Ok(Some(there.into_mut())),
+            Entry::Vacant(place) => {
+                let reader = Reader::open(&name.path(&self.folder))?;
+                Ok(reader.map(|reader| place.insert(reader)))
+            }
+        }
+    }
+
+    /// Has a file asked; what cannot be read is noted.
+    fn with<T: Default>(
+        &mut self,
+        name: Name,
+        unreadable: &mut Vec<String>,
+        ask: impl FnOnce(&mut Reader) -> Result<T, PartError>,
+    ) -> T {
+        let result = match self.reader(name) {
+            Ok(Some(reader)) => ask(reader),
+            Ok(None) => Ok(T::default()),
+            Err(error) => Err(error),
+        };
+        result.unwrap_or_else(|error| {
+            self.open.remove(&name);
+            // The server may have removed it just now.
+            if name.path(&self.folder).exists() {
+                unreadable.push(format!("{name}: {error}"));
+            }
+            T::default()
+        })
+    }
+
+    /// Finds stories, newest first.
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be read. A file that cannot is named in the result.
+    pub fn find(&mut self, query: &Query) -> Result<Found, ArchiveError> {
+        let names = self.names()?;
+        let mut found = Found::default();
+        let last_day = query
+            .until
+            .map_or(i32::MAX, |until| day_of(until.as_millisecond()) + 1);
+        let mut at = names.len();
+        while at > 0 && found.stories.len() <= query.limit {
+            let day = names[at - 1].day;
+            let first = names[..at].partition_point(|name| name.day < day);
+            let mut of_day = Vec::new();
+            if day <= last_day {
+                for name in &names[first..at] {
+                    let stories = self.with(*name, &mut found.unreadable, |reader| {
+                        in_file(reader, *name, query)
+                    });
+                    of_day.extend(stories);
+                }
+            }
+            of_day.sort_by_key(|story: &Story| std::cmp::Reverse(story.began()));
+            found.stories.extend(of_day);
+            at = first;
+        }
+        found.more = found.stories.len() > query.limit;
+        found.stories.truncate(query.limit);
+        Ok(found)
+    }
+
+    /// What is known of a session apart from its messages, oldest first; several where it went on for long.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::find`]; files that cannot be read are passed over.
+    pub fn session(&mut self, id: &str) -> Result<Vec<Story>, ArchiveError> {
+        let Some(hashes) = Term::Session(id.to_owned()).hashes().filter(|_| !id.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        let mut found = Vec::new();
+        for name in self.names()? {
+            let of_file = self.with(name, &mut Vec::new(), |reader| {
+                let mut stories = Vec::new();
+                for story in reader.postings(&hashes)? {
+                    if matches!(reader.about(story)?, Some(About::Session(session)) if *session == *id) {
+                        stories.extend(load(reader, name, story)?);
+                    }
+                }
+                Ok(stories)
+            });
+            found.extend(of_file);
+        }
+        found.sort_by_key(Story::began);
+        Ok(found)
+    }
+
+    /// Shows all stories in which something happened in a time, those of the oldest day first, until `show` says that it is enough.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::find`]; returns the files that could not be read.
+    pub fn each(
+        &mut self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+        mut show: impl FnMut(Story) -> bool,
+    ) -> Result<Vec<String>, ArchiveError> {
+        let mut unreadable = Vec::new();
+        let mut goes_on = true;
+        for name in self.names()? {
+            let mut after = 0;
+            while goes_on {
+                let seen = self.with(name, &mut unreadable, |reader| {
+                    let rows = reader.after(after, PIECE)?;
+                    for story in &rows {
+                        let Some(story) = load(reader, name, *story)? else {
+                            continue;
+                        };
+                        if story.is_within(since, until) && !show(story) {
+                            goes_on = false;
+                            break;
+                        }
+                    }
+                    Ok(rows.last().copied())
+                });
+                let Some(last) = seen else { break };
+                after = i64::from(last);
+            }
+        }
+        Ok(unreadable)
+    }
+
+    /// How much there is of each file, oldest first, and which cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::find`].
+    pub fn usage(&mut self) -> Result<(Vec<Usage>, Vec<String>), ArchiveError> {
+        let mut unreadable = Vec::new();
+        let mut all = Vec::new();
+        for name in self.names()? {
+            all.push(Usage {
+                day: date(name.day),
+                class: name.class.name(),
+                stories: self.with(name, &mut unreadable, |reader| reader.count()),
+                size: size(&name.path(&self.folder)),
+            });
+        }
+        Ok((all, unreadable))
+    }
+}
+
+fn load(reader: &mut Reader, name: Name, story: u32) -> Result<Option<Story>, PartError> {
+    let Some(read) = reader.story(name.begin(), story)? else {
+        return Ok(None);
+    };
+    let (kind, id, session) = match read.about {
+        About::Session(session) => (Kind::Session, session.to_string(), session),
+        About::Message(queue, session) => (Kind::Message, queue.to_string(), session),
+    };
+    let mut events = read.events;
+    events.sort_by_key(|event| event.at);
+    Ok(Some(Story {
+        kind,
+        id,
+        session: session.into(),
+        class: name.class,
+        events,
+    }))
+}
+
+/// The newest stories of a file that match, one more than are wanted where there are as many.
+fn in_file(reader: &mut Reader, name: Name, query: &Query) -> Result<Vec<Story>, PartError> {
+    let (first, last) = reader.bounds()?;
+    let since = |at: Timestamp| reader.row_at(at.as_millisecond() - name.begin());
+    let low = query.since.map_or(Ok(first), since)?;
+    let back = reader.back()?;
+    let until = |at: Timestamp| reader.row_at(at.as_millisecond() - name.begin() + back + 1);
+    let end = query.until.map_or(Ok(last + 1), until)?;
+    if low >= end {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    let mut take = |reader: &mut Reader, story: u32| -> Result<bool, PartError> {
+        let story = load(reader, name, story)?;
+        found.extend(story.filter(|story| story.matches(query)));
+        Ok(found.len() > query.limit)
+    };
+    match candidates(reader, query)? {
+        Some(candidates) => {
+            let candidates = in_time(reader, candidates, low, end)?;
+            for story in candidates.into_iter().rev() {
+                if take(reader, story)? {
+                    break;
+                }
+            }
+        }
+        None => {
+            let mut row = end;
+            'all: loop {
+                let piece: Vec<u32> = reader.before(row, PIECE)?;
+                let Some(oldest) = piece.last() else { break };
+                row = i64::from(*oldest);
+                for story in piece.into_iter().filter(|story| i64::from(*story) >= low) {
+                    if take(reader, story)? {
+                        break 'all;
+                    }
+                }
+                if row <= low {
+                    break;
+                }
+            }
+            for story in reader.going_on(low, end)?.into_iter().rev() {
+                if take(reader, story)? {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The stories that may hold what is asked for, oldest first; `None` where that may be all.
+fn candidates(reader: &Reader, query: &Query) -> Result<Option<Vec<u32>>, PartError> {
+    let mut all: Option<Vec<u32>> = None;
+    for group in &query.groups {
+        let hashes: Option<Vec<Vec<u64>>> = group.iter().map(Term::hashes).collect();
+        let Some(hashes) = hashes else { continue };
+        if all.as_ref().is_some_and(Vec::is_empty) {
+            break;
+        }
+        let of_group = reader.postings(&hashes.concat())?;
+        all = Some(match all {
+            Some(all) => both(&all, &of_group),
+            None => of_group,
+        });
+    }
+    Ok(all)
+}
+
+/// What stands in both of two ascending lists.
+fn both(one: &[u32], other: &[u32]) -> Vec<u32> {
+    let (short, long) = if one.len() <= other.len() {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    let mut rest = long;
+    let mut common = Vec::new();
+    for story in short {
+        let skipped = rest.partition_point(|one| one < story);
+        rest = &rest[skipped..];
+        if rest.first() == Some(story) {
+            common.push(*story);
+        }
+    }
+    common
+}
+
+/// Those that begin within the rows from `low` to before `end`, and those that go on there.
+fn in_time(reader: &Reader, candidates: Vec<u32>, low: i64, end: i64) -> Result<Vec<u32>, PartError> {
+    let begun = candidates.partition_point(|story| i64::from(*story) < low);
+    let over = candidates.partition_point(|story| i64::from(*story) < end);
+    let (before, within) = (&candidates[..begun], &candidates[begun..over]);
+    let mut all = if before.len() <= EACH_MAX {
+        let mut going_on = Vec::new();
+        for story in before {
+            if reader.last_row(*story)? >= low {
+                going_on.push(*story);
+            }
+        }
+        going_on
+    } else {
+        both(before, &reader.going_on(low, end)?)
+    };
+    all.extend_from_slice(within);
+    Ok(all)
+}
+
+impl Story {
+    /// When it began, in milliseconds since 1970.
+    #[must_use]
+    pub fn began(&self) -> i64 {
+        self.events.first().map_or(0, |event| event.at)
+    }
+
+    /// The first text of a field, in the order of events.
+    #[must_use]
+    pub fn text(&self, wanted: Key) -> Option<&str> {
+        let fields = self.events.iter().flat_map(|event| &event.fields);
+        fields.into_iter().find_map(|(key, value)| match value {
+            Kept::Text(text) if *key == wanted => Some(text.as_str()),
+            _ => None,
+        })
+    }
+
+    fn is_within(&self, since: Option<Timestamp>, until: Option<Timestamp>) -> bool {
+        let within = |at: i64| {
+            since.is_none_or(|since| at >= since.as_millisecond())
+                && until.is_none_or(|until| at <= until.as_millisecond())
+        };
+        self.events.iter().any(|event| within(event.at))
+    }
+
+    fn matches(&self, query: &Query) -> bool {
+        self.is_within(query.since, query.until)
+            && query
+                .groups
+                .iter()
+                .all(|group| group.iter().any(|term| self.holds(term)))
+            && (self.kind == Kind::Message || query.all_sessions || self.is_notable(query))
+    }
+
+    /// Whether a session is worth to be shown beside messages.
+    fn is_notable(&self, query: &Query) -> bool {
+        let asked_for = |term: &Term| matches!(term, Term::Session(id) if *id == self.id);
+        query.groups.iter().flatten().any(asked_for)
+            || self.events.iter().any(|event| {
+                matches!(event.word.as_str(), "refused" | "discarded" | "suppressed")
+                    || event.word.contains("locked out")
+            })
+    }
+
+    fn holds(&self, term: &Term) -> bool {
+        let own = match self.kind {
+            Kind::Session => term.holds(Key::Session, &self.id),
+            Kind::Message => term.holds(Key::Queue, &self.id) || term.holds(Key::Session, &self.session),
+        };
+        own || self.events.iter().any(|event| {
+            term.holds_word(&event.word)
+                || event.fields.iter().any(|(key, value)| match value {
+                    Kept::Text(text) => term.holds(*key, text),
+                    _ => false,
+                })
+        })
+    }
+}

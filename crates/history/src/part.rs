@@ -1,0 +1,475 @@
+//! One file of the history, as its only writer has it.
+
+use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::hash::{BuildHasher as _, RandomState};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use postern_events::{Key, Lines};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+
+use crate::chunk::{self, About, Numbers};
+use crate::index::{self, Blocks, Posting, RUNS_MAX};
+use crate::name::Name;
+use crate::read::{Asking, Known};
+use crate::rescue;
+
+const SCHEMA: &str = include_str!("schema.sql");
+
+/// The version of the schema.
+pub(crate) const VERSION: i64 = 1;
+
+/// How long a connection waits for another one's short lock.
+pub(crate) const BUSY_WAIT: Duration = Duration::from_secs(5);
+
+/// Texts whose numbers are remembered; then they are forgotten, and texts get new ones.
+const TEXTS_MAX: usize = 1 << 15;
+
+/// Runs of a level that are merged to one of the next.
+const FAN: usize = 8;
+
+/// Most rows of a file: numbers of stories have 32 bits, and blocks of one term have room for as many.
+pub(crate) const ROWS_MAX: i64 = 4_000_000;
+
+/// Why a file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PartError {
+    #[error("{0}")]
+    Database(#[from] rusqlite::Error),
+    #[error("{0}")]
+    File(#[from] io::Error),
+    #[error("a newer version of the program has written it")]
+    TooNew,
+}
+
+impl PartError {
+    /// Whether what lies on the disk is wrong, not the disk or the moment.
+    pub(crate) fn is_damage(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        let Self::Database(error) = self else { return false };
+        matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+            // A table that is not there, or a row that has other columns.
+            || matches!(error, rusqlite::Error::SqliteFailure(code, _) if code.extended_code == 1)
+            || matches!(error, rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::QueryReturnedNoRows)
+    }
+}
+
+/// A file that is written to. What is written counts from [`Part::commit`] on; after an error it has to be dropped and opened again.
+pub(crate) struct Part {
+    connection: Connection,
+    numbers: TextNumbers,
+    next: i64,
+    /// The time of the last row, since the day began.
+    last_at: i64,
+    back: i64,
+    body: Vec<u8>,
+    postings: Vec<Posting>,
+    /// Numbers and levels of runs.
+    runs: Vec<(u64, i64)>,
+    begun: bool,
+}
+
+/// The numbers that the file has for texts and names of fields. Those that are new wait to be written.
+struct TextNumbers {
+    hasher: RandomState,
+    texts: HashMap<u64, u32>,
+    next: u32,
+    keys: Vec<Option<u64>>,
+    next_key: u64,
+    new_texts: Vec<(u32, String)>,
+    new_keys: Vec<(u64, &'static str)>,
+}
+
+impl Numbers for TextNumbers {
+    type Error = PartError;
+
+    fn text(&mut self, text: &str) -> Result<u64, PartError> {
+        if self.texts.len() >= TEXTS_MAX {
+            self.texts.clear();
+        }
+        let number = *self.texts.entry(self.hasher.hash_one(text)).or_insert_with(|| {
+            let number = self.next;
+            self.next += 1;
+            self.new_texts.push((number, text.to_owned()));
+            number
+        });
+        Ok(u64::from(number))
+    }
+
+    fn key(&mut self, key: Key) -> Result<u64, PartError> {
+        let place = &mut self.keys[key as usize];
+        Ok(*place.get_or_insert_with(|| {
+            let number = self.next_key;
+            self.next_key += 1;
+            self.new_keys.push((number, key.name()));
+            number
+        }))
+    }
+}
+
+impl Part {
+    /// Opens a file, making it, readable by its owner only, where there is none.
+    pub(crate) fn open(folder: &Path, name: Name) -> Result<Self, PartError> {
+        let path = name.path(folder);
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags)?;
+        connection.busy_timeout(BUSY_WAIT)?;
+        // No sync for a commit, one for a checkpoint: a crash of the machine may lose the last of it, and damages nothing.
+        connection.execute_batch(
+            "PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = NORMAL;
+             PRAGMA cache_size = -1024;
+             PRAGMA wal_autocheckpoint = 2000;
+             PRAGMA journal_size_limit = 16777216;
+             PRAGMA trusted_schema = OFF;",
+        )?;
+        match connection.query_row("PRAGMA user_version", [], |row| row.get(0))? {
+            0 => {
+                let transaction = connection.unchecked_transaction()?;
+                transaction.execute_batch(SCHEMA)?;
+                transaction.pragma_update(None, "user_version", VERSION)?;
+                transaction.commit()?;
+            }
+            VERSION => {}
+            _ => return Err(PartError::TooNew),
+        }
+        let last: Option<(i64, i64)> = connection
+            .query_row("SELECT id, at FROM chunk ORDER BY id DESC LIMIT 1", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()?;
+        let (last, last_at) = last.unwrap_or((0, 0));
+        Ok(Self {
+            numbers: TextNumbers::read(&connection)?,
+            next: last + 1,
+            last_at,
+            back: connection.query_row("SELECT back FROM clock", [], |row| row.get(0))?,
+            body: Vec::new(),
+            postings: Vec::new(),
+            runs: runs(&connection)?,
+            begun: false,
+            connection,
+        })
+    }
+
+    /// Adds a row: the first of a story, which has no number yet, or a further one. The row's time is that of its last event, or of the
+    /// row before where the clock was set back since. Returns the number of the story.
+    pub(crate) fn add(
+        &mut self,
+        begin: i64,
+        about: &About,
+        story: Option<u32>,
+        lines: &[u8],
+    ) -> Result<u32, PartError> {
+        self.begin()?;
+        let times = Lines::of(lines).map(|line| line.at - begin);
+        let (first, last) = times.fold((i64::MAX, 0), |(first, last), at| (at.min(first), at.max(last)));
+        let at = last.max(self.last_at);
+        let back = at.saturating_sub(first).max(0);
+        if back > self.back {
+            self.back = back;
+            self.connection.execute("UPDATE clock SET back = ?1", [back])?;
+        }
+        let id = self.next;
+        let number = story.unwrap_or(u32::try_from(id).unwrap_or(u32::MAX));
+        let postings = &mut self.postings;
+        chunk::encode(
+            (about, story.is_none()),
+            begin + at,
+            lines,
+            &mut self.numbers,
+            &mut self.body,
+            |term| {
+                postings.push((term, number));
+            },
+        )?;
+        self.connection
+            .prepare_cached("INSERT INTO chunk (id, story, at, body) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![id, story, at, self.body])?;
+        (self.next, self.last_at) = (id + 1, at);
+        Ok(number)
+    }
+
+    /// Fills an empty file with rows of another one, and finds out by what they are found. Returns how many stories there are.
+    pub(crate) fn refill(
+        &mut self,
+        copy: impl FnOnce(&Connection) -> Result<(), PartError>,
+    ) -> Result<u64, PartError> {
+        self.begin()?;
+        copy(&self.connection)?;
+        let mut known = Known::default();
+        let mut texts = Asking::new(&self.connection, &mut known);
+        let mut stories = 0;
+        let mut query = self
+            .connection
+            .prepare("SELECT id, story, body FROM chunk ORDER BY id")?;
+        let mut rows = query.query([])?;
+        while let Some(row) = rows.next()? {
+            let (id, story): (i64, Option<i64>) = (row.get(0)?, row.get(1)?);
+            let number = u32::try_from(story.unwrap_or(id)).unwrap_or(u32::MAX);
+            let postings = &mut self.postings;
+            let body = row.get_ref(2)?.as_blob().unwrap_or_default();
+            // What makes no sense is found by nothing.
+            let _ = rescue::terms(body, story.is_none(), &mut texts, |term| {
+                postings.push((term, number))
+            });
+            stories += u64::from(story.is_none());
+        }
+        drop(rows);
+        drop(query);
+        self.commit()?;
+        Ok(stories)
+    }
+
+    /// Whether no more stories may begin in it.
+    pub(crate) fn is_full(&self) -> bool {
+        self.next > ROWS_MAX
+    }
+
+    /// To look things up, those too that are not committed yet.
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Commits what was added, with what it is found by.
+    pub(crate) fn commit(&mut self) -> Result<(), PartError> {
+        if !self.begun {
+            return Ok(());
+        }
+        self.numbers.write(&self.connection)?;
+        self.write_run()?;
+        self.connection.execute_batch("COMMIT")?;
+        self.begun = false;
+        self.merge_levels()
+    }
+
+    /// Merges all runs to one: the file is done, but for what comes late.
+    pub(crate) fn seal(&mut self) -> Result<(), PartError> {
+        if self.runs.len() > 1 {
+            let all: Vec<u64> = self.runs.iter().map(|(run, _)| *run).collect();
+            let level = self.runs.iter().map(|(_, level)| *level).max().unwrap_or(0) + 1;
+            self.merge(&all, level)?;
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<(), PartError> {
+        if !self.begun {
+            self.connection.execute_batch("BEGIN IMMEDIATE")?;
+            self.begun = true;
+        }
+        Ok(())
+    }
+
+    fn write_run(&mut self) -> Result<(), PartError> {
+        if self.postings.is_empty() {
+            return Ok(());
+        }
+        self.postings.sort_unstable();
+        let run = self.free_run();
+        let mut insert = self
+            .connection
+            .prepare_cached("INSERT INTO block (id, body) VALUES (?1, ?2)")?;
+        let mut blocks = Blocks::new(run, |row, body: &[u8]| {
+            insert.execute(params![row, body]).map(drop)
+        });
+        for posting in self.postings.drain(..) {
+            blocks.push(posting)?;
+        }
+        let size = blocks.finish()?;
+        drop(insert);
+        // A flood of one second does not keep its room.
+        self.postings.shrink_to(1 << 16);
+        self.note_run(run, 0, size)
+    }
+
+    fn note_run(&mut self, run: u64, level: i64, size: u64) -> Result<(), PartError> {
+        self.connection
+            .prepare_cached("INSERT INTO run (id, level, size) VALUES (?1, ?2, ?3)")?
+            .execute(params![run as i64, level, size as i64])?;
+        self.runs.push((run, level));
+        Ok(())
+    }
+
+    /// The lowest number that no run has.
+    fn free_run(&self) -> u64 {
+        let taken = |run: &u64| !self.runs.iter().any(|(one, _)| one == run);
+        (0..RUNS_MAX).find(taken).unwrap_or(0)
+    }
+
+    fn merge_levels(&mut self) -> Result<(), PartError> {
+        let mut level = 0;
+        loop {
+            let of_level: Vec<u64> = self
+                .runs
+                .iter()
+                .filter(|run| run.1 == level)
+                .map(|run| run.0)
+                .collect();
+            if of_level.len() < FAN {
+                if self.runs.iter().all(|run| run.1 <= level) {
+                    return Ok(());
+                }
+            } else {
+                self.merge(&of_level, level + 1)?;
+            }
+            level += 1;
+        }
+    }
+
+    /// Makes one run of several, in a transaction of its own.
+    fn merge(&mut self, runs: &[u64], level: i64) -> Result<(), PartError> {
+        self.begin()?;
+        let run = self.free_run();
+        let size = {
+            let mut insert = self
+                .connection
+                .prepare_cached("INSERT INTO block (id, body) VALUES (?1, ?2)")?;
+            let mut blocks = Blocks::new(run, |row, body: &[u8]| {
+                insert.execute(params![row, body]).map(drop)
+            });
+            merge(&self.connection, runs, |posting| blocks.push(posting))?;
+            blocks.finish()?
+        };
+        for old in runs {
+            let (first, last) = index::rows_of(*old);
+            self.connection
+                .prepare_cached("DELETE FROM block WHERE id BETWEEN ?1 AND ?2")?
+                .execute([first, last])?;
+            self.connection
+                .prepare_cached("DELETE FROM run WHERE id = ?1")?
+                .execute([*old as i64])?;
+        }
+        self.runs.retain(|(one, _)| !runs.contains(one));
+        self.note_run(run, level, size)?;
+        self.connection.execute_batch("COMMIT")?;
+        self.begun = false;
+        Ok(())
+    }
+}
+
+impl TextNumbers {
+    fn read(connection: &Connection) -> Result<Self, PartError> {
+        let max = |table: &str| {
+            connection.query_row(&format!("SELECT coalesce(max(id), 0) FROM {table}"), [], |row| {
+                row.get::<_, i64>(0)
+            })
+        };
+        let mut keys = vec![None; Key::ALL.len()];
+        let mut query = connection.prepare("SELECT id, name FROM key")?;
+        let mut rows = query.query([])?;
+        while let Some(row) = rows.next()? {
+            if let Some(key) = Key::from_name(&row.get::<_, String>(1)?) {
+                keys[key as usize] = Some(row.get::<_, i64>(0)? as u64);
+            }
+        }
+        Ok(Self {
+            hasher: RandomState::new(),
+            texts: HashMap::new(),
+            next: u32::try_from(max("text")?).unwrap_or(u32::MAX / 2) + 1,
+            keys,
+            next_key: max("key")? as u64 + 1,
+            new_texts: Vec::new(),
+            new_keys: Vec::new(),
+        })
+    }
+
+    fn write(&mut self, connection: &Connection) -> Result<(), PartError> {
+        let mut insert = connection.prepare_cached("INSERT INTO text (id, text) VALUES (?1, ?2)")?;
+        for (number, text) in self.new_texts.drain(..) {
+            insert.execute(params![number, text])?;
+        }
+        for (number, name) in self.new_keys.drain(..) {
+            connection.execute(
+                "INSERT INTO key (id, name) VALUES (?1, ?2)",
+                params![number as i64, name],
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Numbers and levels of the runs of a file.
+pub(crate) fn runs(connection: &Connection) -> rusqlite::Result<Vec<(u64, i64)>> {
+    let mut query = connection.prepare_cached("SELECT id, level FROM run")?;
+    query
+        .query_map([], |row| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?)))?
+        .collect()
+}
+
+/// Where a run is read, block by block.
+struct Cursor {
+    next: i64,
+    last: i64,
+    postings: Vec<Posting>,
+    at: usize,
+}
+
+impl Cursor {
+    fn new(run: u64) -> Self {
+        let (next, last) = index::rows_of(run);
+        Self {
+            next,
+            last,
+            postings: Vec::new(),
+            at: 0,
+        }
+    }
+
+    fn peek(&mut self, connection: &Connection) -> rusqlite::Result<Option<Posting>> {
+        while self.at >= self.postings.len() {
+            let block: Option<(i64, Vec<u8>)> = connection
+                .prepare_cached("SELECT id, body FROM block WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 1")?
+                .query_row([self.next, self.last], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            let Some((row, body)) = block else { return Ok(None) };
+            self.postings.clear();
+            self.at = 0;
+            index::read(row, &body, &mut self.postings);
+            self.next = row + 1;
+        }
+        Ok(self.postings.get(self.at).copied())
+    }
+}
+
+/// Shows the postings of several runs in order, each once.
+fn merge(
+    connection: &Connection,
+    runs: &[u64],
+    mut show: impl FnMut(Posting) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    let mut cursors: Vec<Cursor> = runs.iter().map(|run| Cursor::new(*run)).collect();
+    let mut heap = std::collections::BinaryHeap::new();
+    for (index, cursor) in cursors.iter_mut().enumerate() {
+        if let Some(posting) = cursor.peek(connection)? {
+            heap.push(std::cmp::Reverse((posting, index)));
+        }
+    }
+    while let Some(std::cmp::Reverse((posting, index))) = heap.pop() {
+        show(posting)?;
+        let cursor = &mut cursors[index];
+        cursor.at += 1;
+        if let Some(next) = cursor.peek(connection)? {
+            heap.push(std::cmp::Reverse((next, index)));
+        }
+    }
+    Ok(())
+}
+
+/// The paths of a database: itself, its log, and the memory that goes with it.
+pub(crate) fn files_of(path: &Path) -> [PathBuf; 3] {
+    ["", "-wal", "-shm"].map(|end| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        PathBuf::from(name)
+    })
+}
