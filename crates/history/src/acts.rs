@@ -154,21 +154,26 @@ impl Acts {
         done().map_err(|error| self.failed(&error))
     }
 
-    /// The acts since then, newest first, at most as many.
+    /// The acts between two times, newest first, at most as many.
     ///
     /// # Errors
     ///
     /// Those of disk and database.
-    pub fn since(&self, since: Option<Timestamp>, limit: usize) -> Result<Vec<Act>, ActsError> {
+    pub fn between(
+        &self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<Act>, ActsError> {
         let read = || -> rusqlite::Result<Vec<Act>> {
             let mut query = self.connection.prepare(
                 "SELECT at, by, uid, told, act, what, reason, source, changed FROM act
-                 WHERE at >= ?1 ORDER BY at DESC, id DESC LIMIT ?2",
+                 WHERE at BETWEEN ?1 AND ?2 ORDER BY at DESC, id DESC LIMIT ?3",
             )?;
             let since = since.map_or(i64::MIN, Timestamp::as_millisecond);
-            query
-                .query_map(params![since, i64::try_from(limit).unwrap_or(i64::MAX)], act)?
-                .collect()
+            let until = until.map_or(i64::MAX, Timestamp::as_millisecond);
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            query.query_map(params![since, until, limit], act)?.collect()
         };
         read().map_err(|error| self.failed(&error))
     }

@@ -95,6 +95,9 @@ pub struct Archive {
 /// Most candidates that are looked at one by one where it is not known whether they go on long enough.
 const EACH_MAX: usize = 2_000;
 
+/// So many candidates are read sooner than another list of them.
+const FEW: usize = 500;
+
 /// Stories that are read at once where nothing is asked for but a time.
 const PIECE: usize = 256;
 
@@ -335,13 +338,16 @@ fn in_file(reader: &mut Reader, name: Name, query: &Query) -> Result<Vec<Story>,
     Ok(found)
 }
 
-/// The stories that may hold what is asked for, oldest first; `None` where that may be all.
+/// The stories that may hold what is asked for, oldest first; `None` where that may be all. What few stories hold is looked up first: where
+/// that leaves few, they are read, and longer lists are not.
 fn candidates(reader: &Reader, query: &Query) -> Result<Option<Vec<u32>>, PartError> {
+    let mut groups: Vec<&Vec<Term>> = query.groups.iter().collect();
+    groups.sort_by_key(|group| group.iter().map(Term::commonness).max());
     let mut all: Option<Vec<u32>> = None;
-    for group in &query.groups {
+    for group in groups {
         let hashes: Option<Vec<Vec<u64>>> = group.iter().map(Term::hashes).collect();
         let Some(hashes) = hashes else { continue };
-        if all.as_ref().is_some_and(Vec::is_empty) {
+        if all.as_ref().is_some_and(|all| all.len() <= FEW) {
             break;
         }
         let of_group = reader.postings(&hashes.concat())?;

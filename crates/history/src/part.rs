@@ -180,7 +180,7 @@ impl Part {
             self.connection.execute("UPDATE clock SET back = ?1", [back])?;
         }
         let id = self.next;
-        let number = story.unwrap_or(u32::try_from(id).unwrap_or(u32::MAX));
+        let number = story.unwrap_or_else(|| u32::try_from(id).unwrap_or(u32::MAX));
         let postings = &mut self.postings;
         chunk::encode(
             (about, story.is_none()),

@@ -42,12 +42,21 @@ pub(crate) fn to_remove(files: &[(Name, u64)], in_use: &[Name], room: Room) -> V
 mod tests {
     use super::*;
 
+    type Case = (
+        &'static str,
+        &'static [(i32, Class, u64)],
+        &'static [Day],
+        u64,
+        &'static [Day],
+    );
+    type Day = (i32, Class);
+
     #[test]
     fn who_has_more_than_its_share_gives_way() {
         use Class::{Strangers, Users};
         let name = |day, class| Name { day, class, part: 1 };
         #[rustfmt::skip]
-        let cases: [(&str, &[(i32, Class, u64)], &[(i32, Class)], u64, &[(i32, Class)]); 6] = [
+        let cases: [Case; 6] = [
             // what the case shows        day, class, size                                         in use           room   what goes
             ("there is room",             &[(3, Users, 50), (3, Strangers, 50)],                   &[],             100,   &[]),
             ("a day is over",             &[(1, Users, 1), (3, Users, 1)],                         &[],             100,   &[(1, Users)]),

@@ -169,8 +169,21 @@ impl Term {
         }])
     }
 
+    /// How many stories it is likely to be found in, beside others.
+    pub(crate) const fn commonness(&self) -> u8 {
+        match self {
+            Self::Queue(_) | Self::Session(_) | Self::MessageId(_) => 0,
+            Self::Address(_) => 1,
+            Self::Login(_) => 2,
+            Self::Client(_) => 3,
+            Self::Domain(_) => 4,
+            Self::Rule(_) | Self::Outcome(_) => 5,
+        }
+    }
+
     /// Whether a field says it.
-    pub(crate) fn holds(&self, key: Key, text: &str) -> bool {
+    #[must_use]
+    pub fn holds(&self, key: Key, text: &str) -> bool {
         match (self, key) {
             (Self::Session(wanted), Key::Session)
             | (Self::Queue(wanted), Key::Queue | Key::About | Key::Report)

@@ -442,7 +442,7 @@ impl Files {
         let open = self
             .open
             .get_mut(&name)
-            .ok_or(io::Error::from(io::ErrorKind::NotFound))?;
+            .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         open.used = Instant::now();
         open.sealed = false;
         Ok(open)

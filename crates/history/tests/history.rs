@@ -1,5 +1,7 @@
 //! The history as a server writes it, found as an administrator looks for it, with the mishaps of disks and clocks.
 
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
 mod common;
 
 use std::fs;

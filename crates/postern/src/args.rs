@@ -9,6 +9,7 @@ mod judge;
 mod milters;
 mod probe;
 mod sessions;
+mod trace;
 mod user;
 
 use std::ffi::OsString;
@@ -24,7 +25,7 @@ use postern_net::ca::{CA_DAYS, CERTIFICATE_DAYS, DAYS_MAX};
 use crate::commands::version;
 use crate::exit;
 
-pub(crate) use self::common::{ConfigArg, FOLDER, HOSTNAME, JsonArg, ListingArg};
+pub(crate) use self::common::{ConfigArg, FOLDER, HOSTNAME, JsonArg, ListingArg, ReasonArg};
 pub(crate) use self::dkim::{DkimArgs, DkimCommand, NewKeyArgs, RotateArgs};
 pub(crate) use self::explain::{ExplainSessionArgs, NO_DOMAIN};
 pub(crate) use self::identity::{AddressCommand, DelegateCommand, ExplainArgs, GroupCommand};
@@ -35,6 +36,7 @@ pub(crate) use self::judge::JudgeArgs;
 pub(crate) use self::milters::{MiltersArgs, MiltersCommand, TryArgs};
 pub(crate) use self::probe::{ProbeArgs, ProbeCommand, ProbeHostArgs, ProbeLoadArgs, ProbeTls};
 pub(crate) use self::sessions::{SessionFilterArgs, SessionsArgs, SessionsCommand};
+pub(crate) use self::trace::{HistoryArgs, HistoryCommand, TimesArgs, TraceArgs};
 pub(crate) use self::user::{AppPasswordCommand, ImportArgs};
 
 /// A mail relay that relays for authenticated senders only, and never loses a message.
@@ -115,6 +117,14 @@ pub(crate) enum Command {
     Probe(ProbeArgs),
     /// Shows and manages the queue
     Queue(QueueArgs),
+    /// Shows what happened to messages and in sessions of the last days
+    ///
+    /// Finds them by queue id, session id, Message-ID, address (sender, recipient, or the alias that was written to), domain, login, or address
+    /// or network of the client, and shows each as a time line: accepted from whom and why, what was changed, each attempt, what became
+    /// of it. Works whether the server runs or not. Ends with 1 if nothing is found.
+    Trace(TraceArgs),
+    /// Shows and exports the history: acts of administrators, messages and sessions
+    History(HistoryArgs),
     /// Hands in a message as `sendmail` does
     ///
     /// Reads a message from standard input and hands it to the server; where that does not run, it is kept until it does. Takes the
@@ -131,7 +141,7 @@ pub(crate) enum Command {
     /// Shows who is connected, and ends sessions
     Sessions(SessionsArgs),
     /// Makes the running server reload its configuration and certificates
-    Reload(ListingArg),
+    Reload(ReloadArgs),
     /// Delivers mail to the users of this machine on behalf of the unprivileged server
     ///
     /// Takes messages from the user that the server runs as, and delivers each in a separate process that becomes the recipient, as
@@ -209,6 +219,15 @@ pub(crate) struct PamWorkerArgs {
     /// The folder of services
     #[arg(long, value_name = "DIR")]
     pub(crate) service_folder: Option<PathBuf>,
+}
+
+/// Arguments of `reload`.
+#[derive(Args, Debug)]
+pub(crate) struct ReloadArgs {
+    #[command(flatten)]
+    pub(crate) listing: ListingArg,
+    #[command(flatten)]
+    pub(crate) reason: ReasonArg,
 }
 
 /// Arguments of `init`.
@@ -302,6 +321,8 @@ pub(crate) struct ConfigShowArgs {
 pub(crate) struct UserArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArg,
+    #[command(flatten)]
+    pub(crate) reason: ReasonArg,
     #[command(subcommand)]
     pub(crate) command: UserCommand,
 }
@@ -431,6 +452,8 @@ pub(crate) struct DirectoriesArgs {
 pub(crate) struct AuthArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArg,
+    #[command(flatten)]
+    pub(crate) reason: ReasonArg,
     #[command(subcommand)]
     pub(crate) command: AuthCommand,
 }
@@ -602,6 +625,8 @@ pub(crate) enum LoginCommand {
 pub(crate) struct QueueArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArg,
+    #[command(flatten)]
+    pub(crate) reason: ReasonArg,
     #[command(subcommand)]
     pub(crate) command: QueueCommand,
 }

@@ -33,6 +33,7 @@ use crate::exit::{Exit, Failure};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    control::acts::remember_who();
     let given: Vec<OsString> = std::env::args_os().collect();
     if let Some((name, arguments)) = classic(&given) {
         return commands::sendmail::run(name, arguments.iter().cloned());
@@ -101,6 +102,8 @@ fn run(command: Command) -> Result<(), Failure> {
             Ok(())
         }
         Command::Sessions(args) => commands::sessions::run(args),
+        Command::Trace(args) => commands::trace::run(&args),
+        Command::History(args) => commands::history::run(&args),
         Command::Reload(args) => commands::reload::run(&args),
         Command::MailboxHelper(args) => commands::mailbox_helper::serve(&args),
         Command::MailboxWorker => commands::mailbox_helper::work_once(),

@@ -28,6 +28,14 @@ pub(crate) struct JsonArg {
     pub(crate) json: bool,
 }
 
+/// Why something is done.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ReasonArg {
+    /// Why: it is recorded with what is changed (postern history acts)
+    #[arg(long, value_name = "TEXT", global = true)]
+    pub(crate) reason: Option<String>,
+}
+
 /// Configuration and form of output.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ListingArg {

@@ -6,13 +6,15 @@ use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use postern_mail::Domain;
 use postern_seal::{Algorithm, RsaBits};
 
-use super::{ConfigArg, JsonArg};
+use super::{ConfigArg, JsonArg, ReasonArg};
 
 /// Arguments of `dkim`.
 #[derive(Args, Debug)]
 pub(crate) struct DkimArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArg,
+    #[command(flatten)]
+    pub(crate) reason: ReasonArg,
     #[command(subcommand)]
     pub(crate) command: DkimCommand,
 }

@@ -3,13 +3,15 @@
 use clap::{ArgGroup, Args, Subcommand};
 use ipnet::IpNet;
 
-use super::{ConfigArg, JsonArg};
+use super::{ConfigArg, JsonArg, ReasonArg};
 
 /// Arguments of `sessions`.
 #[derive(Args, Debug)]
 pub(crate) struct SessionsArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArg,
+    #[command(flatten)]
+    pub(crate) reason: ReasonArg,
     #[command(subcommand)]
     pub(crate) command: SessionsCommand,
 }
@@ -54,7 +56,7 @@ pub(crate) struct SessionFilterArgs {
     pub(crate) listener: Option<String>,
 }
 
-fn network(text: &str) -> Result<IpNet, String> {
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
     let address = || {
         text.parse()
             .map(|address: std::net::IpAddr| IpNet::from(address.to_canonical()))

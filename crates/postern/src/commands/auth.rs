@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::auth_token;
 use crate::args::{AuthArgs, AuthCommand, ConfigArg, JsonArg};
+use crate::control::acts;
 use crate::control::protocol::Request;
 use crate::exit::{Exit, Failure};
 use crate::usage::{self, Line};
@@ -11,6 +12,7 @@ use crate::{locate, output};
 
 /// Does what was asked for about logins.
 pub(crate) fn run(args: AuthArgs) -> Result<(), Failure> {
+    acts::because(args.reason.reason.as_deref());
     match args.command {
         AuthCommand::Report { mechanism, json } => report(mechanism.as_deref(), json, &args.config),
         AuthCommand::Lockouts(json) => super::auth_lockouts::list(json, &args.config),

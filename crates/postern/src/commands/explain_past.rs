@@ -1,4 +1,5 @@
-//! `postern explain --session`: what a session that there was came to, verdict by verdict, as far as the running server remembers it.
+//! `postern explain --session`: what a session that there was came to, verdict by verdict, as far as the running server remembers it or
+//! the history on disk has it.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::explain::{Setting, setting_behind, table_in_reason};
 use crate::args::ExplainSessionArgs;
-use crate::config::Shown;
+use crate::config::{Shown, Written};
 use crate::control::protocol::{PastSession, PastStep, Request};
 use crate::exit::{Exit, Failure};
 use crate::{locate, output, visible};
@@ -46,18 +47,24 @@ struct Verdict {
 /// Asks the running server, and shows what it remembers.
 pub(super) fn run(session: &str, args: &ExplainSessionArgs) -> Result<(), Failure> {
     let written = super::written(&locate::existing(&args.config)?)?;
-    let Some(mut client) = super::reach(&written)? else {
-        let text = format!(
-            "no server runs on {}, and only a running one remembers sessions: see the log",
-            written.state_dir().display()
-        );
-        return Err(Failure::new(Exit::Unavailable, text));
-    };
     let asked = Request::Session {
         session: session.to_owned(),
     };
-    let past: PastSession = read(client.ask(&asked)?)?;
-    let shown: Shown = read(client.ask(&Request::Configuration)?)?;
+    let (remembered, shown) = match super::reach(&written)? {
+        Some(mut client) => {
+            let remembered = client.ask(&asked).and_then(read);
+            (remembered, read(client.ask(&Request::Configuration)?)?)
+        }
+        None => (Err(no_server(&written)), written.shown().clone()),
+    };
+    let past: PastSession = match remembered {
+        Ok(past) => past,
+        // One that the server does not remember may be in the history on disk.
+        Err(missing) if matches!(missing.exit, Exit::No | Exit::Unavailable) => {
+            super::trace::session(&written, session)?.ok_or(missing)?
+        }
+        Err(failure) => return Err(failure),
+    };
     let listener = past.steps.iter().find_map(|step| text(&step.fields, "listener"));
     let listener = listener.map(str::to_owned);
     let course = Course {
@@ -74,6 +81,14 @@ pub(super) fn run(session: &str, args: &ExplainSessionArgs) -> Result<(), Failur
         return output::print_json(&course);
     }
     show(&course)
+}
+
+fn no_server(written: &Written) -> Failure {
+    let text = format!(
+        "no server runs on {}, and the history on disk has no such session: see the log",
+        written.state_dir().display()
+    );
+    Failure::new(Exit::Unavailable, text)
 }
 
 fn read<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Failure> {
@@ -114,7 +129,7 @@ fn text<'f>(fields: &'f Map<String, Value>, key: &str) -> Option<&'f str> {
 }
 
 /// A field as text, a number too.
-fn said(fields: &Map<String, Value>, key: &str) -> Option<String> {
+pub(super) fn said(fields: &Map<String, Value>, key: &str) -> Option<String> {
     match fields.get(key)? {
         Value::String(text) => Some(text.clone()),
         other => Some(other.to_string()),
@@ -186,7 +201,7 @@ fn row(step: &Step) -> Vec<String> {
 }
 
 /// The reason of a verdict, or what a host has said.
-fn why(fields: &Map<String, Value>) -> String {
+pub(super) fn why(fields: &Map<String, Value>) -> String {
     let text = said(fields, "reason")
         .or_else(|| said(fields, "reply"))
         .unwrap_or_default();
@@ -198,7 +213,7 @@ fn why(fields: &Map<String, Value>) -> String {
 }
 
 /// What a client did, in the words of SMTP where there are any; or what became of its mail.
-fn what(event: &str, fields: &Map<String, Value>) -> String {
+pub(super) fn what(event: &str, fields: &Map<String, Value>) -> String {
     let put = |before: &str, key: &str| {
         said(fields, key).map_or_else(String::new, |text| format!("{before}{text}"))
     };

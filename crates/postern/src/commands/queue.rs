@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 use crate::args::{FilterArgs, QueueArgs, QueueCommand, SelectArgs};
 use crate::config::Written;
+use crate::control::acts;
 use crate::control::client::Client;
 use crate::control::protocol::{
     Changed, Listing, MessageLine, MessageView, Operation, RecipientView, RecoveredLine, Request, Status,
@@ -34,6 +36,7 @@ const TICK: Duration = Duration::from_millis(120);
 
 /// Does what was asked.
 pub(crate) fn run(args: QueueArgs) -> Result<(), Failure> {
+    acts::because(args.reason.reason.as_deref());
     let written = super::written(&locate::existing(&args.config)?)?;
     // Whoever asks is recorded, not whom root becomes.
     let by = control::administrator(geteuid());
@@ -90,6 +93,7 @@ enum Queue {
         spool: SqliteSpool,
         runtime: tokio::runtime::Runtime,
         by: String,
+        acts: (PathBuf, Duration),
     },
 }
 
@@ -115,16 +119,35 @@ impl Queue {
         let _entered = runtime.enter();
         let spool = SqliteSpool::open(written.spool()).map_err(|error| spool_failure(&error))?;
         drop(_entered);
-        Ok(Self::Spool { spool, runtime, by })
+        Ok(Self::Spool {
+            spool,
+            runtime,
+            by,
+            acts: written.acts(),
+        })
     }
 
     fn ask(&mut self, operation: Operation) -> Result<Value, Failure> {
         let _waiting = Waiting::begin();
         match self {
             Self::Server(client) => client.ask(&Request::Queue(operation)),
-            Self::Spool { spool, runtime, by } => runtime
-                .block_on(queue::perform(spool, &operation, by))
-                .map_err(operation_failure),
+            Self::Spool {
+                spool,
+                runtime,
+                by,
+                acts,
+            } => {
+                let done = runtime
+                    .block_on(queue::perform(spool, &operation, by))
+                    .map_err(operation_failure)?;
+                let changed = done.get("changed").and_then(Value::as_u64);
+                if let Some((act, what)) = acts::of_queue(&operation)
+                    && changed != Some(0)
+                {
+                    acts::record(acts, act, what, changed);
+                }
+                Ok(done)
+            }
         }
     }
 

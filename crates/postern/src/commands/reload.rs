@@ -1,13 +1,15 @@
 //! `postern reload`.
 
-use crate::args::ListingArg;
+use crate::args::ReloadArgs;
+use crate::control::acts;
 use crate::control::protocol::Request;
 use crate::exit::{Exit, Failure};
 use crate::{locate, output};
 
 /// Has the running server read its configuration again, and shows what it says.
-pub(crate) fn run(args: &ListingArg) -> Result<(), Failure> {
-    let written = super::written(&locate::existing(&args.config)?)?;
+pub(crate) fn run(args: &ReloadArgs) -> Result<(), Failure> {
+    acts::because(args.reason.reason.as_deref());
+    let written = super::written(&locate::existing(&args.listing.config)?)?;
     let Some(mut client) = super::reach(&written)? else {
         return Err(Failure::new(
             Exit::Unavailable,
@@ -20,7 +22,7 @@ pub(crate) fn run(args: &ListingArg) -> Result<(), Failure> {
     let result = client
         .ask(&Request::Reload)
         .map_err(|failure| Failure::new(Exit::Config, failure.message))?;
-    if args.json.json {
+    if args.listing.json.json {
         return output::print_json(&result);
     }
     for warning in result["warnings"]

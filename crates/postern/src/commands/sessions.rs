@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::args::{ConfigArg, SessionFilterArgs, SessionsArgs, SessionsCommand};
 use crate::config::Written;
+use crate::control::acts;
 use crate::control::client::Client;
 use crate::control::protocol::WhichSessions;
 use crate::control::protocol::{Changed, Request};
@@ -14,6 +15,7 @@ use crate::{locate, output};
 
 /// Does what was asked, in the running server.
 pub(crate) fn run(args: SessionsArgs) -> Result<(), Failure> {
+    acts::because(args.reason.reason.as_deref());
     match args.command {
         SessionsCommand::List { filter, json } => {
             let lines: Vec<SessionLine> = ask(&Request::Sessions(which(filter)), &args.config)?;

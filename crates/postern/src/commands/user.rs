@@ -12,12 +12,14 @@ use zeroize::Zeroizing;
 use super::user_outcome::{done, failure};
 use crate::args::{JsonArg, UserArgs, UserCommand};
 use crate::config::Written;
+use crate::control::acts;
 use crate::exit::Failure;
 use crate::{locate, output, password, rights};
 
 /// Does what was asked, on the file of users that the configuration names. The server need not run; it sees
 /// changes at once.
 pub(crate) fn run(args: UserArgs) -> Result<(), Failure> {
+    acts::because(args.reason.reason.as_deref());
     let written = super::written(&locate::existing(&args.config)?)?;
     // What only whoever runs this may read comes first.
     let imported = match &args.command {
@@ -26,7 +28,11 @@ pub(crate) fn run(args: UserArgs) -> Result<(), Failure> {
     };
     let store = open(&written)?.with_keys(written.key_policy());
     let takes_away = takes_away(&args.command);
+    let act = super::user_acts::of(&args.command);
     perform(args.command, &store, &written, imported)?;
+    if let Some((act, what)) = act {
+        acts::record(&written.acts(), act, what, None);
+    }
     if takes_away {
         super::sessions::recheck(&written)?;
     }

@@ -240,6 +240,21 @@ impl Written {
     pub(crate) fn spool(&self) -> postern_spool::SpoolSettings {
         checked::spool(&self.file)
     }
+
+    /// The folder of the history.
+    pub(crate) fn history_folder(&self) -> PathBuf {
+        checked::history_folder(&self.file)
+    }
+
+    /// Whether the server keeps sessions and messages there.
+    pub(crate) fn keeps_history(&self) -> bool {
+        *self.file.history.enabled
+    }
+
+    /// Where acts of administrators are written, and how long they are kept.
+    pub(crate) fn acts(&self) -> (PathBuf, std::time::Duration) {
+        checked::acts(&self.file)
+    }
 }
 
 /// The folder that relative paths start at.

@@ -9,7 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::protocol::{LINE_MAX, Reply, Request};
+use super::acts;
+use super::protocol::{Asked, LINE_MAX, Reply, Request};
 use crate::exit::{Exit, Failure};
 use crate::rights;
 
@@ -114,10 +115,7 @@ impl Client {
         mut piece: impl FnMut(&[u8]) -> Result<(), Failure>,
     ) -> Result<Value, Failure> {
         let lost = |error: io::Error| Failure::io("the server does not answer", &error);
-        let mut line = serde_json::to_vec(request)
-            .map_err(|error| Failure::from_error(Exit::Software, "cannot ask", &error))?;
-        line.push(b'\n');
-        self.stream.get_mut().write_all(&line).map_err(lost)?;
+        self.send(request)?;
         let mut items = Vec::new();
         loop {
             match self.reply().map_err(lost)? {
@@ -137,6 +135,41 @@ impl Client {
                 Reply::Failed(message) => return Err(Failure::new(Exit::TryAgain, message)),
             }
         }
+    }
+
+    /// Asks for what happens from now on, and hands each event on, until the server stops.
+    ///
+    /// # Errors
+    ///
+    /// The server says no or is gone, or `event` fails.
+    pub(crate) fn follow(
+        &mut self,
+        request: &Request,
+        mut event: impl FnMut(Value) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let lost = |error: io::Error| Failure::io("the server does not answer", &error);
+        self.send(request)?;
+        loop {
+            match self.reply().map_err(lost)? {
+                Reply::Items(events) => events.into_iter().try_for_each(&mut event)?,
+                Reply::Failed(message) | Reply::NotFound(message) => {
+                    return Err(Failure::new(Exit::TryAgain, message));
+                }
+                Reply::Piece(_) | Reply::Done(_) => return Ok(()),
+            }
+        }
+    }
+
+    fn send(&mut self, request: &Request) -> Result<(), Failure> {
+        let asked = Asked {
+            request: request.clone(),
+            told: acts::told(),
+        };
+        let mut line = serde_json::to_vec(&asked)
+            .map_err(|error| Failure::from_error(Exit::Software, "cannot ask", &error))?;
+        line.push(b'\n');
+        let sent = self.stream.get_mut().write_all(&line);
+        sent.map_err(|error| Failure::io("the server does not answer", &error))
     }
 
     fn reply(&mut self) -> io::Result<Reply> {

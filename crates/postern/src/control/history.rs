@@ -1,19 +1,54 @@
-//! Recent sessions, for `postern explain --session`: an observer that keeps them in memory, and the answer about one.
+//! Sessions and messages as they happen, kept in memory and on disk; the answer about a recent session, for `postern explain --session`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
-use postern_events::{Event, History, HistoryLimits, Kept, Observer, PastEvent};
+use postern_events::{Event, History, HistoryLimits, Kept, Line, Observer, PastEvent};
+use postern_history::History as Archive;
 use serde_json::{Map, Value, json};
 
-use super::protocol::{PastSession, PastStep};
+use super::protocol::{PastSession, PastStep, Reply};
 
-/// Keeps what happens in sessions.
-pub(crate) struct Remembers(pub(crate) Arc<History>);
+/// Keeps what happens in sessions: the last ones in memory, all of them on disk, if wanted. Each event is written down once.
+pub(crate) struct Remembers {
+    pub(crate) recent: Arc<History>,
+    pub(crate) archive: Option<Archive>,
+}
 
 impl Observer for Remembers {
     fn observe(&self, event: &Event<'_>) {
-        self.0.note(event, || Timestamp::now().as_millisecond());
+        let recent = History::wants(event);
+        let archive = self.archive.as_ref().filter(|_| Archive::wants(event));
+        if !recent && archive.is_none() {
+            return;
+        }
+        Line::with(event, Timestamp::now().as_millisecond(), |line| {
+            if recent {
+                self.recent.keep(event, line);
+            }
+            if let Some(archive) = archive {
+                archive.put(event, line);
+            }
+        });
+    }
+}
+
+/// How long whoever asks waits until the history is written.
+const FLUSH_MAX: Duration = Duration::from_secs(5);
+
+/// Has what has happened written to the history on disk; answers with what was counted there, with `null` where there is none.
+pub(super) async fn flush(archive: Option<Archive>) -> Reply {
+    let Some(archive) = archive else {
+        return Reply::Done(Value::Null);
+    };
+    let counted = tokio::task::spawn_blocking(move || {
+        archive.flush(FLUSH_MAX);
+        archive.counts()
+    });
+    match counted.await.map(|counts| serde_json::to_value(counts)) {
+        Ok(Ok(value)) => Reply::Done(value),
+        _ => Reply::Failed("the server is stopping".to_owned()),
     }
 }
 
@@ -40,7 +75,7 @@ pub(super) fn find(history: &History, session: &str, started_at: Timestamp) -> R
     })
 }
 
-fn step(event: PastEvent) -> PastStep {
+pub(crate) fn step(event: PastEvent) -> PastStep {
     let value = |kept| match kept {
         Kept::Text(text) => Value::String(text),
         Kept::Number(number) => json!(number),

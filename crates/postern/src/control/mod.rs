@@ -3,8 +3,10 @@
 //! A Unix socket in the state directory, open to its owner alone. Who connects must be root or the user that the server
 //! runs as, whatever the permissions of the file say.
 
+pub(crate) mod acts;
 pub(crate) mod client;
 pub(crate) mod findings;
+pub(crate) mod follow;
 pub(crate) mod history;
 pub(crate) mod protocol;
 pub(crate) mod queue;

@@ -8,13 +8,24 @@ use postern_deliver::PlacesStatus;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::acts::Told;
 use super::findings::{Finding, Verdict};
+use super::follow::Follow;
 
 /// Longest line in either direction, in octets.
 pub(crate) const LINE_MAX: usize = 16 << 20;
 
 /// The name of the socket in the state directory.
 pub(crate) const SOCKET: &str = "control.sock";
+
+/// A request as it goes over the socket, with what is told besides.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Asked {
+    #[serde(flatten)]
+    pub(crate) request: Request,
+    #[serde(default)]
+    pub(crate) told: Told,
+}
 
 /// What a client asks for.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -48,6 +59,10 @@ pub(crate) enum Request {
         /// Its id.
         session: String,
     },
+    /// What happens from now on, as long as the client listens.
+    Follow(Follow),
+    /// Write what has happened so far to the history on disk, and what was counted there.
+    History,
     /// Accounts have changed: end the sessions whose login holds no more.
     RecheckLogins,
     /// The providers of tokens and how they do.

@@ -25,10 +25,15 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::answer::{Deps, ReloadWish};
 
-use self::answer::{IDLE_MAX, Writer, reply, send, send_all};
-use super::protocol::{Changed, DirectoryLine, LockoutLine, Operation, ProviderLine, Reply, Request, SOCKET};
+pub(super) use self::answer::{Writer, send};
+
+use self::answer::{IDLE_MAX, reply, send_all};
+use super::acts::Told;
+use super::protocol::{
+    Asked, Changed, DirectoryLine, LockoutLine, Operation, ProviderLine, Reply, Request, SOCKET,
+};
 use super::queue::{content, perform};
-use super::{history, sessions};
+use super::{acts, follow, history, sessions};
 use crate::rights;
 use crate::usage::Line;
 
@@ -135,7 +140,14 @@ async fn converse(stream: UnixStream, deps: &Deps) -> io::Result<()> {
             _ => return Ok(()),
         }
         match serde_json::from_slice(&line) {
-            Ok(request) => answer(request, &by, deps, &mut write).await?,
+            Ok(Asked {
+                request: Request::Follow(follow),
+                ..
+            }) => {
+                let mut read = read.into_inner();
+                return follow::serve(follow, &deps.followers, (&mut read, &mut write), &deps.stop).await;
+            }
+            Ok(Asked { request, told }) => answer(request, (uid, told, &by), deps, &mut write).await?,
             Err(error) => {
                 return send(
                     &mut write,
@@ -147,7 +159,13 @@ async fn converse(stream: UnixStream, deps: &Deps) -> io::Result<()> {
     }
 }
 
-async fn answer(request: Request, by: &str, deps: &Deps, to: &mut Writer) -> io::Result<()> {
+async fn answer(
+    request: Request,
+    (uid, told, by): (Uid, Told, &str),
+    deps: &Deps,
+    to: &mut Writer,
+) -> io::Result<()> {
+    let act = acts::of(&request);
     let reply = match request {
         Request::Queue(Operation::Content { id }) => send_content(&id, deps, to).await?,
         // The spool itself logs what was changed, and by whom.
@@ -181,12 +199,16 @@ async fn answer(request: Request, by: &str, deps: &Deps, to: &mut Writer) -> io:
             Ok(past) => value(&past),
             Err(missing) => Reply::NotFound(missing),
         },
+        Request::Follow(_) => Reply::Failed("not among other requests".to_owned()),
+        Request::History => history::flush(deps.archive.clone()).await,
         Request::RecheckLogins => value(&sessions::recheck(by, &deps.receiver, &deps.observers).await),
         Request::Logins => {
             let counts = deps.receiver.usage().into_iter().map(Line::from);
             value(&counts.collect::<Vec<_>>())
         }
     };
+    let acts = deps.acts.load().as_ref().clone();
+    acts::record_answer(act, &reply, (uid, told), acts, &deps.observers).await;
     send_all(to, reply).await
 }
 

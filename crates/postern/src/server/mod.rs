@@ -30,6 +30,7 @@ use nix::sys::signal::Signal::SIGXFSZ;
 use postern_events::{
     ConfigurationProblem, History, Observers, Reloaded, Started, Stopping, Word, notice, shown,
 };
+use postern_history::History as Archive;
 use postern_metrics::Metrics;
 use postern_stats::Statistics;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -39,7 +40,7 @@ use self::bound::AllBound;
 use self::confinement::Granted;
 use self::listeners::Bound;
 use self::notify::Notifier;
-use self::services::{Observing, Services};
+use self::services::{Histories, Observing, Services};
 use self::sockets::BoundSocket;
 use self::watch::{Ended, Watch};
 use crate::args::ConfigArg;
@@ -47,6 +48,7 @@ use crate::commands::{refused, version};
 use crate::config::problem::Severity;
 use crate::config::{Config, Libraries, Report, Source};
 use crate::control::client::Client;
+use crate::control::follow::{Followers, Follows};
 use crate::control::history::Remembers;
 use crate::control::server::ReloadWish;
 use crate::exit::{Exit, Failure, chain};
@@ -109,12 +111,23 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
     let metrics = Arc::new(Metrics::default());
     let statistics = Arc::new(Statistics::default());
     statistics.configure(config.statistics.days, config.statistics.names);
+    let archive = start_archive(config.archive.clone())?;
+    let remembers = Remembers {
+        recent: Arc::clone(&history),
+        archive: archive.clone(),
+    };
+    let followers = Arc::new(Followers::new(Arc::clone(&history)));
     let observers = Observers::new(vec![
         log.observer(),
-        Box::new(Remembers(Arc::clone(&history))),
+        Box::new(remembers),
+        // Behind who remembers: what has happened before in a session is asked of that.
+        Box::new(Follows(Arc::clone(&followers))),
         Box::new(Arc::clone(&metrics)),
         Box::new(statistics::Counts(Arc::clone(&statistics))),
     ]);
+    if let Some(archive) = &archive {
+        archive.tell_to(observers.clone());
+    }
     tell_report(&report, &observers);
     if let Some(problem) = too_few_files {
         observers.tell(ConfigurationProblem { problem: &problem });
@@ -131,12 +144,19 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
         granted: confinement.granted(),
         announcement,
         observers,
-        history,
+        histories: Histories {
+            history,
+            archive: archive.clone(),
+            followers,
+        },
         metrics,
         statistics,
     };
     let result = runtime.block_on(run(start, &user, &log));
     runtime.shutdown_timeout(Duration::from_secs(1));
+    if let Some(archive) = archive {
+        archive.stop();
+    }
     drop(log);
     result
 }
@@ -149,9 +169,14 @@ struct Start {
     granted: Option<Granted>,
     announcement: Option<String>,
     observers: Observers,
-    history: Arc<History>,
+    histories: Histories,
     metrics: Arc<Metrics>,
     statistics: Arc<Statistics>,
+}
+
+fn start_archive(settings: Option<postern_history::Settings>) -> Result<Option<Archive>, Failure> {
+    let started = settings.map(Archive::start).transpose();
+    started.map_err(|error| Failure::io("cannot start the history", &error))
 }
 
 /// Threads for work that blocks: body files, Maildirs, password hashes (which have a bound of their own below this).
@@ -275,7 +300,7 @@ async fn run(start: Start, user: &str, log: &Log) -> Result<(), Failure> {
         granted,
         announcement,
         observers,
-        history,
+        histories,
         metrics,
         statistics,
     } = start;
@@ -292,7 +317,7 @@ async fn run(start: Start, user: &str, log: &Log) -> Result<(), Failure> {
         (wishes, watch),
         Observing {
             observers: observers.clone(),
-            history,
+            histories,
             metrics,
             statistics,
             losses: log.losses(),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::future::OptionFuture;
@@ -12,6 +13,7 @@ use postern_directory::aliases::Aliases;
 use postern_directory::users::Rescued;
 use postern_directory::{Directories, DirectorySettings, UserStore};
 use postern_events::{History, Observers, notice, shown};
+use postern_history::History as Archive;
 use postern_metrics::Metrics;
 use postern_net::resolver::{Resolver, ResolverSettings, ResolverSetupError};
 use postern_net::tls::ServerTls;
@@ -40,6 +42,7 @@ use super::web::{Monitor, Remembered, Wanted};
 use super::{decoy, files, health, memory};
 use crate::config::checked::Digest;
 use crate::config::{self, Config, JudgeSettings, Refusal, Shown, Source};
+use crate::control::follow::Followers;
 use crate::control::server::{ControlSocket, Deps as ControlDeps, ReloadWish};
 use crate::exit::{Exit, Failure, chain};
 use crate::judge::{ArcSealer, Judge, Outlet, Reports};
@@ -80,7 +83,7 @@ pub(super) struct Services {
     stop_control: CancellationToken,
     receiver: Receiver,
     observers: Observers,
-    history: Arc<History>,
+    histories: Histories,
 }
 
 /// What a reload swaps.
@@ -94,6 +97,8 @@ struct Shared {
     aliases: Arc<ArcSwap<Aliases>>,
     /// Every key with its value, to be shown.
     shown: Arc<ArcSwap<Shown>>,
+    /// Where acts of administrators are written, and how long they are kept.
+    acts: Arc<ArcSwap<(PathBuf, Duration)>>,
     /// Who sends reports of DMARC.
     reporter: Arc<ArcSwap<Option<Reporter>>>,
     /// Judges, filters and signers.
@@ -102,6 +107,14 @@ struct Shared {
 
 /// Keys and tables that a reload does not change.
 const AT_START: [&str; 3] = ["user", "sandbox", "[spool]"];
+
+/// What happened: in memory of late, and on disk where that is on.
+pub(super) struct Histories {
+    pub(super) history: Arc<History>,
+    pub(super) archive: Option<Archive>,
+    /// Who is told as it happens.
+    pub(super) followers: Arc<Followers>,
+}
 
 /// What only a restart changes, and what tells whether names are looked up otherwise.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -113,6 +126,8 @@ struct Fixed {
     /// In text form, to be compared.
     spool: String,
     resolver: ResolverSettings,
+    /// The folder of the history on disk, where that is on.
+    archive: Option<PathBuf>,
 }
 
 impl Fixed {
@@ -123,12 +138,13 @@ impl Fixed {
             user: config.user.clone(),
             sandbox: config.sandbox,
             resolver: config.resolver.clone(),
+            archive: config.archive.as_ref().map(|settings| settings.folder.clone()),
             spool: format!(
                 "{:?}",
                 SpoolSettings {
                     directory: PathBuf::new(),
                     // Follows from [delivery], which a reload changes.
-                    downtime_max: std::time::Duration::ZERO,
+                    downtime_max: Duration::ZERO,
                     ..config.spool.clone()
                 }
             ),
@@ -141,6 +157,7 @@ impl Fixed {
             ("`user`", self.user != new.user),
             ("`sandbox`", self.sandbox != new.sandbox),
             ("[spool]", self.spool != new.spool),
+            ("`enabled` or `path` in [history]", self.archive != new.archive),
         ];
         let changed = differs.into_iter().filter(|(_, differs)| *differs);
         changed
@@ -152,7 +169,7 @@ impl Fixed {
 /// Who is told of events, and what of them is read later.
 pub(super) struct Observing {
     pub(super) observers: Observers,
-    pub(super) history: Arc<History>,
+    pub(super) histories: Histories,
     pub(super) metrics: Arc<Metrics>,
     pub(super) statistics: Arc<Statistics>,
     pub(super) losses: Losses,
@@ -170,7 +187,7 @@ impl Services {
     ) -> Result<Self, Failure> {
         let Observing {
             observers,
-            history,
+            histories,
             metrics,
             statistics,
             losses,
@@ -213,6 +230,7 @@ impl Services {
             tokens: swap(tokens),
             aliases: swap(config.aliases),
             shown: swap(config.shown),
+            acts: swap(config.acts),
             reporter: swap(config.judge.reports.clone()),
             inspectors: swap(inspectors(config.judge, &resolver, &observers, &reports, signers)),
         };
@@ -339,7 +357,11 @@ impl Services {
             state_dir: fixed.state_dir.as_path().into(),
             losses,
             reload: wishes,
-            history: Arc::clone(&history),
+            history: Arc::clone(&histories.history),
+            archive: histories.archive.clone(),
+            followers: Arc::clone(&histories.followers),
+            stop: stop_control.clone(),
+            acts: Arc::clone(&shared.acts),
             observers: observers.clone(),
         };
         local::warn_of_waiting(config.local.as_ref(), &observers);
@@ -389,7 +411,7 @@ impl Services {
             stop_control,
             receiver,
             observers,
-            history,
+            histories,
         })
     }
 
@@ -491,7 +513,11 @@ impl Services {
         self.own_tokens.take(sources);
         config.tables.start(&health::around(&self.observers));
         ask_next_hops(&config.receive, &self.deliverer);
-        self.history.configure(config.history);
+        self.histories.history.configure(config.history);
+        if let (Some(archive), Some(settings)) = (&self.histories.archive, config.archive) {
+            archive.configure(settings);
+        }
+        self.shared.acts.store(Arc::new(config.acts));
         wanted.count(&self.monitor.metrics);
         self.statistics
             .configure(config.statistics.days, config.statistics.names);

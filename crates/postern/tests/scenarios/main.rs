@@ -55,4 +55,5 @@ mod strangers;
 mod system_users;
 mod tables;
 mod tokens;
+mod tracing;
 mod weight;

@@ -9,10 +9,12 @@ mod rotate;
 pub(crate) use self::check::look;
 
 use crate::args::{DkimArgs, DkimCommand};
+use crate::control::acts;
 use crate::exit::Failure;
 
 /// Runs one of the subcommands.
 pub(crate) fn run(args: DkimArgs) -> Result<(), Failure> {
+    acts::because(args.reason.reason.as_deref());
     match args.command {
         DkimCommand::New(new) => new::run(&args.config, &new),
         DkimCommand::Check { domain, json } => check::run(&args.config, domain.as_deref(), json),

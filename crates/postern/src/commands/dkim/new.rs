@@ -12,6 +12,7 @@ use postern_seal::rotation::{KeyRing, Stage};
 use super::common::{enter, failed, table, tell};
 use super::records::{RecordLine, as_text};
 use crate::args::{ConfigArg, NewKeyArgs};
+use crate::control::acts;
 use crate::dkim::folder::KeyFolder;
 use crate::dkim::rotate::Record;
 use crate::exit::{Exit, Failure};
@@ -51,6 +52,7 @@ fn managed(config: &ConfigArg, args: &NewKeyArgs) -> Result<(), Failure> {
     let made = locked.make(algorithms, args.bits, args.selector.as_deref(), Timestamp::now());
     let made = made.map_err(failed)?;
     drop(locked);
+    acts::record(&config.acts, "dkim new", Some(domain.clone()), None);
     let line = |selector: &String| {
         let key = folder.key(selector).map_err(failed)?;
         Ok(RecordLine::of(

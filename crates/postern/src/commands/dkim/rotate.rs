@@ -11,6 +11,7 @@ use super::common::{enter, failed, resolver, runtime, tell, the_managed};
 use super::records::{RecordLine, as_text, lines};
 use crate::args::{ConfigArg, RotateArgs};
 use crate::config::Config;
+use crate::control::acts;
 use crate::control::client::Client;
 use crate::dkim::DkimDomain;
 use crate::dkim::folder::KeyFolder;
@@ -45,6 +46,20 @@ pub(super) fn run(config: &ConfigArg, args: &RotateArgs) -> Result<(), Failure> 
     } else {
         step(&config, domain, &folder, args)?
     };
+    let step = match &done {
+        Done::Made(_) => Some("keys made"),
+        Done::Switched(_) => Some("next keys sign"),
+        Done::Removed(_) => Some("keys removed"),
+        _ => None,
+    };
+    if let Some(step) = step {
+        acts::record(
+            &config.acts,
+            "dkim rotate",
+            Some(format!("{}: {step}", args.domain)),
+            None,
+        );
+    }
     report(&config, domain, done, client, args)
 }
 

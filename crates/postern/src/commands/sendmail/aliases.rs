@@ -6,7 +6,7 @@ use nix::unistd::geteuid;
 use postern_submit::ExitStatus;
 
 use super::listing::from_environment;
-use crate::args::{JsonArg, ListingArg};
+use crate::args::{JsonArg, ListingArg, ReasonArg, ReloadArgs};
 use crate::commands::{checked, reload, written};
 use crate::exit::{Exit, Failure};
 use crate::{locate, output};
@@ -34,7 +34,10 @@ pub(super) fn run() -> Result<ExitStatus, Failure> {
         config: from_environment(),
         json: JsonArg { json: false },
     };
-    match reload::run(&listing) {
+    match reload::run(&ReloadArgs {
+        listing,
+        reason: ReasonArg::default(),
+    }) {
         Err(failure) if failure.exit == Exit::Unavailable => {
             output::print("the server is not running: it reads them when it starts")?;
             Ok(ExitStatus::Ok)

@@ -4,7 +4,7 @@ use postern_submit::ExitStatus;
 use postern_submit::options::Flush;
 
 use super::common::{Places, complain, is_administrator};
-use crate::args::{ConfigArg, FilterArgs, JsonArg, QueueArgs, QueueCommand, SelectArgs};
+use crate::args::{ConfigArg, FilterArgs, JsonArg, QueueArgs, QueueCommand, ReasonArg, SelectArgs};
 use crate::commands::queue;
 use crate::control::client::Client;
 use crate::control::protocol::{Changed, Operation, Request};
@@ -24,6 +24,7 @@ pub(super) fn list(places: &Places) -> Result<ExitStatus, Failure> {
         }
     }
     queue::run(QueueArgs {
+        reason: ReasonArg::default(),
         config: from_environment(),
         command: QueueCommand::List {
             filter: FilterArgs {
@@ -79,6 +80,7 @@ pub(super) fn flush(what: &Flush, places: &Places) -> Result<ExitStatus, Failure
         Flush::Sender(sender) => select(Vec::new(), Some(sender.clone())),
     };
     queue::run(QueueArgs {
+        reason: ReasonArg::default(),
         config: from_environment(),
         command,
     })?;

@@ -125,6 +125,10 @@ pub(crate) struct Config {
     pub(crate) history: HistoryLimits,
     /// What is counted, and who is told.
     pub(crate) statistics: StatisticsConfig,
+    /// The history on disk; none where that is off.
+    pub(crate) archive: Option<postern_history::Settings>,
+    /// Where acts of administrators are written, and how long they are kept.
+    pub(crate) acts: (PathBuf, Duration),
     /// How long transactions and deliveries under way may go on at the end.
     pub(crate) grace: Duration,
 }
@@ -236,6 +240,8 @@ pub(super) fn check(
             memory: clamp(*file.history.memory),
         },
         statistics,
+        archive: file.history.enabled.then(|| archive(file)),
+        acts: acts(file),
         grace: *file.shutdown.grace,
         state_dir,
     })
@@ -346,6 +352,28 @@ pub(super) fn spool(file: &Postern) -> SpoolSettings {
         downtime_max: downtime_max(file),
         ..SpoolSettings::new(&file.state_dir.value)
     }
+}
+
+/// The folder of the history.
+pub(super) fn history_folder(file: &Postern) -> PathBuf {
+    match &file.history.path {
+        Some(path) => path.to_path_buf(),
+        None => file.state_dir.join("history"),
+    }
+}
+
+fn archive(file: &Postern) -> postern_history::Settings {
+    postern_history::Settings {
+        folder: history_folder(file),
+        keep: *file.history.keep,
+        max_size: file.history.max_size.as_deref().copied(),
+        strangers_per_second: clamp(*file.history.strangers_per_second),
+    }
+}
+
+/// Where acts of administrators are written, and how long they are kept.
+pub(super) fn acts(file: &Postern) -> (PathBuf, Duration) {
+    (history_folder(file), *file.history.keep_acts)
 }
 
 /// How much of the time between two runs counts: the longest wait between two attempts, and so little of the time that a message

@@ -23,6 +23,7 @@ impl Paths {
         // Those are folders, and no files in one.
         let is_file = |named: &&PathBuf| {
             **named != file.state_dir.value
+                && !file.history.path.iter().any(|folder| folder.value == **named)
                 // Those say what is read of them.
                 && !file.include.iter().any(|included| included.value == **named)
                 && before_placeholders(named.as_path()) == named.as_path()
@@ -65,6 +66,7 @@ fn written(file: &Postern) -> Vec<PathBuf> {
     let maildirs = maildirs.chain(&file.delivery.maildir);
     [state_dir]
         .into_iter()
+        .chain(file.history.path.iter().map(|path| path.value.clone()))
         .chain(log)
         .chain(sockets.map(|path| folder_of(path)))
         .chain(local)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use postern_net::resolver::Dnssec;
 use tracing::Level;
 
-use crate::config::kinds::{Choice, Count, FilePath, Line, List, OneOf, Size, Socket, Time};
+use crate::config::kinds::{Choice, Count, FilePath, Line, List, OneOf, Size, Socket, Switch, Time};
 use crate::config::read::{At, table};
 use crate::log::Format;
 
@@ -63,11 +63,23 @@ table! {
 }
 
 table! {
-    /// Recent sessions that the running server remembers, for `postern explain --session`: what happened in them, and what became of
-    /// their mail. Half are kept for users and others who may relay, a quarter for strangers whose mail was accepted, a quarter for
-    /// the rest, so that strangers push out only strangers. A restart forgets all of them.
+    /// What happened in sessions and to messages: on disk for `postern trace`, and of the last sessions in memory, in more detail, for
+    /// `postern explain --session`. Half of either is kept for users and others who may relay, a quarter for mail that strangers brought for
+    /// here, a quarter for what strangers did besides: so strangers push out only strangers.
     HistoryTable {
-        /// Most sessions; `0` remembers none.
+        /// Whether sessions and messages are kept on disk. Acts of administrators are in any case. Needs a restart.
+        enabled: bool = Switch, default "true";
+        /// How long they are kept: whole days (UTC), besides the one that goes on.
+        keep: Duration = Time("1d", "3650d"), default "\"14d\"";
+        /// Most disk space; the oldest go first. A message with its session takes 400 to 600 octets.
+        max_size: u64 = Size("16 MiB", "16 TiB"), optional "\"8 GiB\"" else "2 GiB, or a tenth of the disk where that is less";
+        /// The folder. One outside `state_dir` has to be there, and to belong to the user that serves. Needs a restart.
+        path: PathBuf = FilePath, optional "\"/srv/postern/history\"" else "`history` in `state_dir`";
+        /// Sessions of strangers that are written each second, in the long run; fifty times as many at once. Past it they are counted.
+        strangers_per_second: u64 = Count(1..=1_000_000), default "100";
+        /// How long acts of administrators are kept.
+        keep_acts: Duration = Time("1d", "36500d"), default "\"365d\"";
+        /// Most sessions in memory; `0` remembers none. A restart forgets these.
         sessions: u64 = Count(0..=10_000_000), default "10000";
         /// Most memory for all of them. A session takes up to 32 KiB, of which half is for the outcomes of its mail; most take
         /// less than 1 KiB.

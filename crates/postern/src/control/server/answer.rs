@@ -1,7 +1,7 @@
 //! What the socket works on, and how answers go out.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +16,10 @@ use postern_spool::Spool;
 use postern_stats::Statistics;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Shown;
+use crate::control::follow::Followers;
 use crate::control::protocol::{LINE_MAX, Reply};
 use crate::control::queue::OperationError;
 use crate::log::Losses;
@@ -53,11 +55,19 @@ pub(crate) struct Deps {
     pub(crate) state_dir: Arc<Path>,
     /// What the log had no room for.
     pub(crate) losses: Losses,
+    /// The history on disk, where it is on.
+    pub(crate) archive: Option<postern_history::History>,
+    /// Who is told what happens, as it happens.
+    pub(crate) followers: Arc<Followers>,
+    /// The server stops.
+    pub(crate) stop: CancellationToken,
+    /// Where acts of administrators are written, and how long they are kept.
+    pub(crate) acts: Arc<ArcSwap<(PathBuf, Duration)>>,
     /// Who is told what administrators do.
     pub(crate) observers: Observers,
 }
 
-pub(super) type Writer = tokio::net::unix::OwnedWriteHalf;
+pub(in crate::control) type Writer = tokio::net::unix::OwnedWriteHalf;
 
 /// Elements of a list on one line.
 pub(super) const ITEMS_MAX: usize = 1_000;
@@ -83,7 +93,7 @@ pub(super) fn reply(result: Result<serde_json::Value, OperationError>) -> Reply 
     }
 }
 
-pub(super) async fn send(to: &mut Writer, reply: &Reply) -> io::Result<()> {
+pub(in crate::control) async fn send(to: &mut Writer, reply: &Reply) -> io::Result<()> {
     let mut line = serde_json::to_vec(reply).map_err(io::Error::other)?;
     line.push(b'\n');
     debug_assert!(line.len() <= LINE_MAX, "listings come in pages");

@@ -1,0 +1,169 @@
+//! `postern trace`: what happened to messages and in sessions, from the history on disk.
+
+mod follow;
+mod query;
+mod show;
+
+use postern_history::{Archive, Found, Story};
+use serde::Serialize;
+use serde_json::Value;
+
+use self::query::query;
+use crate::args::TraceArgs;
+use crate::config::Written;
+use crate::control::history::step;
+use crate::control::protocol::{PastSession, PastStep, Request};
+use crate::exit::{Exit, Failure};
+use crate::{locate, output, rights};
+
+/// What is found, as `--json` prints it.
+#[derive(Debug, Serialize)]
+struct Stories {
+    stories: Vec<Told>,
+    more: bool,
+    /// Files of the history that could not be read.
+    unreadable: Vec<String>,
+}
+
+/// A story, with the names of the dictionary.
+#[derive(Debug, Serialize)]
+pub(super) struct Told {
+    /// The message; none where it is a session's story.
+    queue: Option<String>,
+    session: Option<String>,
+    class: &'static str,
+    steps: Vec<PastStep>,
+}
+
+impl Told {
+    pub(super) fn of(story: Story) -> Self {
+        let is_message = story.kind == postern_history::Kind::Message;
+        Self {
+            queue: is_message.then_some(story.id),
+            session: Some(story.session).filter(|session| !session.is_empty()),
+            class: story.class.name(),
+            steps: story.events.into_iter().map(step).collect(),
+        }
+    }
+}
+
+/// Finds and shows.
+pub(crate) fn run(args: &TraceArgs) -> Result<(), Failure> {
+    let written = super::written(&locate::existing(&args.config)?)?;
+    if args.follow {
+        return follow::run(args, &written);
+    }
+    if args.asks_for_nothing() {
+        let text = "name what to look for, such as an address or a queue id; `postern trace --help` shows what there is";
+        return Err(Failure::new(Exit::Usage, text));
+    }
+    let query = query(args)?;
+    let mut archive = open(&written)?;
+    let found = archive.find(&query).map_err(|error| cannot(&error))?;
+    if found.stories.is_empty() {
+        return Err(nothing(&found, &written, args));
+    }
+    if args.json.json {
+        let Found {
+            stories,
+            more,
+            unreadable,
+        } = found;
+        return output::print_json(&Stories {
+            stories: stories.into_iter().map(Told::of).collect(),
+            more,
+            unreadable,
+        });
+    }
+    if args.brief {
+        show::brief(&found.stories)?;
+    } else {
+        let width = output::terminal_width();
+        for (index, story) in found.stories.iter().enumerate() {
+            let of_session = match story.kind {
+                postern_history::Kind::Message => {
+                    archive.session(&story.session).map_err(|error| cannot(&error))?
+                }
+                postern_history::Kind::Session => Vec::new(),
+            };
+            let before = if index > 0 { "\n" } else { "" };
+            output::print(&format!("{before}{}", show::time_line(story, &of_session, width)))?;
+        }
+    }
+    if found.more {
+        let many = found.stories.len();
+        output::print(&format!(
+            "\nthe newest {many}; there are more: --limit, --since and --until"
+        ))?;
+    }
+    for file in &found.unreadable {
+        eprintln!("postern: cannot read {}", crate::visible::line(file));
+    }
+    Ok(())
+}
+
+/// Opens the history, with what has happened up to now, as the owner of its folder.
+pub(super) fn open(written: &Written) -> Result<Archive, Failure> {
+    if let Some(mut client) = super::reach(written)? {
+        // An older server knows no history; what is there can be read all the same.
+        let _ = client.ask(&Request::History);
+    }
+    let folder = written.history_folder();
+    rights::enter(&folder)?;
+    Ok(Archive::new(&folder))
+}
+
+pub(super) fn cannot(error: &postern_history::ArchiveError) -> Failure {
+    Failure::from_error(Exit::NoPermission, "cannot search the history", error)
+}
+
+fn nothing(found: &Found, written: &Written, args: &TraceArgs) -> Failure {
+    let mut text = "nothing in the history fits that".to_owned();
+    if !written.keeps_history() {
+        text.push_str("; none is kept, since `enabled = false` stands in [history]");
+    } else if !args.sessions {
+        text.push_str("; sessions in which nothing was refused are shown with --sessions");
+    }
+    for file in &found.unreadable {
+        text.push_str(&format!("\ncannot read {file}"));
+    }
+    Failure::new(Exit::No, text)
+}
+
+/// What the history on disk has of a session and its mail.
+pub(super) fn session(written: &Written, id: &str) -> Result<Option<PastSession>, Failure> {
+    let mut archive = open(written)?;
+    let query = postern_history::Query {
+        groups: vec![vec![postern_history::Term::Session(id.to_owned())]],
+        limit: SESSION_STORIES,
+        ..postern_history::Query::default()
+    };
+    let found = archive.find(&query).map_err(|error| cannot(&error))?;
+    if found.stories.is_empty() {
+        return Ok(None);
+    }
+    let mut steps: Vec<PastStep> = Vec::new();
+    for story in found.stories {
+        let queue = (story.kind == postern_history::Kind::Message).then_some(story.id);
+        for event in story.events {
+            let mut step = step(event);
+            if let Some(queue) = &queue {
+                let fields = &mut step.fields;
+                fields
+                    .entry("queue")
+                    .or_insert_with(|| Value::String(queue.clone()));
+            }
+            steps.push(step);
+        }
+    }
+    steps.sort_by_key(|step| step.at);
+    Ok(Some(PastSession {
+        session: id.to_owned(),
+        left_out: 0,
+        outcomes_left_out: 0,
+        steps,
+    }))
+}
+
+/// Messages of one session that are shown of it.
+const SESSION_STORIES: usize = 1_000;

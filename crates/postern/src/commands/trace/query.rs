@@ -1,0 +1,142 @@
+//! What is looked for, by the form of what was typed.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use postern_history::{OUTCOMES, Query, Term};
+use postern_mail::QueueId;
+
+use crate::args::TraceArgs;
+use crate::exit::{Exit, Failure};
+
+/// All that has to fit.
+pub(super) fn query(args: &TraceArgs) -> Result<Query, Failure> {
+    let mut groups = Vec::new();
+    for what in &args.what {
+        groups.push(terms(what).map_err(|problem| Failure::new(Exit::Usage, problem))?);
+    }
+    let one = |term: Option<Term>| term.map(|term| vec![term]);
+    groups.extend(one(args.login.clone().map(Term::Login)));
+    groups.extend(one(args.client.map(Term::Client)));
+    groups.extend(one(args.address.clone().map(Term::Address)));
+    groups.extend(one(args.outcome.clone().map(Term::Outcome)));
+    groups.extend(one(args.rule.clone().map(Term::Rule)));
+    Ok(Query {
+        groups,
+        since: args.times.since,
+        until: args.times.until,
+        limit: usize::try_from(args.limit).unwrap_or(usize::MAX),
+        all_sessions: args.sessions,
+    })
+}
+
+/// What a word may mean.
+fn terms(what: &str) -> Result<Vec<Term>, String> {
+    if let Some((kind, value)) = what.split_once('=')
+        && let Some(term) = named(kind, value)
+    {
+        return term.map(|term| vec![term]);
+    }
+    let text = || what.to_owned();
+    if let Some(network) = network(what) {
+        return Ok(vec![Term::Client(network)]);
+    }
+    if let Ok(queue) = what.parse::<QueueId>() {
+        return Ok(vec![Term::Queue(queue.to_string())]);
+    }
+    Ok(if what == "<>" {
+        vec![Term::Address(text())]
+    } else if what.contains('@') {
+        vec![
+            Term::Address(text()),
+            Term::MessageId(text()),
+            Term::Login(text()),
+        ]
+    } else if what.starts_with('<') {
+        vec![Term::MessageId(text())]
+    } else if is_session(what) {
+        vec![Term::Session(text()), Term::Login(text())]
+    } else if what.contains('.') {
+        vec![Term::Domain(text()), Term::Login(text()), Term::MessageId(text())]
+    } else {
+        vec![Term::Login(text()), Term::Session(text())]
+    })
+}
+
+fn named(kind: &str, value: &str) -> Option<Result<Term, String>> {
+    let text = value.to_owned();
+    Some(Ok(match kind {
+        "queue" => Term::Queue(text.to_ascii_uppercase()),
+        "session" => Term::Session(text),
+        "message-id" => Term::MessageId(text),
+        "address" => Term::Address(text),
+        "domain" => Term::Domain(text),
+        "login" => Term::Login(text),
+        "rule" => Term::Rule(text),
+        "client" => {
+            return Some(
+                network(value)
+                    .map(Term::Client)
+                    .ok_or_else(|| format!("{value:?} is not a network")),
+            );
+        }
+        "outcome" if OUTCOMES.contains(&value) => Term::Outcome(text),
+        "outcome" => {
+            return Some(Err(format!(
+                "{value:?} is not an outcome: one of {}",
+                OUTCOMES.join(", ")
+            )));
+        }
+        _ => return None,
+    }))
+}
+
+fn network(text: &str) -> Option<IpNet> {
+    let text = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'))
+        .unwrap_or(text);
+    let address = text
+        .parse::<IpAddr>()
+        .map(|address| IpNet::from(address.to_canonical()));
+    address.ok().or_else(|| text.parse().ok())
+}
+
+/// Whether it looks as a session's id does: two numbers in hexadecimal.
+fn is_session(text: &str) -> bool {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|octet| octet.is_ascii_hexdigit());
+    text.split_once('-')
+        .is_some_and(|(start, number)| is_number(start) && is_number(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_word_means() {
+        let text = str::to_owned;
+        let net = |text: &str| Term::Client(text.parse().unwrap());
+        use Term::{Address, Domain, Login, MessageId, Outcome, Queue, Session};
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows      as it is typed          what is looked for
+            ("a queue id",              "01hj3k8q2m7xa",        Ok(vec![Queue(text("01HJ3K8Q2M7XA"))])),
+            ("a session",               "674c5a00-1f",          Ok(vec![Session(text("674c5a00-1f")), Login(text("674c5a00-1f"))])),
+            ("an address",              "a@b.example",          Ok(vec![Address(text("a@b.example")), MessageId(text("a@b.example")), Login(text("a@b.example"))])),
+            ("nobody",                  "<>",                   Ok(vec![Address(text("<>"))])),
+            ("a domain",                "b.example",            Ok(vec![Domain(text("b.example")), Login(text("b.example")), MessageId(text("b.example"))])),
+            ("a login",                 "anna",                 Ok(vec![Login(text("anna")), Session(text("anna"))])),
+            ("a client",                "192.0.2.7",            Ok(vec![net("192.0.2.7/32")])),
+            ("as the log shows it",     "[2001:db8::1]",        Ok(vec![net("2001:db8::1/128")])),
+            ("a network",               "192.0.2.0/24",         Ok(vec![net("192.0.2.0/24")])),
+            ("by its kind",             "login=b.example",      Ok(vec![Login(text("b.example"))])),
+            ("an outcome",              "outcome=bounced",      Ok(vec![Outcome(text("bounced"))])),
+            ("no outcome",              "outcome=lost",         Err("\"lost\" is not an outcome: one of delivered, deferred, bounced, expired, held, released, removed, discarded, refused, accepted".to_owned())),
+            ("another sign of equality", "a=b@c.example",       Ok(vec![Address(text("a=b@c.example")), MessageId(text("a=b@c.example")), Login(text("a=b@c.example"))])),
+        ];
+        for (shows, typed, wanted) in cases {
+            assert_eq!(terms(typed), wanted, "{shows}");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Acts of administrators, as the history records them: who asked, by the kernel's word, and why.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use nix::unistd::{Uid, geteuid};
+use postern_events::{Observers, notice, shown};
+use postern_history::{Act, Acts};
+use serde::{Deserialize, Serialize};
+
+use super::protocol::{Operation, Reply, Request, Which, WhichSessions};
+use crate::visible;
+
+/// Longest reason and name that are kept, in characters.
+const TEXT_MAX: usize = 500;
+
+/// What whoever asks says besides what is to be done.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Told {
+    /// Who is behind the account: `SUDO_USER`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sudo_user: Option<String>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+}
+
+/// Who runs this command, before it becomes somebody else; and why.
+struct Asking {
+    uid: Uid,
+    sudo_user: Option<String>,
+}
+
+static ASKING: OnceLock<Asking> = OnceLock::new();
+static REASON: OnceLock<String> = OnceLock::new();
+
+/// Remembers who runs this command. Called first of all.
+pub(crate) fn remember_who() {
+    let _ = ASKING.set(Asking {
+        uid: geteuid(),
+        sudo_user: std::env::var("SUDO_USER").ok().filter(|name| !name.is_empty()),
+    });
+}
+
+/// Remembers why it is done.
+pub(crate) fn because(reason: Option<&str>) {
+    if let Some(reason) = reason {
+        let _ = REASON.set(reason.to_owned());
+    }
+}
+
+/// What is told to the server with a request.
+pub(crate) fn told() -> Told {
+    Told {
+        sudo_user: ASKING.get().and_then(|asking| asking.sudo_user.clone()),
+        reason: REASON.get().cloned(),
+    }
+}
+
+/// Records what this command has done by itself, with the rights that it has now. What cannot be recorded is said, and done all the same.
+pub(crate) fn record(
+    (folder, keep): &(PathBuf, Duration),
+    act: &str,
+    what: Option<String>,
+    changed: Option<u64>,
+) {
+    let uid = ASKING.get().map_or_else(geteuid, |asking| asking.uid);
+    let act = made(act, what, changed, uid, told(), "command");
+    if let Err(error) = write(folder, &act, *keep) {
+        eprintln!(
+            "postern: not recorded in the history: {}",
+            visible::line(&error.to_string())
+        );
+    }
+}
+
+fn made(act: &str, what: Option<String>, changed: Option<u64>, uid: Uid, told: Told, source: &str) -> Act {
+    let cut = |text: String| text.chars().take(TEXT_MAX).collect();
+    Act {
+        at: Timestamp::now(),
+        by: super::administrator(uid),
+        uid: uid.as_raw(),
+        told: told.sudo_user.map(cut),
+        act: act.to_owned(),
+        what: what.map(cut),
+        reason: told.reason.map(cut),
+        source: source.to_owned(),
+        changed,
+    }
+}
+
+fn write(folder: &Path, act: &Act, keep: Duration) -> Result<(), postern_history::ActsError> {
+    Acts::open(folder)?.record(act, keep)
+}
+
+/// Records what the server has done because it was asked to; nothing where that was no act, or nothing came of it.
+pub(super) async fn record_answer(
+    asked: Option<(&'static str, Option<String>)>,
+    reply: &Reply,
+    (uid, told): (Uid, Told),
+    (folder, keep): (PathBuf, Duration),
+    observers: &Observers,
+) {
+    let (Some((act, what)), Reply::Done(done)) = (asked, reply) else {
+        return;
+    };
+    let changed = done.get("changed").and_then(serde_json::Value::as_u64);
+    if changed == Some(0) {
+        return;
+    }
+    let act = made(act, what, changed, uid, told, "control socket");
+    let written = tokio::task::spawn_blocking(move || write(&folder, &act, keep)).await;
+    let problem = match written {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(gone) => gone.to_string(),
+    };
+    notice!(observers, Control Warning "act not recorded in the history", Error = shown(&problem));
+}
+
+/// What a request does, and on what, if it changes something.
+pub(super) fn of(request: &Request) -> Option<(&'static str, Option<String>)> {
+    Some(match request {
+        Request::Queue(operation) => return of_queue(operation),
+        Request::Reload => ("reload", None),
+        Request::EndSessions(which) => ("sessions end", Some(sessions(which))),
+        Request::Unlock { login, network } => {
+            let network = network.map(|network| network.to_string());
+            (
+                "auth unlock",
+                Some(joined([("login", login.clone()), ("network", network)])),
+            )
+        }
+        _ => return None,
+    })
+}
+
+/// The same of what is done with the queue.
+pub(crate) fn of_queue(operation: &Operation) -> Option<(&'static str, Option<String>)> {
+    Some(match operation {
+        Operation::Hold(which) => ("queue hold", Some(messages(which))),
+        Operation::Release(which) => ("queue release", Some(messages(which))),
+        Operation::Retry(which) => ("queue retry", Some(messages(which))),
+        Operation::Remove(which) => ("queue remove", Some(messages(which))),
+        Operation::Flush { domain } => ("queue flush", domain.clone()),
+        Operation::Recover { import: true } => ("queue recover", None),
+        Operation::Recover { import: false }
+        | Operation::List { .. }
+        | Operation::Show { .. }
+        | Operation::Content { .. } => return None,
+    })
+}
+
+fn messages(which: &Which) -> String {
+    if !which.ids.is_empty() {
+        return which.ids.join(" ");
+    }
+    joined([
+        ("domain", which.domain.clone()),
+        ("sender", which.sender.clone()),
+        ("login", which.login.clone()),
+        ("held", which.held.then(|| "yes".to_owned())),
+    ])
+}
+
+fn sessions(which: &WhichSessions) -> String {
+    joined([
+        ("login", which.login.clone()),
+        ("network", which.network.clone()),
+        ("listener", which.listener.clone()),
+    ])
+}
+
+/// All that is given, each with its name; `all` where nothing is.
+fn joined<const N: usize>(parts: [(&str, Option<String>); N]) -> String {
+    let given = parts.into_iter();
+    let given: Vec<String> = given
+        .filter_map(|(name, value)| Some(format!("{name}={}", value?)))
+        .collect();
+    match given.is_empty() {
+        true => "all".to_owned(),
+        false => given.join(" "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_administrator_does() {
+        let which = |ids: &[&str], domain: Option<&str>| Which {
+            ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+            domain: domain.map(str::to_owned),
+            ..Which::default()
+        };
+        let unlock = Request::Unlock {
+            login: Some("anna".into()),
+            network: None,
+        };
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows    the request                                                     the act
+            ("by ids",                Request::Queue(Operation::Hold(which(&["A", "B"], None))),      Some(("queue hold", Some("A B"))) ),
+            ("by a domain",           Request::Queue(Operation::Remove(which(&[], Some("d.example")))), Some(("queue remove", Some("domain=d.example")))),
+            ("everything",            Request::Queue(Operation::Retry(which(&[], None))),             Some(("queue retry", Some("all")))),
+            ("a flush",               Request::Queue(Operation::Flush { domain: None }),              Some(("queue flush", None))),
+            ("a look",                Request::Queue(Operation::Show { id: "A".into() }),             None),
+            ("a dry run",             Request::Queue(Operation::Recover { import: false }),           None),
+            ("a reload",              Request::Reload,                                                Some(("reload", None))),
+            ("sessions",              Request::EndSessions(WhichSessions::default()),                 Some(("sessions end", Some("all")))),
+            ("a lockout",             unlock,                                                         Some(("auth unlock", Some("login=anna")))),
+            ("a status",              Request::Status,                                                None),
+        ];
+        for (shows, request, wanted) in cases {
+            let wanted = wanted.map(|(act, what)| (act, what.map(str::to_owned)));
+            assert_eq!(of(&request), wanted, "{shows}");
+        }
+    }
+
+    #[test]
+    fn a_request_says_why_and_older_programs_say_nothing() {
+        let said = super::super::protocol::Asked {
+            request: Request::Queue(Operation::Flush {
+                domain: Some("d.example".into()),
+            }),
+            told: Told {
+                sudo_user: Some("anna".into()),
+                reason: Some("their host is back".into()),
+            },
+        };
+        let text = serde_json::to_string(&said).unwrap();
+        let read: super::super::protocol::Asked = serde_json::from_str(&text).unwrap();
+        assert!(
+            matches!(read.request, Request::Queue(Operation::Flush { domain: Some(_) })),
+            "{text}"
+        );
+        assert_eq!(read.told.reason.as_deref(), Some("their host is back"));
+        for old in [
+            r#"{"do":"status"}"#,
+            r#"{"do":"queue","operation":"show","id":"A"}"#,
+        ] {
+            let read: super::super::protocol::Asked = serde_json::from_str(old).unwrap();
+            assert!(read.told.reason.is_none(), "{old}");
+        }
+    }
+}
