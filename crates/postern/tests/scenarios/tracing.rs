@@ -8,6 +8,7 @@ use postern_testkit::process::{free_port, wait_until};
 use postern_testkit::sink::Sink;
 use serde_json::Value;
 
+use crate::disk::SmallDisk;
 use crate::harness::{Site, binary};
 
 fn json(site: &Site, arguments: &[&str]) -> Value {
@@ -292,4 +293,34 @@ fn sessions_are_followed_as_they_happen() {
     assert_eq!(all.wait().unwrap().code(), Some(0));
     let unreachable = site.run(&["trace", "--follow"]);
     assert_eq!(unreachable.status.code(), Some(69));
+}
+
+#[test]
+fn a_full_disk_of_the_history_hinders_no_mail() {
+    let sink = Sink::start();
+    let mut site = Site::relay(sink.port(), "[history]\npath = \"archive\"\n");
+    let _disk = SmallDisk::mount(&site.path("archive"), "8m");
+    let ballast = site.path("archive/ballast");
+    fs::write(&ballast, vec![0; 8_300_000]).unwrap();
+    site.start();
+    for subject in ["one", "two"] {
+        send(&site, "x@outside.example", subject);
+        let _ = sink.wait_for(&format!("Subject: {subject}"));
+    }
+    wait_until("a word of it", || site.log().contains("history not written"));
+    let counts = json(&site, &["history", "status", "--json"])["counts"].clone();
+    assert!(counts["dropped_failed"].as_u64().unwrap() > 0, "{counts}");
+    fs::remove_file(&ballast).unwrap();
+    wait_until("the history to go on", || {
+        let id = send(&site, "x@outside.example", "again");
+        site.run(&["trace", &id]).status.success()
+    });
+    wait_until("a word of that", || site.log().contains("history written again"));
+    assert_eq!(
+        site.log().matches("history not written").count(),
+        1,
+        "{}",
+        site.log()
+    );
+    assert!(site.take_server().terminate().success());
 }

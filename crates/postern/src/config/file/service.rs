@@ -71,7 +71,7 @@ table! {
         enabled: bool = Switch, default "true";
         /// How long they are kept: whole days (UTC), besides the one that goes on.
         keep: Duration = Time("1d", "3650d"), default "\"14d\"";
-        /// Most disk space; the oldest go first. A message with its session takes 400 to 600 octets.
+        /// Most disk space; the oldest go first. A message with its session takes about 650 octets.
         max_size: u64 = Size("16 MiB", "16 TiB"), optional "\"8 GiB\"" else "2 GiB, or a tenth of the disk where that is less";
         /// The folder. One outside `state_dir` has to be there, and to belong to the user that serves. Needs a restart.
         path: PathBuf = FilePath, optional "\"/srv/postern/history\"" else "`history` in `state_dir`";
