@@ -5,6 +5,7 @@
 mod common;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use common::{check, denied, granted, only};
 use jiff::Timestamp;
@@ -76,6 +77,7 @@ fn secret(text: &str) -> SecretString {
 fn account() -> Account {
     Account {
         login: LOGIN.into(),
+        directory: Some(Arc::new("users (directory 1)".to_owned())),
         ..Account::default()
     }
 }
