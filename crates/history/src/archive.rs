@@ -69,6 +69,7 @@ pub struct Found {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Usage {
     /// The day, in UTC.
+    #[serde(rename = "date")]
     pub day: Date,
     /// Whose stories.
     pub class: &'static str,

@@ -87,10 +87,10 @@ struct Status {
     /// Octets of all files.
     size: u64,
     stories: u64,
-    days: Vec<Usage>,
-    unreadable: Vec<String>,
+    by_file: Vec<Usage>,
+    not_read: Vec<String>,
     /// What the running server has counted; none where none runs, or it keeps no history.
-    counts: Option<Counts>,
+    counted: Option<Counts>,
 }
 
 fn status(written: &Written, json: bool) -> Result<(), Failure> {
@@ -103,9 +103,9 @@ fn status(written: &Written, json: bool) -> Result<(), Failure> {
     let status = Status {
         size: days.iter().map(|one| one.size).sum(),
         stories: days.iter().map(|one| one.stories).sum(),
-        days,
-        unreadable,
-        counts,
+        by_file: days,
+        not_read: unreadable,
+        counted: counts,
     };
     if json {
         return output::print_json(&status);
@@ -114,11 +114,11 @@ fn status(written: &Written, json: bool) -> Result<(), Failure> {
 }
 
 fn show(status: &Status) -> Result<(), Failure> {
-    if status.days.is_empty() {
+    if status.by_file.is_empty() {
         output::print("the history is empty")?;
     } else {
         let mut days: BTreeMap<_, (u64, u64, u64, u64)> = BTreeMap::new();
-        for one in &status.days {
+        for one in &status.by_file {
             let day = days.entry(one.day).or_default();
             match one.class {
                 "users" => day.0 += one.stories,
@@ -151,7 +151,7 @@ fn show(status: &Status) -> Result<(), Failure> {
             output::size(status.size)
         ))?;
     }
-    if let Some(counts) = &status.counts {
+    if let Some(counts) = &status.counted {
         let lost = [
             (counts.dropped, "events left out because the disk was too slow"),
             (
@@ -168,7 +168,7 @@ fn show(status: &Status) -> Result<(), Failure> {
             output::print(&format!("since the start of the server: {many} {what}"))?;
         }
     }
-    for file in &status.unreadable {
+    for file in &status.not_read {
         output::print(&format!("cannot read {}", visible::line(file)))?;
     }
     Ok(())

@@ -22,7 +22,7 @@ struct Stories {
     stories: Vec<Told>,
     more: bool,
     /// Files of the history that could not be read.
-    unreadable: Vec<String>,
+    not_read: Vec<String>,
 }
 
 /// A story, with the names of the dictionary.
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &TraceArgs) -> Result<(), Failure> {
         return output::print_json(&Stories {
             stories: stories.into_iter().map(Told::of).collect(),
             more,
-            unreadable,
+            not_read: unreadable,
         });
     }
     if args.brief {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::harness::Site;
 
 /// Commands that have no form for programs, and why.
-const WITHOUT: [(&str, &str); 6] = [
+const WITHOUT: [(&str, &str); 7] = [
     (
         "serve",
         "runs until it is stopped; its log has a format for programs",
@@ -18,14 +18,17 @@ const WITHOUT: [(&str, &str); 6] = [
     ("mailbox-helper", "runs until it is stopped"),
     ("pam-helper", "runs until it is stopped"),
     ("sendmail", "answers as sendmail does"),
+    ("history export", "prints lines of JSON in any case"),
     ("completions", "prints a script for a shell"),
     ("man", "writes manual pages"),
 ];
 
+type Arguments = Option<&'static [&'static str]>;
+
 /// Every other command, in an order in which each has what it needs: arguments with which it succeeds, if it can here, and with which it
 /// fails. `QUEUE` is a message that waits, `MX` the server, `CLOSED` a port that nobody listens on, `SITE` files of sendmail.
 #[rustfmt::skip]
-const COMMANDS: &[(&str, Option<&[&str]>, Option<&[&str]>)] = &[
+const COMMANDS: &[(&str, Arguments, Arguments)] = &[
     // command                    succeeds                                                                 fails
     ("init",                      Some(&["made"]),                                                         Some(&["made"])),
     ("check",                     Some(&["--offline"]),                                                    Some(&["--config", "wrong.toml"])),
@@ -84,6 +87,9 @@ const COMMANDS: &[(&str, Option<&[&str]>, Option<&[&str]>)] = &[
     ("queue recover",             Some(&[]),                                                               Some(&["--config", "wrong.toml"])),
     ("sessions list",             Some(&[]),                                                               Some(&["--config", "wrong.toml"])),
     ("sessions end",              Some(&["--all"]),                                                        Some(&["--login", "nobody"])),
+    ("trace",                     Some(&["QUEUE"]),                                                        Some(&["nobody@nowhere.example"])),
+    ("history acts",              Some(&[]),                                                               Some(&["--config", "wrong.toml"])),
+    ("history status",            Some(&[]),                                                               Some(&["--config", "wrong.toml"])),
     ("reload",                    Some(&[]),                                                               Some(&["--config", "wrong.toml"])),
     ("stats",                     Some(&["--days", "2"]),                                                  Some(&["--config", "wrong.toml"])),
     ("status",                    Some(&[]),                                                               Some(&["--config", "wrong.toml"])),

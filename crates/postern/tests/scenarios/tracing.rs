@@ -132,7 +132,7 @@ fn a_message_is_traced_with_and_without_a_server() {
     );
     let status = json(&site, &["history", "status", "--json"]);
     assert!(status["stories"].as_u64().unwrap() >= 3, "{status:#}");
-    assert_eq!(status["counts"]["dropped"], 0, "{status:#}");
+    assert_eq!(status["counted"]["dropped"], 0, "{status:#}");
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn a_history_that_is_off_makes_nothing() {
     assert_eq!(traced.status.code(), Some(1), "{said}");
     assert!(said.contains("enabled = false"), "{said}");
     let status = json(&site, &["history", "status", "--json"]);
-    assert_eq!(status["counts"], Value::Null);
+    assert_eq!(status["counted"], Value::Null);
     assert!(site.take_server().terminate().success());
 }
 
@@ -308,7 +308,7 @@ fn a_full_disk_of_the_history_hinders_no_mail() {
         let _ = sink.wait_for(&format!("Subject: {subject}"));
     }
     wait_until("a word of it", || site.log().contains("history not written"));
-    let counts = json(&site, &["history", "status", "--json"])["counts"].clone();
+    let counts = json(&site, &["history", "status", "--json"])["counted"].clone();
     assert!(counts["dropped_failed"].as_u64().unwrap() > 0, "{counts}");
     fs::remove_file(&ballast).unwrap();
     wait_until("the history to go on", || {
