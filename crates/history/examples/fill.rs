@@ -170,10 +170,10 @@ fn tell(history: &History, mail: &Mail, at: i64) {
     put(Connected { session, listener, peer }.into());
     put(Greeted { session, peer, helo: "client.example" }.into());
     put(TlsStarted { session, peer, version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384", bits: 256, verify: "NO", certificate: None, sni: Some("mail.example.org"), resumed: false }.into());
-    put(LoggedIn { session, listener, peer: Some(peer), login: &mail.login, acts_as: None, rule: Some(Rule::RelayLogin), mechanism: "PLAIN", layer_bits: None, tls: Some("TLSv1.3") }.into());
+    put(LoggedIn { session, listener, peer: Some(peer), login: &mail.login, acts_as: None, rule: Some(Rule::RelayLogin), mechanism: "PLAIN", directory: None, layer_bits: None, tls: Some("TLSv1.3") }.into());
     put(SenderTaken { session, from: &mail.from, size: Some(20_000), sender_rule: Some(Rule::IdentityOwn), reason: None }.into());
     put(RecipientTaken { session, from: Some(&mail.from), to: &mail.original, rule: Rule::RelayLogin, reason: &"logged in" }.into());
-    put(Accepted { session, queue: &mail.queue, listener, peer, login: Some(&mail.login), acts_as: None, rule: Rule::RelayLogin, reason: None, sender_rule: Some(Rule::IdentityOwn), from: &mail.from, recipients: 1, size: 20_000, message_id: Some(&mail.message_id), milter: None }.into());
+    put(Accepted { session, queue: &mail.queue, listener, peer, login: Some(&mail.login), acts_as: None, rule: Rule::RelayLogin, reason: None, sender_rule: Some(Rule::IdentityOwn), from: &mail.from, recipients: 1, size: 20_000, message_id: Some(&mail.message_id), milter: None, took: None }.into());
     put(Disconnected { session, peer, reason: &"QUIT", seconds: 1 }.into());
     let relay = format!("mx.{}[203.0.113.9]:25", mail.domain);
     put(Outcome { queue: &mail.queue, session: Some(session), from: &mail.from, to: &mail.to, original: Some(&mail.original), relay: &relay, status: Some(&"2.0.0"), failure: None, stage: None, reply: Some(&mail.reply), reason: None, delay_ms: 120, attempts: Some(1), until: None, report: None, word: Word("delivered") }.into());

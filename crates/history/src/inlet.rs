@@ -101,6 +101,13 @@ pub(crate) struct Taken {
 impl Inlet {
     /// Whether an event can be a part of a story.
     pub(crate) fn wants(event: &Event<'_>) -> bool {
+        // Those say how long something took, and nothing that an attempt or outcome does not.
+        if matches!(
+            event,
+            Event::FilterAsked(_) | Event::HopReached(_) | Event::HandedOver(_)
+        ) {
+            return false;
+        }
         matches!(
             event.area(),
             Area::Connect

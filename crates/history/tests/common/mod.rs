@@ -159,6 +159,7 @@ fn logged_in<'e>(session: &'e str, login: &'e str, peer: IpAddr) -> LoggedIn<'e>
         acts_as: None,
         rule: Some(Rule::RelayLogin),
         mechanism: "PLAIN",
+        directory: None,
         layer_bits: None,
         tls: Some("TLSv1.3"),
     }
@@ -256,6 +257,7 @@ impl Mail {
                 size: 2_000,
                 message_id: Some(&message_id),
                 milter: None,
+                took: None,
             },
         );
         site.tell(self.at(), disconnected(session, peer));

@@ -305,6 +305,7 @@ mod tests {
             acts_as: None,
             rule: None,
             mechanism: "PLAIN",
+            directory: None,
             layer_bits: None,
             tls: None,
         };
