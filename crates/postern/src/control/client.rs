@@ -150,7 +150,12 @@ impl Client {
         let lost = |error: io::Error| Failure::io("the server does not answer", &error);
         self.send(request)?;
         loop {
-            match self.reply().map_err(lost)? {
+            let reply = match self.reply() {
+                // A server that stops ends its conversations.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+                reply => reply.map_err(lost)?,
+            };
+            match reply {
                 Reply::Items(events) => events.into_iter().try_for_each(&mut event)?,
                 Reply::Failed(message) | Reply::NotFound(message) => {
                     return Err(Failure::new(Exit::TryAgain, message));

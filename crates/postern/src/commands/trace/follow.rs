@@ -28,7 +28,7 @@ pub(super) fn run(args: &TraceArgs, written: &Written) -> Result<(), Failure> {
         address: args.address.clone(),
     };
     client.follow(&Request::Follow(follow), |value| show(value, args.json.json))?;
-    eprintln!("postern: the server stops");
+    eprintln!("postern: the server has stopped");
     Ok(())
 }
 
