@@ -8,9 +8,6 @@ use std::ops::Range;
 
 use crate::{AddressLimits, Mailbox, ParseOptions};
 
-/// Most addresses of one field.
-const PLACES_MAX: usize = 10_000;
-
 /// Longest address, in octets as it stands in the field.
 const ADDRESS_MAX: usize = 1_400;
 
@@ -41,27 +38,43 @@ impl std::fmt::Display for Written {
     }
 }
 
-/// The addresses in a value, in their order.
-#[must_use]
-pub fn places(value: &[u8]) -> Vec<Place> {
-    let mut places = Vec::new();
+/// The addresses in a value, in their order, each found when it is asked for.
+pub fn places(value: &[u8]) -> impl Iterator<Item = Place> + '_ {
     let mut entry = Entry::default();
-    let mut at = 0;
-    while let Some(token) = next(value, at) {
-        at = token.end;
-        match token.kind {
-            // What never ends swallows all that follows: nobody can say what it is.
-            Kind::Unended => return places,
-            Kind::Comma | Kind::Semicolon => places.extend(std::mem::take(&mut entry).finish(value)),
-            Kind::Colon if entry.is_phrase() => entry = Entry::default(),
-            _ => entry.take(token),
+    let mut at = Some(0);
+    std::iter::from_fn(move || {
+        while let Some(from) = at {
+            let ended = match next(value, from) {
+                None => {
+                    at = None;
+                    Some(std::mem::take(&mut entry))
+                }
+                // What never ends swallows all that follows: nobody can say what it is.
+                Some(token) if token.kind == Kind::Unended => {
+                    at = None;
+                    None
+                }
+                Some(token) => {
+                    at = Some(token.end);
+                    match token.kind {
+                        Kind::Comma | Kind::Semicolon => Some(std::mem::take(&mut entry)),
+                        Kind::Colon if entry.is_phrase() => {
+                            entry = Entry::default();
+                            None
+                        }
+                        _ => {
+                            entry.take(token);
+                            None
+                        }
+                    }
+                }
+            };
+            if let Some(place) = ended.and_then(|entry| entry.finish(value)) {
+                return Some(place);
+            }
         }
-        if places.len() >= PLACES_MAX {
-            return places;
-        }
-    }
-    places.extend(entry.finish(value));
-    places
+        None
+    })
 }
 
 /// The value with other addresses in these places, which are in order and do not overlap.

@@ -41,8 +41,10 @@ pub struct Run<'a> {
     pub from_line: &'a str,
     /// The message.
     pub content: &'a Content,
-    /// The longest time.
+    /// The longest time for all programs of one delivery.
     pub timeout: Duration,
+    /// When that is over.
+    pub until: Instant,
 }
 
 impl Run<'_> {
@@ -96,7 +98,7 @@ impl Run<'_> {
             Ok(None) => Err(Trouble::new(
                 Kind::Agent,
                 format_args!(
-                    "{name} took longer than {} s, and was ended",
+                    "{name} was ended: the programs of one delivery took longer than {} s",
                     self.timeout.as_secs()
                 ),
             )),
@@ -129,7 +131,7 @@ impl Run<'_> {
     fn watch(&self, child: &mut Child) -> (io::Result<Option<ExitStatus>>, Vec<u8>) {
         // Nobody waits for these threads: what a program has left running may hold its input and output open.
         let (told, heard) = mpsc::channel();
-        let ended = self.attend(child, &told).and_then(|()| wait(child, self.timeout));
+        let ended = self.attend(child, &told).and_then(|()| wait(child, self.until));
         drop(told);
         if !matches!(ended, Ok(Some(_))) {
             end(child);
@@ -164,15 +166,14 @@ fn listen(mut output: impl Read, told: &mpsc::Sender<Vec<u8>>) {
     }
 }
 
-/// Waits so long for a program to end.
-fn wait(child: &mut Child, timeout: Duration) -> io::Result<Option<ExitStatus>> {
-    let end = Instant::now() + timeout;
+/// Waits until then for a program to end.
+fn wait(child: &mut Child, until: Instant) -> io::Result<Option<ExitStatus>> {
     let mut pause = Duration::from_millis(1);
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
-        if Instant::now() >= end {
+        if Instant::now() >= until {
             return Ok(None);
         }
         thread::sleep(pause);
@@ -186,7 +187,7 @@ fn end(child: &mut Child) {
         return;
     };
     let _ = killpg(group, Signal::SIGTERM);
-    let _ = wait(child, GOODBYE);
+    let _ = wait(child, Instant::now() + GOODBYE);
     let _ = killpg(group, Signal::SIGKILL);
     let _ = child.wait();
 }
@@ -213,6 +214,7 @@ mod tests {
             from_line: "From x\n",
             content: &Content::new(file, 0),
             timeout: Duration::from_secs(timeout),
+            until: Instant::now() + Duration::from_secs(timeout),
         }
         .program(command)
     }

@@ -86,9 +86,22 @@ fn check_owner(folder: &File, owner: Uid, path: &Path) -> Result<(), Trouble> {
     Err(Trouble::new(Kind::Mailbox, text))
 }
 
+/// Makes a file that was not there before. What lies at its place is the rest of an attempt that was broken off, or something that the user has put
+/// there, such as a pipe, which would be waited for: it goes.
+fn fresh(tmp: &File, name: &str) -> io::Result<File> {
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let once = || openat(tmp.as_fd(), name, flags, Mode::S_IRUSR | Mode::S_IWUSR);
+    match once() {
+        Err(nix::Error::EEXIST) => {
+            nix::unistd::unlinkat(tmp, name, nix::unistd::UnlinkatFlags::NoRemoveDir)?;
+            Ok(once()?.into())
+        }
+        made => Ok(made?.into()),
+    }
+}
+
 fn write(tmp: &File, name: &str, content: &Content) -> io::Result<()> {
-    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let mut file = File::from(openat(tmp.as_fd(), name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
+    let mut file = fresh(tmp, name)?;
     let written = copy(content, &mut file).and_then(|()| file.sync_data());
     if written.is_err() {
         // Half a message that takes the room of others.
@@ -176,6 +189,43 @@ mod tests {
         let trouble = deliver(&folder, geteuid(), "x", &content("--x"), 0).unwrap_err();
         assert_eq!(trouble.kind, Kind::Mailbox, "{trouble}");
         assert!(!home.path().join("x").exists());
+    }
+
+    #[test]
+    fn what_lies_in_the_way_is_not_written_to() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("Maildir");
+        deliver(&folder, geteuid(), "first", &content("--x"), 0).unwrap();
+        let in_the_way = folder.join("tmp/x");
+        let precious = home.path().join("precious");
+        fs::write(&precious, "precious").unwrap();
+        // Nobody reads from the pipe: who opened it would wait for ever.
+        let make: [(&str, &dyn Fn()); 4] = [
+            ("a pipe", &|| {
+                nix::unistd::mkfifo(&in_the_way, Mode::S_IRWXU).unwrap()
+            }),
+            ("a link", &|| symlink(&precious, &in_the_way).unwrap()),
+            ("a second name", &|| {
+                fs::hard_link(&precious, &in_the_way).unwrap()
+            }),
+            ("half a message", &|| {
+                fs::write(&in_the_way, "longer than what comes").unwrap()
+            }),
+        ];
+        for (shows, make) in make {
+            make();
+            deliver(&folder, geteuid(), "x", &content("--S: 1\n\nx\n"), 0).unwrap();
+            let arrived = fs::read_to_string(folder.join("new/x")).unwrap();
+            assert_eq!(arrived, "S: 1\n\nx\n", "{shows}");
+            assert!(
+                fs::symlink_metadata(folder.join("new/x")).unwrap().is_file(),
+                "{shows}"
+            );
+        }
+        assert_eq!(fs::read_to_string(precious).unwrap(), "precious");
+        fs::create_dir(&in_the_way).unwrap();
+        let trouble = deliver(&folder, geteuid(), "x", &content("--x"), 0).unwrap_err();
+        assert_eq!(trouble.kind, Kind::Mailbox, "{trouble}");
     }
 
     #[test]

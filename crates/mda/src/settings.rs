@@ -20,7 +20,7 @@ pub struct Settings {
     pub forward_files: bool,
     /// The lowest uid that has a mailbox.
     pub min_uid: u32,
-    /// Longest run of an agent or a program.
+    /// Longest run of an agent; of programs all those of one delivery together.
     pub timeout: Duration,
     /// Longest wait for a mailbox that others have locked.
     pub lock_timeout: Duration,

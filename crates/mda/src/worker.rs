@@ -4,6 +4,7 @@ mod plan;
 
 use std::io;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +94,7 @@ fn deliver(job: &Job, content: &Content) -> Result<Done, Trouble> {
         spool: &spool,
         from_line: mbox::from_line(&request.sender, request.received),
         content,
+        until: Instant::now() + settings.timeout,
     };
     delivery.carry_out(plan)
 }
@@ -104,6 +106,7 @@ fn lends_rights(program: &str) -> bool {
 }
 
 /// What all steps of a delivery need.
+#[derive(Clone)]
 struct Delivery<'a> {
     settings: &'a Settings,
     request: &'a Request,
@@ -112,6 +115,8 @@ struct Delivery<'a> {
     spool: &'a Spool,
     from_line: String,
     content: &'a Content,
+    /// Until when its programs may run, all of them together.
+    until: Instant,
 }
 
 impl Delivery<'_> {
@@ -171,6 +176,7 @@ impl Delivery<'_> {
             from_line: &self.from_line,
             content: self.content,
             timeout: self.settings.timeout,
+            until: self.until,
         }
     }
 
@@ -190,9 +196,18 @@ impl Delivery<'_> {
             path,
             owner: self.account.uid,
             spool,
-            wait: self.settings.lock_timeout,
+            wait: self.lock_wait(),
             min_free: self.settings.min_free,
         }
+    }
+
+    /// How long it may wait for the lock of one more mailbox. Together that is not longer than the helper waits for the delivery
+    /// ([`Settings::longest`]), however many there are.
+    fn lock_wait(&self) -> Duration {
+        let most = self.settings.lock_timeout;
+        (self.until + most)
+            .saturating_duration_since(Instant::now())
+            .min(most)
     }
 
     /// Writes a copy into a mailbox; says where it is.
@@ -262,8 +277,8 @@ mod tests {
             forward_programs: true,
             forward_files: true,
             min_uid: 0,
-            timeout: std::time::Duration::from_secs(60),
-            lock_timeout: std::time::Duration::ZERO,
+            timeout: Duration::from_secs(60),
+            lock_timeout: Duration::ZERO,
             min_free: 0,
             hostname: "mx.test".into(),
         };
@@ -284,6 +299,7 @@ mod tests {
             spool: &Spool::none(account.gid),
             from_line: "From x\n".into(),
             content: &Content::new(file, 0),
+            until: Instant::now() + settings.timeout,
         };
         let run = |steps: Vec<Step>, forward: &[&str]| {
             delivery.carry_out(Plan {
@@ -316,6 +332,14 @@ mod tests {
                 .kind,
             Kind::Agent
         );
+        // Programs share the time of a delivery: where those before have taken it, the next one is ended at once.
+        let late = Delivery {
+            until: Instant::now(),
+            ..delivery.clone()
+        };
+        let trouble = late.step(&program("sleep 86400")).unwrap_err();
+        assert_eq!(trouble.kind, Kind::Agent);
+        assert!(trouble.text.contains("longer than 60 s"), "{trouble}");
         // Without its home folder nothing is made.
         fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
         fs::remove_dir_all(home.path()).unwrap();

@@ -83,6 +83,13 @@ pub fn wide(peer: IpAddr) -> IpNet {
     cut(peer, bits)
 }
 
+/// The network that a site with many networks is likely to have: the `/48` of an IPv6 address. IPv4 has none.
+#[must_use]
+pub fn wider(peer: IpAddr) -> Option<IpNet> {
+    let peer = peer.to_canonical();
+    peer.is_ipv6().then(|| cut(peer, WIDE_V6[1]))
+}
+
 fn cut(peer: IpAddr, bits: u8) -> IpNet {
     IpNet::new(peer, bits).map_or_else(|_| peer.into(), |network| network.trunc())
 }

@@ -9,8 +9,14 @@ use postern_policy::rewrite::Class;
 
 use super::{Chosen, Rewritten, Trouble};
 
-/// Most different addresses of one header that are looked at. What stands behind stays as it is.
-const ADDRESSES_MAX: usize = 1_000;
+/// Most different addresses of one header. Nobody writes to as many in one message.
+pub(super) const ADDRESSES_MAX: usize = 10_000;
+
+/// The same where databases are asked about each.
+pub(super) const ASKED_MAX: usize = 1_000;
+
+/// Octets by which new addresses may make a header longer than it came.
+pub(super) const GROWTH_MAX: usize = 1 << 20;
 
 /// Most changes that are told of one header.
 const TOLD_MAX: usize = 20;
@@ -58,6 +64,11 @@ impl Chosen<'_> {
             return Ok(changed);
         }
         let mut known = Known::new();
+        let most = match self.is_at_hand() {
+            true => ADDRESSES_MAX,
+            false => ASKED_MAX,
+        };
+        let mut grown = 0_usize;
         for index in 0..header.len() {
             let Some(field) = header.get(index) else { break };
             let Some(class) = Class::of_field(field.name()).filter(|class| self.is_about(*class)) else {
@@ -66,7 +77,9 @@ impl Chosen<'_> {
             let mut changes = Vec::new();
             let value = field.value();
             for place in address_list::places(value) {
-                let to = self.known(class, &place.address, signed, &mut known).await?;
+                let to = self
+                    .known(class, &place.address, (signed, most), &mut known)
+                    .await?;
                 let Some(rewritten) = to else { continue };
                 if changed.addresses.len() < TOLD_MAX {
                     let told = (place.address.to_string(), rewritten.clone());
@@ -74,7 +87,12 @@ impl Chosen<'_> {
                         changed.addresses.push(told);
                     }
                 }
-                changes.push((place.range, rewritten.to.to_string()));
+                let to = rewritten.to.to_string();
+                grown += to.len().saturating_sub(place.range.len());
+                if grown > GROWTH_MAX {
+                    return Err(Trouble::Grown(GROWTH_MAX));
+                }
+                changes.push((place.range, to));
             }
             if changes.is_empty() {
                 continue;
@@ -91,15 +109,15 @@ impl Chosen<'_> {
         &self,
         class: Class,
         address: &Written,
-        signed: bool,
+        (signed, most): (bool, usize),
         known: &mut Known,
     ) -> Result<Option<Rewritten>, Trouble> {
         let key = (class, address.to_string());
         if let Some(made) = known.get(&key) {
             return Ok(made.clone());
         }
-        if known.len() >= ADDRESSES_MAX {
-            return Ok(None);
+        if known.len() >= most {
+            return Err(Trouble::TooMany(most));
         }
         let made = self.address(class, address, signed).await?;
         known.insert(key, made.clone());

@@ -80,6 +80,12 @@ pub enum Trouble {
         /// What is wrong.
         error: BadTarget,
     },
+    /// A header has so many different addresses that not all of them are looked up.
+    #[error("a header has more than {0} different addresses to be rewritten")]
+    TooMany(usize),
+    /// The new addresses are so much longer that the header is not to be made.
+    #[error("rewritten addresses make a header longer by more than {0} octets")]
+    Grown(usize),
     /// It goes in circles.
     #[error("rule {rule:?}: {address} goes in circles, or through more than {REPEATS_MAX} entries")]
     Circle {
@@ -183,6 +189,20 @@ impl Chosen<'_> {
     #[must_use]
     pub fn is_about_header(&self) -> bool {
         self.rules.iter().any(|rule| rule.classes.in_header())
+    }
+
+    /// Whether nobody has to be asked about an address: all that the rules look into is in memory.
+    fn is_at_hand(&self) -> bool {
+        let is_at_hand = |rule: &&Rule| match rule.way {
+            Way::Tables(look_up) => {
+                let tables = self.all.tables.get(look_up.number);
+                tables.is_none_or(|tables| tables.iter().all(Lookup::is_at_hand))
+            }
+            _ => true,
+        };
+        let asks_domains =
+            !self.all.domain_tables.is_empty() && self.rules.iter().any(|rule| rule.domains.is_some());
+        !asks_domains && self.rules.iter().all(is_at_hand)
     }
 
     /// What an address of the envelope becomes; `None` where it stays.

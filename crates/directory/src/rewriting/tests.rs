@@ -250,6 +250,69 @@ fn headers() {
     assert_ne!(header(&all(false), &inside(), &signed), signed, "one of us");
 }
 
+/// Mail of the joinery for very many, one to a line.
+fn crowd(count: usize, name: impl Fn(usize) -> String) -> String {
+    let list: Vec<String> = (0..count)
+        .map(|number| format!("{}@oakfield.lan", name(number)))
+        .collect();
+    format!(
+        "From: anna@oakfield.example\r\nReply-To: {}\r\n",
+        list.join(",\r\n ")
+    )
+}
+
+#[test]
+fn however_many_addresses_there_are() {
+    let joinery = joinery();
+    let text = crowd(9_999, |number| format!("user{number}"));
+    let made = header(&joinery, &inside(), &text);
+    assert_eq!(made.matches("@oakfield.example").count(), 10_000);
+    assert!(!made.contains("oakfield.lan"));
+
+    let troubled = |rewriting: &Rewriting, text: &str| {
+        let chosen = rewriting.coming_in(&inside(), "mx").unwrap();
+        let mut header = Header::parse(text.into());
+        chosen.header(&mut header).now_or_never().unwrap().err()
+    };
+    let more = crowd(10_000, |number| format!("user{number}"));
+    let most = header::ADDRESSES_MAX;
+    assert_eq!(
+        troubled(&joinery, &more),
+        Some(Trouble::TooMany(most)),
+        "nothing is passed by in silence"
+    );
+    // Where a database has to be asked about each, not all are.
+    let mut asking = self::joinery();
+    let nothing = table("none.example x\n", Format::Postfix);
+    asking.domain_tables = vec![Arc::new(DomainTable::new(nothing))];
+    let named = |count| crowd(count, |number| format!("user{number}"));
+    assert_eq!(troubled(&asking, &named(header::ASKED_MAX - 1)), None);
+    let most = header::ASKED_MAX;
+    assert_eq!(troubled(&asking, &named(most)), Some(Trouble::TooMany(most)));
+    // The same address again costs nothing.
+    let same = crowd(most * 2, |_| "user".to_owned());
+    assert_eq!(troubled(&asking, &same), None);
+
+    // A short name that stands for a long one, again and again.
+    let long = format!("a\t{}@{}.example\n", "x".repeat(60), "y".repeat(60));
+    let look_up = LookUp {
+        number: 0,
+        sendmail: true,
+        keep_detail: false,
+        repeat: false,
+    };
+    let growing = rewriting(
+        vec![rule("grows", SENDERS, Way::Tables(look_up))],
+        vec![table(
+            &long.replacen("a\t", "a@oakfield.lan\t", 1),
+            Format::Sendmail,
+        )],
+    );
+    assert_eq!(troubled(&growing, &crowd(1_000, |_| "a".to_owned())), None);
+    let trouble = troubled(&growing, &crowd(20_000, |_| "a".to_owned()));
+    assert_eq!(trouble, Some(Trouble::Grown(header::GROWTH_MAX)));
+}
+
 #[test]
 fn bare_names_and_hosts() {
     let append = Append {

@@ -5,7 +5,6 @@ use super::*;
 /// The addresses that are found, as they are meant.
 fn found(value: &str) -> Vec<String> {
     places(value.as_bytes())
-        .iter()
         .map(|place| place.address.to_string())
         .collect()
 }
@@ -13,7 +12,6 @@ fn found(value: &str) -> Vec<String> {
 /// The value with each domain in capitals, each bare name with a domain.
 fn marked(value: &[u8]) -> Vec<u8> {
     let changes: Vec<_> = places(value)
-        .into_iter()
         .map(|place| match &place.address {
             Written::Bare(local) => (place.range, format!("{local}@ORIGIN")),
             Written::Full(mailbox) => (
@@ -79,8 +77,8 @@ fn octets_that_are_no_text_stay() {
 
 #[test]
 fn addresses_are_bounded() {
-    let many = "a@b,".repeat(PLACES_MAX + 5);
-    assert_eq!(places(many.as_bytes()).len(), PLACES_MAX);
+    let many = "a@b,".repeat(100_000);
+    assert_eq!(places(many.as_bytes()).count(), 100_000, "as many as there are");
     assert_eq!(
         found(&format!("{}@x.example", "a".repeat(2_000))),
         Vec::<String>::new()
@@ -97,7 +95,7 @@ proptest! {
         "((\"[a-c,]*\"|[a-c]{1,3}|=\\?u\\?q\\?[a-c]\\?=)? ?<[a-c]{1,3}(@[a-c]{1,3}\\.test)?>|[a-c]{1,3}@[a-c]\\.test|g:|;|\\(x,y\\))(, ?(\r\n )?|)"
             .prop_map(String::into_bytes),
     ]) {
-        let before = places(&value);
+        let before: Vec<Place> = places(&value).collect();
         let mut end = 0;
         for place in &before {
             prop_assert!(place.range.start >= end && place.range.start < place.range.end && place.range.end <= value.len());
@@ -105,7 +103,7 @@ proptest! {
         }
         let same: Vec<_> = before.iter().map(|place| (place.range.clone(), place.address.to_string())).collect();
         let once = replaced(&value, &same);
-        let again = places(&once);
+        let again: Vec<Place> = places(&once).collect();
         let addresses = |places: &[Place]| places.iter().map(|place| place.address.clone()).collect::<Vec<_>>();
         prop_assert_eq!(addresses(&again), addresses(&before), "the same are there");
         let outside = |value: &[u8], places: &[Place]| {

@@ -8,7 +8,7 @@ mod sendmail;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 /// Most distinct decisions that are kept; further ones are counted.
@@ -119,7 +119,23 @@ struct Open {
     login: Option<String>,
     sender: Option<String>,
     recipients: Vec<(String, Outcome)>,
+    /// Those of them, to be found at once, however many there are.
+    named: HashSet<String>,
     place: Place,
+}
+
+impl Open {
+    /// The recipient was taken, unless something was said of it before.
+    fn taken(&mut self, recipient: String) {
+        if self.named.insert(recipient.clone()) {
+            self.recipients.push((recipient, Outcome::Taken));
+        }
+    }
+
+    fn refused(&mut self, recipient: String, outcome: Outcome) {
+        self.named.insert(recipient.clone());
+        self.recipients.push((recipient, outcome));
+    }
 }
 
 impl Reader {

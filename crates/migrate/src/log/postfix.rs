@@ -140,10 +140,8 @@ fn delivered(reader: &mut Reader, text: &str) -> bool {
     };
     let named = field(rest, "orig_to=<", &['>']).unwrap_or(to);
     let named = bare(named);
-    if let Some(message) = reader.open.get_mut(id)
-        && !message.recipients.iter().any(|(known, _)| *known == named)
-    {
-        message.recipients.push((named, Outcome::Taken));
+    if let Some(message) = reader.open.get_mut(id) {
+        message.taken(named);
     }
     true
 }

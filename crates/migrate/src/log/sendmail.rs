@@ -86,10 +86,7 @@ fn to(reader: &mut Reader, id: &str, rest: &str) {
             by_alias += u64::from(!message.is_local);
             continue;
         }
-        let recipient = bare(recipient);
-        if !message.recipients.iter().any(|(known, _)| *known == recipient) {
-            message.recipients.push((recipient, Outcome::Taken));
-        }
+        message.taken(bare(recipient));
     }
     if by_alias > 0 && rest.contains("stat=Sent") {
         reader.leave(Left::Alias, by_alias);
@@ -111,11 +108,11 @@ fn ruleset(reader: &mut Reader, id: &str, rest: &str) {
     // The sender comes with the line of the message, when all recipients have been named.
     let message = reader.open(id);
     message.client.get_or_insert(client);
-    message.recipients.push((argument, outcome));
+    message.refused(argument, outcome);
 }
 
 fn unknown(reader: &mut Reader, id: &str, address: &str, words: &str) {
     let outcome = Outcome::Refused(550, words.to_owned());
     let message = reader.open(id);
-    message.recipients.push((address.to_owned(), outcome));
+    message.refused(address.to_owned(), outcome);
 }

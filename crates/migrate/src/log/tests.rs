@@ -158,3 +158,32 @@ proptest::proptest! {
         let _ = reader.finish();
     }
 }
+
+/// Each recipient counts once, however many there are of one message: a list whose lines are compared with each other would take hours.
+#[test]
+fn a_message_for_very_many() {
+    const MANY: usize = 300_000;
+    let mut reader = Reader::new();
+    reader.file("mail.log");
+    reader.line(
+        "Dec  1 09:00:01 mx1 postfix/smtpd[101]: 4C1A92001B: client=mail.elsewhere.example[198.51.100.77]",
+    );
+    reader.line("Dec  1 09:00:01 mx1 sm-mta[99]: 0B1900011B000001: from=<joe@elsewhere.example>, size=412, nrcpts=2, relay=x [198.51.100.77]");
+    for number in (0..MANY).chain(0..10) {
+        reader.line(&format!("Dec  1 09:00:02 mx1 postfix/smtp[103]: 4C1A92001B: to=<a{number}@b.example>, dsn=2.0.0, status=sent (250 ok)"));
+    }
+    for first in (0..MANY).step_by(500) {
+        let list: Vec<String> = (first..first + 500)
+            .map(|number| format!("<s{number}@b.example>"))
+            .collect();
+        reader.line(&format!(
+            "Dec  1 09:00:02 mx1 sm-mta[99]: 0B1900011B000001: to={}, delay=00:00:01, stat=Sent",
+            list.join(",")
+        ));
+    }
+    let (decisions, left, (lines, about_mail)) = reader.finish();
+    let left_over = left.get(&Left::TooMany).copied().unwrap_or_default();
+    assert_eq!(decisions.len() as u64 + left_over, 2 * MANY as u64);
+    assert!(decisions.values().all(|seen| seen.count == 1));
+    assert_eq!(lines, about_mail);
+}

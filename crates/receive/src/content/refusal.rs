@@ -35,9 +35,17 @@ pub(super) fn too_large(size: u64, limit: u64) -> Refusal {
     }
 }
 
-/// It cannot be rewritten now.
+/// It cannot be rewritten: now, or, where that is due to the message itself, ever.
 pub(super) fn unsure(trouble: &Trouble) -> Refusal {
-    for_now(trouble.to_string())
+    match trouble {
+        Trouble::TooMany(_) | Trouble::Grown(_) => Refusal {
+            code: 554,
+            status: Some(Status(5, 6, 0)),
+            text: "The header has too many addresses to be rewritten; send to fewer at once".to_owned(),
+            ..for_now(trouble.to_string())
+        },
+        Trouble::Down(_) | Trouble::Value { .. } | Trouble::Circle { .. } => for_now(trouble.to_string()),
+    }
 }
 
 /// A table of copies cannot be asked now.

@@ -1,5 +1,6 @@
 //! How many sessions of strangers are connected to a filter: so many and no more, so that whoever floods the server leaves the filter to
-//! those who are known; and so many of one network, so that it does not take them from all the others.
+//! those who are known; and so many of one network, so that it does not take them from all the others. An IPv6 site has many networks, and a
+//! share of its own.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use parking_lot::Mutex;
-use postern_policy::network::wide;
+use postern_policy::network::{wide, wider};
 use tokio::time::Instant;
 
 /// How long strangers have less time after one of them found no place.
@@ -16,6 +17,9 @@ const SCARCE_FOR: Duration = Duration::from_secs(60);
 
 /// One network has at most this part of all places, and at least one.
 const NETWORK_PART: u32 = 8;
+
+/// The same for all networks of a `/48` together.
+const SITE_PART: u32 = 4;
 
 /// The places that strangers have at one filter.
 #[derive(Debug, Default)]
@@ -39,7 +43,7 @@ struct Tally {
 #[derive(Debug)]
 pub(super) struct Place {
     strangers: Arc<Strangers>,
-    network: IpNet,
+    peer: IpAddr,
 }
 
 /// Why there is no place.
@@ -56,8 +60,6 @@ pub(super) struct NoPlace {
 impl Strangers {
     /// A place for `peer`, if fewer than `most` are taken, and its network has not its part of them.
     pub(super) fn place(self: &Arc<Self>, peer: IpAddr, most: u32) -> Result<Place, NoPlace> {
-        let network = wide(peer);
-        let part = (most / NETWORK_PART).max(1);
         let mut state = self.0.lock();
         let State { all, networks } = &mut *state;
         if all.seated >= most {
@@ -67,29 +69,39 @@ impl Strangers {
                 is_news: all.refuse(),
             });
         }
-        let of_network = networks.entry(network).or_default();
-        if of_network.seated >= part {
-            return Err(NoPlace {
-                network: Some(network),
-                most: part,
-                is_news: of_network.refuse(),
-            });
+        for (network, part) in shares(peer) {
+            let most = (most / part).max(1);
+            if let Some(tally) = networks.get_mut(&network).filter(|tally| tally.seated >= most) {
+                return Err(NoPlace {
+                    network: Some(network),
+                    most,
+                    is_news: tally.refuse(),
+                });
+            }
         }
         all.seated += 1;
-        of_network.seated += 1;
+        for (network, _) in shares(peer) {
+            networks.entry(network).or_default().seated += 1;
+        }
         drop(state);
         Ok(Place {
             strangers: Arc::clone(self),
-            network,
+            peer,
         })
     }
 
     /// Whether a stranger, or one of this peer's network, found no place a short while ago. Those who have one then get less time.
     pub(crate) fn are_scarce(&self, peer: IpAddr) -> bool {
         let state = self.0.lock();
-        let of_network = state.networks.get(&wide(peer));
-        state.all.is_scarce() || of_network.is_some_and(Tally::is_scarce)
+        let is_scarce = |network| state.networks.get(&network).is_some_and(Tally::is_scarce);
+        state.all.is_scarce() || shares(peer).any(|(network, _)| is_scarce(network))
     }
+}
+
+/// The networks of a peer that have shares, the smaller first, and which part of all places is theirs.
+fn shares(peer: IpAddr) -> impl Iterator<Item = (IpNet, u32)> {
+    let site = wider(peer).map(|site| (site, SITE_PART));
+    [Some((wide(peer), NETWORK_PART)), site].into_iter().flatten()
 }
 
 impl Tally {
@@ -109,10 +121,12 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.strangers.0.lock();
         state.all.seated -= 1;
-        if let Some(of_network) = state.networks.get_mut(&self.network) {
-            of_network.seated -= 1;
-            if of_network.seated == 0 {
-                state.networks.remove(&self.network);
+        for (network, _) in shares(self.peer) {
+            if let Some(tally) = state.networks.get_mut(&network) {
+                tally.seated -= 1;
+                if tally.seated == 0 {
+                    state.networks.remove(&network);
+                }
             }
         }
     }
@@ -175,6 +189,35 @@ mod tests {
             let state = strangers.0.lock();
             assert!(state.networks.is_empty() && state.all.seated == 0, "{most}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_site_of_many_networks_leaves_places_to_others() {
+        let strangers = Arc::new(Strangers::default());
+        let place = |text: &str| strangers.place(peer(text), 200);
+        let mut flood = Vec::new();
+        // Each /56 of a /48 in turn: eight of them would have all.
+        let refused = (0..200).find_map(|number| {
+            let network = (number % 16) << 8;
+            match place(&format!("2001:db8:1:{network:x}::{number:x}")) {
+                Ok(place) => {
+                    flood.push(place);
+                    None
+                }
+                Err(none) => Some(none),
+            }
+        });
+        let site = "2001:db8:1::/48".parse().ok();
+        let refused = refused.map(|none| (none.network, none.most));
+        assert_eq!((flood.len(), refused), (50, Some((site, 50))));
+        assert!(strangers.are_scarce(peer("2001:db8:1:ffff::1")));
+        assert!(!strangers.are_scarce(peer("2001:db8:2::1")));
+        assert!(place("2001:db8:2::1").is_ok() && place("192.0.2.1").is_ok());
+        flood.pop();
+        assert!(place("2001:db8:1::1").is_ok());
+        flood.clear();
+        let state = strangers.0.lock();
+        assert!(state.networks.is_empty() && state.all.seated == 0);
     }
 
     fn peer(text: &str) -> IpAddr {

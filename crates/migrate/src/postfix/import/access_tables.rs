@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::text::words;
 use super::restrictions::{Place, Run, translated};
-use super::tables::{Behind, Edit, Entry, Reference};
+use super::tables::{Behind, Edit, Entry, Reference, TABLES};
 use super::{Site, asked};
 use crate::Origin;
 use crate::config::{Section, Value};
@@ -229,8 +229,9 @@ fn copied(
             }
         }
         let name = run.site.unique("inline").replace([' ', '(', ')'], "");
-        let path = format!("tables/{name}");
-        run.site.import.file(&path, text, false);
+        let path = run.site.place(TABLES, &name);
+        // It is no more for everybody than main.cf and the configuration are.
+        run.site.import.secret(&path, text);
         return Some(format!("hash:{path}"));
     }
     let edit = |entry: &Entry| match edits.get(&entry.at.first) {

@@ -234,6 +234,9 @@ fn include_of(target: &str) -> Option<String> {
 
 /// The file of a list is copied, too. It is often a user's own: no link is followed, and the report does not repeat its lines.
 fn included(site: &mut Site<'_>, path: &str, at: &Origin, what: &str) -> Option<String> {
+    if let Some(known) = site.copies.get(path) {
+        return Some(format!(":include:{known}"));
+    }
     let text = match site.files.read_unlinked(path) {
         Ok(text) => text,
         Err(problem) => {
@@ -243,7 +246,8 @@ fn included(site: &mut Site<'_>, path: &str, at: &Origin, what: &str) -> Option<
         }
     };
     let name = path.rsplit('/').next().unwrap_or(path);
-    let copy = format!("lists/{name}");
+    // Another list may have the same name in another folder.
+    let copy = site.place("lists", path);
     let count = text.lines().count();
     let lines = Origin {
         file: path.into(),
@@ -254,6 +258,7 @@ fn included(site: &mut Site<'_>, path: &str, at: &Origin, what: &str) -> Option<
         .carried(&lines, &format!("list {name}, {count} lines"), copy.clone());
     let is_private = site.files.is_private(path);
     site.import.file(&copy, text, is_private);
+    site.copies.insert(path.to_owned(), copy.clone());
     Some(format!(":include:{copy}"))
 }
 

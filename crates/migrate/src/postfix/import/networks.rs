@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 
 use super::super::text::words;
-use super::tables::{Behind, Reference};
+use super::tables::{Behind, Reference, TABLES};
 use super::{Layer, Site};
 use crate::Origin;
 use crate::config::Value;
@@ -34,6 +34,9 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
     }
 }
 
+/// The table's name.
+const MYNETWORKS: &str = "mynetworks";
+
 /// Most networks that a rule names by itself.
 const NAMED_MAX: usize = 3;
 
@@ -43,13 +46,19 @@ impl Site<'_> {
         if networks.len() <= NAMED_MAX || networks != self.networks {
             return networks;
         }
+        if let Some(known) = self.copies.get(MYNETWORKS) {
+            return vec![format!("cidr:{known}")];
+        }
         let lines: String = networks
             .iter()
             .map(|network| format!("{network}\tOK\n"))
             .collect();
         let text = format!("# mynetworks, for rules; [relay] has them, too.\n{lines}");
-        self.import.file("tables/mynetworks", text, false);
-        vec!["cidr:tables/mynetworks".to_owned()]
+        // It is no more for everybody than main.cf and the configuration are.
+        let path = self.place(TABLES, MYNETWORKS);
+        self.import.secret(&path, text);
+        self.copies.insert(MYNETWORKS.to_owned(), path.clone());
+        vec![format!("cidr:{path}")]
     }
 }
 

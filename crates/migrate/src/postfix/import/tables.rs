@@ -7,7 +7,7 @@ use crate::report::Weight;
 use crate::{Located, Origin};
 
 /// The folder of copied tables.
-const TABLES: &str = "tables";
+pub(super) const TABLES: &str = "tables";
 
 /// The folder of copied files with passwords.
 const SECRETS: &str = "secrets";
@@ -217,7 +217,7 @@ impl Site<'_> {
     }
 
     /// A free place for a copy.
-    fn place(&self, folder: &str, from: &str) -> String {
+    pub(super) fn place(&self, folder: &str, from: &str) -> String {
         let name = from.rsplit('/').next().unwrap_or(from);
         let is_taken = |path: &str| self.import.files.iter().any(|file| file.path == path);
         let mut path = format!("{folder}/{name}");

@@ -431,6 +431,50 @@ fn lists_are_not_read_through_links_nor_repeated() {
 }
 
 #[test]
+fn files_of_one_name_are_kept_apart() {
+    let files = [
+        (
+            "/etc/postfix/main.cf",
+            "alias_maps = hash:/etc/aliases\nmynetworks = 10.0.0.0/8 10.1.0.0/16 192.0.2.0/24 198.51.100.0/24 203.0.113.0/24\n\
+             smtpd_sasl_auth_enable = yes\nsmtpd_client_restrictions = permit_mynetworks, check_client_access hash:/etc/postfix/mynetworks\n\
+             smtpd_sender_restrictions = permit_mynetworks\n",
+        ),
+        ("/etc/postfix/mynetworks", "bad.example REJECT\n"),
+        (
+            "/etc/aliases",
+            "club: :include:/srv/club/members\nband: :include:/srv/band/members\nboth: :include:/srv/club/members\n",
+        ),
+        ("/srv/club/members", "ann@example.net\n"),
+        ("/srv/band/members", "bea@example.net\n"),
+    ];
+    let import = import("/etc/postfix/main.cf", &Folder(files.into_iter().collect())).unwrap();
+    let text = |path: &str| {
+        let file = import.files.iter().find(|file| file.path == path);
+        file.map(|file| (file.text.as_str(), file.secret))
+    };
+    let aliases = text("aliases").unwrap().0;
+    for line in [
+        "club: :include:lists/members\n",
+        "band: :include:lists/2-members\n",
+        "both: :include:lists/members\n",
+    ] {
+        assert!(aliases.contains(line), "{aliases}");
+    }
+    assert_eq!(text("lists/members"), Some(("ann@example.net\n", false)));
+    assert_eq!(text("lists/2-members"), Some(("bea@example.net\n", false)));
+    // What main.cf says is for whom the configuration is; a table of its own stays what it was.
+    let networks: Vec<_> = import
+        .files
+        .iter()
+        .filter(|file| file.path.contains("mynetworks"))
+        .collect();
+    assert_eq!(networks.len(), 2, "{}", import.config.text(""));
+    for file in networks {
+        assert_eq!(file.secret, file.text.contains("192.0.2.0/24"), "{file:?}");
+    }
+}
+
+#[test]
 fn passwords_of_dovecot_are_not_told() {
     let dovecot = "doveadm_password = hush1\nssl_key_password=hush2\npassdb {\n  driver = static\n  args = password=hush3\n}\n";
     let files = [

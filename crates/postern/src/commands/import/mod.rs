@@ -3,11 +3,12 @@
 mod check;
 mod differences;
 mod files;
+mod folder;
 mod report;
 
-use std::fs::{self, DirBuilder, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
@@ -21,6 +22,7 @@ use crate::exit::{Exit, Failure};
 use crate::{output, visible};
 
 use self::files::{CONFIGURATION, REPORT};
+use self::folder::{Folder, make_folder};
 use self::report::Shown;
 
 /// Largest file of the old server that is read, in octets.
@@ -98,20 +100,25 @@ fn write(import: &Import, top: &str, args: &ImportOutputArgs) -> Result<(), Fail
         );
         return Err(Failure::new(Exit::CannotCreate, message));
     }
-    make_folder(folder, 0o755)?;
+    make_folder(folder)?;
     let account = account_of(import);
+    let output = Folder::open(folder)?;
     for (path, text, readers) in &files {
-        if let Some(inner) = Path::new(path)
-            .parent()
-            .filter(|inner| !inner.as_os_str().is_empty())
+        let (inner, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let inner = match inner {
+            "" => None,
+            SECRETS => Some(output.folder(inner, 0o700)?),
+            _ => Some(output.folder(inner, 0o755)?),
+        };
+        if let (Some(inner), Some(account)) = (&inner, &account)
+            && path.starts_with(SECRETS_BELOW)
         {
-            let is_secret = inner == Path::new(SECRETS);
-            make_folder(&folder.join(inner), if is_secret { 0o700 } else { 0o755 })?;
-            if let (true, Some(account)) = (is_secret, &account) {
-                open_to_group(&folder.join(inner), account)?;
-            }
+            inner.open_to_group(account)?;
         }
-        put(&folder.join(path), text, *readers, account.as_ref())?;
+        inner
+            .as_ref()
+            .unwrap_or(&output)
+            .put(name, text, *readers, account.as_ref())?;
     }
     if args.force {
         let left = others(folder, &|path| {
@@ -169,6 +176,9 @@ fn others(folder: &Path, ours: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
 /// The folder of passwords and keys.
 const SECRETS: &str = "secrets";
 
+/// How the paths of what lies in it begin.
+const SECRETS_BELOW: &str = "secrets/";
+
 /// Who may read a file.
 #[derive(Clone, Copy)]
 enum Readers {
@@ -214,59 +224,10 @@ fn account_of(import: &Import) -> Option<User> {
     Uid::effective().is_root().then_some(account)
 }
 
-/// Lets the server look into a folder that stays root's: what lies in it cannot be replaced by others.
-fn open_to_group(folder: &Path, account: &User) -> Result<(), Failure> {
-    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits())
-        .open(folder)
-        .and_then(|opened| {
-            fchown(&opened, Some(0), Some(account.gid.as_raw()))?;
-            opened.set_permissions(Permissions::from_mode(0o750))
-        })
-        .map_err(|error| {
-            let task = format!("cannot open {} to {}", folder.display(), account.name);
-            Failure::io(&task, &error)
-        })
-}
-
 /// A secret that nobody can guess, in hexadecimal digits.
 fn new_secret() -> String {
     let octets: [u8; 24] = rand::random();
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
-}
-
-fn put(path: &Path, text: &str, readers: Readers, account: Option<&User>) -> Result<(), Failure> {
-    let failed = |error: &io::Error| {
-        let failure = Failure::io(&format!("cannot write {}", path.display()), error);
-        Err(failure)
-    };
-    // A link of that name is replaced, never followed.
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return failed(&error),
-        _ => {}
-    }
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(readers.mode())
-        .open(path);
-    file.and_then(|mut file| {
-        if let Some((user, group)) = account.and_then(|account| readers.owner(account)) {
-            fchown(&file, Some(user), Some(group))?;
-        }
-        file.write_all(text.as_bytes())
-    })
-    .or_else(|error| failed(&error))
-}
-
-fn make_folder(folder: &Path, mode: u32) -> Result<(), Failure> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(mode)
-        .create(folder)
-        .map_err(|error| Failure::io(&format!("cannot make {}", folder.display()), &error))
 }
 
 /// The files below a folder.
@@ -324,6 +285,8 @@ impl Root {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+
     use super::*;
 
     #[test]

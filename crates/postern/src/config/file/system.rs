@@ -31,7 +31,7 @@ table! {
         forward_files: bool = Switch, default "true";
         /// The lowest uid with a mailbox. Root and `nobody` never have one: an alias has to lead root's mail elsewhere.
         min_uid: u64 = Count(0..=4_294_967_294), default "1000";
-        /// The longest run of an agent or a program. After it the program and what it has started are ended.
+        /// The longest run of an agent, and of the programs of a `.forward` all together. After it the program and what it has started are ended.
         timeout: Duration = Time("1s", "1h"), default "\"10m\"";
         /// The longest wait for an mbox that another program has locked.
         lock_timeout: Duration = Time("0", "10m"), default "\"1m\"";
