@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use postern_testkit::hops::Arrival;
+use serde_json::{Value, json};
 
 use crate::machine::Machine;
 use crate::site::{Probe, Site};
@@ -97,6 +98,59 @@ fn walk(folder: &Path, name: &str, copies: &mut Vec<Copy>) {
                 copies.push(Copy::in_mailbox(&below, &format!("From {message}")));
             }
         }
+    }
+}
+
+/// What became of a message, as fields of `probes.json`.
+pub(crate) fn recorded(site: &Site, mark: &str, copies: &[Copy]) -> Vec<(&'static str, Value)> {
+    let own: Vec<&Copy> = copies.iter().filter(|copy| copy.is_marked(mark)).collect();
+    let mut goes: Vec<[String; 3]> = own
+        .iter()
+        .map(|copy| {
+            let place = place_of(site, &copy.at);
+            [place, copy.mail.clone(), copy.rcpt.clone()]
+        })
+        .collect();
+    goes.sort();
+    let mut fields_of = vec![("goes", json!(goes))];
+    let Some(first) = own.first() else {
+        return fields_of;
+    };
+    let all = |same: &dyn Fn(&Copy) -> bool| own.iter().all(|copy| same(copy));
+    let mut with = serde_json::Map::new();
+    if let Some(tls) = first.tls
+        && all(&|copy| copy.tls == first.tls)
+    {
+        with.insert("tls".to_owned(), json!(tls));
+    }
+    if first.login.is_some() && all(&|copy| copy.login == first.login) {
+        with.insert("login".to_owned(), json!(first.login));
+    }
+    if !with.is_empty() {
+        fields_of.push(("with", Value::Object(with)));
+    }
+    let from = |copy: &Copy| field(&copy.content, "From").map(|it| it.trim_matches(['<', '>']).to_owned());
+    if all(&|copy| from(copy) == from(first) && !copy.mail.is_empty()) {
+        fields_of.push(("hfrom", json!(from(first))));
+    }
+    fields_of
+}
+
+/// The other way round: the name of the host at an address, with its port.
+fn place_of(site: &Site, at: &str) -> String {
+    let Some((address, port)) = at.rsplit_once(':').filter(|_| !at.starts_with("box ")) else {
+        return at.to_owned();
+    };
+    let host = site
+        .probes
+        .dns
+        .iter()
+        .find(|(name, _)| site.address_of(name) == Some(address));
+    let host = host.map_or(address, |(name, _)| name);
+    if port == "25" {
+        host.to_owned()
+    } else {
+        format!("{host}:{port}")
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod around;
 mod arrived;
+mod before;
 mod database;
 mod dialogue;
 mod machine;
@@ -54,4 +55,11 @@ fn postfix_club_lists() {
 #[test]
 fn postfix_hosting_mysql() {
     moved::answers_as_before("postfix-hosting-mysql");
+}
+
+/// Has the real old server of the site that `POSTERN_RECORD` names answer the probes, and writes down what it did.
+#[test]
+#[ignore = "it changes the recorded outcomes"]
+fn record() {
+    moved::record(&std::env::var("POSTERN_RECORD").expect("POSTERN_RECORD names a site"));
 }

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::around::{Around, from};
 use crate::arrived::{Copy, faults, in_mailboxes};
+use crate::before;
 use crate::dialogue::{Clients, Ended};
 use crate::machine::{Machine, run};
 use crate::network::{Space, connect};
@@ -31,7 +32,7 @@ const SHOWN: usize = 40;
 /// When a row is neither as on the old server nor as `differences.json` says, or the report does not say so.
 pub(crate) fn answers_as_before(name: &str) {
     assert!(nix::unistd::geteuid().is_root(), "network namespaces need root");
-    let lab = Lab::start(Site::read(name));
+    let lab = Lab::start(Site::read(name), false);
     let ended = lab.send_all();
     let copies = lab.settled(&ended);
     let mut wrong = Vec::new();
@@ -66,6 +67,18 @@ pub(crate) fn answers_as_before(name: &str) {
     }
 }
 
+/// Has the old server itself answer, and writes down what it did.
+pub(crate) fn record(name: &str) {
+    assert!(nix::unistd::geteuid().is_root(), "network namespaces need root");
+    let lab = Lab::start(Site::read(name), true);
+    let ended = lab.send_all();
+    let copies = before::settled(|| lab.copies());
+    before::write(&lab.site, |probe| ended[&probe.n].clone(), &copies);
+    if std::env::var_os("POSTERN_KEEP_LABS").is_some() {
+        eprintln!("{}\n{}", lab.server.log(), before::log(&lab.machine));
+    }
+}
+
 /// A row of the table of what went wrong.
 fn row(probe: &Probe, found: &[String]) -> String {
     let head = format!(
@@ -95,7 +108,8 @@ struct Lab {
 }
 
 impl Lab {
-    fn start(site: Site) -> Self {
+    /// `is_old`: whether the old server runs there, not Postern.
+    fn start(site: Site, is_old: bool) -> Self {
         let folder = TempDir::new().unwrap();
         let path = folder.path().to_owned();
         let kept = std::env::var_os("POSTERN_KEEP_LABS").is_some();
@@ -117,9 +131,15 @@ impl Lab {
             &probes.world,
         );
         let around = Around::start(&site, &machine, &inside, &outside);
-        let report = import(&site, &machine, &inside);
-        let helper = help(&machine, &inside, &path);
-        let server = serve(&site, &machine, &inside, &outside, &path);
+        let (report, helper, server) = if is_old {
+            let server = before::serve(&site, &machine, &inside, &outside, &path);
+            (Value::Null, None, server)
+        } else {
+            let report = import(&site, &machine, &inside);
+            let helper = help(&machine, &inside, &path);
+            let server = serve(&site, &machine, &inside, &outside, &path);
+            (report, helper, server)
+        };
         Self {
             site,
             around,
@@ -153,10 +173,12 @@ impl Lab {
                 None => groups.push(vec![probe]),
             }
         }
+        // An old server's delivery agents wait for one another's locks.
+        let clients_at_once = if self.report.is_null() { 1 } else { CLIENTS };
         let ended = Mutex::new(HashMap::new());
         let waiting = Mutex::new(groups.into_iter());
         thread::scope(|scope| {
-            for _ in 0..CLIENTS {
+            for _ in 0..clients_at_once {
                 scope.spawn(|| {
                     loop {
                         let Some(group) = waiting.lock().unwrap().next() else {
@@ -323,10 +345,7 @@ fn serve(site: &Site, machine: &Machine, inside: &Space, outside: &Space, folder
         &folder.join("postern.log"),
     );
     let (server_address, world) = (&site.probes.server[0], &site.probes.world[0]);
-    let mut ports: Vec<u16> = site.probes.probes.iter().map(|probe| probe.port).collect();
-    ports.sort_unstable();
-    ports.dedup();
-    for port in ports {
+    for port in site.ports() {
         wait_until(&format!("a listener on port {port}"), || {
             assert!(server.runs(), "the server ended:\n{}", server.log());
             from(outside, world, &format!("{server_address}:{port}")).is_ok()

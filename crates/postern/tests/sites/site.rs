@@ -68,8 +68,10 @@ pub(crate) struct Probe {
     /// Whether the client talks before the greeting.
     pub(crate) pregreet: Option<serde_json::Value>,
     /// Where the dialogue ended, and the code.
+    #[serde(default)]
     pub(crate) verdict: String,
     /// Where it went: place, sender, recipient.
+    #[serde(default)]
     pub(crate) goes: Vec<(String, String, String)>,
     #[serde(default)]
     pub(crate) with: With,
@@ -203,6 +205,14 @@ impl Site {
             .join("tests/sites/labs")
             .join(site)
             .join(name)
+    }
+
+    /// The ports that clients connect to.
+    pub(crate) fn ports(&self) -> Vec<u16> {
+        let mut ports: Vec<u16> = self.probes.probes.iter().map(|probe| probe.port).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        ports
     }
 
     /// The first address of a host.
