@@ -27,7 +27,7 @@ pub(crate) use self::refusal::{Failure, message_refusal, queue_is_down};
 use self::refusal::{Refused, inspected, spool_failed};
 use crate::Role;
 use crate::access::{self, Accessing};
-use crate::content::Content;
+use crate::content::{Content, Named};
 use crate::count::Signal;
 use crate::io::{End, Io};
 use crate::milters::{Filtering, Ruled, Stopped};
@@ -530,6 +530,8 @@ impl Intake {
             return refuse(BodyRefusal::NoAuthor);
         }
         let size = self.size();
+        let has_rules = access.is_some() || self.content.is_some();
+        let named = has_rules.then(|| Named::of(&transaction.envelope));
         if let Some(access) = &mut access {
             let about = (self.id, &self.scan, size);
             let ended = access::end(access, &mut transaction.envelope, about, session);
@@ -628,6 +630,11 @@ impl Intake {
                 Ok(hold) => assembly.hold = assembly.hold.take().or(hold),
                 Err(refusal) => return inspected(&refusal, &About::sender(&from), session),
             }
+        }
+        if let Some(named) = named
+            && let Err(refusal) = Box::pin(named.follow_others(&mut assembly.envelope, session)).await
+        {
+            return inspected(&refusal, &About::sender(&from), session);
         }
         if let Some(filtering) = filtering {
             let ended = Box::pin(filtering.end(&mut assembly, &mut bodies, size, session)).await;

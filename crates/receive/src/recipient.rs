@@ -194,7 +194,8 @@ async fn with_copies<'d>(judged: Judged<'d>, session: &Session) -> Judged<'d> {
     let Judged::Taken(mut taken) = judged else {
         return judged;
     };
-    if session.profile.settings.content.is_none() {
+    // What a rule leads elsewhere goes nowhere else.
+    if session.profile.settings.content.is_none() || taken.rule == Rule::AccessRedirected {
         return Judged::Taken(taken);
     }
     let Some(mailbox) = mailbox_of(taken.ask.path().clone(), session) else {
@@ -274,7 +275,10 @@ async fn taken_or_not<'d>(
         && let Some(judged) = led_elsewhere(&verdict, session)
     {
         let (ground, mailbox) = judged;
-        let members = vec![Member::new(to.clone())];
+        let members = match content::members(to, session).await {
+            Ok(members) => members,
+            Err(reason) => return Ok(put_off(ask, reason, session).into()),
+        };
         let recipients = behind_alias(requests(&ask, session), &mailbox, members);
         let reason = Reason::Redirected(to.clone());
         return Ok(taken(ask, ground, recipients, Rule::AccessRedirected, reason));

@@ -9,6 +9,7 @@
 
 mod body;
 mod copies;
+mod followed;
 pub(crate) mod kept;
 mod notes;
 mod recipient;
@@ -27,6 +28,7 @@ use postern_policy::rewrite::{Class, Client};
 use postern_policy::rule::Rule;
 use postern_spool::{Hold, Refusal};
 
+pub(crate) use self::followed::{Named, members};
 pub use self::kept::Copy;
 use self::notes::Notes;
 pub(crate) use self::recipient::{copies, rewritten};
@@ -224,13 +226,15 @@ impl Content {
         if let Some((check, to)) = &self.findings.redirected {
             self.notes
                 .tell(Rule::CheckRedirected, format!("{check}: to {to}"));
+            // It goes nowhere else: whoever has it looked at does not want it to go on.
             redirect(envelope, to);
+        } else {
+            let mut copies = copies;
+            let by_check = self.findings.copies.iter();
+            copies.extend(by_check.map(|(rule, to)| (rule.clone(), to.clone())));
+            copies.extend(self.copies_by_sender(&envelope.sender).await?);
+            self.add_copies(envelope, copies);
         }
-        let mut copies = copies;
-        let by_check = self.findings.copies.iter();
-        copies.extend(by_check.map(|(rule, to)| (rule.clone(), to.clone())));
-        copies.extend(self.copies_by_sender(&envelope.sender).await?);
-        self.add_copies(envelope, copies);
         for told in &self.findings.told {
             self.notes.checked(told);
         }

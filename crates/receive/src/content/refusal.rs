@@ -53,7 +53,8 @@ pub(super) fn down(error: &Down) -> Refusal {
     for_now(error.to_string())
 }
 
-fn for_now(reason: String) -> Refusal {
+/// Something cannot be found out now.
+pub(super) fn for_now(reason: String) -> Refusal {
     Refusal {
         rule: Rule::RewriteUnsure,
         code: 451,
