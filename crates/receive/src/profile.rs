@@ -67,6 +67,11 @@ pub(crate) fn rules(settings: &Settings, listener: &ListenerSettings, has_tls: b
     Rules {
         hostname: settings.hostname.clone(),
         qualify: (listener.bare_addresses == BareAddresses::Complete).then(|| settings.origin.clone()),
+        qualify_recipients: match listener.bare_addresses {
+            BareAddresses::Complete => Some(settings.origin.clone()),
+            BareAddresses::Recipients => settings.hostname.parse().ok(),
+            BareAddresses::Refuse => None,
+        },
         limits: settings.limits,
         body: BodyRules {
             size_max: settings.admission.message_size,

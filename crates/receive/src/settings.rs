@@ -271,6 +271,8 @@ pub struct ListenerSettings {
 pub enum BareAddresses {
     /// It gets [`Settings::origin`].
     Complete,
+    /// A recipient is a user here: it gets [`Settings::hostname`]. A sender is refused.
+    Recipients,
     /// It is refused.
     Refuse,
 }

@@ -34,6 +34,7 @@ fn transaction(criterion: &mut Criterion) {
     let rules = Arc::new(Rules {
         hostname: "mx.example".to_owned(),
         qualify: None,
+        qualify_recipients: None,
         limits: Limits::default(),
         body: BodyRules::default(),
         extensions: Extensions::default(),

@@ -290,6 +290,7 @@ fn rules() -> Rules {
     Rules {
         hostname: "fuzz.example".to_owned(),
         qualify: None,
+        qualify_recipients: None,
         limits: Limits::default(),
         body: BodyRules {
             size_max: 1_000,

@@ -59,8 +59,10 @@ impl Default for Limits {
 pub struct Rules {
     /// The name by which the server introduces itself.
     pub hostname: String,
-    /// The domain given to addresses without one (RFC 6409 section 8.1); `None` where those are refused.
+    /// The domain given to senders without one (RFC 6409 section 8.1); `None` where those are refused.
     pub qualify: Option<Domain>,
+    /// The domain given to recipients without one; `None` where those are refused.
+    pub qualify_recipients: Option<Domain>,
     /// Sizes and counts.
     pub limits: Limits,
     /// What a body may be; its size is announced as `SIZE`.

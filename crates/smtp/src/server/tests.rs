@@ -11,6 +11,7 @@ pub(super) fn rules() -> Rules {
     Rules {
         hostname: "challenger.example".into(),
         qualify: None,
+        qualify_recipients: None,
         limits: Limits::default(),
         body: BodyRules::default(),
         extensions: Extensions::default(),
@@ -365,7 +366,8 @@ fn addresses() {
     check("utf8 with it", rules(), &[("MAIL FROM:<\u{e9}@a.example> SMTPUTF8", "250"), ("RCPT TO:<\u{e8}@b.example>", "250")]);
     check("a quote without end", rules(), &[A_AND_B[1], ("RCPT TO:<\"b@b.example>", "553 5.0.0")]);
     check("no domain", rules(), &[("MAIL FROM:<a>", "5"), A_AND_B[1], ("RCPT TO:<b>", "5"), ("RCPT TO:<Postmaster>", "250")]);
-    let qualify = Rules { qualify: Some("challenger.example".parse().unwrap()), ..rules() };
+    let domain = Some("challenger.example".parse().unwrap());
+    let qualify = Rules { qualify: domain.clone(), qualify_recipients: domain, ..rules() };
     check(
         "the domain is added",
         qualify,

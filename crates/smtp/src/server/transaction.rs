@@ -92,7 +92,7 @@ impl Dialogue {
         }
         let options = ParseOptions {
             utf8: transaction.envelope.smtputf8,
-            default_domain: self.rules.qualify.as_ref(),
+            default_domain: self.rules.qualify_recipients.as_ref(),
             limits: self.rules.limits.address,
         };
         let parsed = ForwardPath::parse(argument.path, &options)

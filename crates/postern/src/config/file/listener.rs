@@ -44,7 +44,8 @@ table! {
         /// Whether the filter behind the queue (`filter` in `[delivery]`) hands mail back here. Such mail has been judged already: it goes its
         /// way as it comes, without aliases, access rules, strangers' checks and mail filters, to anywhere. Only `networks` may bring it.
         filtered: bool = Switch, default "false";
-        /// What becomes of an address without a domain in the envelope, such as `<cron>`: it gets `origin` (`complete`), or is refused (`refuse`).
+        /// What becomes of an address without a domain in the envelope, such as `<cron>`: it gets `origin` (`complete`), or is refused
+        /// (`refuse`). With `recipients` a recipient is a user here, and gets `hostname`, while a sender is refused, as sendmail has it.
         bare_addresses: BareAddresses = OneOf::<BareAddresses>::new(), optional "\"complete\"" else "`complete` for submission, `refuse` for mx";
         /// What becomes of a message with a CR or LF that does not come as a pair: it is refused, or each becomes CRLF.
         /// It is never passed on, since servers disagree on where such a line ends, and mail is smuggled that way.
@@ -87,7 +88,11 @@ impl Choice for ListenerTls {
 }
 
 impl Choice for BareAddresses {
-    const WORDS: &'static [(&'static str, Self)] = &[("complete", Self::Complete), ("refuse", Self::Refuse)];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("complete", Self::Complete),
+        ("recipients", Self::Recipients),
+        ("refuse", Self::Refuse),
+    ];
 }
 
 impl Choice for BareLineEndings {
