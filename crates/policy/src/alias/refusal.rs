@@ -25,11 +25,11 @@ pub struct RefusalText {
 )]
 pub struct BadRefusal(&'static str);
 
-/// Words that sendmail's `error` mailer knows, with what they stand for (RFC 3463).
+/// Words that sendmail's `error` mailer knows, with what they stand for (RFC 3463). A text without a code is told with 553 there.
 const WORDS: &[(&str, u16, Status)] = &[
-    ("nouser", 550, Status(5, 1, 1)),
-    ("nohost", 550, Status(5, 1, 2)),
-    ("unavailable", 554, Status(5, 0, 0)),
+    ("nouser", 553, Status(5, 1, 1)),
+    ("nohost", 553, Status(5, 1, 2)),
+    ("unavailable", 553, Status(5, 0, 0)),
     ("software", 554, Status(5, 3, 0)),
     ("config", 554, Status(5, 3, 5)),
     ("protocol", 554, Status(5, 5, 0)),
@@ -71,6 +71,7 @@ impl RefusalText {
             let rest = rest.trim();
             return match word(rest) {
                 Some((word, words)) if is_code(word) => Self::new(Some(code_of(word)?), Some(status), words),
+                _ if status.0 == 5 => Self::new(Some(553), Some(status), rest),
                 _ => Self::new(None, Some(status), rest),
             };
         }
@@ -181,10 +182,10 @@ mod tests {
         let cases = [
             // what the case shows           written                                   told, as a real sendmail 8.17 says it
             ("status and code",              "5.7.1:550 we do not take these",         "550 5.7.1 we do not take these"),
-            ("status and text",              "5.1.2:gone",                             "550 5.1.2 gone"),
+            ("status and text",              "5.1.2:gone",                             "553 5.1.2 gone"),
             ("a word and a code",            "nouser 550 No such user here",           "550 5.0.0 No such user here"),
-            ("a word and a text",            "nouser No such user here",               "550 5.1.1 No such user here"),
-            ("a word and a colon",           "nohost:no such host",                    "550 5.1.2 no such host"),
+            ("a word and a text",            "nouser No such user here",               "553 5.1.1 No such user here"),
+            ("a word and a colon",           "nohost:no such host",                    "553 5.1.2 no such host"),
             ("for now",                      "tempfail 450 come back",                 "450 4.0.0 come back"),
             ("Postfix's transport",          "5.1.2 out of business",                  "550 5.1.2 out of business"),
             ("a word that is none",          "nobody lives here",                      "550 5.1.1 nobody lives here"),
