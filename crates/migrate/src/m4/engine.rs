@@ -290,6 +290,7 @@ impl Engine<'_> {
         {
             // What sendmail's first template does that can be seen in a file: comments are off from there on.
             self.marks.comment = "\u{1}".to_owned();
+            self.diversion = 0;
             self.tell(at, Event::Include { path, problem: None });
             return;
         }

@@ -118,10 +118,9 @@ pub(crate) fn recorded(site: &Site, mark: &str, copies: &[Copy]) -> Vec<(&'stati
     };
     let all = |same: &dyn Fn(&Copy) -> bool| own.iter().all(|copy| same(copy));
     let mut with = serde_json::Map::new();
-    if let Some(tls) = first.tls
-        && all(&|copy| copy.tls == first.tls)
-    {
-        with.insert("tls".to_owned(), json!(tls));
+    // Where the old server did without TLS, nobody minds if it is used.
+    if all(&|copy| copy.tls == Some(true)) {
+        with.insert("tls".to_owned(), json!(true));
     }
     if first.login.is_some() && all(&|copy| copy.login == first.login) {
         with.insert("login".to_owned(), json!(first.login));
@@ -141,12 +140,19 @@ fn place_of(site: &Site, at: &str) -> String {
     let Some((address, port)) = at.rsplit_once(':').filter(|_| !at.starts_with("box ")) else {
         return at.to_owned();
     };
-    let host = site
-        .probes
-        .dns
-        .iter()
-        .find(|(name, _)| site.address_of(name) == Some(address));
-    let host = host.map_or(address, |(name, _)| name);
+    let dns = &site.probes.dns;
+    let has_it = |name: &&String| site.address_of(name) == Some(address);
+    // Of several names the one that mail is sent to.
+    let is_exchanger = |name: &&String| {
+        dns.values().any(|records| {
+            let mx = records.get("MX").into_iter().flatten();
+            mx.filter_map(|mx| mx.get(1)?.as_str())
+                .any(|host| host == name.as_str())
+        })
+    };
+    let names = || dns.keys().filter(has_it);
+    let host = names().find(is_exchanger).or_else(|| names().next());
+    let host = host.map_or(address, String::as_str);
     if port == "25" {
         host.to_owned()
     } else {
@@ -235,7 +241,16 @@ fn without_hash(address: &str) -> String {
     }
 }
 
+/// An address with its domain in lower case, as which all compare it.
+fn folded(address: &str) -> String {
+    match address.rsplit_once('@') {
+        Some((user, domain)) => format!("{user}@{}", domain.to_lowercase()),
+        None => address.to_owned(),
+    }
+}
+
 fn shown(at: &str, mail: &str, rcpt: &str) -> String {
+    let (mail, rcpt) = (&folded(mail), &folded(rcpt));
     // sendmail writes mail without a sender into a mailbox under this name.
     let mail = if mail.starts_with("MAILER-DAEMON") {
         String::new()

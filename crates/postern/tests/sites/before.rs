@@ -104,6 +104,7 @@ fn postfix(machine: &Machine, inside: &Space, folder: &Path) -> Server {
         for file in /etc/postfix/master.cf; do sed -i -E 's/^([a-z0-9.:_-]+ +(unix|inet|fifo|pass) +[yn-]) +([yn-]) +[y-]( +)/\1 \3 n\4/' $file; done
         [ ! -d /var/spool/postfix/private ] || { chown postfix /var/spool/postfix/private; chmod 700 /var/spool/postfix/private; }
         postfix check || true
+        [ ! -f /etc/aliases ] || postalias hash:/etc/aliases
         # shellcheck disable=SC2013
         for table in $(cat /etc/postfix/main.cf /etc/postfix/master.cf | grep -v '^#' | sed "s#\$config_directory#/etc/postfix#g; s#\${config_directory}#/etc/postfix#g" | grep -oE '(hash|btree|lmdb|cdb):/[^ ,}]+' | sort -u); do
             file=${table#*:}
@@ -133,7 +134,7 @@ fn sendmail(machine: &Machine, inside: &Space, folder: &Path) -> Server {
     let script = r#"mkdir -p /var/log /var/spool/mqueue /var/run/sendmail/mta /var/lib/sendmail /etc/mail /etc/sasl2
         chmod 700 /var/spool/mqueue
         cd /etc/mail
-        find /etc/mail -type f -exec chmod 640 {} +
+        find /etc/mail -type f -exec chmod 644 {} +
         CF=/sendmail/usr/share/sendmail/cf
         if [ ! -f sendmail.cf ] || [ -f sendmail.mc ]; then
             grep -q 'm4/cf.m4' sendmail.mc && base= || base=$CF/m4/cf.m4

@@ -91,6 +91,7 @@ fn local(site: &mut Site<'_>) {
             }
         }
     }
+    let text = without_loops(site, &text);
     site.carried("alias_maps", "aliases");
     site.meaningless(
         "alias_database",
@@ -106,6 +107,65 @@ fn local(site: &mut Site<'_>) {
         .config
         .section("")
         .set("aliases", Value::text(ALIASES), comment);
+}
+
+/// Makes comments of aliases that lead back to themselves by names alone: Postern takes no file that has any.
+fn without_loops(site: &mut Site<'_>, text: &str) -> String {
+    let entries: Vec<(String, Vec<String>)> = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, targets)| (name.to_owned(), targets_of(targets)))
+        .collect();
+    let looping = looping(&entries);
+    if looping.is_empty() {
+        return text.to_owned();
+    }
+    let at = site.at("alias_maps");
+    for name in &looping {
+        let remedy =
+            "it leads back to itself, so Postfix took its mail and bounced it: left out, and refused here";
+        site.import
+            .missing(&at, &format!("alias {name}: a loop"), Weight::Mail, remedy);
+    }
+    let mut kept = String::new();
+    for line in text.lines() {
+        let is_out = line
+            .split_once(':')
+            .is_some_and(|(name, _)| looping.contains(name));
+        kept.push_str(if is_out { "# " } else { "" });
+        kept.push_str(line);
+        kept.push('\n');
+    }
+    kept
+}
+
+/// The aliases from which a way leads back to themselves. One that names itself means the mailbox of that name.
+fn looping(entries: &[(String, Vec<String>)]) -> BTreeSet<String> {
+    let targets = |name: &str| {
+        let own = name.to_owned();
+        let entry = entries.iter().find(|(alias, _)| *alias == own);
+        let targets = entry.map(|(_, targets)| targets.as_slice()).unwrap_or_default();
+        targets
+            .iter()
+            .filter(move |target| !target.starts_with('\\') && !target.eq_ignore_ascii_case(&own))
+            .map(|target| target.trim_matches('"').to_ascii_lowercase())
+    };
+    let mut looping = BTreeSet::new();
+    for (name, _) in entries {
+        let mut seen = BTreeSet::new();
+        let mut open: Vec<String> = targets(name).collect();
+        while let Some(next) = open.pop() {
+            if next == *name {
+                looping.insert(name.clone());
+                break;
+            }
+            if seen.insert(next.clone()) {
+                open.extend(targets(&next));
+            }
+        }
+    }
+    looping
 }
 
 /// Has senders to aliases that lead to programs and files alone try again, until somebody sets up another way.
@@ -367,6 +427,30 @@ fn srs_domain(site: &mut Site<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn loops_are_found() {
+        let cases = [
+            (
+                "a: b\nb: a\nc: a\n",
+                "a b",
+                "two that lead to each other, and one that leads there",
+            ),
+            ("a: a, b\n", "", "the mailbox of the same name"),
+            ("a: \\b\nb: a\n", "", "a mailbox without aliases"),
+            ("a: b@elsewhere.example\nb: a\n", "", "an address"),
+            ("a: b\nb: c, d\nc: x\nd: A\n", "a b d", "a longer way"),
+        ];
+        for (text, expected, why) in cases {
+            let entries: Vec<_> = text
+                .lines()
+                .filter_map(|line| line.split_once(':'))
+                .map(|(name, targets)| (name.to_owned(), targets_of(targets)))
+                .collect();
+            let found: Vec<String> = looping(&entries).into_iter().collect();
+            assert_eq!(found.join(" "), expected, "{why}");
+        }
+    }
 
     #[test]
     fn targets() {

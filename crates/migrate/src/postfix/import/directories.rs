@@ -82,6 +82,9 @@ fn options(site: &mut Site<'_>) {
     let domain = site.value("smtpd_sasl_local_domain");
     if domain.is_empty() {
         site.meaningless("smtpd_sasl_local_domain", "it is empty");
+    } else if site.value("smtpd_sasl_type") == "dovecot" {
+        let why = "Dovecot is given logins as they are written";
+        site.meaningless("smtpd_sasl_local_domain", why);
     } else {
         site.set(
             "auth",

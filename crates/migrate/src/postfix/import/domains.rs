@@ -108,12 +108,18 @@ fn alias_domains(site: &mut Site<'_>) {
             continue;
         };
         for entry in site.entries(&table, &at).unwrap_or_default() {
-            if !entry.key.contains('@') && entry.key.contains('.') {
+            if is_domain(&entry.key) {
                 domains.push(entry.key);
             }
         }
     }
     put(site, "alias_domains", domains, "virtual_alias_maps");
+}
+
+/// Whether a key of a table of aliases is the name of a domain.
+fn is_domain(key: &str) -> bool {
+    let is_letter = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    key.contains('.') && !key.starts_with('.') && key.chars().all(is_letter)
 }
 
 fn put(site: &mut Site<'_>, key: &str, domains: Vec<String>, parameter: &str) {

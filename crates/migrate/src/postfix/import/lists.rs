@@ -73,6 +73,11 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
             site.carried(list, "[relay], [[access]]");
         }
     }
+    if site.value("smtpd_reject_unlisted_sender") == "yes" {
+        site.carried("smtpd_reject_unlisted_sender", "[[access]] fault");
+    } else {
+        site.meaningless("smtpd_reject_unlisted_sender", "it is off");
+    }
     asked::relay_differences(site);
 }
 
@@ -130,6 +135,20 @@ fn of_listener(site: &mut Site<'_>, listener: &Listener, class: Option<&str>) ->
         rule.set("code", Value::plain(530), "");
         rule.set("status", Value::text("5.7.0"), "");
         rule.set("text", Value::text("Must issue a STARTTLS command first"), "");
+        sections.push(rule);
+    }
+    if layer.is_on("smtpd_reject_unlisted_sender") {
+        let name = site.unique("smtpd_reject_unlisted_sender");
+        let mut rule = Section::new("access", "");
+        rule.set("name", Value::text(name), "");
+        if let Some(class) = class {
+            rule.set("class", Value::text(class), "");
+        }
+        rule.set("fault", Value::text("sender_unlisted"), "");
+        rule.set("verdict", Value::text("refuse"), "");
+        rule.set("code", Value::plain(550), "");
+        rule.set("status", Value::text("5.1.7"), "");
+        rule.set("text", Value::text("Sender address: User unknown"), "");
         sections.push(rule);
     }
     for list in order.into_iter().chain(DATA_LISTS) {

@@ -1,6 +1,7 @@
 //! Where mail for own domains goes: virtual mailboxes, LMTP, users of this machine.
 
 use super::super::text::words;
+use super::tables::{Behind, Reference};
 use super::{Site, domains, transports};
 use crate::config::{Section, Value};
 use crate::report::Weight;
@@ -13,10 +14,9 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
     let is_virtual =
         site.is_set("virtual_mailbox_domains") && !site.value("virtual_mailbox_domains").is_empty();
     let has_users = has_users(site);
-    let mut lmtp = Vec::new();
     if is_virtual {
         domains::known_by(site, "virtual_mailbox_maps");
-        lmtp = virtual_transport(site, has_users);
+        virtual_transport(site, has_users);
     } else {
         for parameter in ["virtual_mailbox_maps", "virtual_transport"] {
             site.meaningless(parameter, "virtual_mailbox_domains names none");
@@ -36,7 +36,7 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
         );
     }
     if has_users {
-        users(site, &lmtp);
+        users(site);
     } else {
         nobody_here(site);
     }
@@ -71,33 +71,16 @@ fn delimiter(site: &mut Site<'_>) {
     }
 }
 
-/// `virtual_transport`: the hosts of LMTP, if mail goes there.
-fn virtual_transport(site: &mut Site<'_>, has_users: bool) -> Vec<String> {
+/// `virtual_transport`: who has the virtual mailboxes.
+fn virtual_transport(site: &mut Site<'_>, has_users: bool) {
     let written = site.value("virtual_transport");
     let (transport, rest) = written.split_once(':').unwrap_or((&written, ""));
     match transport {
         "lmtp" => {
             let hosts = transports::lmtp_hosts(site, rest);
             to_lmtp(site, &hosts, "virtual_transport", has_users);
-            hosts
         }
-        "virtual" => {
-            let base = site.value("virtual_mailbox_base");
-            let pattern = format!("{}/{{domain}}/{{local}}", base.trim_end_matches('/'));
-            site.set(
-                "delivery",
-                "maildir",
-                Value::text(pattern.clone()),
-                "virtual_transport",
-            );
-            let difference = format!(
-                "mailboxes are Maildirs at {pattern}, which Postern itself writes to: change their owner once, and move those that virtual_mailbox_maps puts elsewhere"
-            );
-            let at = site.at("virtual_mailbox_maps");
-            site.import
-                .changed(&at, "virtual mailboxes", "[delivery] maildir", difference);
-            Vec::new()
-        }
+        "virtual" => maildirs(site, has_users),
         name if site
             .master
             .service(name, "unix")
@@ -109,20 +92,99 @@ fn virtual_transport(site: &mut Site<'_>, has_users: bool) -> Vec<String> {
             let difference = "no program is started for each message: have Dovecot take mail by LMTP (protocols = imap lmtp, and a \
                 unix_listener of `service lmtp` that the user of Postern may write to), and name its socket in [delivery] lmtp";
             site.changed("virtual_transport", "[delivery] lmtp", difference);
-            hosts
         }
         _ => {
             let remedy = "write a [[route]] for the domains of virtual_mailbox_domains";
             site.missing("virtual_transport", Weight::Mail, remedy);
-            Vec::new()
         }
     }
 }
 
+/// Virtual mailboxes that Postfix's virtual(8) writes to.
+fn maildirs(site: &mut Site<'_>, has_users: bool) {
+    let base = site.value("virtual_mailbox_base");
+    let base = base.trim_end_matches('/');
+    let pattern = format!("{base}/{{domain}}/{{local}}");
+    let place = match names_of(site, "virtual_mailbox_domains").filter(|_| has_users) {
+        Some(domains) => {
+            let mut route = Section::new("route", site.comment("virtual_transport"));
+            route.set("domains", Value::list(domains), "");
+            route.set("to", Value::text("maildir"), "");
+            route.set("maildir", Value::text(pattern.clone()), "");
+            site.import.config.add(route);
+            "[[route]] maildir"
+        }
+        None => {
+            let value = Value::text(pattern.clone());
+            site.set("delivery", "maildir", value, "virtual_transport");
+            "[delivery] maildir"
+        }
+    };
+    let difference = format!(
+        "mailboxes are Maildirs at {pattern}, which Postern itself writes to: change their owner once, and move those that virtual_mailbox_maps puts elsewhere"
+    );
+    let at = site.at("virtual_mailbox_maps");
+    site.import.changed(&at, "virtual mailboxes", place, difference);
+    elsewhere(site, base);
+}
+
+/// Most mailboxes at another place that the report names one by one.
+const NAMED_MAX: usize = 20;
+
+/// Tells of mailboxes that `virtual_mailbox_maps` puts at another place than Postern does.
+fn elsewhere(site: &mut Site<'_>, base: &str) {
+    let at = site.at("virtual_mailbox_maps");
+    let mut others = Vec::new();
+    for word in site.words("virtual_mailbox_maps") {
+        let table = Reference::of(&word).filter(|table| table.behind() != Behind::Patterns);
+        let Some(table) = table else { continue };
+        for entry in site.entries(&table, &at).unwrap_or_default() {
+            let Some((local, domain)) = entry.key.rsplit_once('@') else {
+                continue;
+            };
+            let (local, domain) = (local.to_ascii_lowercase(), domain.to_ascii_lowercase());
+            let difference = if local.is_empty() {
+                format!(
+                    "Postfix kept all of them in {base}/{}; each address has a Maildir of its own here. To keep one, write an [[alias]] for each other address",
+                    entry.value
+                )
+            } else if !entry.value.ends_with('/') {
+                format!(
+                    "{base}/{} is an mbox; the mail goes into a Maildir at {base}/{domain}/{local}. Convert it, or have Dovecot take the mail by LMTP",
+                    entry.value
+                )
+            } else if entry.value.trim_end_matches('/') != format!("{domain}/{local}") {
+                format!(
+                    "it was at {base}/{}: move it to {base}/{domain}/{local}",
+                    entry.value
+                )
+            } else {
+                continue;
+            };
+            others.push((entry.at, format!("mailbox {}", entry.key), difference));
+        }
+    }
+    let more = others.len().saturating_sub(NAMED_MAX);
+    for (at, what, difference) in others.into_iter().take(NAMED_MAX) {
+        site.import.changed(&at, &what, "[[route]] maildir", difference);
+    }
+    if more > 0 {
+        let difference = format!("{more} more mailboxes of virtual_mailbox_maps are at another place");
+        site.import
+            .changed(&at, "further mailboxes", "[[route]] maildir", difference);
+    }
+}
+
+/// The domains of a list, if it has nothing but names.
+fn names_of(site: &Site<'_>, parameter: &str) -> Option<Vec<String>> {
+    let named = words(&site.value(parameter));
+    let is_name = |name: &String| !name.contains([':', '/', '$', '!', '[']);
+    (!named.is_empty() && named.iter().all(is_name)).then_some(named)
+}
+
 fn to_lmtp(site: &mut Site<'_>, hosts: &[String], parameter: &str, has_users: bool) {
-    let named: Vec<String> = words(&site.value("virtual_mailbox_domains"));
-    let are_names = named.iter().all(|name| !name.contains([':', '/']));
-    if has_users && parameter == "virtual_transport" && are_names {
+    let named = names_of(site, "virtual_mailbox_domains");
+    if let Some(named) = named.filter(|_| has_users && parameter == "virtual_transport") {
         let mut route = Section::new("route", site.comment(parameter));
         route.set("domains", Value::list(named), "");
         route.set("via", Value::list(hosts.to_vec()), "");
@@ -143,7 +205,7 @@ fn to_lmtp(site: &mut Site<'_>, hosts: &[String], parameter: &str, has_users: bo
 }
 
 /// Mail for users of this machine.
-fn users(site: &mut Site<'_>, lmtp: &[String]) {
+fn users(site: &mut Site<'_>) {
     let transport = site.value("mailbox_transport");
     if let Some(rest) = transport.strip_prefix("lmtp:") {
         let hosts = transports::lmtp_hosts(site, rest);
@@ -157,19 +219,30 @@ fn users(site: &mut Site<'_>, lmtp: &[String]) {
         "programs are not started for each message: Dovecot and Cyrus take mail by LMTP",
     );
     known_users(site);
-    if site.import.config.section("delivery").get("lmtp").is_some()
-        || !lmtp.is_empty() && site.import.config.sections("route").next().is_none()
-    {
-        let at = site.at("mydestination");
-        let difference =
-            "mail for users of this machine goes to the same LMTP server as that of virtual mailboxes";
-        site.import
-            .changed(&at, "mailboxes of mydestination", "[delivery] lmtp", difference);
-        return;
-    }
-    let comment = site.comment("local_transport");
     let delivery = site.import.config.section("delivery");
-    delivery.set("system_users", Value::plain(true), comment);
+    let is_taken = delivery.get("lmtp").is_some() || delivery.get("maildir").is_some();
+    let comment = site.comment("local_transport");
+    match names_of(site, "mydestination") {
+        Some(domains) if is_taken => {
+            let mut route = Section::new("route", site.comment("mydestination"));
+            route.set("domains", Value::list(domains), "");
+            route.set("to", Value::text("system"), "");
+            site.import.config.add(route);
+        }
+        None if is_taken => {
+            let at = site.at("mydestination");
+            let difference =
+                "mail for users of this machine goes to the same server as that of virtual mailboxes";
+            let to = "[delivery]";
+            site.import
+                .changed(&at, "mailboxes of mydestination", to, difference);
+            return;
+        }
+        _ => {
+            let delivery = site.import.config.section("delivery");
+            delivery.set("system_users", Value::plain(true), comment);
+        }
+    }
     let at = site.at("local_transport");
     let difference = "Users of this machine have their mailboxes as before, but a helper writes to them, not the server. Start the helper: `systemctl enable --now postern-mailbox`.";
     site.import.changed(

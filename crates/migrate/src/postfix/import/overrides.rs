@@ -120,6 +120,7 @@ fn made(site: &Site<'_>, parameter: &str, listener: &Listener) -> Made {
             "a filter before the queue has to be a [[milter]], or one behind it: [delivery] filter",
         ),
         name if site.value("smtpd_restriction_classes").contains(name) => Made::Elsewhere("[[access]]"),
+        _ if listener.is_filtered => Made::Nothing("what the filter hands back is taken as it is"),
         _ => Made::Missing("all listeners have the same here; look whether that matters"),
     }
 }

@@ -1,6 +1,10 @@
 //! Look-up tables: the files behind `hash:/etc/postfix/virtual` and its like are copied beside the new configuration, which names the
 //! copies. Files that say how to ask a database hold passwords, and are copied as secrets.
 
+use std::collections::BTreeMap;
+
+use postern_table::{Format, parse};
+
 use super::super::text::{logical_lines, words};
 use super::Site;
 use crate::report::Weight;
@@ -87,7 +91,9 @@ impl Site<'_> {
         match table.behind() {
             Behind::Keys | Behind::Patterns => {
                 let text = self.files.read(&table.rest).ok()?;
-                Some(logical_lines(&table.rest, &text).iter().map(entry).collect())
+                let lines = logical_lines(&table.rest, &text);
+                let rules = lines.iter().filter(|line| !is_condition(table, line));
+                Some(rules.map(entry).collect())
             }
             Behind::Itself if table.kind == "inline" => {
                 let inside = table.rest.trim().strip_prefix('{')?.strip_suffix('}')?;
@@ -183,9 +189,20 @@ impl Site<'_> {
         let text = self.text(&table.rest, at, what)?;
         let path = self.place(TABLES, &table.rest);
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        let unread = unread(table, &text);
         for line in logical_lines(&table.rest, &text) {
             let entry = entry(&line);
-            match edit(&entry) {
+            if let Some(why) = unread.get(&line.at.first) {
+                self.leave_out(&line.at, &shown(table, &entry), why);
+                replace(&mut lines, &line.at, &Edit::Drop);
+                continue;
+            }
+            let edit = if is_condition(table, &line) {
+                None
+            } else {
+                edit(&entry)
+            };
+            match edit {
                 None => self.import.carried(&line.at, &shown(table, &entry), path.clone()),
                 Some(edit) => replace(&mut lines, &line.at, &edit),
             }
@@ -199,6 +216,24 @@ impl Site<'_> {
         self.import.file(&path, copy, is_private);
         self.copies.insert(table.rest.clone(), path.clone());
         Some(path)
+    }
+
+    /// Tells of a line that Postern's tables do not take.
+    fn leave_out(&mut self, at: &Origin, what: &str, why: &Unread) {
+        match why {
+            Unread::Empty => {
+                let why = "a key without a value, which Postfix passed over, too";
+                self.import.meaningless(at, what, why);
+            }
+            Unread::Mistake(message) => {
+                let remedy = format!("the line is a comment in the copy: it {message}");
+                self.import.missing(at, what, Weight::Mail, remedy);
+            }
+            Unread::Within => {
+                let remedy = "the line is a comment in the copy, as the `if` before it is";
+                self.import.missing(at, what, Weight::Mail, remedy);
+            }
+        }
     }
 
     fn copy_secret(&mut self, from: &str, at: &Origin, what: &str) -> Option<String> {
@@ -240,6 +275,65 @@ impl Site<'_> {
             }
         }
     }
+}
+
+/// Why a line is left out of a copy.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Unread {
+    /// It has a key and nothing else.
+    Empty,
+    /// What Postern says of it.
+    Mistake(String),
+    /// It depends on a condition that cannot be read.
+    Within,
+}
+
+/// Whether a line is an `if` or an `endif`.
+fn is_condition(table: &Reference, line: &Located<String>) -> bool {
+    let first = line.what.split_whitespace().next().unwrap_or_default();
+    let is_word = |word: &str| {
+        first.get(..word.len()).is_some_and(|start| {
+            start.eq_ignore_ascii_case(word)
+                && !first[word.len()..].starts_with(|next: char| next.is_ascii_alphanumeric())
+        })
+    };
+    table.behind() == Behind::Patterns && (is_word("if") || is_word("endif"))
+}
+
+/// The lines of a text that are no entries for Postern, and why; by their numbers.
+fn unread(table: &Reference, text: &str) -> BTreeMap<u32, Unread> {
+    let format = match table.kind.as_str() {
+        "cidr" => Format::Cidr,
+        "pcre" => Format::Pcre,
+        "regexp" => Format::Regexp,
+        _ => Format::Postfix,
+    };
+    let mistakes: BTreeMap<usize, String> = match parse(text.as_bytes(), format) {
+        Ok(_) => return BTreeMap::new(),
+        Err(mistakes) => mistakes.into_iter().map(|it| (it.line, it.message)).collect(),
+    };
+    let mut unread = BTreeMap::new();
+    // How many conditions are open since one that cannot be read.
+    let mut depth = 0_u32;
+    for line in logical_lines(&table.rest, text) {
+        let number = line.at.first;
+        let opens = is_condition(table, &line) && !line.what.to_ascii_lowercase().starts_with("endif");
+        let closes = is_condition(table, &line) && !opens;
+        if depth > 0 {
+            unread.insert(number, Unread::Within);
+            depth = depth + u32::from(opens) - u32::from(closes);
+        } else if let Some(message) = mistakes.get(&(number as usize)) {
+            let is_empty = format == Format::Postfix && entry(&line).value.is_empty();
+            let why = if is_empty {
+                Unread::Empty
+            } else {
+                Unread::Mistake(message.clone())
+            };
+            unread.insert(number, why);
+            depth = u32::from(opens);
+        }
+    }
+    unread
 }
 
 /// What stands first in a line, and the rest. A pattern ends at its second delimiter.
@@ -315,6 +409,41 @@ fn replace(lines: &mut [String], at: &Origin, edit: &Edit) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_that_are_no_entries() {
+        let unread = |kind: &str, text: &str| {
+            let table = Reference {
+                kind: kind.to_owned(),
+                rest: "f".to_owned(),
+            };
+            let lines = unread(&table, text);
+            let kinds = lines.into_iter().map(|(line, why)| {
+                let why = match why {
+                    Unread::Empty => "empty",
+                    Unread::Mistake(_) => "mistake",
+                    Unread::Within => "within",
+                };
+                format!("{line} {why}")
+            });
+            kinds.collect::<Vec<_>>().join(", ")
+        };
+        let cases = [
+            ("hash", "a b\nc\nd e\n", "2 empty", "a key alone"),
+            ("pcre", "/a/ b\n/(?=c)d/ e\n", "2 mistake", "what looks around"),
+            ("pcre", "if !/a/\n/b/ c\nendif\n", "", "a condition is no entry"),
+            (
+                "pcre",
+                "if /(?!a)/\n/b/ c\nif /x/\n/d/ e\nendif\nendif\n/f/ g\n",
+                "1 mistake, 2 within, 3 within, 4 within, 5 within, 6 within",
+                "rules of a condition that is left out",
+            ),
+            ("cidr", "10.0.0.0/8 x\n10.0.0.1/8\n", "2 mistake", "networks"),
+        ];
+        for (kind, text, expected, why) in cases {
+            assert_eq!(unread(kind, text), expected, "{why}");
+        }
+    }
 
     #[test]
     fn tables_and_their_lines() {

@@ -20,9 +20,18 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
             "local_domains",
         ));
     }
+    local.extend(class(site, 'w', "local_domains"));
+    // The names of the machine itself are always local.
+    if let Some(Value::Text(host)) = site.import.config.section("").get("hostname") {
+        local.push(host.clone());
+    }
+    local.push("localhost".to_owned());
+    let mut seen = std::collections::BTreeSet::new();
+    local.retain(|domain| seen.insert(domain.to_ascii_lowercase()));
     put(site, "local_domains", local);
     let cr = site.mc.option("confCR_FILE").cloned();
     let mut relayed = words_of(site, "RELAY_DOMAIN", "relay_domains");
+    relayed.extend(class(site, 'R', "relay_domains"));
     let default = Origin::line(&Arc::from(format!("{FOLDER}relay-domains")), 1);
     let is_there = cr.is_some() || site.files.read(&default.file).is_ok();
     if is_there {
@@ -64,6 +73,34 @@ fn put(site: &mut Site<'_>, key: &str, domains: Vec<String>) {
     }
 }
 
+/// The names that lines of `LOCAL_CONFIG` add to a class, such as `Cwexample.org`.
+fn class(site: &mut Site<'_>, letter: char, key: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mc = site.mc;
+    for line in mc.sections() {
+        if let Some(names) = names_of_class(&line.what.line, letter) {
+            found.extend(names.split_whitespace().map(str::to_owned));
+            site.carried(&line.at, &line.what.line, key);
+        }
+    }
+    found
+}
+
+/// What stands behind `Cw` or `C{w}`.
+fn names_of_class(line: &str, letter: char) -> Option<&str> {
+    let rest = line.strip_prefix('C')?;
+    let braced = format!("{{{letter}}}");
+    rest.strip_prefix(letter)
+        .or_else(|| rest.strip_prefix(braced.as_str()))
+}
+
+/// Whether a line of `sendmail.cf` adds names to a class that is read here.
+pub(super) fn is_class(line: &str) -> bool {
+    ['w', 'R']
+        .iter()
+        .any(|letter| names_of_class(line, *letter).is_some())
+}
+
 /// The arguments of a macro that names domains.
 fn words_of(site: &mut Site<'_>, name: &'static str, key: &str) -> Vec<String> {
     let mut found = Vec::new();
@@ -92,6 +129,11 @@ fn listed(
             .map(str::to_owned)
     });
     let path = path.unwrap_or(default);
+    let may_be_missing = option.is_some_and(|it| it.what.split_whitespace().any(|word| word == "-o"));
+    if may_be_missing && site.files.read(&path).is_err() {
+        site.meaningless(at, name, format!("{path} is not there, and need not be"));
+        return Vec::new();
+    }
     let Some(text) = site.text(&path, at, name) else {
         return Vec::new();
     };

@@ -75,7 +75,7 @@ const BY_NAME: &str = "nobody relays by DNS names or by what a message claims: n
 /// All features that are known, by name.
 #[rustfmt::skip]
 pub const FEATURES: &[Row<Same>] = &[
-    row("accept_unqualified_senders", Missing(Mail, "[[listener]] `bare_addresses = \"complete\"` takes senders without a domain")),
+    row("accept_unqualified_senders", Elsewhere("[[listener]] bare_addresses")),
     row("accept_unresolvable_domains", Own(Same("senders' domains are not looked up"))),
     row("access_db", Elsewhere("[[access]], [relay], relay_domains")),
     row("allmasquerade", Elsewhere("[[rewrite]] classes")),
@@ -106,7 +106,7 @@ pub const FEATURES: &[Row<Same>] = &[
     row("nocanonify", Nothing(OWN)),
     row("notsticky", Nothing(OWN)),
     row("nouucp", Elsewhere("[[access]] for strangers")),
-    row("nullclient", Missing(Mail, "[[route]] with `domains = [\"*\"]` and the hub in `via`, and `[local]`")),
+    row("nullclient", Elsewhere("alias_domains, [[alias]], [[route]]")),
     row("promiscuous_relay", Missing(Mail, BY_NAME)),
     row("ratecontrol", Elsewhere("[[limit]] connections")),
     row("redirect", Own(Same("aliases that end in .REDIRECT tell the new address"))),
@@ -135,6 +135,11 @@ fn feature(site: &mut Site<'_>, at: &Origin, name: &str) {
     match goes {
         _ if name == "delay_checks" => {
             site.set("", "delay_checks", Value::Plain("true".to_owned()), at, &what);
+            if site.mc.feature("accept_unqualified_senders").is_none() {
+                let what = "FEATURE(delay_checks): senders";
+                let difference = "a sender without a domain is refused at MAIL; sendmail said so at RCPT";
+                site.changed(at, what, "[[listener]] bare_addresses", difference);
+            }
         }
         Some(Elsewhere(_)) => {}
         Some(Own(Same(how))) => site.carried(at, &what, how),

@@ -56,6 +56,13 @@ fn control<'a>(site: &mut Site<'_>, name: &str, lines: &'a [(String, Origin, Str
             _ if feature.is_none() => {
                 site.meaningless(at, &what, format!("it has no effect without FEATURE({name})"));
             }
+            Ok(0) if *key == "localhost" => {
+                site.meaningless(
+                    at,
+                    &what,
+                    "127.0.0.1 has a line of its own, or none of this machine is limited",
+                );
+            }
             Ok(most) if key.is_empty() || network(key).is_some() => {
                 site.carried(at, &what, "[[limit]]");
                 entries.push(Entry { key, most, at });

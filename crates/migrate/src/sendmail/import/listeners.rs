@@ -32,17 +32,24 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
             "sendmail's default",
         );
     }
+    unqualified(site);
     if has_default_msa {
-        add(
-            site,
-            "msa",
-            "0.0.0.0:587",
-            &Daemon {
+        let daemon = if has_logins(site, "") {
+            Daemon {
                 role: "submission",
                 ..Daemon::default()
-            },
-            "sendmail's default MSA",
-        );
+            }
+        } else {
+            Daemon {
+                role: "mx",
+                auth: Some("off"),
+                ..Daemon::default()
+            }
+        };
+        add(site, "msa", "0.0.0.0:587", &daemon, "sendmail's default MSA");
+        if daemon.role != "submission" {
+            return;
+        }
         if let Some((_, at, _)) = mc.all_calls().next() {
             let difference = "who submits has to log in; sendmail took mail for its own domains without";
             site.changed(
@@ -135,7 +142,7 @@ fn one(site: &mut Site<'_>, at: &Origin, options: &str, count: usize) {
     } else {
         format!("{address}:{port}")
     };
-    let is_submission = matches!(port, 465 | 587) || flags.contains('a');
+    let is_submission = (matches!(port, 465 | 587) || flags.contains('a')) && has_logins(site, &flags);
     let daemon = Daemon {
         role: if is_submission { "submission" } else { "mx" },
         auth: auth(&flags, is_submission),
@@ -155,6 +162,34 @@ fn one(site: &mut Site<'_>, at: &Origin, options: &str, count: usize) {
     } else {
         site.carried(at, &what, format!("[[listener]] {name}"));
     }
+}
+
+/// Whether anybody can log in: mechanisms are named, or the listener takes nobody else.
+fn has_logins(site: &Site<'_>, flags: &str) -> bool {
+    flags.contains('a')
+        || site.mc.option("confAUTH_MECHANISMS").is_some()
+        || site.mc.calls("TRUST_AUTH_MECH").next().is_some()
+}
+
+/// Recipients without a domain are users here; senders without one are taken with `FEATURE(accept_unqualified_senders)`.
+fn unqualified(site: &mut Site<'_>) {
+    let feature = site.mc.feature("accept_unqualified_senders");
+    let (word, why) = match feature {
+        Some(_) => ("complete", "accept_unqualified_senders"),
+        None => (
+            "recipients",
+            "as sendmail, which takes a name alone for a user here",
+        ),
+    };
+    for section in site.import.config.all() {
+        if section.name() == "listener" && section.get("role") == Some(&Value::text("mx")) {
+            section.set("bare_addresses", Value::text(word), why);
+        }
+    }
+    let Some((at, _)) = feature else { return };
+    let difference = "a sender without a domain gets that of `origin` at once";
+    let what = "FEATURE(accept_unqualified_senders)";
+    site.changed(at, what, "[[listener]] bare_addresses", difference);
 }
 
 /// `a` requires a login, `A` offers none.

@@ -24,7 +24,7 @@ fn aliases(site: &mut Site<'_>) {
         || vec![file.to_string()],
         |it| it.what.split(',').map(|path| path.trim().to_owned()).collect(),
     );
-    let mut kept = Vec::new();
+    let mut kept: Vec<(String, String)> = Vec::new();
     for path in paths {
         if path.contains(':') {
             site.missing(
@@ -35,7 +35,7 @@ fn aliases(site: &mut Site<'_>) {
             );
         } else if let Some(text) = site.text(&path, &at, "ALIAS_FILE") {
             entries(site, &path, &text);
-            kept.push(path);
+            kept.push((path, text));
         }
     }
     if site.mc.option("ALIAS_FILE").is_some() {
@@ -43,16 +43,40 @@ fn aliases(site: &mut Site<'_>) {
     }
     let value = match kept.as_slice() {
         [] => return,
-        [one] => Value::text(one.clone()),
-        several => Value::list(several.to_vec()),
+        [(path, _)] => (Value::text(path.clone()), "the file itself goes on being read"),
+        several => {
+            site.import.file("aliases", merged(several), false);
+            (Value::text("aliases"), "the files of ALIAS_FILE in one")
+        }
     };
     let top = site.import.config.section("");
-    top.set("aliases", value, "the file itself goes on being read");
+    top.set("aliases", value.0, value.1);
     top.set(
         "list_sender",
         Value::text("owner"),
         "as sendmail: what owner-list leads to",
     );
+}
+
+/// The aliases of several files, in order. Of those with the same name the first counts, so that the others are comments.
+fn merged(files: &[(String, String)]) -> String {
+    let mut all = String::new();
+    let mut seen = std::collections::BTreeSet::new();
+    for (path, text) in files {
+        all.push_str(&format!("# From {path}.\n"));
+        let mut is_out = false;
+        for line in text.lines() {
+            let is_alias = !line.trim().is_empty() && !line.starts_with(['#', ' ', '\t']);
+            if is_alias {
+                let name = line.split(':').next().unwrap_or_default();
+                is_out = !seen.insert(name.trim().trim_matches('"').to_ascii_lowercase());
+            }
+            all.push_str(if is_out { "# " } else { "" });
+            all.push_str(line);
+            all.push('\n');
+        }
+    }
+    all
 }
 
 /// What becomes of each alias; lines that begin with a blank belong to the one before.

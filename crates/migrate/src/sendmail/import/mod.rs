@@ -10,6 +10,7 @@ mod ldap;
 mod limits;
 mod listeners;
 mod mailboxes;
+mod nullclient;
 mod options;
 mod passwords;
 mod rewriting;
@@ -67,10 +68,13 @@ pub fn import(mc: &str, files: &dyn Files) -> Result<Import, FileError> {
     passwords::carry_over(&mut site);
     mailboxes::carry_over(&mut site);
     routes::carry_over(&mut site);
+    nullclient::carry_over(&mut site);
     rules(&mut site);
     rewriting::carry_over(&mut site);
     ldap::carry_over(&mut site);
     filters::carry_over(&mut site);
+    own_addresses(&mut site);
+    reports(&mut site);
     site.rest();
     site.places();
     Ok(site.import)
@@ -107,6 +111,50 @@ fn rules(site: &mut Site<'_>) {
         access.put_recipients(site);
     }
     limits::carry_over(site, &access);
+}
+
+/// The machine itself may always relay: from the loopback interface, and from the addresses that it listens at.
+fn own_addresses(site: &mut Site<'_>) {
+    let mut own = vec!["127.0.0.1".to_owned(), "::1".to_owned()];
+    for listener in site.import.config.sections("listener") {
+        if let Some(Value::Text(address)) = listener.get("address")
+            && let Some((host, _)) = address.rsplit_once(':')
+        {
+            let host = host.trim_matches(['[', ']']);
+            if host
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|it| !it.is_unspecified())
+            {
+                own.push(host.to_owned());
+            }
+        }
+    }
+    let holds = |network: &String, one: &str| {
+        let network: Option<ipnet::IpNet> = network.parse().ok();
+        network.is_some_and(|network| {
+            one.parse()
+                .is_ok_and(|one: std::net::IpAddr| network.contains(&one))
+        })
+    };
+    if let Some(Value::List(known)) = site.import.config.section("relay").get("networks") {
+        own.retain(|one| !known.iter().any(|network| holds(network, one)));
+    }
+    site.extend("relay", "networks", own);
+}
+
+/// Who is told of lost bounces, by a whole address.
+fn reports(site: &mut Site<'_>) {
+    let Some(Value::Text(host)) = site.import.config.section("").get("hostname").cloned() else {
+        return;
+    };
+    let delivery = site.import.config.section("delivery");
+    if let Some(Value::Text(name)) = delivery.get("double_bounce_to").cloned()
+        && !name.is_empty()
+        && !name.contains('@')
+    {
+        let whole = Value::text(format!("{name}@{host}"));
+        delivery.set("double_bounce_to", whole, "confDOUBLE_BOUNCE_ADDRESS");
+    }
 }
 
 /// A site that is being imported.
@@ -220,6 +268,9 @@ impl Site<'_> {
     /// What no part of the import is about.
     fn rest(&mut self) {
         for line in self.mc.sections() {
+            if domains::is_class(&line.what.line) {
+                continue;
+            }
             let what = format!("{} {}", line.what.name, line.what.line);
             self.missing(
                 &line.at,

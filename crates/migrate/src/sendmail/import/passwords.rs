@@ -18,7 +18,26 @@ const SASL: &[&str] = &[
 /// Where Debian and others say how saslauthd is started.
 const SASLAUTHD: &[&str] = &["/etc/default/saslauthd", "/etc/sysconfig/saslauthd"];
 
+/// Mechanisms that Postern speaks without more than accounts.
+const SPOKEN: &[&str] = &[
+    "ANONYMOUS",
+    "CRAM-MD5",
+    "DIGEST-MD5",
+    "EXTERNAL",
+    "LOGIN",
+    "NTLM",
+    "OAUTHBEARER",
+    "PLAIN",
+    "SCRAM-SHA-1",
+    "SCRAM-SHA-1-PLUS",
+    "SCRAM-SHA-256",
+    "SCRAM-SHA-256-PLUS",
+    "XOAUTH2",
+];
+
 pub(super) fn carry_over(site: &mut Site<'_>) {
+    mechanisms(site);
+    in_the_clear(site);
     trust(site);
     let Some(mechanisms) = site.mc.option("confAUTH_MECHANISMS") else {
         return;
@@ -29,6 +48,43 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
     }
     let remedy = "no Sendmail.conf was found: name a [[directory]] with the accounts";
     site.missing(&mechanisms.at, "confAUTH_MECHANISMS", Weight::Mail, remedy);
+}
+
+/// GSSAPI is in many lists, and few sites have a key for it.
+fn mechanisms(site: &mut Site<'_>) {
+    let Some(Value::List(listed)) = site.import.config.section("auth").get("mechanisms").cloned() else {
+        return;
+    };
+    let is_spoken = |name: &String| SPOKEN.contains(&name.to_ascii_uppercase().as_str());
+    let (spoken, others): (Vec<String>, Vec<String>) = listed.into_iter().partition(is_spoken);
+    let at = site.mc.option("confAUTH_MECHANISMS").map(|it| it.at.clone());
+    let (Some(at), false) = (at, others.is_empty() || spoken.is_empty()) else {
+        return;
+    };
+    let remedy = "left out: GSSAPI needs `keytab` in [kerberos]: name the file, and put GSSAPI back into `mechanisms`; others are not spoken";
+    let what = format!("confAUTH_MECHANISMS: {}", others.join(" "));
+    site.changed(&at, &what, "[auth] mechanisms", remedy);
+    let auth = site.import.config.section("auth");
+    auth.set("mechanisms", Value::list(spoken), "confAUTH_MECHANISMS");
+}
+
+/// Without a certificate passwords can go in the clear alone, as they did.
+fn in_the_clear(site: &mut Site<'_>) {
+    let config = &mut site.import.config;
+    let takes_logins = config.sections("listener").any(|listener| {
+        listener.get("role") == Some(&Value::text("submission"))
+            && listener.get("auth") != Some(&Value::text("off"))
+    });
+    let has_certificate = config.sections("tls").any(|tls| tls.get("certificate").is_some());
+    if !takes_logins || has_certificate || config.section("auth").get("plaintext").is_some() {
+        return;
+    }
+    let auth = config.section("auth");
+    auth.set("plaintext", Value::text("always"), "there is no certificate");
+    if let Some((at, _)) = site.mc.calls("DAEMON_OPTIONS").next() {
+        let difference = "there is no certificate, so passwords go in the clear, as before: get one, and remove `plaintext`";
+        site.changed(at, "logins without TLS", "[auth] plaintext", difference);
+    }
 }
 
 /// Only mechanisms of TRUST_AUTH_MECH may relay; without it no login may, which is hardly ever meant.

@@ -149,7 +149,12 @@ fn masquerade(site: &mut Site<'_>) {
     rule.set("masquerade_as", Value::text(name), "");
     rule.set("domains", Value::list(domains), "");
     let mut exceptions: Vec<String> = exposed.into_iter().map(|user| format!("{user}@")).collect();
-    exceptions.extend(except.into_iter().map(|host| format!("@{host}")));
+    for host in except {
+        if has("masquerade_entire_domain") {
+            exceptions.push(format!(".{host}"));
+        }
+        exceptions.push(format!("@{host}"));
+    }
     if !exceptions.is_empty() {
         rule.set(
             "exceptions",
@@ -215,6 +220,7 @@ fn domain_table(site: &mut Site<'_>) {
         let at = Origin::line(&file, number);
         match line.split_once(char::is_whitespace) {
             Some((old, new)) => {
+                also_here(site, old, new.trim());
                 table.push_str(&format!("@{old}\t@{}\n", new.trim()));
                 site.carried(&at, line, format!("[[rewrite]], in {DOMAINS}"));
             }
@@ -249,6 +255,20 @@ fn domain_table(site: &mut Site<'_>) {
     );
 }
 
+/// Mail for an old name is taken where mail for the new one is.
+fn also_here(site: &mut Site<'_>, old: &str, new: &str) {
+    for key in ["local_domains", "relay_domains", "alias_domains"] {
+        let holds_it = match site.import.config.section("").get(key) {
+            Some(Value::List(domains)) => domains.iter().any(|domain| domain.eq_ignore_ascii_case(new)),
+            _ => false,
+        };
+        if holds_it {
+            site.extend("", key, vec![old.to_owned()]);
+            return;
+        }
+    }
+}
+
 /// `virtusertable`, for local domains and those of `VIRTUSER_DOMAIN`.
 fn virtual_users(site: &mut Site<'_>) {
     let mc = site.mc;
@@ -260,7 +280,13 @@ fn virtual_users(site: &mut Site<'_>) {
     );
     let mut known = own(site);
     known.extend(domains.iter().cloned());
+    let entire = mc.feature("virtuser_entire_domain").is_some();
     if !domains.is_empty() {
+        let below = domains
+            .iter()
+            .filter(|_| entire)
+            .map(|domain| format!("*.{domain}"));
+        let domains: Vec<String> = domains.iter().cloned().chain(below).collect();
         site.import
             .config
             .section("")
@@ -273,7 +299,6 @@ fn virtual_users(site: &mut Site<'_>) {
     let Some(text) = site.text(&path, at, "FEATURE(virtusertable)") else {
         return;
     };
-    let entire = mc.feature("virtuser_entire_domain").is_some();
     let file: Arc<str> = Arc::from(path.as_str());
     let (mut kept, mut left_out) = (String::new(), 0);
     for (number, line) in active(&text) {
@@ -312,6 +337,7 @@ fn virtual_users(site: &mut Site<'_>) {
     site.import.config.add(aliases);
     site.carried(at, "FEATURE(virtusertable)", "[[alias]] table");
     if let Some((at, _)) = mc.feature("virtuser_entire_domain") {
-        site.carried(at, "FEATURE(virtuser_entire_domain)", "[[alias]] table");
+        let difference = "an address below these domains that no entry has is refused; sendmail took its mail and bounced it";
+        site.changed(at, "FEATURE(virtuser_entire_domain)", "alias_domains", difference);
     }
 }

@@ -187,7 +187,7 @@ fn refusal(text: &str) -> String {
     let (enhanced, rest) = by_word.or_else(by_code).unwrap_or(("5.1.2", text));
     let is_code = |code: &str| code.len() == 3 && code.bytes().all(|octet| octet.is_ascii_digit());
     let code = rest.split_once(' ').filter(|(code, _)| is_code(code));
-    let (code, words) = code.unwrap_or(("550", rest));
+    let (code, words) = code.unwrap_or(("553", rest));
     format!("{code} {enhanced} {}", words.trim().trim_matches('"'))
 }
 
@@ -214,6 +214,11 @@ fn authinfo(site: &mut Site<'_>) -> Vec<String> {
             .unwrap_or_default()
             .trim_matches(['[', ']'])
             .to_owned();
+        // A line for all hosts is about the one that mail is sent through.
+        let host = match site.mc.option("SMART_HOST") {
+            Some(smart) if host.is_empty() => named(&smart.what).trim_matches(['[', ']']).to_owned(),
+            _ => host,
+        };
         match Credentials::read(value) {
             Some(credentials) if !host.is_empty() => {
                 credentials.put(site, &at, &host);
@@ -311,7 +316,7 @@ mod tests {
             refusal("5.1.2:550 this company does not exist any more"),
             "550 5.1.2 this company does not exist any more"
         );
-        assert_eq!(refusal("nouser no such user"), "550 5.1.1 no such user");
+        assert_eq!(refusal("nouser no such user"), "553 5.1.1 no such user");
         assert_eq!(named("esmtp:[h.example]"), "[h.example]");
     }
 }

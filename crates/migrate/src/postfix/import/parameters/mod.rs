@@ -1,14 +1,16 @@
 //! Parameters of `main.cf` that go to a key each, or nowhere.
 
+mod families;
 mod table;
 
 use super::Site;
 use crate::Located;
-use crate::config::Value;
+use crate::config::{Section, Value};
 use crate::postfix::reference;
 use crate::report::Weight;
 use crate::settings::{self, Line};
 
+use families::Family;
 pub use table::ROWS;
 
 /// Where parameters go that only Postfix has.
@@ -45,10 +47,16 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
                 row.goes.carry_over(&value, &mut Parameter { site, name });
             }
             None if is_referred_to(site, &name) => site.meaningless(&name, "a name that other lines use"),
-            None => {
-                let remedy = "unknown here; read what postconf(5) says about it, and look whether it matters";
-                site.missing(&name, Weight::Detail, remedy);
-            }
+            None if name == "message_drop_headers" => drop_headers(site),
+            None => match families::of(&name) {
+                Some(Family::Nothing(why)) => site.meaningless(&name, why),
+                Some(Family::Missing(weight, remedy)) => site.missing(&name, weight, remedy),
+                None => {
+                    let remedy =
+                        "unknown here; read what postconf(5) says about it, and look whether it matters";
+                    site.missing(&name, Weight::Detail, remedy);
+                }
+            },
         }
     }
     if !site.is_set("message_size_limit") {
@@ -59,6 +67,21 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
             .section("")
             .set("message_size_limit", Value::text(format!("{octets} B")), comment);
     }
+}
+
+/// `message_drop_headers`: fields that no message keeps.
+fn drop_headers(site: &mut Site<'_>) {
+    let fields = site.words("message_drop_headers");
+    if fields.is_empty() {
+        site.meaningless("message_drop_headers", settings::EMPTY);
+        return;
+    }
+    let mut check = Section::new("header_check", site.comment("message_drop_headers"));
+    check.set("name", Value::text("message_drop_headers"), "");
+    check.set("fields", Value::list(fields), "");
+    check.set("verdict", Value::text("remove"), "");
+    site.import.config.add(check);
+    site.carried("message_drop_headers", "[[header_check]] fields");
 }
 
 /// Whether another parameter, or a service, refers to this one.

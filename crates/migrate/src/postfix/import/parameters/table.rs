@@ -255,7 +255,7 @@ pub const ROWS: &[Row<Special>] = &[
     row("smtpd_recipient_restrictions", Elsewhere("[[access]]")),
     row("smtpd_reject_footer", Missing(Weight::Detail, "refusals name the session, by which `postern explain` tells why")),
     row("smtpd_reject_unlisted_recipient", Nothing("unknown recipients are always refused")),
-    row("smtpd_reject_unlisted_sender", Missing(Weight::Mail, "an [[access]] rule with `fault = \"sender_unlisted\"`")),
+    row("smtpd_reject_unlisted_sender", Elsewhere("[[access]] fault")),
     row("smtpd_relay_before_recipient_restrictions", Nothing("it was heeded")),
     row("smtpd_relay_restrictions", Elsewhere("[relay]")),
     row("smtpd_restriction_classes", Elsewhere("[[access]] class")),

@@ -1,0 +1,2 @@
+/^ticket-[0-9]+@brinewell\.example$/  x
+/@.*\.tidepool\.example$/             x
