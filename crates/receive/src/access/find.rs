@@ -230,7 +230,7 @@ pub async fn listed(
     aliases: &Aliases,
 ) -> Answer {
     let relay = &settings.relay;
-    if relay.local_domains.contains_by_name(mailbox.domain()) {
+    if relay.is_here(mailbox.domain()) {
         return match settings.residents(directories, aliases).lead(mailbox).await {
             Lead::Nobody => Answer::No,
             Lead::Unknown(reason) => Answer::Unsure(reason),

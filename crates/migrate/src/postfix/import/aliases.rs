@@ -335,12 +335,56 @@ fn virtual_aliases(site: &mut Site<'_>) {
     let mut alias = Section::new("alias", site.comment("virtual_alias_maps"));
     alias.set("table", Value::list(tables), "");
     site.import.config.add(alias);
+    at_origin(site);
     let difference = "an alias that leads to nobody here is refused at RCPT; Postfix took it, and bounced";
     let at = site.at("virtual_alias_maps");
     site.import
         .changed(&at, "virtual_alias_maps", "[[alias]]", difference);
     site.meaningless("virtual_alias_expansion_limit", "how far aliases lead is bounded");
     site.meaningless("virtual_alias_recursion_limit", "how far aliases lead is bounded");
+}
+
+/// A key without a domain is one at `$myorigin` as well, which need not be a domain of this server: on machines that only send, such
+/// entries lead the mail of root away.
+fn at_origin(site: &mut Site<'_>) {
+    let origin = super::domains::origin_of(site).unwrap_or_else(|| site.value("myhostname"));
+    let is_local = match site.import.config.section("").get("local_domains") {
+        Some(Value::List(domains)) => domains.iter().any(|domain| domain.eq_ignore_ascii_case(&origin)),
+        _ => false,
+    };
+    if is_local || !origin.contains('.') {
+        return;
+    }
+    let at = site.at("virtual_alias_maps");
+    let mut text = String::new();
+    for word in site.words("virtual_alias_maps") {
+        let table = Reference::of(&word).filter(|table| table.behind() != Behind::Patterns);
+        let Some(table) = table else { continue };
+        for entry in site.entries(&table, &at).unwrap_or_default() {
+            if !is_plain(&entry.key) || entry.key.contains('.') {
+                continue;
+            }
+            let targets = words(&entry.value).into_iter().map(|target| {
+                let is_whole = target.contains('@');
+                if is_whole {
+                    target
+                } else {
+                    format!("{target}@{origin}")
+                }
+            });
+            let targets: Vec<String> = targets.collect();
+            text.push_str(&format!("{}@{origin}\t{}\n", entry.key, targets.join(", ")));
+        }
+    }
+    if text.is_empty() {
+        return;
+    }
+    const TABLE: &str = "tables/virtual-at-origin";
+    let text = format!("# Keys without a domain in virtual_alias_maps, at myorigin.\n{text}");
+    site.import.file(TABLE, text, false);
+    let mut alias = Section::new("alias", site.comment("virtual_alias_maps"));
+    alias.set("table", Value::text(format!("hash:{TABLE}")), "");
+    site.import.config.add(alias);
 }
 
 fn relocated(site: &mut Site<'_>) {

@@ -26,8 +26,8 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
         own.push(host.clone());
     }
     own.push("localhost".to_owned());
-    own.dedup();
-    let own: Vec<String> = own.into_iter().filter(|domain| !domain.contains(':')).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    own.retain(|domain| !domain.contains(':') && seen.insert(domain.to_ascii_lowercase()));
     top.set("alias_domains", Value::list(own.clone()), comment.clone());
     top.unset("local_domains");
     let mut alias = Section::new("alias", comment.clone());
