@@ -123,7 +123,7 @@ fn the_clinic_moves() {
     assert_complete(&files, &import);
     let text = import.config.text("");
     for line in [
-        "local_domains = [\"stellan.example\", \"challenger.stellan.example\", \"old-stellan.example\"]",
+        "local_domains = [\"stellan.example\", \"challenger.stellan.example\", \"old-stellan.example\", \"localhost\"]",
         "relay_domains = [\"sister-clinic.example\", \"*.sister-clinic.example\"]",
         "aliases = \"/etc/mail/aliases\"",
         "greeting = \"{hostname} Sendmail; {date}\"",
