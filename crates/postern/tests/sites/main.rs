@@ -68,21 +68,6 @@ fn postfix_lists_virtual() {
 }
 
 #[test]
-fn postfix_submission_provider() {
-    moved::answers_as_before("postfix-submission-provider");
-}
-
-#[test]
-fn postfix_web_sender() {
-    moved::answers_as_before("postfix-web-sender");
-}
-
-#[test]
-fn sendmail_nullclient() {
-    moved::answers_as_before("sendmail-nullclient");
-}
-
-#[test]
 fn sendmail_university() {
     moved::answers_as_before("sendmail-university");
 }

@@ -68,9 +68,9 @@ pub fn import(mc: &str, files: &dyn Files) -> Result<Import, FileError> {
     passwords::carry_over(&mut site);
     mailboxes::carry_over(&mut site);
     routes::carry_over(&mut site);
-    nullclient::carry_over(&mut site);
     rules(&mut site);
     rewriting::carry_over(&mut site);
+    nullclient::carry_over(&mut site);
     ldap::carry_over(&mut site);
     filters::carry_over(&mut site);
     own_addresses(&mut site);
