@@ -87,13 +87,19 @@ pub(super) fn check(run: &mut Run<'_, '_>, check: &str, table: &str) {
     let Some(reference) = Reference::of(table) else {
         return run.missing(&what, Weight::Mail, "its table is not understood");
     };
+    if run.site.looked_into.contains(&reference.rest) {
+        let remedy = "a result of this table leads back to it: Postfix answers 451 there. Take it out.";
+        return run.missing(&what, Weight::Mail, remedy);
+    }
     let at = run.at.clone();
     let entries = run.site.entries(&reference, &at);
     let known = run.site.looked_through.get(&reference.rest).copied();
+    run.site.looked_into.push(reference.rest.clone());
     let edits = match known {
         Some(_) => BTreeMap::new(),
         None => edits(run, &reference, entries.as_deref().unwrap_or_default(), subject),
     };
+    run.site.looked_into.pop();
     let Some(copy) = copied(run, table, &reference, entries.as_deref(), &edits) else {
         return;
     };

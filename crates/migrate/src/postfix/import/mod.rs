@@ -64,6 +64,7 @@ pub fn import(main: &str, files: &dyn Files) -> Result<Import, FileError> {
         told: BTreeSet::new(),
         copies: BTreeMap::new(),
         looked_through: BTreeMap::new(),
+        looked_into: Vec::new(),
         names: BTreeMap::new(),
         networks: Vec::new(),
         lists: Vec::new(),
@@ -97,6 +98,8 @@ struct Site<'a> {
     copies: BTreeMap<String, String>,
     /// Tables of results that were looked through: whether something is left of them.
     looked_through: BTreeMap<String, bool>,
+    /// Those that are being looked through: a result may name a further one.
+    looked_into: Vec<String>,
     /// How often a name for a rule was given.
     names: BTreeMap<String, u32>,
     /// Networks that may relay.

@@ -351,6 +351,28 @@ fn the_greeting_does_not_name_postfix() {
     }
 }
 
+/// Tables whose results have further tables asked, which lead back to the first.
+#[test]
+fn a_table_that_leads_back_to_itself_ends() {
+    let main = "myhostname = a.example\nsmtpd_recipient_restrictions = check_recipient_access hash:/etc/postfix/one, reject\n";
+    let files = [
+        ("/etc/postfix/main.cf", main),
+        (
+            "/etc/postfix/one",
+            "a.example check_sender_access hash:/etc/postfix/two\n",
+        ),
+        (
+            "/etc/postfix/two",
+            "b.example check_recipient_access hash:/etc/postfix/one\n",
+        ),
+    ];
+    let import = import("/etc/postfix/main.cf", &Folder(files.into_iter().collect())).unwrap();
+    let told = fates(&import, "check_recipient_access hash:/etc/postfix/one");
+    let leads_back =
+        |fate: &&&Fate| matches!(fate, Fate::Missing { remedy, .. } if remedy.contains("leads back"));
+    assert_eq!(told.iter().filter(leads_back).count(), 1, "{told:?}");
+}
+
 #[test]
 fn what_says_nothing_is_not_written() {
     let files = |auth: &'static str| {
