@@ -22,7 +22,7 @@ mod watch;
 mod web;
 
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,20 +82,8 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
     let too_few_files = files::fit(&mut config);
     let account = privileges::target_account(config.user.as_deref())?;
     privileges::prepare_state_dir(&config.state_dir, account.as_ref())?;
-    // Who can connect to a port finds the sockets there too.
-    let sockets = bind_sockets(&config, account.as_ref())?;
-    let http = http::bind_all(&config.http, account.as_ref()).map_err(|errors| not_bound(&errors))?;
-    let local = config
-        .local
-        .as_ref()
-        .map(|config| local::bind(config, account.as_ref()))
-        .transpose()?;
-    let bound = AllBound {
-        listeners: bind(&config)?,
-        sockets,
-        http,
-        local,
-    };
+    let bound =
+        bind_all(&config, account.as_ref()).map_err(|failure| beside_another(failure, &config.state_dir))?;
     if let Some(account) = &account {
         privileges::become_account(account)?;
     }
@@ -207,6 +195,38 @@ fn find_or_make(arg: &ConfigArg) -> Result<(PathBuf, Option<String>), Failure> {
     }
 }
 
+/// Binds all that the server listens on.
+fn bind_all(config: &Config, account: Option<&Account>) -> Result<AllBound, Failure> {
+    // Who can connect to a port finds the sockets there too.
+    let sockets = bind_sockets(config, account)?;
+    let http = http::bind_all(&config.http, account).map_err(|errors| not_bound(&errors))?;
+    let local = config
+        .local
+        .as_ref()
+        .map(|config| local::bind(config, account))
+        .transpose()?;
+    Ok(AllBound {
+        listeners: bind(config)?,
+        sockets,
+        http,
+        local,
+    })
+}
+
+/// Says so where what is in use is in use by a server in the same folder, whichever port or socket was tried first.
+fn beside_another(mut failure: Failure, state_dir: &Path) -> Failure {
+    let in_use = matches!(failure.exit, Exit::TryAgain);
+    if in_use && let Ok(Some(_)) = Client::connect(state_dir) {
+        let hint = "`postern reload` has it read its configuration again";
+        failure.message = format!(
+            "{}\na server works in {} already: {hint}",
+            failure.message,
+            state_dir.display()
+        );
+    }
+    failure
+}
+
 fn bind(config: &Config) -> Result<Vec<Bound>, Failure> {
     listeners::bind_all(&config.listeners).map_err(|errors| {
         let in_use = errors
@@ -217,13 +237,7 @@ fn bind(config: &Config) -> Result<Vec<Bound>, Failure> {
         } else {
             Exit::NoPermission
         };
-        let mut texts: Vec<String> = errors.iter().map(|error| chain(error)).collect();
-        if in_use && let Ok(Some(_)) = Client::connect(&config.state_dir) {
-            texts.push(format!(
-                "a server works in {} already: `postern reload` has it read its configuration again",
-                config.state_dir.display()
-            ));
-        }
+        let texts: Vec<String> = errors.iter().map(|error| chain(error)).collect();
         Failure::new(exit, texts.join("\n"))
     })
 }
