@@ -42,8 +42,9 @@ const PARTS: u64 = 16;
 const OF_DISK: u64 = 10;
 const DEFAULT_MAX: u64 = 2 << 30;
 
-/// The part of the disk that it leaves to others, as a divisor.
+/// The part of the disk that it leaves to others, as a divisor, and the most of it.
 const LEAVE_OF_DISK: u64 = 20;
+const LEAVE_MAX: u64 = 256 << 20;
 
 /// How many more stories than usual strangers may cause at once, in seconds of the usual.
 const BURST_SECONDS: f64 = 50.0;
@@ -562,7 +563,9 @@ impl Files {
         };
         let taken: u64 = sizes.iter().map(|(_, size)| size).sum();
         // Where others have filled the disk, the oldest day makes room.
-        let needed = disk.map_or(0, |(total, free)| (total / LEAVE_OF_DISK).saturating_sub(free));
+        let needed = disk.map_or(0, |(total, free)| {
+            (total / LEAVE_OF_DISK).min(LEAVE_MAX).saturating_sub(free)
+        });
         room.most = room.most.min(taken.saturating_sub(needed));
         let gone = room::to_remove(&sizes, &in_use, room);
         for name in &gone {
