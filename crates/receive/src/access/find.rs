@@ -31,30 +31,32 @@ pub(super) struct Finding<'a> {
 }
 
 impl Finding<'_> {
-    /// Finds the answer to a question, and keeps it.
+    /// Finds the answer to a question, and keeps it. What waits for others is boxed: whoever looks into a table does not carry its room along.
     pub(super) async fn find(&self, question: Question, access: &mut Accessing) {
         let session = self.session;
         match question {
             Question::ClientName => {
                 let name = match session.called.clone() {
                     Some(name) => name,
-                    None => self.look().client_name(session.peer.ip()).await,
+                    None => Box::pin(self.look().client_name(session.peer.ip())).await,
                 };
                 access.answers.client_is(name);
             }
-            Question::Helo | Question::Sender | Question::Recipient => self.domain(question, access).await,
+            Question::Helo | Question::Sender | Question::Recipient => {
+                Box::pin(self.domain(question, access)).await
+            }
             Question::SenderMx => {
-                let answer = self.sender_mx(access).await;
+                let answer = Box::pin(self.sender_mx(access)).await;
                 access.answers.found(question, Scope::Transaction, answer);
             }
             Question::SenderListed => {
-                let answer = self.sender_listed(access).await;
+                let answer = Box::pin(self.sender_listed(access)).await;
                 access.answers.found(question, Scope::Transaction, answer);
             }
-            Question::List(number) => self.list(number, access).await,
+            Question::List(number) => Box::pin(self.list(number, access)).await,
             Question::LookUp(number) => self.look_up(number, access).await,
             Question::Service(number) => {
-                let answer = services_asked::ask(number, self.matter, access, session).await;
+                let answer = Box::pin(services_asked::ask(number, self.matter, access, session)).await;
                 access.answers.found(question, Scope::Recipient, answer);
             }
             Question::Limit(number) => {
@@ -186,7 +188,7 @@ impl Finding<'_> {
         let keys = match keys {
             Ok(keys) => keys,
             Err(None) => {
-                let name = self.look().client_name(self.session.peer.ip()).await;
+                let name = Box::pin(self.look().client_name(self.session.peer.ip())).await;
                 access.answers.client_is(name);
                 return;
             }
