@@ -207,7 +207,7 @@ mod tests {
             ("IPv6 has colons of its own",    "relay:[IPv6:2001:db8::1]:[10.0.0.1]",   Mailertable, "Smtp [2001:db8::1]:25 10.0.0.1:25"),
             ("the relay mailer",              "relay:[203.0.113.40]",                  Mailertable, "Smtp 203.0.113.40:25"),
             ("a refusal with both codes",     "error:5.1.2:550 does not exist",        Mailertable, "refuse 550 5.1.2 does not exist"),
-            ("a refusal by a word",           "error:nohost no such host",             Mailertable, "refuse 550 5.1.2 no such host"),
+            ("a refusal by a word",           "error:nohost no such host",             Mailertable, "refuse 553 5.1.2 no such host"),
             ("one user for all",              "local:root",                            Mailertable, "! `local:root` sends all mail to one user; write an [[alias]] with `to = [\"root\"]` for it"),
             ("no host",                       "smtp:[]",                               Transport,   "! \"[]\" is no next hop; write \"smtp:[host]:port\", \"smtp:host\" for its MX records, or \"lmtp:unix:/path\""),
         ];

@@ -72,6 +72,21 @@ fn sendmail_university() {
     moved::answers_as_before("sendmail-university");
 }
 
+#[test]
+fn postfix_submission_provider() {
+    moved::answers_as_before("postfix-submission-provider");
+}
+
+#[test]
+fn postfix_web_sender() {
+    moved::answers_as_before("postfix-web-sender");
+}
+
+#[test]
+fn sendmail_nullclient() {
+    moved::answers_as_before("sendmail-nullclient");
+}
+
 /// Has the real old server of the site that `POSTERN_RECORD` names answer the probes, and writes down what it did.
 #[test]
 #[ignore = "it changes the recorded outcomes"]
