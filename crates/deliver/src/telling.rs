@@ -57,6 +57,7 @@ impl Telling {
         deps.observers.tell(events::Outcome {
             queue: &message.id,
             session: message.session.as_deref(),
+            login: message.login.as_deref(),
             from: &message.envelope.sender,
             to: &recipient.address,
             original: original(recipient),

@@ -409,7 +409,7 @@ events! {
     }
     "a recipient is done, will be tried again, or has failed for good"
     Outcome Outcome Info Matters "delivered" | "deferred" | "bounced" | "expired" (word) {
-        queue Queue Shown<'a>, session Session Option<&'a str>, from From Shown<'a>, to To Shown<'a>,
+        queue Queue Shown<'a>, session Session Option<&'a str>, login Login Option<&'a str>, from From Shown<'a>, to To Shown<'a>,
         original Original Option<&'a str>, relay Relay Shown<'a>, status Status Option<Shown<'a>>,
         failure Failure Option<FailureKind>, stage Stage Option<&'a str>,
         reply Reply Option<Shown<'a>>, reason Reason Option<Shown<'a>>, delay_ms DelayMs u64,
@@ -427,6 +427,10 @@ events! {
     Administered Spool Info Matters "held" | "released" | "retried" | "flushed" | "removed" | "recovered" (word) {
         queue Queue Option<Shown<'a>>, session Session Option<&'a str>, by By &'a str, reason Reason Option<&'a str>,
         changed Changed Option<u64>,
+    }
+    "an account was put on hold, by a budget or an administrator, or let go; `changed` is the number of queued messages"
+    AccountActed Control Warning Matters "account on hold" | "account released" (word) {
+        login Login &'a str, by By Option<&'a str>, reason Reason Option<&'a str>, changed Changed Option<u64>,
     }
     "an administrator's act on sessions"
     SessionsEnded Control Info Matters "sessions ended" | "sessions ended whose login is no longer valid" (word) {

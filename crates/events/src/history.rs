@@ -544,6 +544,7 @@ mod tests {
 
     fn settle(history: &History, session: Option<&str>, word: &'static str, reply: &str) {
         let outcome = Outcome {
+            login: None,
             queue: &"0CN5C48CM0000",
             session,
             from: &"<a@b.example>",

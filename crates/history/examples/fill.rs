@@ -176,7 +176,7 @@ fn tell(history: &History, mail: &Mail, at: i64) {
     put(Accepted { session, queue: &mail.queue, listener, peer, login: Some(&mail.login), acts_as: None, rule: Rule::RelayLogin, reason: None, sender_rule: Some(Rule::IdentityOwn), from: &mail.from, recipients: 1, size: 20_000, message_id: Some(&mail.message_id), milter: None, took: None }.into());
     put(Disconnected { session, peer, reason: &"QUIT", seconds: 1 }.into());
     let relay = format!("mx.{}[203.0.113.9]:25", mail.domain);
-    put(Outcome { queue: &mail.queue, session: Some(session), from: &mail.from, to: &mail.to, original: Some(&mail.original), relay: &relay, status: Some(&"2.0.0"), failure: None, stage: None, reply: Some(&mail.reply), reason: None, delay_ms: 120, attempts: Some(1), until: None, report: None, word: Word("delivered") }.into());
+    put(Outcome { queue: &mail.queue, session: Some(session), login: None, from: &mail.from, to: &mail.to, original: Some(&mail.original), relay: &relay, status: Some(&"2.0.0"), failure: None, stage: None, reply: Some(&mail.reply), reason: None, delay_ms: 120, attempts: Some(1), until: None, report: None, word: Word("delivered") }.into());
 }
 
 fn look_up(folder: &Path, messages: u64, lookups: u64, kind: &str) -> String {

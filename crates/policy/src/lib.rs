@@ -6,6 +6,7 @@
 pub mod access;
 pub mod admission;
 pub mod alias;
+pub mod allowance;
 pub mod authenticity;
 pub mod body;
 pub mod breadth;

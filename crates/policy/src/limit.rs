@@ -1,7 +1,7 @@
 //! How much the clients of one network may do in a time: connections, messages, recipients, logins; and how many sessions they may
 //! have at once.
 //!
-//! Each network has a budget that fills up evenly (`budget`), the larger networks that it lies in have larger ones, and so many are
+//! Each network has a budget that fills up evenly (`allowance`), the larger networks that it lies in have larger ones, and so many are
 //! remembered and no more: who has a `/48` of IPv6 cannot get past it by another address, nor fill the memory.
 
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use postern_mail::Status;
 
 use crate::access::networks::NetworkSet;
-use crate::budget::{Allowance, Budgets};
+use crate::allowance::{Allowance, Allowances};
 use crate::network::{LEVELS, NetworkPrefix};
 use crate::rule::{Rule, Told, Verdict};
 
@@ -203,14 +203,14 @@ pub struct Tally {
 
 #[derive(Debug)]
 struct Counts {
-    done: [[Budgets; LEVELS]; Counted::ALL.len()],
+    done: [[Allowances; LEVELS]; Counted::ALL.len()],
     sessions: HashMap<(usize, IpNet), u32>,
 }
 
 impl Default for Counts {
     fn default() -> Self {
         Self {
-            done: std::array::from_fn(|_| std::array::from_fn(|_| Budgets::new(NETWORKS_MAX))),
+            done: std::array::from_fn(|_| std::array::from_fn(|_| Allowances::new(NETWORKS_MAX))),
             sessions: HashMap::new(),
         }
     }

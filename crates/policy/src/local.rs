@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use postern_mail::{Domain, Mailbox, Status};
 
-use crate::budget::Allowance;
+use crate::allowance::Allowance;
 use crate::identity::{Identity, IdentityRules};
 use crate::rule::{Rule, Told, Verdict};
 

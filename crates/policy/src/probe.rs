@@ -16,7 +16,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crate::budget::{Allowance, Budgets};
+use crate::allowance::{Allowance, Allowances};
 use crate::rule::{Rule, Told, Verdict};
 
 /// Time between the answers to a network that is past its budget.
@@ -93,9 +93,9 @@ impl Verdict for Probed {
 /// What networks have asked.
 #[derive(Debug)]
 pub struct Probes {
-    unknown: Budgets,
-    lookups: Budgets,
-    line: Budgets,
+    unknown: Allowances,
+    lookups: Allowances,
+    line: Allowances,
 }
 
 impl Probes {
@@ -103,9 +103,9 @@ impl Probes {
     #[must_use]
     pub fn new(networks_max: usize) -> Self {
         Self {
-            unknown: Budgets::new(networks_max),
-            lookups: Budgets::new(networks_max),
-            line: Budgets::new(networks_max),
+            unknown: Allowances::new(networks_max),
+            lookups: Allowances::new(networks_max),
+            line: Allowances::new(networks_max),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod account;
 mod common;
 mod dkim;
 mod explain;
@@ -25,6 +26,7 @@ use postern_net::ca::{CA_DAYS, CERTIFICATE_DAYS, DAYS_MAX};
 use crate::commands::version;
 use crate::exit;
 
+pub(crate) use self::account::{AccountArgs, AccountCommand, BudgetsArgs, BudgetsCommand};
 pub(crate) use self::common::{ConfigArg, FOLDER, HOSTNAME, JsonArg, ListingArg, ReasonArg};
 pub(crate) use self::dkim::{DkimArgs, DkimCommand, NewKeyArgs, RotateArgs};
 pub(crate) use self::explain::{ExplainSessionArgs, NO_DOMAIN};
@@ -140,6 +142,10 @@ pub(crate) enum Command {
     },
     /// Shows who is connected, and ends sessions
     Sessions(SessionsArgs),
+    /// Shows what an account has sent, and puts it on hold or lets it go
+    Account(AccountArgs),
+    /// Shows budgets and their use
+    Budgets(BudgetsArgs),
     /// Makes the running server reload its configuration and certificates
     Reload(ReloadArgs),
     /// Delivers mail to the users of this machine on behalf of the unprivileged server

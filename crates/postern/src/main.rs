@@ -1,6 +1,7 @@
 //! Postern, the mail relay: arguments, configuration, wiring, control socket.
 
 mod args;
+mod budgets;
 mod commands;
 mod config;
 mod control;
@@ -104,6 +105,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Sessions(args) => commands::sessions::run(args),
         Command::Trace(args) => commands::trace::run(&args),
         Command::History(args) => commands::history::run(&args),
+        Command::Account(args) => commands::account::run(args),
+        Command::Budgets(args) => commands::account::budgets(args),
         Command::Reload(args) => commands::reload::run(&args),
         Command::MailboxHelper(args) => commands::mailbox_helper::serve(&args),
         Command::MailboxWorker => commands::mailbox_helper::work_once(),

@@ -117,6 +117,7 @@ async fn deps(folder: &tempfile::TempDir) -> Deps {
         })
         .unwrap(),
         load: LoadGauge::system(),
+        budgets: Arc::default(),
         decoy: DecoySecret::new([7; 32]),
     }
 }

@@ -22,6 +22,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::budgets::session as budgets;
 use crate::count::{Counted, Cut};
 use crate::intake::{self, Decoder, Failure, Intake};
 use crate::io::{COMMAND_ROOM, CUT_MAX, End, Io};
@@ -410,6 +411,16 @@ impl Connection<'_> {
                     let judged = match sender::learn(ask, session).await {
                         Ok(ask) => judge_sender(ask, session),
                         Err(answer) => Err(answer),
+                    };
+                    let judged = match judged {
+                        Ok((ask, basis)) => {
+                            let size = ask.declared_size().unwrap_or(0);
+                            match Box::pin(budgets::sender(ask.sender(), size, session)).await {
+                                Some(reply) => Err(Answer::stay(ask.refuse(reply))),
+                                None => Ok((ask, basis)),
+                            }
+                        }
+                        judged => judged,
                     };
                     let judged = match judged {
                         Ok((ask, basis)) if session.access.is_some() => {

@@ -12,6 +12,7 @@ use postern_oauth::verify::Verifier;
 use postern_sasl::DecoySecret;
 use postern_spool::{Inspectors, Spool};
 
+use crate::budgets::Budgets;
 use crate::load::LoadGauge;
 use crate::settings::Settings;
 
@@ -38,6 +39,8 @@ pub struct Deps {
     pub load: LoadGauge,
     /// Who is told what happens.
     pub observers: Observers,
+    /// What was counted against budgets, and who is on hold.
+    pub budgets: Arc<Budgets>,
     /// Makes the salts of SCRAM accounts that do not exist. To be kept across restarts.
     pub decoy: DecoySecret,
 }

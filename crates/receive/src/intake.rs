@@ -27,6 +27,7 @@ pub(crate) use self::refusal::{Failure, message_refusal, queue_is_down};
 use self::refusal::{Refused, inspected, spool_failed};
 use crate::Role;
 use crate::access::{self, Accessing};
+use crate::budgets::session as budgets;
 use crate::content::{Content, Named};
 use crate::count::Signal;
 use crate::io::{End, Io};
@@ -659,9 +660,13 @@ impl Intake {
             return inspected(&refusal, &About::sender(&from), session);
         }
         let sender = assembly.envelope.sender.clone();
-        let others = match lists::part(&mut assembly, &mut bodies).await {
+        let mut others = match lists::part(&mut assembly, &mut bodies).await {
             Ok(others) => others,
             Err(refusal) => return inspected(&refusal, &About::sender(&from), session),
+        };
+        let charge = match budgets::charge(&mut assembly, &mut others, size, session) {
+            Ok(charge) => charge,
+            Err(answer) => return answer,
         };
         signal.begin_commit();
         let spool = &session.shared.deps.spool;
@@ -676,7 +681,10 @@ impl Intake {
             let held_by = held_by(&message);
             match spool.put(message).await {
                 Ok(message) => taken.tell(&message, held_by.as_deref(), &self.scan, session),
-                Err(error) => return spool_failed(&error, &About::sender(&from), session),
+                Err(error) => {
+                    budgets::take_back(charge, session);
+                    return spool_failed(&error, &About::sender(&from), session);
+                }
             }
         }
         let message = assembly.into_message();
@@ -684,6 +692,7 @@ impl Intake {
         match spool.put(message).await {
             Ok(message) => {
                 taken.tell(&message, held_by.as_deref(), &self.scan, session);
+                budgets::tell_charged(charge, &message.id, &message.envelope.sender, session);
                 if let Some(filtering) = filtering {
                     filtering.tell_notes(self.id, session);
                 }
@@ -699,7 +708,10 @@ impl Intake {
                 }
                 Answer::stay(texts::accepted(&self.id))
             }
-            Err(error) => spool_failed(&error, &About::sender(&from), session),
+            Err(error) => {
+                budgets::take_back(charge, session);
+                spool_failed(&error, &About::sender(&from), session)
+            }
         }
     }
 }

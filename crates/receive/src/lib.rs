@@ -6,6 +6,7 @@
 //! lies in the spool; who takes it from there is not known here.
 
 pub mod access;
+mod budgets;
 mod connection;
 mod content;
 mod count;
@@ -49,6 +50,10 @@ mod time;
 mod usage;
 
 pub use access::{AccessSettings, ServiceSettings};
+pub use budgets::{
+    AccountInfo, BoundInfo, BudgetNews, BudgetObserver, BudgetSettings, Budgets, Countries, CountriesError,
+    MarkInfo, MessageInfo, NetworkInfo, OnHold,
+};
 pub use content::{Content, ContentSettings, Copy};
 pub use deps::Deps;
 pub use identity::{alias_targets, identity_of};
@@ -59,6 +64,7 @@ pub use milters::facts::{way_of_recipient, way_of_sender};
 pub use next_hops::{AskNextHop, HopAnswer, NextHops, Told};
 pub use postern_policy::probe::ProbeSettings;
 pub use receiver::Receiver;
+pub use remember::budgets::BudgetsError;
 pub use remember::usage::login_counts;
 pub use settings::{
     AuthRule, AuthSettings, BareAddresses, BareLineEndings, Extensions, KerberosLogins, LOCAL, Limits,

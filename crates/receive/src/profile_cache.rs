@@ -39,6 +39,7 @@ impl ProfileCache {
         }
         shared.throttle.lock().configure(general.throttle);
         shared.tally.lock().keep(&general.limits_of_clients);
+        deps.budgets.configure(&general.budgets);
         let settings = general.at(&listener);
         let rules = Arc::new(rules(&settings, &listener, tls.is_some()));
         let milters = match listener.filtered {

@@ -21,6 +21,7 @@ use postern_smtp::server::{Answer, AskRecipient, Ground};
 
 use crate::Settings;
 use crate::access::{self, AtRecipient};
+use crate::budgets::session as budgets;
 use crate::content::{self, Copy};
 use crate::count::Signal;
 use crate::io::{End, Io};
@@ -93,6 +94,7 @@ impl Taken<'_> {
     /// Takes it, and tells so.
     pub(crate) fn accept(self, session: &Session) -> Answer {
         session.copies.add(self.copies);
+        budgets::recipient_taken(self.ask.path(), session);
         if !self.recipients.is_empty() {
             session.shared.deps.observers.tell(RecipientTaken {
                 session: &session.id,
@@ -139,6 +141,9 @@ pub(crate) async fn judge<'d>(
         return Ok(ask.refuse(reply).into());
     }
     if let Some(reply) = limits::count(Counted::Recipient, &about(&ask), session) {
+        return Ok(ask.refuse(reply).into());
+    }
+    if let Some(reply) = budgets::recipient(ask.sender(), ask.path(), session) {
         return Ok(ask.refuse(reply).into());
     }
     let mut verdict = session.relay(ask.path());

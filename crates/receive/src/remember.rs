@@ -1,6 +1,7 @@
 //! What the login throttle knows goes into a store and comes back at the next start: without it, whoever floods a server could
 //! make honest users look like strangers by a restart alone, and whoever guesses would have all failures forgotten.
 
+pub(crate) mod budgets;
 pub(crate) mod usage;
 
 use std::net::IpAddr;

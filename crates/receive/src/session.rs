@@ -74,6 +74,8 @@ pub(crate) struct Session {
     pub(crate) copies: Copies,
     /// When the sender of the transaction was named.
     pub(crate) sender_at: Mutex<Option<std::time::Instant>>,
+    /// Recipients that the transaction has named, by the hash under which budgets know them; empty where nothing counts.
+    pub(crate) named: Mutex<Vec<u64>>,
     /// When it began, logged in, or had its last message taken.
     useful_at: Instant,
     /// What is written of it into the log.
@@ -184,6 +186,7 @@ impl Session {
             trusted_host: false,
             copies: Copies::default(),
             sender_at: Mutex::new(None),
+            named: Mutex::default(),
             useful_at: now,
             noise: Mutex::new(SessionNoise::new(now.into_std())),
             screening: None,

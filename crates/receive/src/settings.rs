@@ -32,6 +32,7 @@ use postern_table::{Address, Plan, Subject};
 use tracing::debug;
 
 use crate::access::AccessSettings;
+use crate::budgets::BudgetSettings;
 use crate::content::settings::ContentSettings;
 use crate::next_hops::{HopAnswer, NextHops};
 
@@ -89,6 +90,8 @@ pub struct Settings {
     pub access: Arc<AccessSettings>,
     /// How much clients may do. The first limit that is about a client counts. Default none.
     pub limits_of_clients: Vec<Limit>,
+    /// How much users and networks may send, and what is done beyond. Default: nothing is counted.
+    pub budgets: Arc<BudgetSettings>,
     /// How strangers are looked at that bring mail from outside. Default: they are not.
     pub screen: ScreenSettings,
     /// How senders of forwarded mail are rewritten, and led back. Default: they are not.
@@ -336,6 +339,7 @@ impl Settings {
             probes: ProbeSettings::default(),
             access: Arc::default(),
             limits_of_clients: Vec::new(),
+            budgets: Arc::default(),
             screen: ScreenSettings::default(),
             srs: None,
             content: None,

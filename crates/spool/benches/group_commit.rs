@@ -77,6 +77,7 @@ impl Engine for Queue {
                 hold: None,
                 origin: Origin::Smtp,
                 queue_only: false,
+                note: None,
             };
             self.spool.put(message).await.unwrap();
             id.as_i64()

@@ -8,7 +8,7 @@ use postern_policy::rule::Rule;
 
 use crate::body::BodyReader;
 use crate::engine::Spool;
-use crate::message::{Body, Hold, NewMessage, Origin};
+use crate::message::{Body, Hold, NewMessage, Note, Origin};
 
 /// A message with all that will be sent of it, before it is put into the queue: its header with trace and completing fields on
 /// top, its body as it arrived.
@@ -33,6 +33,8 @@ pub struct Assembly {
     pub origin: Origin,
     /// Leave it to the next queue run.
     pub queue_only: bool,
+    /// What is committed together with it.
+    pub note: Option<Note>,
     /// The rule by which its client may send as its author; `None` where nobody has judged that.
     pub author_rule: Option<Rule>,
     /// Whether that client answers for the author even where every login may write any address; see
@@ -131,6 +133,7 @@ impl Assembly {
             hold: None,
             origin,
             queue_only: false,
+            note: None,
             author_rule: None,
             answers_for_author: false,
             own: parts.own.min(parts.header.len()),
@@ -228,6 +231,7 @@ impl Assembly {
             hold: self.hold,
             origin: self.origin,
             queue_only: self.queue_only,
+            note: self.note,
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::body::{BodyReader, BodyWriter};
 use crate::error::SpoolError;
 use crate::fresh::Subscription;
 use crate::lease::Leased;
-use crate::message::{Body, Message, NewMessage, Origin, QueuedRecipient};
+use crate::message::{Body, Message, NewMessage, Note, Origin, QueuedRecipient};
 use crate::outcome::{HistoryEntry, Settled, Settlement};
 use crate::rescue::salvage::Recovered;
 
@@ -129,6 +129,20 @@ pub trait Spool: Send + Sync + 'static {
     ///
     /// [`SpoolError::Unavailable`] when the disk fails.
     fn origins(&self, ids: Vec<QueueId>) -> SpoolFuture<'_, Vec<MessageOrigin>>;
+
+    /// The notes of this machine, in the order of their numbers; see [`NewMessage::note`].
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Unavailable`] when the disk fails.
+    fn notes(&self) -> SpoolFuture<'_, Vec<Note>>;
+
+    /// Removes the notes of this machine up to a number; returns how many there were.
+    ///
+    /// # Errors
+    ///
+    /// As for [`put`](Self::put).
+    fn forget_notes(&self, up_to: i64) -> SpoolFuture<'_, u64>;
 
     /// From now on fresh messages and changes are told here. There is one subscriber: a new one takes over from the last.
     fn subscribe(&self) -> Subscription;

@@ -43,7 +43,7 @@ pub use inspect::{
     Inspected, Inspection, InspectionFuture, Inspections, Inspector, Inspectors, Refusal, Stage,
 };
 pub use lease::{Lease, LeaseBook, LeaseKey, LeaseOwner, Leased};
-pub use message::{Body, BodyFile, Hold, Message, NewMessage, Origin, QueuedRecipient};
+pub use message::{Body, BodyFile, Hold, Message, NewMessage, Note, Origin, QueuedRecipient};
 pub use outcome::{
     Attempt, Duplicate, HistoryEntry, Outcome, OutcomeKind, RecipientOutcome, Settled, Settlement,
 };

@@ -38,6 +38,17 @@ pub struct NewMessage {
     pub origin: Origin,
     /// Leave it to the next queue run: it is not handed over fresh, and nothing tells the scheduler of it.
     pub queue_only: bool,
+    /// What is committed together with it.
+    pub note: Option<Note>,
+}
+
+/// What is committed together with a message, and stays when that has gone, until [`forget_notes`](crate::Spool::forget_notes).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Note {
+    /// Its place among those of this machine. A note takes the place of one with the same number.
+    pub number: i64,
+    /// What it says, to who has written it.
+    pub text: String,
 }
 
 /// Why a message is held, and by whom.

@@ -8,7 +8,7 @@ use common::*;
 use postern_mail::{Notify, Ret, ReversePath};
 use postern_policy::rule::Rule;
 use postern_spool::{
-    Change, Duplicate, Event, Hold, Origin, Outcome, OutcomeKind, RecipientState, Selection, Spool,
+    Change, Duplicate, Event, Hold, Note, Origin, Outcome, OutcomeKind, RecipientState, Selection, Spool,
     SpoolError, SpoolSettings, SqliteSpool,
 };
 
@@ -461,4 +461,34 @@ async fn the_loose_scan_visits_each_domain_once() {
             .len(),
         3
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notes_outlive_their_messages_until_they_are_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path());
+    let note = |number: i64| Note {
+        number,
+        text: format!("note {number}"),
+    };
+    for number in [1, 2, 10] {
+        let mut new = new_message(&spool, &[OUTSIDE], b"body\r\n");
+        new.note = Some(note(number));
+        let put = spool.put(new).await.unwrap();
+        settle(&spool, put.id, 0, delivered()).await;
+    }
+    let mut refused = new_message(&spool, &[OUTSIDE], b"body\r\n");
+    refused.envelope.recipients.clear();
+    refused.note = Some(note(11));
+    assert!(spool.put(refused).await.is_err(), "nothing is noted of it");
+    spool.close().await.unwrap();
+    drop(spool);
+
+    let spool = open(folder.path());
+    assert_eq!(spool.counts().messages, 0);
+    assert_eq!(spool.notes().await.unwrap(), [1, 2, 10].map(note));
+    assert_eq!(spool.forget_notes(2).await.unwrap(), 2);
+    assert_eq!(spool.notes().await.unwrap(), [note(10)]);
+    spool.close().await.unwrap();
+    check_consistency(folder.path());
 }

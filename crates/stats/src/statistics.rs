@@ -240,6 +240,7 @@ mod tests {
         Event::from(Outcome {
             queue: &"Q",
             session: None,
+            login: None,
             from: &"<a@b.example>",
             to,
             original: None,

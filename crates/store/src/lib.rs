@@ -32,6 +32,10 @@ pub enum Space {
     DmarcReports,
     /// Statistics, a record for each day.
     Statistics,
+    /// What logins, networks and sender domains have sent.
+    Budgets,
+    /// Accounts on hold.
+    HeldAccounts,
 }
 
 impl Space {
@@ -45,6 +49,8 @@ impl Space {
             Self::ProvenHosts => "proven-hosts",
             Self::DmarcReports => "dmarc-reports",
             Self::Statistics => "statistics",
+            Self::Budgets => "budgets",
+            Self::HeldAccounts => "held-accounts",
         }
     }
 }

@@ -64,6 +64,7 @@ pub(super) async fn make(
         hold: None,
         origin: message.origin,
         queue_only: false,
+        note: None,
     })
 }
 

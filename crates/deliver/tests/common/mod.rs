@@ -315,6 +315,7 @@ pub async fn put_from(spool: &SqliteSpool, origin: Origin, envelope: Envelope, c
         hold: None,
         origin,
         queue_only: false,
+        note: None,
     };
     spool.put(message).await.unwrap();
     id

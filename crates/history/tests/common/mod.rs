@@ -293,6 +293,7 @@ impl Mail {
             Outcome {
                 queue: &self.id,
                 session: Some(&session),
+                login: None,
                 from: &from,
                 to: &to,
                 original: Some(&original),

@@ -1,9 +1,11 @@
 //! `postern explain`: a whole session, rule by rule, without one.
 //!
 //! The rules are those that a session is judged by (`postern_receive::judge`), the directories and name servers the real ones. Nothing
-//! is taken and nothing is sent. What depends on the moment is left out: the load, how many sessions there are, and budgets.
+//! is taken and nothing is sent. What depends on the moment is left out: the load, how many sessions there are, and how much of a
+//! budget is used.
 
 mod answer;
+mod budgets;
 mod client;
 mod content;
 mod course;
@@ -236,6 +238,12 @@ async fn explain(
         message::judged(&mut course, &judge, resolver, given, args).await?;
     }
     finish(&mut course, &judge, ground, given, args);
+    budgets::about(
+        &mut course,
+        &judge,
+        login.as_ref().map(|account| account.login.as_str()),
+        args,
+    );
     let login_name = identity.as_ref().map(Identity::login);
     let mut args = args.clone();
     if course.steps.iter().all(|step| step.allowed) {

@@ -1,5 +1,6 @@
 //! What the command line can do besides serving.
 
+pub(crate) mod account;
 pub(crate) mod aliases;
 pub(crate) mod auth;
 mod auth_explain;

@@ -133,6 +133,11 @@ pub(super) fn of(request: &Request) -> Option<(&'static str, Option<String>)> {
                 Some(joined([("login", login.clone()), ("network", network)])),
             )
         }
+        Request::HoldAccount(wish) => ("account hold", Some(wish.account.clone())),
+        Request::ReleaseAccount(wish) if wish.remove => {
+            ("account release --remove", Some(wish.account.clone()))
+        }
+        Request::ReleaseAccount(wish) => ("account release", Some(wish.account.clone())),
         _ => return None,
     })
 }

@@ -312,6 +312,7 @@ mod tests {
         let outcome = Outcome {
             queue: &"01HJ3K8Q2M7XA",
             session: Some("1-1"),
+            login: None,
             from: &"<a@b.example>",
             to: &"<c@d.example>",
             original: None,

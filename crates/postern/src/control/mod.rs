@@ -3,6 +3,7 @@
 //! A Unix socket in the state directory, open to its owner alone. Who connects must be root or the user that the server
 //! runs as, whatever the permissions of the file say.
 
+pub(crate) mod accounts;
 pub(crate) mod acts;
 pub(crate) mod client;
 pub(crate) mod findings;

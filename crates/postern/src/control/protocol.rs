@@ -5,9 +5,11 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use postern_deliver::PlacesStatus;
+use postern_receive::{BoundInfo, MarkInfo};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::accounts::AccountWish;
 use super::acts::Told;
 use super::findings::{Finding, Verdict};
 use super::follow::Follow;
@@ -63,6 +65,19 @@ pub(crate) enum Request {
     Follow(Follow),
     /// Write what has happened so far to the history on disk, and what was counted there.
     History,
+    /// The accounts on hold.
+    Accounts,
+    /// What is known of an account.
+    Account {
+        /// Its login, or its network.
+        account: String,
+    },
+    /// Put an account on hold.
+    HoldAccount(AccountWish),
+    /// Let an account go.
+    ReleaseAccount(AccountWish),
+    /// The budgets in force, with their use.
+    Budgets,
     /// Accounts have changed: end the sessions whose login holds no more.
     RecheckLogins,
     /// The providers of tokens and how they do.
@@ -151,6 +166,44 @@ pub(crate) enum Reply {
     NotFound(String),
     /// It did not work, and why.
     Failed(String),
+}
+
+/// An account on hold.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct AccountLine {
+    pub(crate) account: String,
+    #[serde(flatten)]
+    pub(crate) hold: MarkInfo,
+}
+
+/// An account that was let go.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct AccountReleased {
+    /// Messages that were released, or removed.
+    pub(crate) changed: u64,
+    /// Whether they were removed.
+    pub(crate) removed: bool,
+}
+
+/// A budget.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct BudgetLine {
+    pub(crate) budget: String,
+    pub(crate) per: String,
+    /// In words.
+    pub(crate) bounds: Vec<String>,
+    /// Who has used most of it.
+    pub(crate) top: Vec<BudgetUse>,
+}
+
+/// Who has used how much of a budget.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct BudgetUse {
+    pub(crate) account: String,
+    /// In per cent of the bound.
+    pub(crate) share: u64,
+    #[serde(flatten)]
+    pub(crate) bound: BoundInfo,
 }
 
 /// One message in a listing.

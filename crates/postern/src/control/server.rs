@@ -33,7 +33,7 @@ use super::protocol::{
     Asked, Changed, DirectoryLine, LockoutLine, Operation, ProviderLine, Reply, Request, SOCKET,
 };
 use super::queue::{content, perform};
-use super::{acts, follow, history, sessions};
+use super::{accounts, acts, follow, history, sessions};
 use crate::rights;
 use crate::usage::Line;
 
@@ -201,6 +201,26 @@ async fn answer(
         },
         Request::Follow(_) => Reply::Failed("not among other requests".to_owned()),
         Request::History => history::flush(deps.archive.clone()).await,
+        Request::Accounts => value(&accounts::list(&deps.budgets)),
+        Request::Account { account } => match accounts::show(&deps.budgets, &account) {
+            Ok(info) => value(&info),
+            Err(missing) => Reply::NotFound(missing),
+        },
+        Request::HoldAccount(wish) => {
+            let done = accounts::hold(&wish, by, &deps.budgets, &*deps.spool, &deps.observers).await;
+            value_or(done.map_err(|error| error.to_string()))
+        }
+        Request::ReleaseAccount(wish) => {
+            match accounts::release(&wish, by, &deps.budgets, &*deps.spool, &deps.observers).await {
+                Ok(Some(released)) => value(&released),
+                Ok(None) => Reply::NotFound(format!(
+                    "{} is not on hold; `postern account list` shows who is",
+                    wish.account
+                )),
+                Err(error) => Reply::Failed(error.to_string()),
+            }
+        }
+        Request::Budgets => value(&accounts::budgets(&deps.budgets)),
         Request::RecheckLogins => value(&sessions::recheck(by, &deps.receiver, &deps.observers).await),
         Request::Logins => {
             let counts = deps.receiver.usage().into_iter().map(Line::from);

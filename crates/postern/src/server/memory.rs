@@ -1,11 +1,12 @@
 //! What is to be known after a restart besides the queue: read at the start, written now and then and at the end.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use postern_deliver::Deliverer;
 use postern_events::{Observers, notice, shown};
-use postern_receive::Receiver;
+use postern_receive::{Budgets, Receiver};
 use postern_store::{SqliteStore, Store as _, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -67,6 +68,13 @@ pub(super) async fn restore_logins(
     usage::restore(receiver, store, state_dir, observers).await;
 }
 
+/// Takes back what was counted against budgets before, and who is on hold.
+pub(super) async fn restore_budgets(receiver: &Receiver, store: &SqliteStore, observers: &Observers) {
+    if let Err(error) = receiver.restore_budgets(store).await {
+        notice!(observers, Run Warning "what was counted against budgets cannot be read", Reason = shown(&error));
+    }
+}
+
 /// Takes back what was known of hosts before.
 pub(super) async fn restore_hosts(deliverer: &Deliverer, store: &SqliteStore, observers: &Observers) {
     if let Err(error) = deliverer.restore_hosts(store).await {
@@ -79,13 +87,15 @@ pub(super) async fn keep(
     receiver: Receiver,
     deliverer: Deliverer,
     store: SqliteStore,
-    observers: Observers,
+    (observers, budgets): (Observers, Arc<Budgets>),
     shutdown: CancellationToken,
 ) {
     let mut keeper = Keeper {
         receiver,
         deliverer,
         store,
+        observers: observers.clone(),
+        budgets,
         kept_at: None,
         failures: None,
     };
@@ -95,6 +105,10 @@ pub(super) async fn keep(
         let ended = tokio::select! {
             () = shutdown.cancelled() => true,
             () = tokio::time::sleep(wait) => false,
+            () = keeper.budgets.holds_change() => {
+                keeper.write_budgets().await;
+                continue;
+            }
         };
         let mut written = keeper.write_failures().await;
         if ended || Instant::now() >= due {
@@ -118,6 +132,8 @@ struct Keeper {
     receiver: Receiver,
     deliverer: Deliverer,
     store: SqliteStore,
+    observers: Observers,
+    budgets: Arc<Budgets>,
     /// What was written last may have been under way just then.
     kept_at: Option<Instant>,
     /// The failures that are in the store, by their number of changes.
@@ -134,12 +150,20 @@ impl Keeper {
         Ok(())
     }
 
+    async fn write_budgets(&self) {
+        if let Err(error) = self.receiver.keep_budgets(&self.store).await {
+            let observers = &self.observers;
+            notice!(observers, Run Warning "what was counted against budgets is not written", Reason = shown(&error));
+        }
+    }
+
     async fn write_all(&mut self) -> Result<(), StoreError> {
         let begun = Instant::now();
         let within = self.kept_at.map_or(Duration::MAX, |at| at.elapsed() + INTERVAL);
         self.receiver.keep_known_logins(&self.store, within).await?;
         self.receiver.keep_usage(&self.store).await?;
         self.deliverer.keep_hosts(&self.store, within).await?;
+        self.write_budgets().await;
         self.store.tidy().await?;
         self.kept_at = Some(begun);
         Ok(())

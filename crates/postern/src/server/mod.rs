@@ -32,6 +32,7 @@ use postern_events::{
 };
 use postern_history::History as Archive;
 use postern_metrics::Metrics;
+use postern_receive::{BudgetObserver, Budgets};
 use postern_stats::Statistics;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -105,6 +106,7 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
         archive: archive.clone(),
     };
     let followers = Arc::new(Followers::new(Arc::clone(&history)));
+    let budgets = Arc::new(Budgets::default());
     let observers = Observers::new(vec![
         log.observer(),
         Box::new(remembers),
@@ -112,6 +114,7 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
         Box::new(Follows(Arc::clone(&followers))),
         Box::new(Arc::clone(&metrics)),
         Box::new(statistics::Counts(Arc::clone(&statistics))),
+        Box::new(BudgetObserver(Arc::clone(&budgets))),
     ]);
     if let Some(archive) = &archive {
         archive.tell_to(observers.clone());
@@ -139,6 +142,7 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
         },
         metrics,
         statistics,
+        budgets,
     };
     let result = runtime.block_on(run(start, &user, &log));
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -160,6 +164,7 @@ struct Start {
     histories: Histories,
     metrics: Arc<Metrics>,
     statistics: Arc<Statistics>,
+    budgets: Arc<Budgets>,
 }
 
 fn start_archive(settings: Option<postern_history::Settings>) -> Result<Option<Archive>, Failure> {
@@ -317,6 +322,7 @@ async fn run(start: Start, user: &str, log: &Log) -> Result<(), Failure> {
         histories,
         metrics,
         statistics,
+        budgets,
     } = start;
     let mut signals = Signals::listen().map_err(|error| Failure::io("cannot listen to signals", &error))?;
     let notifier = Arc::new(Notifier::from_environment());
@@ -334,6 +340,7 @@ async fn run(start: Start, user: &str, log: &Log) -> Result<(), Failure> {
             histories,
             metrics,
             statistics,
+            budgets,
             losses: log.losses(),
         },
     )

@@ -18,7 +18,7 @@ use postern_metrics::Metrics;
 use postern_net::resolver::{Resolver, ResolverSettings, ResolverSetupError};
 use postern_net::tls::ServerTls;
 use postern_oauth::verify::Verifier;
-use postern_receive::{LoadGauge, Receiver, Settings as ReceiveSettings};
+use postern_receive::{Budgets, LoadGauge, Receiver, Settings as ReceiveSettings};
 use postern_sasl::DecoySecret;
 use postern_seal::judge::report::Reporter;
 use postern_spool::{Inspector, Inspectors, Spool, SpoolError, SpoolSettings, SqliteSpool};
@@ -76,6 +76,8 @@ pub(super) struct Services {
     /// Who gets them by mail.
     digest: Arc<ArcSwap<Digest>>,
     counting: Option<JoinHandle<()>>,
+    /// Tells of accounts on hold until `stop_memory`.
+    budget_news: JoinHandle<()>,
     stop_memory: CancellationToken,
     decoy: DecoySecret,
     health: JoinHandle<()>,
@@ -172,6 +174,7 @@ pub(super) struct Observing {
     pub(super) histories: Histories,
     pub(super) metrics: Arc<Metrics>,
     pub(super) statistics: Arc<Statistics>,
+    pub(super) budgets: Arc<Budgets>,
     pub(super) losses: Losses,
 }
 
@@ -190,6 +193,7 @@ impl Services {
             histories,
             metrics,
             statistics,
+            budgets,
             losses,
         } = observing;
         let fixed = Fixed::of(&config);
@@ -281,6 +285,7 @@ impl Services {
             resolver: resolver.clone(),
             load: LoadGauge::system(),
             observers: observers.clone(),
+            budgets: Arc::clone(&budgets),
             decoy: decoy.clone(),
         });
         let reporting = store.clone().map(|store| {
@@ -310,9 +315,10 @@ impl Services {
         let memory = match store {
             Some(store) => {
                 memory::restore_logins(&receiver, &store, &fixed.state_dir, &observers).await;
+                memory::restore_budgets(&receiver, &store, &observers).await;
                 let (receiver, deliverer) = (receiver.clone(), deliverer.clone());
-                let keeping =
-                    memory::keep(receiver, deliverer, store, observers.clone(), stop_memory.clone());
+                let seers = (observers.clone(), Arc::clone(&budgets));
+                let keeping = memory::keep(receiver, deliverer, store, seers, stop_memory.clone());
                 Some(watch.spawn("what outlives a restart", until(&stop_memory), keeping))
             }
             None => None,
@@ -342,6 +348,17 @@ impl Services {
             remembered: Remembered::default(),
         });
         let http = Http::start(Arc::clone(&monitor), bound.http, watch.clone(), observers.clone());
+        let told = crate::budgets::tell(
+            crate::budgets::Deps {
+                budgets: Arc::clone(&budgets),
+                spool: Arc::clone(&spool),
+                inspectors: Arc::clone(&shared.inspectors),
+                settings: Arc::clone(&shared.receive),
+                observers: observers.clone(),
+            },
+            stop_memory.clone(),
+        );
+        let budget_news = watch.spawn("news of budgets", until(&stop_memory), told);
 
         let deps = ControlDeps {
             spool: Arc::clone(&spool),
@@ -362,6 +379,7 @@ impl Services {
             followers: Arc::clone(&histories.followers),
             stop: stop_control.clone(),
             acts: Arc::clone(&shared.acts),
+            budgets: Arc::clone(&budgets),
             observers: observers.clone(),
         };
         local::warn_of_waiting(config.local.as_ref(), &observers);
@@ -404,6 +422,7 @@ impl Services {
             statistics,
             digest,
             counting,
+            budget_news,
             stop_memory,
             decoy,
             health,
@@ -580,7 +599,8 @@ impl Services {
             OptionFuture::from(self.memory),
             OptionFuture::from(self.reporting),
             OptionFuture::from(self.counting),
-            self.dkim_keeper
+            self.dkim_keeper,
+            self.budget_news
         );
         self.own_tokens.settled().await;
         if let Err(error) = self.spool.close().await {

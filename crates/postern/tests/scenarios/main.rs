@@ -15,6 +15,7 @@ mod access;
 mod accounts;
 mod addresses;
 mod attacks;
+mod budgets;
 mod clients;
 mod clock;
 mod crash;

@@ -152,6 +152,7 @@ impl Options {
             })
             .unwrap(),
             load: gauge,
+            budgets: Arc::default(),
             decoy: DecoySecret::new([7; 32]),
         });
         let socket = listen::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();

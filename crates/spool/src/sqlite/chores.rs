@@ -8,6 +8,7 @@ use postern_mail::QueueId;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::inbox::Task;
+use super::notes;
 use super::transaction::{Act, Totals, Transaction};
 use crate::error::SpoolError;
 use crate::fresh::Change;
@@ -34,6 +35,7 @@ impl Transaction<'_, '_> {
             Task::Import { found } => self.import(found),
             Task::Requeue { ids } => self.requeue(ids),
             Task::Prune { rows } => self.prune(rows),
+            Task::ForgetNotes { up_to } => notes::forget(self.connection, self.node, *up_to),
             Task::Shrink { pages } => shrink(self.connection, *pages),
         }
     }

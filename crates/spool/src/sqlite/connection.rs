@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0003_nodes.sql"),
     include_str!("schema/0004_failures.sql"),
     include_str!("schema/0005_hold.sql"),
+    include_str!("schema/0006_notes.sql"),
 ];
 
 const DATABASE: &str = "queue.db";

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::codec;
 use crate::error::SpoolError;
-use crate::message::{Body, Hold, Message};
+use crate::message::{Body, Hold, Message, Note};
 use crate::outcome::{RecipientOutcome, Settled};
 use crate::rescue::salvage::Parts;
 use crate::sums::{self, Constant, Seal};
@@ -27,6 +27,7 @@ pub(super) struct NewRow {
     pub(super) seal: u32,
     pub(super) hold: Option<Box<Hold>>,
     pub(super) queue_only: bool,
+    pub(super) note: Option<Box<Note>>,
 }
 
 impl NewRow {
@@ -87,6 +88,7 @@ impl NewRow {
             addresses,
             hold: hold.map(Box::new),
             queue_only,
+            note: None,
         }
     }
 }
@@ -161,6 +163,8 @@ pub(super) enum Task {
     Requeue { ids: Vec<QueueId> },
     /// Forget outcomes of finished messages.
     Prune { rows: Vec<(QueueId, u32)> },
+    /// Forget notes up to this number.
+    ForgetNotes { up_to: i64 },
     /// Give pages that are not used back to the disk.
     Shrink { pages: u64 },
 }

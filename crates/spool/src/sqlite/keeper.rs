@@ -422,6 +422,7 @@ mod tests {
             hold: None,
             origin: Origin::Local,
             queue_only: true,
+            note: None,
         };
         spool.put(message).await.unwrap();
         id

@@ -14,6 +14,7 @@
 //! | `leases` | who has what is due in hand |
 //! | `inspect` | a slow look through the whole queue for what is damaged |
 //! | `manage` | what administrators ask for |
+//! | `notes` | what is committed together with messages |
 
 mod checkpoint;
 mod chores;
@@ -28,6 +29,7 @@ mod list;
 mod load;
 mod lock;
 mod manage;
+mod notes;
 mod probe;
 mod readers;
 mod recover;
@@ -57,7 +59,7 @@ use crate::engine::{DuePage, DueWork, MessageOrigin, Spool, SpoolFuture, SpoolSt
 use crate::error::SpoolError;
 use crate::fresh::{Board, Subscription};
 use crate::lease::{Lease, Leased};
-use crate::message::{Body, Message, NewMessage};
+use crate::message::{Body, Message, NewMessage, Note};
 use crate::outcome::{HistoryEntry, Settled, Settlement};
 use crate::rescue;
 use crate::rescue::salvage::Recovered;
@@ -236,7 +238,9 @@ impl SqliteSpool {
         if new.hold.is_none() && !new.queue_only {
             message.ticket = self.shared.board.ticket(&message);
         }
-        Ok(NewRow::new(message, new.hold, new.queue_only))
+        let mut row = NewRow::new(message, new.hold, new.queue_only);
+        row.note = new.note.map(Box::new);
+        Ok(row)
     }
 
     async fn put_message(&self, new: NewMessage) -> Result<Arc<Message>, SpoolError> {
@@ -505,6 +509,19 @@ impl Spool for SqliteSpool {
                 .await??)
         }
         .boxed()
+    }
+
+    fn notes(&self) -> SpoolFuture<'_, Vec<Note>> {
+        async move {
+            let node = self.shared.settings.node;
+            let found = self.shared.readers.read(move |reader| notes::all(reader, node));
+            Ok(found.await??)
+        }
+        .boxed()
+    }
+
+    fn forget_notes(&self, up_to: i64) -> SpoolFuture<'_, u64> {
+        self.shared.do_chore(Task::ForgetNotes { up_to }).boxed()
     }
 
     fn subscribe(&self) -> Subscription {

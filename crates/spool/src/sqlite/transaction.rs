@@ -9,6 +9,7 @@ use rusqlite::{Connection, ErrorCode, Statement, params};
 
 use super::codec::{self, FRESH, HELD, QUEUED};
 use super::inbox::NewRow;
+use super::notes;
 use crate::clock::QueueClock;
 use crate::error::SpoolError;
 use crate::fresh::{Board, Change, Event};
@@ -263,6 +264,9 @@ impl Transaction<'_, '_> {
         self.statements
             .insert_body
             .execute(params![id, &message.prefix[..], content])?;
+        if let Some(note) = &row.note {
+            notes::insert(self.connection, self.node, note)?;
+        }
         Ok(())
     }
 

@@ -54,6 +54,7 @@ pub(crate) fn new_message(spool: &SqliteSpool, recipients: &[&str], body: &[u8])
         hold: None,
         origin: Origin::Smtp,
         queue_only: false,
+        note: None,
     }
 }
 

@@ -62,6 +62,11 @@ pub(in crate::commands) fn setting_behind(rule: Rule, name: Option<&str>, shown:
 pub(in crate::commands) fn table_in_reason(rule: Rule, reason: &str) -> Option<String> {
     match rule {
         Rule::RelayCertificate => Some(reason.to_owned()),
+        Rule::BudgetApplies
+        | Rule::BudgetWarned
+        | Rule::BudgetDelayed
+        | Rule::BudgetRefused
+        | Rule::BudgetHeld => reason.split('"').nth(1).map(str::to_owned),
         Rule::IdentityGrant | Rule::IdentityGroup => reason.split('"').nth(1).map(str::to_owned),
         _ => None,
     }

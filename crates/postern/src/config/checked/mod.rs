@@ -2,6 +2,7 @@
 
 mod access;
 mod aliases;
+mod budgets;
 mod checking;
 mod delivery;
 pub(crate) mod directories;
@@ -196,6 +197,7 @@ pub(super) fn check(
     receive.origin = rewrite::origin(c);
     receive.access = access.general;
     receive.limits_of_clients = access.limits;
+    receive.budgets = budgets::check(c);
     receive.content = content.coming_in;
     deliver.outward = content.going_out;
     receive.route_tables.clone_from(&c.route_tables);

@@ -6,6 +6,7 @@ mod access;
 mod admission;
 mod alias;
 mod auth;
+mod budget;
 mod delivery;
 mod directory;
 mod dkim;
@@ -41,6 +42,7 @@ pub(crate) use self::access::{
 pub(crate) use self::admission::Admission;
 pub(crate) use self::alias::{AliasForm, AliasTable};
 pub(crate) use self::auth::{Auth, CertificateLoginTable, LayerWord, MechanismTable, TlsWord};
+pub(crate) use self::budget::{BoundTable, BudgetTable, BudgetsTable};
 pub(crate) use self::delivery::{Delivery, Retry};
 pub(crate) use self::directory::{
     Directory, DovecotTable, FlavourWord, LdapTable, PamTable, RecipientsTable, SaslauthdTable, SqlTable,
@@ -207,6 +209,10 @@ table! {
         policy_service: Vec<At<PolicyService>> = Sections::<PolicyService>::new(), default "[]";
         /// How much clients may do in a time.
         limit: Vec<At<LimitTable>> = Sections::<LimitTable>::new(), default "[]";
+        /// How much users and networks may send.
+        budget: Vec<At<BudgetTable>> = Sections::<BudgetTable>::new(), default "[]";
+        /// What is done beyond a budget.
+        budgets: BudgetsTable = Section::<BudgetsTable>::new(), default "{}";
         /// Mail filters, in the order in which they are asked.
         milter: Vec<At<MilterTable>> = Sections::<MilterTable>::new(), default "[]";
         /// Whether mail of strangers is from whom it says.

@@ -63,6 +63,8 @@ pub(crate) struct Deps {
     pub(crate) stop: CancellationToken,
     /// Where acts of administrators are written, and how long they are kept.
     pub(crate) acts: Arc<ArcSwap<(PathBuf, Duration)>>,
+    /// Who is on hold, and what was counted.
+    pub(crate) budgets: Arc<postern_receive::Budgets>,
     /// Who is told what administrators do.
     pub(crate) observers: Observers,
 }

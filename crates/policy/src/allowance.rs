@@ -15,7 +15,7 @@ pub struct Allowance {
 
 /// What networks have spent. The longest untouched ones are forgotten.
 #[derive(Debug)]
-pub struct Budgets {
+pub struct Allowances {
     entries_max: usize,
     entries: HashMap<IpAddr, Spent>,
     by_age: BTreeMap<u64, IpAddr>,
@@ -29,7 +29,7 @@ struct Spent {
     turn: u64,
 }
 
-impl Budgets {
+impl Allowances {
     /// Remembers so many networks.
     #[must_use]
     pub fn new(entries_max: usize) -> Self {
@@ -106,11 +106,11 @@ mod tests {
     fn spent_and_filled_up_again() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut budgets = Budgets::new(100);
+        let mut allowances = Allowances::new(100);
         let waits: Vec<u64> = (0..12)
             .map(|_| {
-                let wait = budgets.wait(network(1), TEN_A_MINUTE, start).as_secs();
-                budgets.spend(network(1), TEN_A_MINUTE, start);
+                let wait = allowances.wait(network(1), TEN_A_MINUTE, start).as_secs();
+                allowances.spend(network(1), TEN_A_MINUTE, start);
                 wait
             })
             .collect();
@@ -128,41 +128,41 @@ mod tests {
         ];
         for (shows, network, allowance, later, wait) in cases {
             assert_eq!(
-                budgets.wait(network, allowance, at(later)),
+                allowances.wait(network, allowance, at(later)),
                 Duration::from_secs(wait),
                 "{shows}"
             );
         }
-        budgets.spend(network(1), TEN_A_MINUTE, at(6));
+        allowances.spend(network(1), TEN_A_MINUTE, at(6));
         assert_eq!(
-            budgets.wait(network(1), TEN_A_MINUTE, at(6)),
+            allowances.wait(network(1), TEN_A_MINUTE, at(6)),
             Duration::from_secs(6)
         );
         for _ in 0..10 {
-            assert_eq!(budgets.wait(network(1), TEN_A_MINUTE, at(600)), Duration::ZERO);
-            budgets.spend(network(1), TEN_A_MINUTE, at(600));
+            assert_eq!(allowances.wait(network(1), TEN_A_MINUTE, at(600)), Duration::ZERO);
+            allowances.spend(network(1), TEN_A_MINUTE, at(600));
         }
         assert_eq!(
-            budgets.wait(network(1), TEN_A_MINUTE, at(600)),
+            allowances.wait(network(1), TEN_A_MINUTE, at(600)),
             Duration::from_secs(6),
             "not more than all"
         );
-        assert_eq!(budgets.owed(network(1), at(600)), Duration::from_secs(60));
-        assert_eq!(budgets.owed(network(1), at(630)), Duration::from_secs(30));
-        assert_eq!(budgets.owed(network(2), at(600)), Duration::ZERO);
+        assert_eq!(allowances.owed(network(1), at(600)), Duration::from_secs(60));
+        assert_eq!(allowances.owed(network(1), at(630)), Duration::from_secs(30));
+        assert_eq!(allowances.owed(network(2), at(600)), Duration::ZERO);
     }
 
     #[test]
     fn bounded() {
         let now = Instant::now();
-        let mut budgets = Budgets::new(10);
+        let mut allowances = Allowances::new(10);
         for number in 0..100 {
-            budgets.spend(network(number), TEN_A_MINUTE, now);
-            budgets.spend(network(7), TEN_A_MINUTE, now);
+            allowances.spend(network(number), TEN_A_MINUTE, now);
+            allowances.spend(network(7), TEN_A_MINUTE, now);
         }
-        assert_eq!((budgets.entries.len(), budgets.by_age.len()), (10, 10));
+        assert_eq!((allowances.entries.len(), allowances.by_age.len()), (10, 10));
         assert!(
-            !budgets.wait(network(7), TEN_A_MINUTE, now).is_zero(),
+            !allowances.wait(network(7), TEN_A_MINUTE, now).is_zero(),
             "who goes on is remembered"
         );
     }

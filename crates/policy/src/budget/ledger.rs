@@ -1,0 +1,478 @@
+//! All that is known of logins, networks and sender domains, and the decision whether there may be more.
+//!
+//! Only who has logged in or may relay has an account here: strangers cannot make it grow. Where it is full, those of whom nothing counts
+//! any more give way, and others do not: newcomers then share one account ([`OTHERS`]). Judging and counting are one step
+//! ([`Ledger::spend`]), so that sessions in parallel cannot get past a bound together.
+
+mod kept;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use super::Moment;
+use super::account::{Account, Added, Window};
+use super::deed::{Deed, Note};
+use super::mark::{HeldMost, Mark, MarkedBy};
+use super::rules::{Action, Bound, Budget, Counted, Per, Span, Who, budget_of, network_name};
+use super::verdict::{AccountRefusal, Exceeded};
+
+/// Most accounts of each kind, unless told otherwise.
+pub const ACCOUNTS_MAX: usize = 100_000;
+
+/// Whose account those share for whom there is no room.
+pub const OTHERS: &str = "(others)";
+
+/// What is always counted of logins, for who looks at an account, and for its usual volume.
+const ALWAYS: [Window; 5] = [
+    (Counted::SentMessages, Span::Hour),
+    (Counted::SentMessages, Span::Day),
+    (Counted::SentRecipients, Span::Hour),
+    (Counted::SentRecipients, Span::Day),
+    (Counted::Networks, Span::Day),
+];
+
+/// What budgets say of a deed, without counting it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Judged {
+    /// All that it exceeds, the sternest first.
+    pub exceeded: Vec<Exceeded>,
+}
+
+impl Judged {
+    /// The first that has this done.
+    #[must_use]
+    pub fn with(&self, action: Action) -> Option<&Exceeded> {
+        self.exceeded
+            .iter()
+            .find(|exceeded| exceeded.bound.action == action)
+    }
+
+    /// Why it is refused: unless the account is put on hold.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Exceeded> {
+        self.exceeded
+            .first()
+            .filter(|first| first.bound.action == Action::Refuse)
+    }
+}
+
+/// A message that was counted.
+#[derive(Clone, Debug)]
+pub struct Spent {
+    /// Which one it was, of all that were counted since the beginning.
+    pub number: u64,
+    /// When.
+    pub at: Moment,
+    /// Why it is held.
+    pub hold: Option<Holding>,
+    /// What is to be told, each once in its time.
+    pub news: Vec<Exceeded>,
+    added: Vec<(Per, Box<str>, Added)>,
+    account: Box<str>,
+    octets: u64,
+    queue: Box<str>,
+}
+
+/// Why a message is held.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Holding {
+    /// It exceeds a budget, and puts its account on hold.
+    Exceeded(Exceeded),
+    /// Its account was on hold before.
+    OnHold(Mark),
+}
+
+/// Why a message is not taken.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Refused {
+    /// It exceeds a budget.
+    Exceeded(Box<Exceeded>),
+    /// Its account is on hold, and no more of it is kept.
+    Full(AccountRefusal),
+}
+
+/// All accounts.
+#[derive(Debug)]
+pub struct Ledger {
+    accounts: HashMap<(Per, Box<str>), Account>,
+    marks: BTreeMap<Box<str>, Mark>,
+    tracked: [BTreeSet<Window>; Per::ALL.len()],
+    accounts_max: usize,
+    /// The latest moment: time does not go back.
+    latest: Moment,
+    number: u64,
+    changed: HashSet<(Per, Box<str>)>,
+    /// Raised with each change of who is on hold, and what it was when that was taken to be written.
+    marks_version: u64,
+    marks_taken: u64,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self::new(ACCOUNTS_MAX)
+    }
+}
+
+impl Ledger {
+    /// Remembers so many of each kind.
+    #[must_use]
+    pub fn new(accounts_max: usize) -> Self {
+        Self {
+            accounts: HashMap::new(),
+            marks: BTreeMap::new(),
+            tracked: Default::default(),
+            accounts_max: accounts_max.max(1),
+            latest: 0,
+            number: 0,
+            changed: HashSet::new(),
+            marks_version: 0,
+            marks_taken: 0,
+        }
+    }
+
+    /// From now on counts what these budgets bound, and forgets what they do not. Where there is any, or where `learns`, it counts what
+    /// logins send in any case.
+    pub fn keep(&mut self, budgets: &[Budget], learns: bool) {
+        for per in Per::ALL {
+            let of_kind = budgets.iter().filter(|budget| budget.per == per);
+            let mut tracked: BTreeSet<Window> = of_kind
+                .flat_map(|budget| &budget.bounds)
+                .map(|bound| (bound.counted, bound.span))
+                .collect();
+            if per == Per::Login && (learns || !budgets.is_empty()) {
+                tracked.extend(ALWAYS);
+            }
+            if self.tracked[per as usize] != tracked {
+                let accounts = self.accounts.iter_mut().filter(|((of, _), _)| *of == per);
+                accounts.for_each(|(_, account)| account.keep(&tracked));
+                self.tracked[per as usize] = tracked;
+            }
+        }
+    }
+
+    /// Whether anything is to be done about a message: something is counted, or somebody is on hold.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        !self.marks.is_empty() || self.tracked.iter().any(|tracked| !tracked.is_empty())
+    }
+
+    /// Whether it matters who recipients are.
+    #[must_use]
+    pub fn knows_recipients(&self) -> bool {
+        let mut windows = self.tracked.iter().flatten();
+        windows.any(|(counted, _)| *counted == Counted::FirstTimeRecipients)
+    }
+
+    /// What budgets say of a deed now. Nothing is counted.
+    #[must_use]
+    pub fn judge(&self, budgets: &[Budget], who: &Who<'_>, deed: &Deed<'_>, now: Moment) -> Judged {
+        let now = self.latest.max(now);
+        let empty = Account::default();
+        let mut exceeded = Vec::new();
+        for per in Per::ALL {
+            let (Some(budget), Some(key)) = (budget_of(budgets, per, who), who.key(per)) else {
+                continue;
+            };
+            let key = self.place(per, key, now);
+            let account = self.accounts.get(&(per, key.clone())).unwrap_or(&empty);
+            let beyond =
+                |bound: &&Bound| account.total_after((bound.counted, bound.span), deed, now) > bound.most;
+            exceeded.extend(budget.bounds.iter().filter(beyond).map(|bound| Exceeded {
+                budget: budget.name.clone(),
+                per,
+                key: key.clone(),
+                bound: *bound,
+                total: account.total_after((bound.counted, bound.span), deed, now),
+                again: account.fits_in(bound, deed, now),
+            }));
+        }
+        // Of several that refuse, the one that takes longest says when it makes sense to come again.
+        let wait = |one: &Exceeded| one.again.unwrap_or(u64::MAX);
+        exceeded.sort_by_key(|one| std::cmp::Reverse((one.bound.action, wait(one))));
+        Judged { exceeded }
+    }
+
+    /// Counts a message, if it may be taken. One that a budget has held puts its account on hold, and those of an account on hold are
+    /// held, whatever else budgets say.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`]: nothing was counted.
+    pub fn spend(
+        &mut self,
+        (budgets, most): (&[Budget], HeldMost),
+        who: &Who<'_>,
+        deed: &Deed<'_>,
+        now: Moment,
+    ) -> Result<Spent, Refused> {
+        let now = self.goes_on(now);
+        let account = account_name(who);
+        let judged = self.judge(budgets, who, deed, now);
+        let hold = match (self.marks.get(&account), judged.with(Action::Hold)) {
+            (Some(mark), _) => Some(Holding::OnHold(mark.clone())),
+            (None, Some(exceeded)) => Some(Holding::Exceeded(exceeded.clone())),
+            (None, None) => None,
+        };
+        if hold.is_none()
+            && let Some(exceeded) = judged.refusal()
+        {
+            return Err(Refused::Exceeded(Box::new(exceeded.clone())));
+        }
+        if let Some(Holding::OnHold(mark)) = &hold
+            && !most.has_room(mark, deed.octets)
+        {
+            return Err(Refused::Full(AccountRefusal {
+                account,
+                messages: mark.messages,
+            }));
+        }
+        let news = self.news(&judged, now);
+        let added = self.add(who, deed, now);
+        if let Some(Holding::Exceeded(exceeded)) = &hold {
+            let by = MarkedBy::Budget(exceeded.budget.clone());
+            let mark = Mark::new(by, &exceeded.to_string(), now);
+            self.marks.insert(account.clone(), mark);
+        }
+        if hold.is_some() {
+            self.count_held(&account, deed.octets);
+        }
+        self.number += 1;
+        Ok(Spent {
+            number: self.number,
+            at: now,
+            hold,
+            news,
+            added,
+            account,
+            octets: deed.octets,
+            queue: deed.queue.into(),
+        })
+    }
+
+    /// Counts what is no message: recipients that were refused, bounces, logins that failed. Only for accounts that there are, so that
+    /// whoever makes names up leaves nothing behind.
+    pub fn happened(
+        &mut self,
+        who: &Who<'_>,
+        deed: &Deed<'_>,
+        budgets: &[Budget],
+        now: Moment,
+    ) -> Vec<Exceeded> {
+        let now = self.goes_on(now);
+        for per in Per::ALL {
+            let Some(key) = who.key(per) else { continue };
+            let tracked = &self.tracked[per as usize];
+            if let Some(account) = self.accounts.get_mut(&(per, key.clone())) {
+                account.add(tracked, deed, now);
+                self.changed.insert((per, key));
+            }
+        }
+        let judged = self.judge(budgets, who, &Deed::default(), now);
+        self.news(&judged, now)
+    }
+
+    /// Begins an account, so that what happens to it is counted: its login has succeeded.
+    pub fn begin(&mut self, who: &Who<'_>, now: Moment) {
+        let now = self.goes_on(now);
+        for per in [Per::Login, Per::Network] {
+            if self.tracked[per as usize].is_empty() {
+                continue;
+            }
+            if let Some(key) = who.key(per) {
+                let key = self.place(per, key, now);
+                self.account(per, key);
+            }
+        }
+    }
+
+    /// Takes back what was counted for a message that could not be taken after all. An account on hold stays so.
+    pub fn take_back(&mut self, spent: &Spent) {
+        for (per, key, added) in &spent.added {
+            if let Some(account) = self.accounts.get_mut(&(*per, key.clone())) {
+                account.take_back(added, spent.at, &spent.queue);
+                self.changed.insert((*per, key.clone()));
+            }
+        }
+        if spent.hold.is_some()
+            && let Some(mark) = self.marks.get_mut(&spent.account)
+        {
+            mark.messages = mark.messages.saturating_sub(1);
+            mark.octets = mark.octets.saturating_sub(spent.octets);
+            self.marks_version += 1;
+        }
+    }
+
+    /// Counts again what stands in the queue beside a message, and was not written down.
+    pub fn replay(&mut self, note: &Note) {
+        let now = self.goes_on(note.at);
+        self.number = self.number.max(note.number);
+        let network = note.peer.map(network_name);
+        let who = Who {
+            login: note.login.as_deref(),
+            peer: note.peer,
+            sender_domain: note.domain.as_deref(),
+        };
+        let deed = Deed {
+            queue: &note.queue,
+            messages: 1,
+            named: note.named,
+            recipients: &note.recipients,
+            octets: note.octets,
+            network: network.as_deref(),
+            country: note.country.as_deref(),
+            ..Deed::default()
+        };
+        self.add(&who, &deed, now);
+        let account = account_name(&who);
+        if let Some((budget, reason)) = &note.hold {
+            let mark = || Mark::new(MarkedBy::Budget(budget.clone()), reason, note.at);
+            self.marks.entry(account.clone()).or_insert_with(mark);
+        }
+        if self.marks.contains_key(&account) {
+            self.count_held(&account, note.octets);
+        }
+    }
+
+    /// How long a message of a client waits that a budget slows down to one in `pace` seconds; `None` where that is longer than `most`.
+    pub fn turn(&mut self, exceeded: &Exceeded, pace: u64, most: u64, now: Moment) -> Option<u64> {
+        let now = self.goes_on(now);
+        self.account(exceeded.per, exceeded.key.clone())
+            .turn(pace, most, now)
+    }
+
+    /// Puts an account on hold.
+    pub fn hold(&mut self, account: &str, administrator: &str, reason: &str, now: Moment) -> &Mark {
+        let now = self.goes_on(now);
+        self.marks_version += 1;
+        let by = MarkedBy::Administrator(administrator.into());
+        let mark = || Mark {
+            told: true,
+            ..Mark::new(by, reason, now)
+        };
+        self.marks.entry(account.into()).or_insert_with(mark)
+    }
+
+    /// Lets an account go, which begins afresh; `None` if it is not on hold.
+    pub fn release(&mut self, account: &str, now: Moment) -> Option<Mark> {
+        self.goes_on(now);
+        let mark = self.marks.remove(account)?;
+        self.marks_version += 1;
+        for per in [Per::Login, Per::Network] {
+            let key = (per, Box::from(account));
+            if let Some(known) = self.accounts.get_mut(&key) {
+                known.begin_afresh();
+                self.changed.insert(key);
+            }
+        }
+        Some(mark)
+    }
+
+    /// The accounts on hold.
+    pub fn marks(&self) -> impl Iterator<Item = (&str, &Mark)> {
+        self.marks.iter().map(|(name, mark)| (&**name, mark))
+    }
+
+    /// Whether an account is on hold, and why.
+    #[must_use]
+    pub fn mark(&self, account: &str) -> Option<&Mark> {
+        self.marks.get(account)
+    }
+
+    /// The accounts on hold of which nobody has been told. From now on somebody has.
+    pub fn untold(&mut self) -> Vec<(Box<str>, Mark)> {
+        let mut untold = Vec::new();
+        for (name, mark) in self.marks.iter_mut().filter(|(_, mark)| !mark.told) {
+            untold.push((name.clone(), mark.clone()));
+            mark.told = true;
+            self.marks_version += 1;
+        }
+        untold
+    }
+
+    /// What is known of one.
+    #[must_use]
+    pub fn account_of(&self, per: Per, key: &str) -> Option<&Account> {
+        self.accounts.get(&(per, key.into()))
+    }
+
+    /// All of a kind.
+    pub fn accounts(&self, per: Per) -> impl Iterator<Item = (&str, &Account)> {
+        let of_kind = self.accounts.iter().filter(move |((of, _), _)| *of == per);
+        of_kind.map(|((_, key), account)| (&**key, account))
+    }
+
+    /// The moment that counts: not before any other that was seen.
+    #[must_use]
+    pub fn now(&self, now: Moment) -> Moment {
+        self.latest.max(now)
+    }
+
+    fn goes_on(&mut self, now: Moment) -> Moment {
+        self.latest = self.latest.max(now);
+        self.latest
+    }
+
+    /// What of it is to be told: what goes beyond a bound for the first time in a while.
+    fn news(&mut self, judged: &Judged, now: Moment) -> Vec<Exceeded> {
+        let mut news = Vec::new();
+        for exceeded in &judged.exceeded {
+            let bound = &exceeded.bound;
+            if bound.action == Action::Warn
+                && self
+                    .account(exceeded.per, exceeded.key.clone())
+                    .is_news((bound.counted, bound.span), now)
+            {
+                news.push(exceeded.clone());
+            }
+        }
+        news
+    }
+
+    fn add(&mut self, who: &Who<'_>, deed: &Deed<'_>, now: Moment) -> Vec<(Per, Box<str>, Added)> {
+        let mut all = Vec::new();
+        for per in Per::ALL {
+            let tracked = self.tracked[per as usize].clone();
+            let Some(key) = who.key(per).filter(|_| !tracked.is_empty()) else {
+                continue;
+            };
+            let key = self.place(per, key, now);
+            let added = self.account(per, key.clone()).add(&tracked, deed, now);
+            self.changed.insert((per, key.clone()));
+            all.push((per, key, added));
+        }
+        all
+    }
+
+    /// Under which name somebody is counted: his own, or, where there is no room for one more, that of all others.
+    fn place(&self, per: Per, key: Box<str>, now: Moment) -> Box<str> {
+        let is_known = |key: Box<str>| self.accounts.contains_key(&(per, key));
+        if self.accounts.len() < self.accounts_max || is_known(key.clone()) {
+            return key;
+        }
+        let somebody_is_over = || self.accounts.values().any(|account| account.is_over(now));
+        if somebody_is_over() { key } else { OTHERS.into() }
+    }
+
+    fn account(&mut self, per: Per, key: Box<str>) -> &mut Account {
+        let at = (per, key);
+        if self.accounts.len() >= self.accounts_max && !self.accounts.contains_key(&at) {
+            let now = self.latest;
+            self.accounts.retain(|_, account| !account.is_over(now));
+        }
+        self.accounts.entry(at).or_default()
+    }
+
+    fn count_held(&mut self, account: &str, octets: u64) {
+        if let Some(mark) = self.marks.get_mut(account) {
+            mark.messages += 1;
+            mark.octets = mark.octets.saturating_add(octets);
+        }
+        self.marks_version += 1;
+    }
+}
+
+/// Whose account is put on hold: that of who has logged in, or else the network's.
+#[must_use]
+pub fn account_name(who: &Who<'_>) -> Box<str> {
+    let network = || who.peer.map(network_name).unwrap_or_default();
+    who.login.map_or_else(network, Into::into)
+}

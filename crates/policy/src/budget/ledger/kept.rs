@@ -1,0 +1,88 @@
+//! Keeping and taking back what is known.
+
+use super::{Account, Ledger, Mark, Moment, Per};
+
+impl Ledger {
+    /// The number of the last message that was counted: all up to it is in what is written down now.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The latest moment.
+    #[must_use]
+    pub const fn latest(&self) -> Moment {
+        self.latest
+    }
+
+    /// The accounts that have changed since the last call: those of whom nothing counts any more are gone, and `None`.
+    pub fn take_changed(&mut self) -> Vec<(Per, Box<str>, Option<&Account>)> {
+        let latest = self.latest;
+        self.accounts.retain(|at, account| {
+            let is_over = account.is_over(latest);
+            if is_over {
+                self.changed.insert(at.clone());
+            }
+            !is_over
+        });
+        let changed = std::mem::take(&mut self.changed);
+        changed
+            .into_iter()
+            .map(|(per, key)| {
+                let account = self.accounts.get(&(per, key.clone()));
+                (per, key, account)
+            })
+            .collect()
+    }
+
+    /// What was taken could not be written down.
+    pub fn changed_still(&mut self, keys: impl IntoIterator<Item = (Per, Box<str>)>, marks: bool) {
+        self.changed.extend(keys);
+        if marks {
+            self.marks_version += 1;
+        }
+    }
+
+    /// Whether something is to be written down.
+    #[must_use]
+    pub fn has_changed(&self) -> bool {
+        self.marks_version != self.marks_taken || !self.changed.is_empty()
+    }
+
+    /// The accounts on hold, if there was a change since the last call.
+    pub fn take_marks(&mut self) -> Option<Vec<(Box<str>, Mark)>> {
+        if self.marks_taken == self.marks_version {
+            return None;
+        }
+        self.marks_taken = self.marks_version;
+        let marks = self.marks.iter();
+        Some(marks.map(|(name, mark)| (name.clone(), mark.clone())).collect())
+    }
+
+    /// A number that is raised whenever it changes who is on hold.
+    #[must_use]
+    pub const fn marks_version(&self) -> u64 {
+        self.marks_version
+    }
+
+    /// Takes back what was written down.
+    pub fn restore(
+        &mut self,
+        (number, latest): (u64, Moment),
+        accounts: Vec<(Per, Box<str>, Account)>,
+        marks: Vec<(Box<str>, Mark)>,
+    ) {
+        self.number = self.number.max(number);
+        self.latest = self.latest.max(latest);
+        let accounts = accounts
+            .into_iter()
+            .take(self.accounts_max)
+            .map(|(per, key, mut account)| {
+                let tracked = &self.tracked[per as usize];
+                account.keep(tracked);
+                ((per, key), account)
+            });
+        self.accounts.extend(accounts);
+        self.marks.extend(marks);
+    }
+}

@@ -1,0 +1,128 @@
+//! What goes beyond a budget, and what is said about it.
+
+use std::fmt;
+
+use postern_mail::Status;
+
+use super::rules::{Action, Bound, Per};
+use crate::rule::{Rule, Told, Verdict};
+
+/// More than a budget allows.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Exceeded {
+    /// The name of the budget.
+    pub budget: Box<str>,
+    /// For whom is counted.
+    pub per: Per,
+    /// Who that is.
+    pub key: Box<str>,
+    /// The bound.
+    pub bound: Bound,
+    /// How much it would be.
+    pub total: u64,
+    /// In how many seconds it would fit; `None` if never.
+    pub again: Option<u64>,
+}
+
+impl fmt::Display for Exceeded {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Bound {
+            counted, span, most, ..
+        } = self.bound;
+        write!(
+            out,
+            "budget {:?}: {} {} in {} for {} {}, {most} allowed",
+            self.budget,
+            self.total,
+            counted.words(),
+            span.words(),
+            self.per.name(),
+            self.key
+        )
+    }
+}
+
+impl Exceeded {
+    /// What a person is told whose mail is refused: what is too much, and when it can be sent.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let Bound { counted, span, .. } = self.bound;
+        let whose = match self.per {
+            Per::Login => "Your account has",
+            Per::Network => "Your network has",
+            Per::SenderDomain => "The sender's domain has",
+        };
+        let again = match self.again {
+            Some(seconds) => format!("try again in {}", span_of(seconds)),
+            None => "this is more than may be sent at once".to_owned(),
+        };
+        format!(
+            "{whose} too many {} in {}, {again}",
+            counted.words(),
+            span.words()
+        )
+    }
+}
+
+/// A time as people say it.
+#[must_use]
+pub fn span_of(seconds: u64) -> String {
+    let (amount, unit) = match seconds {
+        0..=90 => (seconds.max(1), "second"),
+        91..=5_400 => (seconds.div_ceil(60), "minute"),
+        _ => (seconds.div_ceil(3_600), "hour"),
+    };
+    let plural = if amount == 1 { "" } else { "s" };
+    format!("{amount} {unit}{plural}")
+}
+
+impl Verdict for Exceeded {
+    fn rule(&self) -> Rule {
+        match self.bound.action {
+            Action::Warn => Rule::BudgetWarned,
+            Action::Delay => Rule::BudgetDelayed,
+            Action::Refuse => Rule::BudgetRefused,
+            Action::Hold => Rule::BudgetHeld,
+        }
+    }
+
+    fn reason(&self) -> &dyn fmt::Display {
+        self
+    }
+
+    fn reply(&self) -> Option<Told> {
+        // Its words have the time in them.
+        None
+    }
+}
+
+/// The reply code and status of mail that is refused by a budget.
+pub const REFUSED: (u16, Status) = (450, Status(4, 7, 1));
+
+/// Mail of an account on hold that is not even kept.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{account} is on hold, and {messages} messages of it are kept already")]
+pub struct AccountRefusal {
+    /// The account.
+    pub account: Box<str>,
+    /// How many messages are kept.
+    pub messages: u64,
+}
+
+impl Verdict for AccountRefusal {
+    fn rule(&self) -> Rule {
+        Rule::AccountFull
+    }
+
+    fn reason(&self) -> &dyn fmt::Display {
+        self
+    }
+
+    fn reply(&self) -> Option<Told> {
+        Some((
+            450,
+            Status(4, 2, 1),
+            "Your account is on hold, ask the administrator of this server",
+        ))
+    }
+}

@@ -1,0 +1,209 @@
+//! Counting in windows that slide, in bounded memory.
+//!
+//! A window is parted into grains ([`Span::grain`]), and holds one more of them than fit, since it may begin within one. So nothing
+//! is forgotten too early: no stretch of time of that length ever has more than was allowed. What was counted may weigh on it for up
+//! to a grain longer.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::Moment;
+use super::rules::Span;
+
+/// Most different ones that a window remembers. With more, those seen last count, and they are as many.
+pub const DISTINCT_MAX: usize = 1_000;
+
+/// Grains that a window holds besides the one under way.
+const fn grains(span: Span) -> u64 {
+    span.seconds() / span.grain()
+}
+
+/// Whether what was counted in a grain still counts.
+const fn counts(grain: u64, now: Moment, span: Span) -> bool {
+    grain + grains(span) >= now / span.grain()
+}
+
+/// In how many seconds a grain has left the window.
+const fn leaves_in(grain: u64, now: Moment, span: Span) -> u64 {
+    ((grain + grains(span) + 1) * span.grain()).saturating_sub(now)
+}
+
+/// A sum.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Sum {
+    /// Grains in which something was counted, the oldest first.
+    grains: VecDeque<(u64, u64)>,
+}
+
+impl Sum {
+    /// How much there is.
+    #[must_use]
+    pub fn total(&self, span: Span, now: Moment) -> u64 {
+        let current = self.grains.iter().filter(|(grain, _)| counts(*grain, now, span));
+        current.fold(0, |sum, (_, amount)| sum.saturating_add(*amount))
+    }
+
+    /// Counts some more.
+    pub fn add(&mut self, amount: u64, span: Span, now: Moment) {
+        if amount == 0 {
+            return;
+        }
+        while self
+            .grains
+            .front()
+            .is_some_and(|(grain, _)| !counts(*grain, now, span))
+        {
+            self.grains.pop_front();
+        }
+        let grain = now / span.grain();
+        match self.grains.back_mut() {
+            // One that is later, by a clock set back, takes it too: it is forgotten later, never earlier.
+            Some((last, sum)) if *last >= grain => *sum = sum.saturating_add(amount),
+            _ => self.grains.push_back((grain, amount)),
+        }
+    }
+
+    /// Takes back what was counted at `then` and did not happen.
+    pub fn take_back(&mut self, amount: u64, span: Span, then: Moment) {
+        let grain = then / span.grain();
+        let mut left = amount;
+        for (at, sum) in self.grains.iter_mut().filter(|(at, _)| *at >= grain) {
+            let taken = left.min(*sum);
+            (*sum, left) = (*sum - taken, left - taken);
+            debug_assert!(*at >= grain);
+        }
+        self.grains.retain(|(_, sum)| *sum > 0);
+    }
+
+    /// In how many seconds `wanted` more fit below `most`; `None` if never.
+    #[must_use]
+    pub fn fits_in(&self, wanted: u64, most: u64, span: Span, now: Moment) -> Option<u64> {
+        let room = most.checked_sub(wanted)?;
+        let mut total = self.total(span, now);
+        if total <= room {
+            return Some(0);
+        }
+        for (grain, amount) in &self.grains {
+            if !counts(*grain, now, span) {
+                continue;
+            }
+            total = total.saturating_sub(*amount);
+            if total <= room {
+                return Some(leaves_in(*grain, now, span));
+            }
+        }
+        None
+    }
+
+    /// Grains and amounts, to be kept.
+    #[must_use]
+    pub fn kept(&self, span: Span, now: Moment) -> Vec<(u64, u64)> {
+        let current = self.grains.iter().filter(|(grain, _)| counts(*grain, now, span));
+        current.copied().collect()
+    }
+
+    /// What was kept.
+    #[must_use]
+    pub fn restored(mut kept: Vec<(u64, u64)>) -> Self {
+        kept.sort_unstable();
+        kept.dedup_by(|later, earlier| {
+            let same = later.0 == earlier.0;
+            if same {
+                earlier.1 = earlier.1.saturating_add(later.1);
+            }
+            same
+        });
+        Self { grains: kept.into() }
+    }
+}
+
+/// Different ones, each with the grain in which it was seen last.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Distinct {
+    seen: BTreeMap<Box<str>, u64>,
+}
+
+impl Distinct {
+    /// How many there are.
+    #[must_use]
+    pub fn total(&self, span: Span, now: Moment) -> u64 {
+        let current = self.seen.values().filter(|grain| counts(**grain, now, span));
+        current.count() as u64
+    }
+
+    /// How many there would be with one more.
+    #[must_use]
+    pub fn total_with(&self, one: &str, span: Span, now: Moment) -> u64 {
+        let known = self.seen.get(one).is_some_and(|grain| counts(*grain, now, span));
+        self.total(span, now) + u64::from(!known)
+    }
+
+    /// Counts one; true if it is new.
+    pub fn add(&mut self, one: &str, span: Span, now: Moment) -> bool {
+        let grain = now / span.grain();
+        if let Some(seen) = self.seen.get_mut(one) {
+            let is_new = !counts(*seen, now, span);
+            *seen = grain.max(*seen);
+            return is_new;
+        }
+        if self.seen.len() >= DISTINCT_MAX {
+            self.seen.retain(|_, grain| counts(*grain, now, span));
+        }
+        if self.seen.len() >= DISTINCT_MAX {
+            let oldest = self.seen.iter().min_by_key(|(_, grain)| **grain);
+            if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
+                self.seen.remove(&oldest);
+            }
+        }
+        self.seen.insert(one.into(), grain);
+        true
+    }
+
+    /// Takes one back that was counted and did not happen.
+    pub fn take_back(&mut self, one: &str) {
+        self.seen.remove(one);
+    }
+
+    /// In how many seconds `one` more fits below `most`; `None` if never.
+    #[must_use]
+    pub fn fits_in(&self, one: &str, most: u64, span: Span, now: Moment) -> Option<u64> {
+        if self.total_with(one, span, now) <= most {
+            return Some(0);
+        }
+        if most == 0 {
+            return None;
+        }
+        let others = self.seen.iter().filter(|(name, _)| &***name != one);
+        let mut grains: Vec<u64> = others
+            .map(|(_, grain)| *grain)
+            .filter(|grain| counts(*grain, now, span))
+            .collect();
+        grains.sort_unstable();
+        // Of the others, all but `most - 1` have to go.
+        let gone = grains.len().checked_sub(usize::try_from(most).ok()?)?;
+        grains.get(gone).map(|grain| leaves_in(*grain, now, span))
+    }
+
+    /// Which there are, and how many seconds ago each was seen last, about.
+    #[must_use]
+    pub fn names(&self, span: Span, now: Moment) -> Vec<(Box<str>, u64)> {
+        let current = self.seen.iter().filter(|(_, grain)| counts(**grain, now, span));
+        current
+            .map(|(name, grain)| (name.clone(), now.saturating_sub(grain * span.grain())))
+            .collect()
+    }
+
+    /// Names and grains, to be kept.
+    #[must_use]
+    pub fn kept(&self, span: Span, now: Moment) -> Vec<(Box<str>, u64)> {
+        let current = self.seen.iter().filter(|(_, grain)| counts(**grain, now, span));
+        current.map(|(name, grain)| (name.clone(), *grain)).collect()
+    }
+
+    /// What was kept.
+    #[must_use]
+    pub fn restored(kept: Vec<(Box<str>, u64)>) -> Self {
+        Self {
+            seen: kept.into_iter().take(DISTINCT_MAX).collect(),
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Tells people of accounts that a budget has put on hold, and holds what is queued of them.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use postern_events::{AccountActed, Observers, Word, notice, shown};
+use postern_mail::{BodyKind, Envelope, Mailbox, Notify, Recipient, ReversePath};
+use postern_policy::rule::Rule;
+use postern_receive::{BudgetSettings, Budgets, OnHold, Settings};
+use postern_spool::{Assembly, Filter, Inspectors, NoLimit, Origin, Parts, Selection, Spool};
+use tokio_util::sync::CancellationToken;
+
+/// What telling works with.
+pub(crate) struct Deps {
+    pub(crate) budgets: Arc<Budgets>,
+    pub(crate) spool: Arc<dyn Spool>,
+    pub(crate) inspectors: Arc<ArcSwap<Inspectors>>,
+    pub(crate) settings: Arc<ArcSwap<Settings>>,
+    pub(crate) observers: Observers,
+}
+
+/// What stands in front of the reason of a held message of an account: by that, all of them are found.
+pub(crate) fn held_reasons(account: &str) -> [String; 2] {
+    [Rule::BudgetHeld, Rule::AccountHeld].map(|rule| format!("{rule}: account {account}: "))
+}
+
+/// Holds what is queued of an account, and says how many messages that were.
+///
+/// # Errors
+///
+/// The queue cannot be changed.
+pub(crate) async fn hold_queued(
+    spool: &dyn Spool,
+    account: &str,
+    reason: &str,
+) -> Result<u64, postern_spool::SpoolError> {
+    let theirs = Filter {
+        login: Some(account.to_owned()),
+        held: Some(false),
+        ..Filter::default()
+    };
+    let by = Rule::AccountHeld.name();
+    let reason = format!("account {account}: {reason}");
+    spool.hold(Selection::Filter(theirs), by, &reason).await
+}
+
+/// Tells until `shutdown`.
+pub(crate) async fn tell(deps: Deps, shutdown: CancellationToken) {
+    loop {
+        let news = tokio::select! {
+            () = shutdown.cancelled() => return,
+            news = deps.budgets.next_news() => news,
+        };
+        for exceeded in news.exceeded {
+            notice!(deps.observers, Accept Warning "more than a budget allows", Reason = shown(&exceeded));
+        }
+        // Whoever is told is not told again after a crash.
+        if !news.on_hold.is_empty() {
+            deps.budgets.write_holds().await;
+        }
+        for on_hold in news.on_hold {
+            deps.contain(&on_hold).await;
+        }
+    }
+}
+
+impl Deps {
+    async fn contain(&self, on_hold: &OnHold) {
+        let OnHold {
+            account,
+            mark,
+            address,
+        } = on_hold;
+        let held = hold_queued(&*self.spool, account, &mark.reason).await;
+        if let Err(error) = &held {
+            notice!(self.observers, Accept Error "the queued mail of an account on hold is not held", Login = **account, Reason = shown(error));
+        }
+        self.observers.tell(AccountActed {
+            login: account,
+            by: None,
+            reason: Some(&mark.reason),
+            changed: held.ok(),
+            word: Word("account on hold"),
+        });
+        let settings = self.settings.load_full();
+        let budgets = &settings.budgets;
+        for to in &budgets.notify {
+            self.send(to, &for_administrators(on_hold, budgets), &settings.hostname)
+                .await;
+        }
+        let user = address
+            .as_ref()
+            .filter(|_| budgets.notify_user)
+            .and_then(|address| address.parse::<Mailbox>().ok());
+        if let Some(to) = user {
+            self.send(&to, &for_user(on_hold), &settings.hostname).await;
+        }
+    }
+
+    async fn send(&self, to: &Mailbox, text: &str, hostname: &str) {
+        let (id, now) = (self.spool.next_id(), Timestamp::now());
+        let date = now.strftime("%a, %d %b %Y %H:%M:%S +0000");
+        let content = format!(
+            "Date: {date}\r\nFrom: Mail server <postmaster@{hostname}>\r\nTo: <{to}>\r\nMessage-ID: <{id}@{hostname}>\r\n\
+             Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\
+             Content-Transfer-Encoding: 8bit\r\n{}",
+            text.replace('\n', "\r\n")
+        );
+        let envelope = Envelope {
+            sender: ReversePath::Null,
+            recipients: vec![Recipient {
+                // Nobody reads what comes back of it.
+                notify: Notify::Never,
+                ..Recipient::new(to.clone())
+            }],
+            ret: None,
+            envid: None,
+            body: BodyKind::EightBitMime,
+            smtputf8: !to.is_ascii(),
+            auth: None,
+        };
+        let plain = Assembly::new(id, envelope, now, Origin::Report, Parts::of(content.into_bytes()));
+        let mut assembly = plain.clone();
+        let inspectors = self.inspectors.load_full();
+        let mut limit = NoLimit;
+        let inspected = inspectors.inspect(&mut assembly, self.spool.as_ref(), &mut limit);
+        let message = match inspected.await {
+            Ok(()) => assembly.into_message(),
+            Err(_) => plain.into_message(),
+        };
+        match self.spool.put(message).await {
+            Ok(_) => {
+                notice!(self.observers, Accept Info "told of an account on hold", Queue = shown(&id), To = shown(to))
+            }
+            Err(error) => {
+                notice!(self.observers, Accept Error "nobody is told of an account on hold", To = shown(to), Reason = shown(&error));
+            }
+        }
+    }
+}
+
+/// Subject, empty line and text for administrators.
+fn for_administrators(OnHold { account, mark, .. }: &OnHold, settings: &BudgetSettings) -> String {
+    let kept = match settings.held.messages {
+        0 => "without limit".to_owned(),
+        most => format!("up to {most} messages"),
+    };
+    format!(
+        "Subject: Account {account} is on hold\n\n\
+         The account {account} has sent more than its budget allows:\n\n  {}\n\n\
+         Its mail is accepted and held, {kept}. Nothing of it is delivered until you decide.\n\n\
+         Look at what it has sent:\n\n  postern account show '{account}'\n\n\
+         If its password is stolen, change the password first. Then remove what is held:\n\n  postern account release '{account}' --remove\n\n\
+         If all is well, let its mail go:\n\n  postern account release '{account}'\n",
+        mark.reason
+    )
+}
+
+/// The same for the user.
+fn for_user(OnHold { account, .. }: &OnHold) -> String {
+    format!(
+        "Subject: Your account may not send mail for now\n\n\
+         Your account {account} has sent more mail than it may. Mail that you send is kept, and not delivered, until an\n\
+         administrator of this server has looked at it. Mail to you still arrives.\n\n\
+         If you have not sent that mail, somebody else may know your password: change it now, and tell the administrator.\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use postern_policy::budget::{Mark, MarkedBy};
+
+    use super::*;
+
+    #[test]
+    fn what_people_are_told() {
+        let reason = "budget \"users\": 201 recipients in an hour for login ann, 200 allowed";
+        let on_hold = OnHold {
+            account: "ann".into(),
+            mark: Mark::new(MarkedBy::Budget("users".into()), reason, 0),
+            address: None,
+        };
+        let text = for_administrators(&on_hold, &BudgetSettings::default());
+        for part in [
+            reason,
+            "postern account release 'ann' --remove",
+            "up to 1000 messages",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(
+            text.lines()
+                .chain(for_user(&on_hold).lines())
+                .all(|line| line.len() < 130)
+        );
+    }
+}

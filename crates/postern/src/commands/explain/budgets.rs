@@ -1,0 +1,56 @@
+//! Which budgets are about the client.
+
+use postern_policy::budget::rules::{Per, Who, budget_of};
+use postern_policy::budget::{Bound, Budget};
+use postern_policy::rule::{Rule, Ruling};
+use postern_receive::judge::Judge;
+
+use super::Course;
+use crate::args::ExplainSessionArgs;
+
+/// Names the budgets that are about a client whose mail counts. How much of them is used is known to the server alone.
+pub(super) fn about(
+    course: &mut Course<'_>,
+    judge: &Judge<'_>,
+    login: Option<&str>,
+    args: &ExplainSessionArgs,
+) {
+    if judge.relay_reason().is_none() && login.is_none() {
+        return;
+    }
+    let user = judge.local_user.map(|user| user.label.as_str());
+    let domain = args.from.mailbox().map(|mailbox| mailbox.domain().to_string());
+    let who = Who {
+        login: login.or(user),
+        peer: user.is_none().then(|| args.peer()),
+        sender_domain: domain.as_deref(),
+    };
+    for per in Per::ALL {
+        if let Some(budget) = budget_of(&judge.settings.budgets.budgets, per, &who) {
+            let ruling = Ruling {
+                rule: Rule::BudgetApplies,
+                reason: &in_words(budget),
+            };
+            course.add("end of data", &ruling);
+        }
+    }
+}
+
+fn in_words(budget: &Budget) -> String {
+    let bound = |bound: &Bound| {
+        format!(
+            "{} {} in {}, then {}",
+            bound.most,
+            bound.counted.words(),
+            bound.span.words(),
+            bound.action.name()
+        )
+    };
+    let bounds: Vec<String> = budget.bounds.iter().map(bound).collect();
+    format!(
+        "budget {:?} for each {}: {}",
+        budget.name,
+        budget.per.name(),
+        bounds.join("; ")
+    )
+}

@@ -1,0 +1,225 @@
+//! `[[budget]]` and `[budgets]`: names that are told apart, bounds that can be counted and do not let strangers stop a user.
+
+use std::sync::Arc;
+
+use postern_mail::Mailbox;
+use postern_policy::DomainSet;
+use postern_policy::budget::mark::HeldMost;
+use postern_policy::budget::window::DISTINCT_MAX;
+use postern_policy::budget::{Action, Bound, Budget, Counted, Per, Span, Whom};
+use postern_policy::origin::LoginSet;
+use postern_receive::{BudgetSettings, Countries};
+
+use super::{Checking, files};
+use crate::config::file::{BoundTable, BudgetTable};
+use crate::config::problem::Span as Place;
+use crate::config::read::At;
+
+/// Most budgets: each may be looked at for each message.
+const BUDGETS_MAX: usize = 1_000;
+
+/// Octets of the file of countries that are read.
+const COUNTRIES_MAX: u64 = 256 << 20;
+
+pub(super) fn check(c: &mut Checking<'_>) -> Arc<BudgetSettings> {
+    let file = c.file;
+    if file.budget.len() > BUDGETS_MAX {
+        c.problems.error(
+            file.budget.last().and_then(|last| last.span.clone()),
+            format!("more than {BUDGETS_MAX} [[budget]] tables"),
+            "each may be looked at for each message",
+            "name several users in `logins` of one of them",
+        );
+    }
+    let mut budgets: Vec<Budget> = Vec::new();
+    for table in file.budget.iter() {
+        let Some(name) = &table.name else { continue };
+        if budgets.iter().any(|budget| *budget.name == *name.value) {
+            c.problems.error(
+                name.span.clone(),
+                format!("two budgets are named {:?}", name.value),
+                "used before",
+                "give each its own name",
+            );
+        }
+        let bounds = table.bound.iter().flat_map(|bound| bounds(bound, *table.per, c));
+        let bounds = bounds.collect();
+        budgets.push(Budget {
+            name: name.value.as_str().into(),
+            per: *table.per,
+            whom: whom(table),
+            bounds,
+        });
+    }
+    let written = &file.budgets;
+    Arc::new(BudgetSettings {
+        budgets,
+        learns: *written.learn,
+        held: HeldMost {
+            messages: *written.held_messages,
+            octets: *written.held_size,
+        },
+        delay: *written.delay,
+        delay_most: *written.delay_most,
+        notify: notify(c),
+        notify_user: *written.notify_user,
+        countries: countries(c),
+    })
+}
+
+fn whom(table: &At<BudgetTable>) -> Whom {
+    let logins = table.logins.iter().flat_map(|list| &list.value);
+    let domains = |list: &At<Vec<At<String>>>| DomainSet::new(list.value.iter().map(|one| &one.value)).ok();
+    Whom {
+        // Each was read as such before.
+        logins: LoginSet::new(logins.map(|one| &one.value)).unwrap_or_default(),
+        domains: table.domains.as_ref().and_then(domains),
+        networks: table
+            .networks
+            .as_ref()
+            .map(|list| list.value.iter().map(|network| network.value).collect()),
+    }
+}
+
+/// The bounds that one table makes.
+fn bounds(table: &At<BoundTable>, per: Per, c: &mut Checking<'_>) -> Vec<Bound> {
+    let (Some(counted), Some(action)) = (&table.count, &table.action) else {
+        return Vec::new();
+    };
+    if let Some((label, remedy)) = impossible(
+        counted.value,
+        action.value,
+        per,
+        c.file.budgets.countries.is_some(),
+    ) {
+        let place: Option<Place> = counted.span.clone();
+        c.problems.error(
+            place,
+            format!(
+                "a budget per {} cannot {} by `{}`",
+                per.name(),
+                action.value.name(),
+                counted.value.name()
+            ),
+            label,
+            remedy,
+        );
+    }
+    let written = [
+        (Span::Minute, &table.minute),
+        (Span::Hour, &table.hour),
+        (Span::Day, &table.day),
+    ];
+    if written.iter().all(|(_, most)| most.is_none()) {
+        c.problems.error(
+            table.span.clone(),
+            "a bound without a number".to_owned(),
+            "it bounds nothing",
+            "write `minute`, `hour` or `day`",
+        );
+    }
+    let mut bounds = Vec::new();
+    for (span, most) in written {
+        let Some(most) = most else { continue };
+        if counted.value.is_distinct() && most.value >= DISTINCT_MAX as u64 {
+            c.problems.error(
+                most.span.clone(),
+                format!("more `{}` than are told apart", counted.value.name()),
+                format!("at most {} are counted", DISTINCT_MAX - 1),
+                "write a smaller number, or leave the bound out",
+            );
+        }
+        bounds.push(Bound {
+            counted: counted.value,
+            span,
+            most: most.value,
+            action: action.value,
+        });
+    }
+    bounds
+}
+
+/// Why something cannot be bounded so, and what can be written.
+fn impossible(
+    counted: Counted,
+    action: Action,
+    per: Per,
+    countries: bool,
+) -> Option<(&'static str, &'static str)> {
+    match (counted, per) {
+        (Counted::FailedLogins, Per::Login) if action != Action::Warn => Some((
+            "anybody can make logins fail, and so stop a user",
+            "write `action = \"warn\"`; wrong passwords are slowed down and locked out in any case, see [auth]",
+        )),
+        (Counted::FailedLogins | Counted::RefusedRecipients, Per::SenderDomain) => Some((
+            "it has no sender",
+            "write it into a budget per \"login\" or \"network\"",
+        )),
+        (Counted::Bounces, Per::Network | Per::SenderDomain) => Some((
+            "bounces are counted for the login that has sent",
+            "write it into a budget per \"login\"",
+        )),
+        (Counted::Networks | Counted::Countries, Per::Network) => Some((
+            "a network is in one place",
+            "write it into a budget per \"login\"",
+        )),
+        (Counted::Countries, _) if !countries => Some((
+            "it is not known in which country a client is",
+            "name a file in `countries` of [budgets]",
+        )),
+        _ => None,
+    }
+}
+
+/// Who is told; a name without a domain is one here.
+fn notify(c: &mut Checking<'_>) -> Vec<Mailbox> {
+    let written = &c.file.budgets.notify.value;
+    let mut told = Vec::new();
+    for one in written {
+        let address = match one.value.contains('@') {
+            true => one.value.clone(),
+            false => format!("{}@{}", one.value, c.domain),
+        };
+        match address.parse() {
+            Ok(mailbox) => told.push(mailbox),
+            Err(_) => c.problems.error(
+                one.span.clone(),
+                format!("{:?} is not an address", one.value),
+                "nobody could be told",
+                "write \"postmaster\" or \"admin@example.org\"",
+            ),
+        }
+    }
+    told
+}
+
+fn countries(c: &mut Checking<'_>) -> Option<Arc<Countries>> {
+    let path = c.file.budgets.countries.as_ref()?;
+    if !files::readable(path, "the file of countries", c.problems) {
+        return None;
+    }
+    let read = std::fs::metadata(&path.value).and_then(|found| {
+        if found.len() > COUNTRIES_MAX {
+            return Err(std::io::Error::other(format!(
+                "it is larger than {} MiB",
+                COUNTRIES_MAX >> 20
+            )));
+        }
+        std::fs::read_to_string(&path.value)
+    });
+    let parsed = read
+        .map_err(|error| error.to_string())
+        .and_then(|text| Countries::parse(&text).map_err(|error| error.to_string()));
+    match parsed {
+        Ok(countries) => Some(Arc::new(countries)),
+        Err(error) => {
+            c.problems.error(
+                path.span.clone(),
+                format!("cannot use the file of countries {}", path.display()),
+                error,
+                "write a line for each network: `192.0.2.0/24,DE`",
+            );
+            None
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Accounts on hold, and what budgets have counted.
+
+use std::time::Duration;
+
+use postern_events::{AccountActed, Observers, Word};
+use postern_mail::QueueId;
+use postern_receive::{AccountInfo, Budgets};
+use postern_spool::{Filter, Page, Selection, Spool, SpoolError};
+use serde::{Deserialize, Serialize};
+
+use super::protocol::{AccountLine, AccountReleased, BudgetLine, BudgetUse, Changed};
+use crate::budgets::{held_reasons, hold_queued};
+
+/// Messages that are looked at in one go.
+const PAGE: usize = 1_000;
+
+/// How long a message may take that was counted when an account was let go, and is not in the queue yet.
+const UNDER_WAY: Duration = Duration::from_millis(300);
+
+/// Accounts that are shown of each budget.
+const TOP: usize = 10;
+
+/// What an administrator wants done with an account.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct AccountWish {
+    pub(crate) account: String,
+    pub(crate) reason: Option<String>,
+    /// Whether held mail is removed, and not let go.
+    #[serde(default)]
+    pub(crate) remove: bool,
+}
+
+pub(crate) fn show(budgets: &Budgets, account: &str) -> Result<AccountInfo, String> {
+    budgets.account(account).ok_or_else(|| {
+        format!("nothing is known of an account {account:?}: it has sent nothing that a budget counts, and is not on hold")
+    })
+}
+
+pub(crate) fn list(budgets: &Budgets) -> Vec<AccountLine> {
+    let on_hold = budgets.on_hold().into_iter();
+    on_hold
+        .map(|(account, hold)| AccountLine { account, hold })
+        .collect()
+}
+
+/// Puts an account on hold, with what is queued of it.
+pub(crate) async fn hold(
+    wish: &AccountWish,
+    by: &str,
+    budgets: &Budgets,
+    spool: &dyn Spool,
+    observers: &Observers,
+) -> Result<Changed, SpoolError> {
+    let reason = wish.reason.as_deref().unwrap_or("by an administrator");
+    budgets.hold(&wish.account, by, reason);
+    budgets.write_holds().await;
+    let changed = hold_queued(spool, &wish.account, reason).await?;
+    observers.tell(AccountActed {
+        login: &wish.account,
+        by: Some(by),
+        reason: Some(reason),
+        changed: Some(changed),
+        word: Word("account on hold"),
+    });
+    Ok(Changed { changed })
+}
+
+/// Lets an account go, and with it all that was held of it, or removes that; `None` if it was not on hold and nothing was held.
+pub(crate) async fn release(
+    wish: &AccountWish,
+    by: &str,
+    budgets: &Budgets,
+    spool: &dyn Spool,
+    observers: &Observers,
+) -> Result<Option<AccountReleased>, SpoolError> {
+    let was_held = budgets.release(&wish.account).is_some();
+    budgets.write_holds().await;
+    let mut changed = clear(wish, by, spool).await?;
+    // What came in just then was held still.
+    tokio::time::sleep(UNDER_WAY).await;
+    changed += clear(wish, by, spool).await?;
+    if !was_held && changed == 0 {
+        return Ok(None);
+    }
+    observers.tell(AccountActed {
+        login: &wish.account,
+        by: Some(by),
+        reason: wish.reason.as_deref(),
+        changed: Some(changed),
+        word: Word("account released"),
+    });
+    Ok(Some(AccountReleased {
+        changed,
+        removed: wish.remove,
+    }))
+}
+
+/// Lets all go, or removes all, that is held of an account.
+async fn clear(wish: &AccountWish, by: &str, spool: &dyn Spool) -> Result<u64, SpoolError> {
+    let reasons = held_reasons(&wish.account);
+    let held = Filter {
+        held: Some(true),
+        ..Filter::default()
+    };
+    let (mut after, mut changed) = (None, 0);
+    loop {
+        let page = spool.list(&held, Page { after, limit: PAGE }).await?;
+        after = page.messages.last().map(|last| last.id);
+        let is_theirs = |hold: &String| reasons.iter().any(|reason| hold.starts_with(reason.as_str()));
+        let theirs: Vec<QueueId> = page
+            .messages
+            .iter()
+            .filter(|message| message.hold.as_ref().is_some_and(is_theirs))
+            .map(|message| message.id)
+            .collect();
+        if !theirs.is_empty() {
+            let which = Selection::Ids(theirs);
+            changed += match wish.remove {
+                true => spool.remove(which, by).await?,
+                false => spool.release(which, by).await?,
+            };
+        }
+        if !page.more || after.is_none() {
+            return Ok(changed);
+        }
+    }
+}
+
+pub(crate) fn budgets(budgets: &Budgets) -> Vec<BudgetLine> {
+    let settings = budgets.settings();
+    let lines = settings.budgets.iter().map(|budget| BudgetLine {
+        budget: budget.name.to_string(),
+        per: budget.per.name().to_owned(),
+        bounds: budget
+            .bounds
+            .iter()
+            .map(|bound| {
+                format!(
+                    "{} {} in {}: {}",
+                    bound.most,
+                    bound.counted.words(),
+                    bound.span.words(),
+                    bound.action.name()
+                )
+            })
+            .collect(),
+        top: budgets
+            .top(budget, TOP)
+            .into_iter()
+            .map(|(account, share, bound)| BudgetUse {
+                account,
+                share,
+                bound,
+            })
+            .collect(),
+    });
+    lines.collect()
+}

@@ -1,0 +1,316 @@
+//! Budgets in a session: judged when a sender and recipients are named, and counted when the message is complete.
+
+use std::time::Duration;
+
+use postern_events::Ruled;
+use postern_mail::{ForwardPath, QueueId, ReversePath};
+use postern_policy::budget::account::recipient_hash;
+use postern_policy::budget::deed::Note as Counted;
+use postern_policy::budget::ledger::{Holding, Refused};
+use postern_policy::budget::rules::network_name;
+use postern_policy::budget::verdict::REFUSED;
+use postern_policy::budget::{Action, Bound, Deed, Exceeded, Spent, rules::Who};
+use postern_policy::rule::{Rule, Verdict};
+use postern_smtp::Reply;
+use postern_smtp::reply::texts;
+use postern_smtp::server::Answer;
+use postern_spool::{Assembly, Hold, Note};
+
+use super::BudgetSettings;
+use crate::session::{About, Session};
+
+/// Who sends, in this session.
+struct Sender<'a> {
+    who: Who<'a>,
+    network: Option<Box<str>>,
+    country: Option<&'a str>,
+}
+
+impl<'a> Sender<'a> {
+    fn of(session: &'a Session, domain: Option<&'a str>, settings: &'a BudgetSettings) -> Self {
+        // Programs of this machine have no network.
+        let peer = session.user.is_none().then(|| session.peer.ip());
+        let countries = settings.countries.as_deref();
+        Self {
+            who: Who {
+                login: session.account(),
+                peer,
+                sender_domain: domain,
+            },
+            network: peer.map(network_name),
+            country: peer.and_then(|peer| countries?.of(peer)),
+        }
+    }
+
+    fn deed(&self) -> Deed<'_> {
+        Deed {
+            network: self.network.as_deref(),
+            country: self.country,
+            ..Deed::default()
+        }
+    }
+}
+
+/// Whether the mail of a session counts: it is from somebody who is known, and does not come back from the filter behind the queue.
+fn counts(session: &Session) -> bool {
+    !session.is_stranger() && !session.is_filtered() && session.shared.deps.budgets.ledger.lock().is_in_use()
+}
+
+/// Judges `MAIL`: the reply, where nothing may be sent now. Who is slowed down waits here.
+pub(crate) async fn sender(from: &ReversePath, size: u64, session: &Session) -> Option<Reply> {
+    if !counts(session) {
+        return None;
+    }
+    session.named.lock().clear();
+    let settings = &session.profile.settings.budgets;
+    let domain = domain_of(from);
+    let sender = Sender::of(session, domain.as_deref(), settings);
+    let deed = Deed {
+        messages: 1,
+        named: 1,
+        octets: size,
+        ..sender.deed()
+    };
+    let budgets = &session.shared.deps.budgets;
+    let judged = {
+        let ledger = budgets.ledger.lock();
+        let account = postern_policy::budget::ledger::account_name(&sender.who);
+        if ledger.mark(&account).is_some() {
+            return None;
+        }
+        ledger.judge(&settings.budgets, &sender.who, &deed, budgets.now())
+    };
+    if let Some(exceeded) = judged.refusal() {
+        return Some(refused(exceeded, &About::sender(from), session));
+    }
+    let exceeded = judged.with(Action::Delay)?;
+    let (pace, most) = (settings.delay.as_secs().max(1), settings.delay_most.as_secs());
+    let wait = budgets.ledger.lock().turn(exceeded, pace, most, budgets.now());
+    match wait {
+        Some(0) => None,
+        Some(seconds) => {
+            tell(exceeded, None, from, session);
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            None
+        }
+        None => {
+            // Too many wait already.
+            let exceeded = Exceeded {
+                again: Some(most.max(pace)),
+                bound: Bound {
+                    action: Action::Refuse,
+                    ..exceeded.bound
+                },
+                ..exceeded.clone()
+            };
+            Some(refused(&exceeded, &About::sender(from), session))
+        }
+    }
+}
+
+/// Judges `RCPT`: the reply, where there may be no more recipients now.
+pub(crate) fn recipient(from: Option<&ReversePath>, to: &ForwardPath, session: &Session) -> Option<Reply> {
+    if !counts(session) {
+        return None;
+    }
+    let settings = &session.profile.settings.budgets;
+    let domain = from.and_then(domain_of);
+    let sender = Sender::of(session, domain.as_deref(), settings);
+    let mut named = session.named.lock().clone();
+    named.push(recipient_hash(&to.to_string()));
+    let deed = Deed {
+        messages: 1,
+        named: named.len() as u64,
+        recipients: &named,
+        refused_recipients: 1,
+        ..sender.deed()
+    };
+    let budgets = &session.shared.deps.budgets;
+    let judged = {
+        let ledger = budgets.ledger.lock();
+        let account = postern_policy::budget::ledger::account_name(&sender.who);
+        if ledger.mark(&account).is_some() {
+            return None;
+        }
+        ledger.judge(&settings.budgets, &sender.who, &deed, budgets.now())
+    };
+    let exceeded = judged.refusal()?;
+    Some(refused(exceeded, &About::recipient(from, to), session))
+}
+
+/// A recipient was taken.
+pub(crate) fn recipient_taken(to: &ForwardPath, session: &Session) {
+    if counts(session) {
+        let hash = recipient_hash(&to.to_string());
+        let mut named = session.named.lock();
+        if !named.contains(&hash) {
+            named.push(hash);
+        }
+    }
+}
+
+/// A message that was counted, and goes into the queue now.
+pub(crate) struct Charge {
+    spent: Spent,
+}
+
+/// Counts a message that is complete, has it held where a budget says so, and gives it the note from which it is counted again after a
+/// crash.
+///
+/// # Errors
+///
+/// The answer to one that is refused: nothing was counted.
+pub(crate) fn charge(
+    assembly: &mut Assembly,
+    others: &mut [Assembly],
+    size: u64,
+    session: &Session,
+) -> Result<Option<Charge>, Answer> {
+    if !counts(session) {
+        return Ok(None);
+    }
+    let from = assembly.envelope.sender.clone();
+    let settings = &session.profile.settings.budgets;
+    let domain = domain_of(&from);
+    let sender = Sender::of(session, domain.as_deref(), settings);
+    let named = session.named.lock().clone();
+    let queue = assembly.id.to_string();
+    let deed = Deed {
+        queue: &queue,
+        messages: 1,
+        named: named.len() as u64,
+        recipients: &named,
+        octets: size,
+        ..sender.deed()
+    };
+    let budgets = &session.shared.deps.budgets;
+    let (outcome, recipients_matter) = {
+        let mut ledger = budgets.ledger.lock();
+        let rules = (&settings.budgets[..], settings.held);
+        let outcome = ledger.spend(rules, &sender.who, &deed, budgets.now());
+        (outcome, ledger.knows_recipients())
+    };
+    let spent = match outcome {
+        Ok(spent) => spent,
+        Err(Refused::Exceeded(exceeded)) => {
+            return Err(Answer::stay(refused(&exceeded, &About::sender(&from), session)));
+        }
+        Err(Refused::Full(full)) => {
+            let reply = full
+                .reply()
+                .map_or(texts::LOCAL_ERROR, |told| texts::refusal(told, ""));
+            session.refused(&full, &reply, &About::sender(&from));
+            return Err(Answer::stay(reply));
+        }
+    };
+    if let Some(hold) = spent.hold.as_ref().map(|holding| hold_of(holding, &sender.who)) {
+        for one in std::iter::once(&mut *assembly).chain(others) {
+            one.hold.get_or_insert_with(|| hold.clone());
+        }
+    }
+    let counted = Counted {
+        number: spent.number,
+        at: spent.at,
+        login: sender.who.login.map(Into::into),
+        peer: sender.who.peer,
+        domain: sender.who.sender_domain.map(Into::into),
+        queue: queue.as_str().into(),
+        named: deed.named,
+        recipients: if recipients_matter {
+            named.clone()
+        } else {
+            Vec::new()
+        },
+        octets: size,
+        country: sender.country.map(Into::into),
+        hold: match &spent.hold {
+            Some(Holding::Exceeded(exceeded)) => Some((exceeded.budget.clone(), exceeded.to_string().into())),
+            _ => None,
+        },
+    };
+    assembly.note = serde_json::to_string(&counted).ok().map(|text| Note {
+        number: i64::try_from(spent.number).unwrap_or(i64::MAX),
+        text,
+    });
+    Ok(Some(Charge { spent }))
+}
+
+/// The queue could not take it.
+pub(crate) fn take_back(charge: Option<Charge>, session: &Session) {
+    if let Some(charge) = charge {
+        session.shared.deps.budgets.ledger.lock().take_back(&charge.spent);
+    }
+}
+
+/// The queue has it: tells what budgets have said.
+pub(crate) fn tell_charged(charge: Option<Charge>, queue: &QueueId, from: &ReversePath, session: &Session) {
+    let Some(Charge { spent }) = charge else { return };
+    for exceeded in &spent.news {
+        tell(exceeded, Some(queue), from, session);
+    }
+    match &spent.hold {
+        Some(Holding::Exceeded(exceeded)) => {
+            tell(exceeded, Some(queue), from, session);
+            let login = session.login.as_ref();
+            let addresses = login.map(|login| login.identity.own_addresses());
+            let first = addresses.and_then(|addresses| addresses.first().map(|&first| first.to_owned()));
+            let account = session.account().map(Box::from);
+            let account = account.unwrap_or_else(|| network_name(session.peer.ip()));
+            session.shared.deps.budgets.is_on_hold(&account, first);
+        }
+        Some(Holding::OnHold(mark)) => {
+            tell_of(Rule::AccountHeld, &mark.reason, Some(queue), from, session);
+        }
+        None => {}
+    }
+}
+
+/// Why a message is held, for listings: whose it is comes first, by which all of them are found.
+fn hold_of(holding: &Holding, who: &Who<'_>) -> Hold {
+    let account = postern_policy::budget::ledger::account_name(who);
+    match holding {
+        Holding::Exceeded(exceeded) => {
+            Hold::by_rule(Rule::BudgetHeld, format_args!("account {account}: {exceeded}"))
+        }
+        Holding::OnHold(mark) => Hold::by_rule(
+            Rule::AccountHeld,
+            format_args!("account {account}: {}", mark.reason),
+        ),
+    }
+}
+
+fn refused(exceeded: &Exceeded, about: &About<'_>, session: &Session) -> Reply {
+    let (code, status) = REFUSED;
+    let reply = Reply::new(code, Some(status), exceeded.text());
+    session.refused(exceeded, &reply, about);
+    reply
+}
+
+fn tell(exceeded: &Exceeded, queue: Option<&QueueId>, from: &ReversePath, session: &Session) {
+    tell_of(exceeded.rule(), exceeded, queue, from, session);
+}
+
+fn tell_of(
+    rule: Rule,
+    reason: &dyn std::fmt::Display,
+    queue: Option<&QueueId>,
+    from: &ReversePath,
+    session: &Session,
+) {
+    session.shared.deps.observers.tell(Ruled {
+        session: &session.id,
+        queue: queue.map(|queue| queue as &dyn std::fmt::Display),
+        listener: session.listener(),
+        peer: session.peer.ip(),
+        rule,
+        reason,
+        from: Some(from),
+        to: None,
+    });
+}
+
+/// The domain of a sender, in small letters.
+fn domain_of(from: &ReversePath) -> Option<String> {
+    from.mailbox()
+        .map(|mailbox| mailbox.domain().to_string().to_ascii_lowercase())
+}

@@ -1,0 +1,152 @@
+//! What budgets have counted goes into the store, and comes back at the next start.
+//!
+//! Each message that counts has a note in the queue, committed together with it ([`NewMessage::note`](postern_spool::NewMessage)). The
+//! store is written now and then, and says up to which note all is in it; those are then forgotten. After a crash, those behind it are counted
+//! again: what was answered with `250` counts, and nothing counts twice. So no message waits for the store.
+
+use postern_policy::budget::account::KeptAccount;
+use postern_policy::budget::deed::Note;
+use postern_policy::budget::{Account, Mark, Moment, Per};
+use postern_spool::SpoolError;
+use postern_store::{Change, Record, Space, Store, StoreError};
+use serde::{Deserialize, Serialize};
+
+use crate::receiver::Receiver;
+
+/// How far the store has got, as the value of the record [`SEEN`].
+#[derive(Deserialize, Serialize)]
+struct Seen {
+    number: u64,
+    at: Moment,
+}
+
+/// The key of how far the store has got.
+const SEEN: &str = "seen";
+
+/// Why what was counted is not known or not written.
+#[derive(Debug, thiserror::Error)]
+pub enum BudgetsError {
+    /// The store cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The queue cannot be read or written.
+    #[error(transparent)]
+    Queue(#[from] SpoolError),
+}
+
+impl Receiver {
+    /// Takes back what was counted before this start: what stands in the store, and what was accepted since that was written.
+    ///
+    /// # Errors
+    ///
+    /// [`BudgetsError`]; then it begins with what could be read.
+    pub async fn restore_budgets(&self, store: &dyn Store) -> Result<(), BudgetsError> {
+        let deps = &self.shared().deps;
+        let budgets = &deps.budgets;
+        budgets.configure(&deps.settings.load().budgets);
+        let records = store.all(Space::Budgets).await?;
+        let seen = records
+            .iter()
+            .find(|record| record.key == SEEN)
+            .and_then(|record| serde_json::from_str(&record.value).ok())
+            .unwrap_or(Seen { number: 0, at: 0 });
+        let accounts = records.iter().filter_map(account_of).collect();
+        let held = store.all(Space::HeldAccounts).await?;
+        let marks = held.iter().filter_map(mark_of).collect();
+        {
+            let mut ledger = budgets.ledger.lock();
+            ledger.restore((seen.number, seen.at), accounts, marks);
+        }
+        let notes = deps.spool.notes().await;
+        let mut ledger = budgets.ledger.lock();
+        for note in notes? {
+            let note: Option<Note> = serde_json::from_str(&note.text).ok();
+            if let Some(note) = note.filter(|note| note.number > seen.number) {
+                ledger.replay(&note);
+            }
+        }
+        budgets.has_been(ledger.latest());
+        drop(ledger);
+        budgets.somebody_may_be_on_hold();
+        Ok(())
+    }
+
+    /// Writes down what has changed, and forgets the notes that are not needed any more.
+    ///
+    /// # Errors
+    ///
+    /// [`BudgetsError`]; the same is written the next time.
+    pub async fn keep_budgets(&self, store: &dyn Store) -> Result<(), BudgetsError> {
+        let deps = &self.shared().deps;
+        let budgets = &deps.budgets;
+        let version;
+        let (number, changes, keys, marks) = {
+            let mut ledger = budgets.ledger.lock();
+            if !ledger.has_changed() {
+                return Ok(());
+            }
+            let latest = ledger.latest();
+            let number = ledger.number();
+            let seen = Seen { number, at: latest };
+            let mut changes: Vec<Change> = put(SEEN.to_owned(), &seen).into_iter().collect();
+            version = ledger.marks_version();
+            let marks = ledger.take_marks();
+            let mut keys = Vec::new();
+            for (per, key, account) in ledger.take_changed() {
+                let name = format!("{}:{key}", per.name());
+                changes.extend(match account {
+                    Some(account) => put(name, &account.kept(latest)),
+                    None => Some(Change::Remove(name)),
+                });
+                keys.push((per, key));
+            }
+            (number, changes, keys, marks)
+        };
+        // First of all: whoever is on hold must stay so.
+        let held = async {
+            if let Some(marks) = marks {
+                let marks = marks
+                    .into_iter()
+                    .filter_map(|(name, mark)| put(name.into(), &mark));
+                let all = std::iter::once(Change::Clear).chain(marks).collect();
+                store.apply(Space::HeldAccounts, all).await?;
+            }
+            Ok::<(), StoreError>(())
+        };
+        let written = match held.await {
+            Ok(()) => store.apply(Space::Budgets, changes).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = written {
+            budgets.ledger.lock().changed_still(keys, true);
+            return Err(error.into());
+        }
+        budgets.has_written(version);
+        deps.spool
+            .forget_notes(i64::try_from(number).unwrap_or(i64::MAX))
+            .await?;
+        Ok(())
+    }
+}
+
+fn account_of(record: &Record) -> Option<(Per, Box<str>, Account)> {
+    let (per, key) = record.key.split_once(':')?;
+    let per = Per::ALL.into_iter().find(|known| known.name() == per)?;
+    let kept: KeptAccount = serde_json::from_str(&record.value).ok()?;
+    Some((per, key.into(), Account::restored(kept)))
+}
+
+fn mark_of(record: &Record) -> Option<(Box<str>, Mark)> {
+    Some((
+        record.key.as_str().into(),
+        serde_json::from_str(&record.value).ok()?,
+    ))
+}
+
+fn put(key: String, value: &impl Serialize) -> Option<Change> {
+    Some(Change::Put(Record {
+        key,
+        value: serde_json::to_string(value).ok()?,
+        expires_at: None,
+    }))
+}
