@@ -227,10 +227,14 @@ impl Dialer<'_> {
             HopKind::Hosts { via, .. } => self.named_hosts(via).await,
             HopKind::Maildir(_)
             | HopKind::System(_)
+            | HopKind::Pipe { .. }
             | HopKind::Discard
             | HopKind::Refuse(_)
             | HopKind::Unknown(_) => Ok(Vec::new()),
-            HopKind::Mx(domain) => self.hosts_of(domain, self.settings.mx_port).await,
+            HopKind::Mx(domain) => {
+                let found = self.hosts_of(domain, self.settings.mx_port).await;
+                self.with_fallback(found).await
+            }
             HopKind::Literal(address) if self.settings.address_literals => Ok(vec![Host {
                 hop: Hop {
                     host: HopHost::Ip(address.ip()),
@@ -247,6 +251,24 @@ impl Dialer<'_> {
                     Cause::Settings(text.into()),
                 ))
             }
+        }
+    }
+
+    /// The same with the hosts that are tried when all of a domain's own fail, or when it has none that can be found. A domain that says it
+    /// takes no mail (RFC 7505) has said all there is to say.
+    async fn with_fallback(&self, found: Result<Vec<Host>, Failure>) -> Result<Vec<Host>, Failure> {
+        let fallback = &self.settings.fallback;
+        let says_no = |failure: &Failure| matches!(&*failure.cause, Cause::Dns(DnsFact::NullMx, _));
+        if fallback.is_empty() || found.as_ref().err().is_some_and(says_no) {
+            return found;
+        }
+        match (found, self.named_hosts(fallback).await) {
+            (Ok(mut hosts), Ok(more)) => {
+                hosts.extend(more);
+                Ok(hosts)
+            }
+            (Err(_), Ok(hosts)) => Ok(hosts),
+            (found, Err(_)) => found,
         }
     }
 
@@ -838,6 +860,7 @@ fn looping(kind: &HopKind, why: &str) -> Failure {
         HopKind::Hosts { .. }
         | HopKind::Maildir(_)
         | HopKind::System(_)
+        | HopKind::Pipe { .. }
         | HopKind::Discard
         | HopKind::Refuse(_)
         | HopKind::Unknown(_) => {

@@ -60,6 +60,8 @@ pub(crate) struct Core {
     /// For each class, and for hosts that took mail recently and others, whether due mail was left in the spool because too much was
     /// in memory.
     starved: [[AtomicBool; 2]; 3],
+    /// Whether there was a message that goes a way of its own: from then on the domain alone decides about none.
+    detours: AtomicBool,
     /// No new work.
     pub(crate) stop: CancellationToken,
     /// No more patience.
@@ -133,6 +135,7 @@ impl Core {
             places,
             storage: Storage::default(),
             starved: Default::default(),
+            detours: AtomicBool::new(false),
             stop: CancellationToken::new(),
             kill: CancellationToken::new(),
             workers: TaskTracker::new(),
@@ -173,7 +176,9 @@ impl Core {
     ) -> Arc<Destination> {
         let text = domain_text(recipient.domain());
         let registry = self.registry(settings);
-        let by_domain = !registry.asks_origin && !registry.asks_address(recipient.domain(), &text, settings);
+        let by_domain = origin.detour.is_none()
+            && !registry.asks_origin
+            && !registry.asks_address(recipient.domain(), &text, settings);
         if by_domain && let Some(known) = registry.by_domain.get(&*text) {
             return known.clone();
         }
@@ -198,9 +203,14 @@ impl Core {
     pub(crate) fn asks(&self, domain: &Domain, settings: &Arc<Settings>) -> Asks {
         let registry = self.registry(settings);
         Asks {
-            origin: registry.asks_origin,
+            origin: registry.asks_origin || self.detours.load(Ordering::Relaxed),
             address: registry.asks_address(domain, &domain_text(domain), settings),
         }
+    }
+
+    /// Notes that there are messages that go a way of their own.
+    pub(crate) fn note_detour(&self) {
+        self.detours.store(true, Ordering::Relaxed);
     }
 
     /// The registry, with nothing in it that other settings have brought.
@@ -254,6 +264,9 @@ impl Core {
 
     /// Hands these recipients of a fresh message to their destinations.
     pub(crate) fn hand_out(self: &Arc<Self>, message: &Arc<Message>, dues: impl IntoIterator<Item = Due>) {
+        if message.detour.is_some() {
+            self.note_detour();
+        }
         let settings = self.deps.settings.load_full();
         if settings.route_tables.is_empty() {
             return self.hand_out_known(message, dues, &settings);
@@ -720,6 +733,7 @@ pub(crate) fn from(message: &Message) -> origin::Origin<'_> {
         sender: &message.envelope.sender,
         login: message.login.as_deref(),
         filtered: is_filtered(message.origin),
+        detour: message.detour.as_deref(),
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) enum HopKind {
     Maildir(PathBuf),
     /// To a user of this machine, by the name in small letters, without a detail.
     System(Box<str>),
+    /// To a program of the configuration, with what is told to it besides.
+    Pipe { name: Arc<str>, next_hop: Box<str> },
     /// Nowhere: taken and thrown away.
     Discard,
     /// Nowhere: refused in these words.
@@ -60,6 +62,10 @@ impl NextHop {
                 lane.connections = Some(*per_user);
                 HopKind::System(user_of(recipient, table.separator))
             }
+            (Target::Pipe { name, next_hop }, _) => HopKind::Pipe {
+                name: name.clone(),
+                next_hop: next_hop.clone(),
+            },
             (Target::Discard, _) => HopKind::Discard,
             (Target::Refuse(text), _) => HopKind::Refuse(text.clone()),
             (Target::Unknown(why), _) => HopKind::Unknown(why.clone()),
@@ -83,6 +89,7 @@ impl NextHop {
         match &self.kind {
             HopKind::Maildir(_)
             | HopKind::System(_)
+            | HopKind::Pipe { .. }
             | HopKind::Discard
             | HopKind::Refuse(_)
             | HopKind::Unknown(_) => true,
@@ -117,6 +124,8 @@ impl NextHop {
             HopKind::Literal(address) => format!("mx:{}", Domain::Literal(address.ip())),
             HopKind::Maildir(folder) => return format!("maildir:{}", folder.display()),
             HopKind::System(user) => return format!("system:{user}"),
+            HopKind::Pipe { name, next_hop } if next_hop.is_empty() => format!("pipe:{name}"),
+            HopKind::Pipe { name, next_hop } => format!("pipe:{name}:{next_hop}"),
             HopKind::Discard => return "discard".into(),
             HopKind::Refuse(text) => return format!("refuse:{text}"),
             HopKind::Unknown(why) => return format!("unknown:{why}"),
@@ -236,6 +245,7 @@ mod tests {
             sender: &postern_mail::ReversePath::Null,
             login: None,
             filtered: false,
+            detour: None,
         };
         let find = |to: &str| NextHop::find(&to.parse().unwrap(), &origin, &table, 25);
         for to in ["ann@a.example", "Ann+shop@a.example", "ann@b.example"] {
@@ -278,6 +288,7 @@ mod tests {
             sender: &postern_mail::ReversePath::Null,
             login: None,
             filtered: false,
+            detour: None,
         };
         let domain: Mailbox = "x@a.example".parse().unwrap();
         let required = TlsLevel::Required;

@@ -33,6 +33,7 @@ const ANYBODY: Origin<'_> = Origin {
     sender: &ReversePath::Null,
     login: None,
     filtered: false,
+    detour: None,
 };
 
 /// Nothing but the domain.
@@ -367,13 +368,17 @@ impl Reader<'_> {
                     passed.push(lease);
                     continue;
                 }
+                if work.detour.is_some() {
+                    self.core.note_detour();
+                }
                 let destination = match &only {
-                    Some(only) => Some(only.clone()),
-                    None => {
+                    Some(only) if work.detour.is_none() => Some(only.clone()),
+                    _ => {
                         let origin = Origin {
                             sender: sender.as_ref().unwrap_or(&ReversePath::Null),
                             login: work.login.as_deref(),
                             filtered: is_filtered(work.origin),
+                            detour: work.detour.as_deref(),
                         };
                         self.way(&work, &mut recipients, &origin, settings)
                     }

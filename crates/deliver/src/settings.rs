@@ -9,7 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use postern_mail::Mailbox;
 use postern_policy::retry::RetrySettings;
-use postern_policy::route::RouteTable;
+use postern_policy::route::{Hop, RouteTable};
 use postern_policy::srs::Srs;
 use postern_policy::transport::TlsHosts;
 use postern_sasl::{ContextInitiator, Layers, Mechanism};
@@ -55,6 +55,9 @@ pub struct Settings {
 
     /// The port of hosts that MX records name. Default 25; another one is for laboratories.
     pub mx_port: u16,
+
+    /// Hosts that mail goes to where the hosts of a domain's MX records cannot be found, or all of them fail for now. Default none.
+    pub fallback: Vec<Hop>,
 
     /// Networks that mail may reach by MX records and address literals although they are of this host or its link: see
     /// [`reach`](postern_policy::reach). Default none; for laboratories.
@@ -200,6 +203,7 @@ impl Settings {
             timeouts: Timeouts::default(),
             reports: ReportSettings::default(),
             mx_port: 25,
+            fallback: Vec::new(),
             mx_networks: Vec::new(),
             address_literals: false,
             tls_hosts: TlsHosts::default(),

@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use postern_events::{notice, shown};
-use postern_mail::{Mailbox, Status};
-use postern_mda::wire::{Done, Reply, Request};
+use postern_mail::{Mailbox, Recipient, Status};
+use postern_mda::wire::{Done, PipeRequest, Reply, Request};
 use postern_mda::{Kind, Trouble};
 use postern_spool::{Attempt, Message, NewMessage};
 use tokio::sync::Semaphore;
@@ -20,6 +20,7 @@ use crate::claims::Claim;
 use crate::core::{Conclusion, Core, Held, look_again};
 use crate::destination::{Destination, Taken};
 use crate::failure::{Cause, Failure, MailboxFact, shorten};
+use crate::hop::HopKind;
 use crate::mailboxes::Residence;
 use crate::outcome::{Fate, SuccessReport};
 use crate::post::Post;
@@ -52,8 +53,13 @@ async fn deliver(core: &Arc<Core>, destination: &Destination, work: Work, unsett
         false => look_again(&message, &work.recipients),
     };
     let claims = Arc::new(work.claims);
-    for copy in copies(core, &message, &work.recipients).await {
-        let made = copy_to(core, &settings, &message, &copy).await;
+    let pipe = Program::of(&destination.hop.kind);
+    let copies = match pipe {
+        Some(_) => for_program(&message, &work.recipients, settings.routes.separator),
+        None => copies(core, &message, &work.recipients).await,
+    };
+    for copy in copies {
+        let made = copy_to(core, &settings, &message, &copy, pipe).await;
         if let Fate::Failed(failure) = &made.fate {
             destination.note_error(core.now(), failure.line());
         }
@@ -73,6 +79,55 @@ async fn deliver(core: &Arc<Core>, destination: &Destination, work: Work, unsett
         core.conclude(&settings, conclusion);
     }
     destination.succeeded(&settings.limits);
+}
+
+/// A program of the configuration, and what its route says besides.
+#[derive(Clone, Copy)]
+struct Program<'a> {
+    name: &'a str,
+    next_hop: &'a str,
+}
+
+impl<'a> Program<'a> {
+    fn of(kind: &'a HopKind) -> Option<Self> {
+        match kind {
+            HopKind::Pipe { name, next_hop } => Some(Self { name, next_hop }),
+            _ => None,
+        }
+    }
+
+    fn request(self, recipient: &Recipient) -> PipeRequest {
+        let original = recipient
+            .orcpt
+            .as_deref()
+            .and_then(|orcpt| orcpt.strip_prefix("rfc822;"));
+        PipeRequest {
+            name: self.name.to_owned(),
+            next_hop: match self.next_hop {
+                "" => recipient.address.domain().to_string(),
+                next_hop => next_hop.to_owned(),
+            },
+            original: original.map_or_else(|| recipient.address.to_string(), str::to_owned),
+        }
+    }
+}
+
+/// A program gets a copy for each recipient, whoever that is.
+fn for_program(message: &Message, dues: &[Due], separator: Option<char>) -> Vec<Copy> {
+    let copy = |due: &Due| {
+        let recipient = message.envelope.recipients.get(due.index as usize)?;
+        let local = recipient.address.unquoted_local();
+        let parts = separator.and_then(|separator| local.split_once(separator));
+        let (user, detail) = parts.unwrap_or((&*local, ""));
+        Some(Copy {
+            to: Ok(Resident {
+                user: user.to_owned(),
+                detail: detail.to_owned(),
+            }),
+            dues: vec![*due],
+        })
+    };
+    dues.iter().filter_map(copy).collect()
 }
 
 /// Recipients that get one copy.
@@ -150,7 +205,13 @@ impl From<Failure> for Made {
     }
 }
 
-async fn copy_to(core: &Core, settings: &Settings, message: &Message, copy: &Copy) -> Made {
+async fn copy_to(
+    core: &Core,
+    settings: &Settings,
+    message: &Message,
+    copy: &Copy,
+    program: Option<Program<'_>>,
+) -> Made {
     let resident = match &copy.to {
         Ok(resident) => resident,
         Err(failure) => return failure.clone().into(),
@@ -165,9 +226,14 @@ async fn copy_to(core: &Core, settings: &Settings, message: &Message, copy: &Cop
         return nowhere().into();
     };
     let address = &recipient.address;
-    let request = request(message, address, due, resident);
+    let pipe = program.map(|program| program.request(recipient));
+    let request = Request {
+        pipe,
+        ..request(message, address, due, resident)
+    };
     let done = match ask(core, system, message, due, &request).await {
         Ok(done) => done,
+        Err(failure) if program.is_some() => return failure.into(),
         Err(failure) => return not_without_reader(failure, address).into(),
     };
     for reason in &done.warnings {
@@ -228,6 +294,7 @@ fn request(message: &Message, address: &Mailbox, due: &Due, resident: &Resident)
         index: due.index,
         received: message.received_at.as_second(),
         forwarded_before: sent_on::was_sent_on(&message.prefix, &sent_on::mark(&resident.user, address)),
+        pipe: None,
     }
 }
 

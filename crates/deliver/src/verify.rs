@@ -38,12 +38,14 @@ impl Deliverer {
             login: None,
             // The host that has the mailbox knows who is there, not the filter.
             filtered: true,
+            detour: None,
         };
         ways::learn(vec![recipient.clone()], &settings).await;
         let destination = core.destination(recipient, &origin, &settings);
         let hop = &destination.hop;
         match hop.kind {
             HopKind::Maildir(_) => return unknown("its mail goes into Maildirs here"),
+            HopKind::Pipe { .. } => return unknown("its mail goes to a program"),
             HopKind::System(_) => return unknown("its mail goes to users of this machine"),
             _ => {}
         }

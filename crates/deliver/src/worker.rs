@@ -45,7 +45,7 @@ pub(crate) async fn run(core: Arc<Core>, destination: Arc<Destination>, post: Po
     let work = async {
         match &destination.hop.kind {
             HopKind::Maildir(folder) => maildir::serve(&core, &destination, folder, post).await,
-            HopKind::System(_) => system::serve(&core, &destination, post).await,
+            HopKind::System(_) | HopKind::Pipe { .. } => system::serve(&core, &destination, post).await,
             HopKind::Discard | HopKind::Refuse(_) | HopKind::Unknown(_) => {
                 nowhere::serve(&core, &destination, post).await
             }

@@ -15,11 +15,11 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 pub use self::exit::judge;
-pub use self::words::{PLACEHOLDERS, environment, expand};
+pub use self::words::{PIPE_PLACEHOLDERS, PLACEHOLDERS, environment, expand, expand_pipe};
 use crate::content::Content;
 use crate::rights::Account;
 use crate::trouble::{Kind, Trouble, clean};
-use crate::wire::Request;
+use crate::wire::{PipeRequest, Request};
 
 /// Octets of what a program prints that are kept for the log.
 const OUTPUT_MAX: usize = 500;
@@ -57,6 +57,27 @@ impl Run<'_> {
         let words = expand(words, self.request, self.account, hostname);
         let Some((program, arguments)) = words.split_first() else {
             return Err(Trouble::new(Kind::Helper, "no agent is named"));
+        };
+        let mut command = Command::new(program);
+        command.args(arguments);
+        self.run(command, program)
+    }
+
+    /// Runs a program that takes all mail of a route, without a shell.
+    ///
+    /// # Errors
+    ///
+    /// It does not take the message, or fails.
+    pub fn pipe(
+        &self,
+        words: &[String],
+        hostname: &str,
+        asked: &PipeRequest,
+        size: u64,
+    ) -> Result<(), Trouble> {
+        let words = expand_pipe(words, (self.request, asked, size), self.account, hostname);
+        let Some((program, arguments)) = words.split_first() else {
+            return Err(Trouble::new(Kind::Helper, "no program is named"));
         };
         let mut command = Command::new(program);
         command.args(arguments);

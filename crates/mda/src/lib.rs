@@ -11,12 +11,14 @@ pub mod forward;
 pub mod lock;
 pub mod maildir;
 pub mod mbox;
+pub mod pipe;
 pub mod rights;
 pub mod settings;
 pub mod trouble;
 pub mod wire;
 pub mod worker;
 
+pub use self::pipe::Pipe;
 pub use self::settings::{Form, Settings};
 pub use self::trouble::{Kind, Trouble};
 pub use self::wire::{Reply, Request};

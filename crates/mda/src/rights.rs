@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Gid, Uid, User, geteuid, initgroups, setegid, setresgid, setresuid, setuid};
+use nix::unistd::{Gid, Uid, User, geteuid, initgroups, setegid, setgroups, setresgid, setresuid, setuid};
 use postern_policy::system_user;
 
 use crate::trouble::{Kind, Trouble};
@@ -59,15 +59,7 @@ impl Account {
                 group: None,
             });
         }
-        let failed = |error: &dyn std::error::Error| {
-            Trouble::new(
-                Kind::Helper,
-                format_args!(
-                    "cannot become {}: {error}: the helper has to be started by root",
-                    self.name
-                ),
-            )
-        };
+        let failed = |error: &dyn std::error::Error| self.failed(error);
         let name = CString::new(self.name.as_str()).map_err(|error| failed(&error))?;
         initgroups(&name, self.gid).map_err(|error| failed(&error))?;
         setresgid(self.gid, self.gid, spool.unwrap_or(self.gid)).map_err(|error| failed(&error))?;
@@ -79,6 +71,32 @@ impl Account {
             own: self.gid,
             group: spool.filter(|group| *group != self.gid),
         })
+    }
+
+    /// The same without the user's other groups: in [`gid`](Self::gid) alone.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses, or the rights could be got back.
+    pub fn become_alone(&self) -> Result<(), Trouble> {
+        umask(Mode::from_bits_truncate(0o077));
+        setgroups(&[self.gid]).map_err(|error| self.failed(&error))?;
+        setresgid(self.gid, self.gid, self.gid).map_err(|error| self.failed(&error))?;
+        setresuid(self.uid, self.uid, self.uid).map_err(|error| self.failed(&error))?;
+        if geteuid() != self.uid || setuid(Uid::from_raw(0)).is_ok() {
+            return Err(Trouble::new(Kind::Helper, "rights were given up and came back"));
+        }
+        Ok(())
+    }
+
+    fn failed(&self, error: &dyn std::error::Error) -> Trouble {
+        Trouble::new(
+            Kind::Helper,
+            format_args!(
+                "cannot become {}: {error}: the helper has to be started by root",
+                self.name
+            ),
+        )
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::pipe::Pipe;
+
 /// How mail reaches the users of this machine.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Settings {
@@ -28,6 +30,8 @@ pub struct Settings {
     pub min_free: u64,
     /// The name of this host, for the names of files in Maildirs and for `.forward.HOST`.
     pub hostname: String,
+    /// Programs that take all mail of a route.
+    pub pipes: Vec<Pipe>,
 }
 
 impl Settings {

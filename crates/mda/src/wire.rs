@@ -43,6 +43,20 @@ pub struct Request {
     pub received: i64,
     /// Whether the message bears the mark that it was forwarded by this recipient before.
     pub forwarded_before: bool,
+    /// The program that it is for, in place of the user's mailbox; then `user` is the recipient's name without its detail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipe: Option<PipeRequest>,
+}
+
+/// For which program a message is.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct PipeRequest {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What the route says behind it.
+    pub next_hop: String,
+    /// The recipient as the sender wrote it.
+    pub original: String,
 }
 
 /// What became of it.
@@ -105,7 +119,12 @@ impl Request {
             &request.domain,
             &request.queue,
         ];
-        let clean = texts.iter().all(|text| !text.chars().any(char::is_control));
+        let of_pipe = request.pipe.iter();
+        let of_pipe = of_pipe.flat_map(|pipe| [&pipe.name, &pipe.next_hop, &pipe.original]);
+        let clean = texts
+            .into_iter()
+            .chain(of_pipe)
+            .all(|text| !text.chars().any(char::is_control));
         // It becomes part of the name of a file.
         let plain = request.queue.chars().all(|c| c.is_ascii_alphanumeric()) && !request.queue.is_empty();
         (clean && plain && request.queue.len() <= 64).then_some(request)
@@ -129,6 +148,7 @@ pub(crate) mod testing {
             index: 3,
             received: 1_790_000_000,
             forwarded_before: false,
+            pipe: None,
         }
     }
 }
@@ -139,16 +159,28 @@ mod tests {
     use super::*;
     use crate::trouble::Kind;
 
+    fn of_pipe() -> Request {
+        Request {
+            pipe: Some(PipeRequest {
+                name: "list".into(),
+                next_hop: "lists.example.org".into(),
+                original: "old@example.org".into(),
+            }),
+            ..request()
+        }
+    }
+
     /// What it shows, and what is changed.
     type Case<'a> = (&'a str, &'a dyn Fn(&mut Request));
 
     #[test]
     fn requests() {
-        let good = request();
+        let good = of_pipe();
         let line = good.encode().unwrap();
         assert_eq!(Request::decode(line.trim_ascii_end()), Some(good));
         #[rustfmt::skip]
-        let bad: [Case<'_>; 6] = [
+        let bad: [Case<'_>; 7] = [
+            ("a line feed in a next hop", &|r| r.pipe.as_mut().unwrap().next_hop = "a\nb".into()),
             ("a line feed in the name", &|r| r.user = "ann\nbob".into()),
             ("NUL in a detail",         &|r| r.detail = "\0".into()),
             ("a path as queue id",      &|r| r.queue = "../../x".into()),
@@ -157,7 +189,7 @@ mod tests {
             ("an escape in the sender", &|r| r.sender = "\u{1b}[2J@x.test".into()),
         ];
         for (shows, change) in bad {
-            let mut other = request();
+            let mut other = of_pipe();
             change(&mut other);
             let line = other.encode().unwrap();
             assert_eq!(Request::decode(line.trim_ascii_end()), None, "{shows}");

@@ -14,6 +14,7 @@ use crate::content::Content;
 use crate::forward;
 use crate::maildir;
 use crate::mbox::{self, Target};
+use crate::pipe;
 use crate::rights::{Account, Spool, spool_group_of};
 use crate::settings::{Form, Settings};
 use crate::trouble::{Kind, Trouble};
@@ -64,6 +65,9 @@ pub fn work(job: &Job, content: &Content) -> Reply {
 
 fn deliver(job: &Job, content: &Content) -> Result<Done, Trouble> {
     let Job { settings, request } = job;
+    if let Some(asked) = &request.pipe {
+        return pipe::deliver(settings, request, asked, content);
+    }
     let Some(account) = Account::find(&request.user, settings.min_uid)? else {
         let text = format!("no user {} has a mailbox on this machine", request.user);
         return Err(Trouble::new(Kind::NoUser, text));
@@ -281,6 +285,7 @@ mod tests {
             lock_timeout: Duration::ZERO,
             min_free: 0,
             hostname: "mx.test".into(),
+            pipes: Vec::new(),
         };
         let request = Request {
             queue: "1A".into(),

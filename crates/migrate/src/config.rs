@@ -32,6 +32,7 @@ const ORDER: &[&str] = &[
     "srs",
     "admission",
     "route",
+    "pipe",
     "login",
     "retry",
     "delivery",
@@ -57,6 +58,7 @@ const SEVERAL: &[&str] = &[
     "milter",
     "dns_list",
     "route",
+    "pipe",
     "login",
 ];
 
@@ -168,7 +170,14 @@ impl Config {
         &mut self.sections[index]
     }
 
-    /// Adds a section to those of its name.
+    /// Adds a section before those of its name.
+    pub fn add_first(&mut self, section: Section) {
+        let same = |known: &Section| known.name() == section.name();
+        let at = self.sections.iter().position(same).unwrap_or(self.sections.len());
+        self.sections.insert(at, section);
+    }
+
+    /// Adds a section behind all others.
     pub fn add(&mut self, section: Section) {
         self.sections.push(section);
     }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use postern_mail::{Domain, Mailbox, ParseOptions, ReversePath};
 
 use crate::domain_set::{DomainSet, Match};
+use crate::route::Detour;
 
 /// Who a message is from, as far as its way may depend on it.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +16,8 @@ pub struct Origin<'a> {
     pub login: Option<&'a str>,
     /// Whether a filter behind the queue has seen it, or it need not see it: a report of this server.
     pub filtered: bool,
+    /// The way that a rule has given the message, whoever it is for.
+    pub detour: Option<&'a Detour>,
 }
 
 /// Senders: addresses (`acaird@example.org`), all of a domain (`@example.org`), of all names below one

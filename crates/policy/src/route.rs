@@ -1,6 +1,7 @@
 //! Where a recipient's mail goes next.
 
 mod asked;
+mod detour;
 mod entry;
 mod hop;
 mod lane;
@@ -22,6 +23,7 @@ use crate::origin::{LoginMatch, LoginSet, Origin, SenderMatch, SenderSet};
 use crate::rule::{Rule, Told, Verdict};
 
 pub use self::asked::{AskedRoute, AskedRoutes, NamedBy};
+pub use self::detour::Detour;
 pub use self::entry::{BadEntry, EntryForm, target_of};
 pub use self::hop::{BadHop, Hop, HopHost};
 pub use self::lane::{Family, Lane, Rate};
@@ -112,6 +114,13 @@ pub enum Target {
     System {
         /// Most deliveries to one of them at once.
         per_user: usize,
+    },
+    /// To a program.
+    Pipe {
+        /// Its name in the configuration.
+        name: Arc<str>,
+        /// What is told to it besides: Postfix's next hop.
+        next_hop: Box<str>,
     },
     /// Where mail for local domains goes.
     Local,
@@ -214,6 +223,7 @@ impl Verdict for Route<'_> {
             Rule::RouteDiscard => &"thrown away by an alias",
             Rule::RouteRule => &"named in [[route]]",
             Rule::RouteFilter => &"through the filter first",
+            Rule::RouteDetour => &"the way of this message alone",
             _ => &"MX records decide",
         }
     }
@@ -393,7 +403,8 @@ impl RouteTable {
 
 /// Decides where mail for `recipient` from `origin` goes. For an address literal, [`Target::Mx`] means the address itself.
 ///
-/// Mail that a filter has to see goes there first. Of the rules whose conditions all hold, the one that names the recipient most
+/// A message that was given a way of its own goes that way, and mail that a filter has to see goes there first; unless that has
+/// been. Of the rules whose conditions all hold, the one that names the recipient most
 /// closely wins: its address, its address without the detail, the exact domain, the longest wildcard, `*`. Among those, one that names
 /// the login most closely, then one that names the sender most closely, then the earlier one; rules go before tables. So a rule for
 /// a domain goes before a sender's own smarthost, and that before the smarthost of all.
@@ -401,10 +412,13 @@ impl RouteTable {
 /// Local domains stay here unless a rule names them; they come before rules for `*`, whoever those are for. Without
 /// a rule MX records decide.
 #[must_use]
-pub fn route<'a>(recipient: &Mailbox, origin: &Origin<'_>, table: &'a RouteTable) -> Route<'a> {
+pub fn route<'a>(recipient: &Mailbox, origin: &Origin<'a>, table: &'a RouteTable) -> Route<'a> {
     let domain = recipient.domain();
     if domain.name() == Some(DISCARDED) {
         return table.unruled(&Target::Discard, Rule::RouteDiscard);
+    }
+    if let Some(detour) = origin.detour.filter(|_| !origin.filtered) {
+        return table.around(detour);
     }
     if let Some(filter) = table.filter.as_ref().filter(|_| !origin.filtered) {
         return table.by(filter, Rule::RouteFilter);
@@ -451,6 +465,17 @@ impl RouteTable {
             lane: &way.lane,
             place: Cow::Borrowed(&way.place),
             rule,
+        }
+    }
+
+    fn around<'a>(&'a self, detour: &'a Detour) -> Route<'a> {
+        Route {
+            target: Cow::Borrowed(match detour.target() {
+                Target::Local => &self.local,
+                target => target,
+            }),
+            place: Cow::Borrowed(detour.text()),
+            ..self.unruled(&Target::Mx, Rule::RouteDetour)
         }
     }
 

@@ -16,6 +16,7 @@ const ANYBODY: Origin<'_> = Origin {
     sender: &ReversePath::Null,
     login: None,
     filtered: false,
+    detour: None,
 };
 
 /// Somebody in a domain.
@@ -231,6 +232,7 @@ fn sender_and_login_choose_among_rules_for_a_domain() {
             sender: &sender,
             login,
             filtered: false,
+            detour: None,
         };
         let target = match expected {
             Some("local") => table.local.clone(),

@@ -626,11 +626,17 @@ impl Intake {
             if let Some(reason) = content.discarded() {
                 return self.drop_checked(&reason, &assembly.envelope, session);
             }
+            assembly.detour = content.detour();
             let copies = session.copies.take();
             match Box::pin(content.conclude(&mut assembly.envelope, copies)).await {
                 Ok(hold) => assembly.hold = assembly.hold.take().or(hold),
                 Err(refusal) => return inspected(&refusal, &About::sender(&from), session),
             }
+        }
+        if let Some(access) = access {
+            let notes = access.notes();
+            notes.add_copies(&mut assembly.envelope);
+            assembly.detour = assembly.detour.take().or_else(|| notes.detour.clone());
         }
         if let Some(named) = named
             && let Err(refusal) = Box::pin(named.follow_others(&mut assembly.envelope, session)).await

@@ -330,6 +330,7 @@ impl<'a> Judge<'a> {
             sender,
             login: self.identity.map(Identity::login),
             filtered: true,
+            detour: None,
         };
         self.settings.learn_route(one).await;
         routes.refusal(one, &origin)

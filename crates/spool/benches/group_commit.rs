@@ -76,6 +76,7 @@ impl Engine for Queue {
                 session: Some("01HJ3K8Q2M7XA".into()),
                 hold: None,
                 origin: Origin::Smtp,
+                detour: None,
                 queue_only: false,
                 note: None,
             };

@@ -1,9 +1,11 @@
 //! A message as it is put together: one form for what clients send, for reports, and for what is made on this machine.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use postern_mail::{Envelope, Header, QueueId};
+use postern_policy::route::Detour;
 use postern_policy::rule::Rule;
 
 use crate::body::BodyReader;
@@ -31,6 +33,8 @@ pub struct Assembly {
     pub hold: Option<Hold>,
     /// Where it came from.
     pub origin: Origin,
+    /// Where all of it goes, whoever it is for, if a rule has given it a way of its own.
+    pub detour: Option<Arc<Detour>>,
     /// Leave it to the next queue run.
     pub queue_only: bool,
     /// What is committed together with it.
@@ -132,6 +136,7 @@ impl Assembly {
             session: None,
             hold: None,
             origin,
+            detour: None,
             queue_only: false,
             note: None,
             author_rule: None,
@@ -230,6 +235,7 @@ impl Assembly {
             session: self.session,
             hold: self.hold,
             origin: self.origin,
+            detour: self.detour,
             queue_only: self.queue_only,
             note: self.note,
         }

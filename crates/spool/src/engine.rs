@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use postern_mail::{QueueId, ReversePath};
+use postern_policy::route::Detour;
 
 use crate::admin::{Ages, Counts, Filter, MessageDetail, Page, Selection, SummaryPage};
 use crate::body::{BodyReader, BodyWriter};
@@ -305,6 +306,8 @@ pub struct DueWork {
     pub origin: Origin,
     /// The login it was submitted with.
     pub login: Option<String>,
+    /// Where all of it goes, whoever it is for, if a rule has given it a way of its own.
+    pub detour: Option<Arc<Detour>>,
     /// Its due recipients in that domain, in the order of their index.
     pub recipients: Vec<QueuedRecipient>,
 }

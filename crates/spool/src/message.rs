@@ -7,6 +7,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use postern_mail::{Envelope, QueueId, Recipient};
 use postern_policy::concurrency::Class;
+use postern_policy::route::Detour;
 use postern_policy::rule::Rule;
 use serde::Serialize;
 
@@ -36,6 +37,8 @@ pub struct NewMessage {
     pub hold: Option<Hold>,
     /// Where it came from.
     pub origin: Origin,
+    /// Where all of it goes, whoever it is for, if a rule has given it a way of its own.
+    pub detour: Option<Arc<Detour>>,
     /// Leave it to the next queue run: it is not handed over fresh, and nothing tells the scheduler of it.
     pub queue_only: bool,
     /// What is committed together with it.
@@ -164,6 +167,8 @@ pub struct Message {
     pub session: Option<String>,
     /// Where it came from.
     pub origin: Origin,
+    /// Where all of it goes, whoever it is for, if a rule has given it a way of its own.
+    pub detour: Option<Arc<Detour>>,
     /// What prefix and body sum up to; unknown for mail of an earlier version.
     pub(crate) content_sum: Option<u32>,
     /// What is sent in place of `prefix`, of a message as it leaves.
@@ -199,6 +204,7 @@ impl Message {
             login: self.login.clone(),
             session: self.session.clone(),
             origin: self.origin,
+            detour: self.detour.clone(),
             content_sum: self.content_sum,
             sent: prefix.or_else(|| self.sent.clone()),
             ticket: None,

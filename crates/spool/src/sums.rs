@@ -34,6 +34,7 @@ pub(crate) struct Constant<'m> {
     pub(crate) body_file: Option<&'m str>,
     pub(crate) body_size: Option<i64>,
     pub(crate) content_sum: u32,
+    pub(crate) detour: Option<&'m str>,
 }
 
 /// A seal in the making: the message first, then its recipients in their order.
@@ -67,6 +68,10 @@ impl Seal {
             message.body_file,
         ] {
             seal.text(text);
+        }
+        // Rows of before have none, and no place for it in their seals.
+        if message.detour.is_some() {
+            seal.text(message.detour);
         }
         seal
     }
@@ -117,6 +122,7 @@ mod tests {
         body_file: None,
         body_size: None,
         content_sum: 99,
+        detour: None,
     };
 
     fn sealed(message: &Constant<'_>) -> u32 {
@@ -141,6 +147,7 @@ mod tests {
             ("ret",                  Constant { ret: Some(0), ..MESSAGE }),
             ("envid",                Constant { envid: Some(""), ..MESSAGE }),
             ("auth",                 Constant { auth: Some(""), ..MESSAGE }),
+            ("detour",               Constant { detour: Some("smtp:[10.0.0.1]"), ..MESSAGE }),
             ("login",                Constant { login: None, ..MESSAGE }),
             ("login in other place", Constant { login: None, session: Some("ann"), ..MESSAGE }),
             ("session",              Constant { session: Some("s"), ..MESSAGE }),

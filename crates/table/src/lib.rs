@@ -25,6 +25,7 @@ mod postfix;
 mod reference;
 mod rules;
 mod sendmail;
+mod service;
 
 use std::borrow::Cow;
 
@@ -35,6 +36,7 @@ pub use network::Networks;
 pub use pattern::{Dialect, Pattern, Patterns};
 pub use plan::{Address, Key, Plan, Subject, fill};
 pub use reference::{BadReference, External, Reference};
+pub use service::{ANSWER_MAX, Said, Service, ServicePlace, Talk};
 
 /// Most mistakes that are told of one table; it has been said by then that the file is of another form.
 pub const MISTAKES_MAX: usize = 50;

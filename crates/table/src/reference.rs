@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::braces::{inner, members};
 use crate::entries::Entries;
+use crate::service::{Service, ServicePlace};
 use crate::{Format, Table};
 
 /// Deepest tables within tables.
@@ -21,6 +22,8 @@ pub enum Reference {
     File(Format, PathBuf),
     /// A file that says how to ask a database: `mysql:/etc/postfix/virtual.cf`.
     External(External, PathBuf),
+    /// A service on a socket: `socketmap:unix:/run/map.sock:name`, `tcp:127.0.0.1:10001`.
+    Service(Service),
     /// `inline:{ key=value, { key = value } }`.
     Inline(Vec<(String, String)>),
     /// `static:value`: the same for every key.
@@ -90,15 +93,7 @@ const EXTERNALS: [External; 4] = [
 ];
 
 /// Those of Postfix that there are none of here, each with what to do.
-const UNKNOWN: [(&str, &str); 9] = [
-    (
-        "tcp",
-        "is a service on a socket, which is not asked here: use SQL, LDAP or a file",
-    ),
-    (
-        "socketmap",
-        "is a service on a socket, which is not asked here: use SQL, LDAP or a file",
-    ),
+const UNKNOWN: [(&str, &str); 7] = [
     ("memcache", "is a cache of Postfix's: name the table behind it"),
     ("nis", "is NIS, which is not asked here: write it to a file"),
     (
@@ -124,7 +119,7 @@ impl Reference {
         let word = word.trim();
         matches!(
             word,
-            "table" | "static" | "inline" | "unionmap" | "pipemap" | "proxy"
+            "table" | "static" | "inline" | "unionmap" | "pipemap" | "proxy" | "socketmap" | "tcp"
         ) || FILES.iter().any(|(known, _)| *known == word)
             || EXTERNALS.iter().any(|known| known.word() == word)
             || UNKNOWN.iter().any(|(known, _)| *known == word)
@@ -148,7 +143,11 @@ impl Reference {
         match self {
             Self::File(_, path) | Self::External(_, path) => vec![path],
             Self::Union(parts) | Self::Pipe(parts) => parts.iter().flat_map(Self::paths).collect(),
-            Self::Named(_) | Self::Inline(_) | Self::Constant(_) => Vec::new(),
+            Self::Service(Service {
+                place: ServicePlace::Unix(path),
+                ..
+            }) => vec![path],
+            Self::Named(_) | Self::Service(_) | Self::Inline(_) | Self::Constant(_) => Vec::new(),
         }
     }
 
@@ -163,6 +162,13 @@ impl Reference {
             Self::Pipe(parts) => Self::Pipe(all(parts)),
             Self::File(format, path) => Self::File(format, resolve(path)),
             Self::External(external, path) => Self::External(external, resolve(path)),
+            Self::Service(Service {
+                place: ServicePlace::Unix(path),
+                talk,
+            }) => Self::Service(Service {
+                place: ServicePlace::Unix(resolve(path)),
+                talk,
+            }),
             other => other,
         }
     }
@@ -194,6 +200,7 @@ impl std::fmt::Display for Reference {
                 write!(f, "{}:{}", word.map_or("", |(word, _)| word), path.display())
             }
             Self::External(external, path) => write!(f, "{}:{}", external.word(), path.display()),
+            Self::Service(service) => write!(f, "{service}"),
             Self::Inline(pairs) => {
                 let pairs = pairs.iter().map(|(key, value)| format!("{{{key} = {value}}}"));
                 write!(f, "inline:{{{}}}", pairs.collect::<Vec<_>>().join(", "))
@@ -249,6 +256,7 @@ fn read(text: &str, depth: usize) -> Result<Reference, String> {
             }
             Ok(Reference::Constant(value.to_owned()))
         }
+        "socketmap" | "tcp" => Service::parse(word, rest).map(Reference::Service),
         "inline" => Ok(Reference::Inline(pairs(rest)?)),
         "unionmap" => Ok(Reference::Union(parts(rest, depth)?)),
         "pipemap" => Ok(Reference::Pipe(parts(rest, depth)?)),
@@ -323,6 +331,8 @@ mod tests {
             ("proxy:ldap:/etc/postfix/x.cf",           "ldap:/etc/postfix/x.cf"),
             ("sendmail:/etc/mail/access",              "sendmail:/etc/mail/access"),
             ("list:/etc/mail/relay-domains",           "list:/etc/mail/relay-domains"),
+            ("tcp:127.0.0.1:10001",                    "tcp:127.0.0.1:10001"),
+            ("socketmap:unix:/run/m:virtual",          "socketmap:unix:/run/m:virtual"),
             ("static:OK",                              "static:{OK}"),
             ("static:{REJECT go away}",                "static:{REJECT go away}"),
             ("unionmap:{hash:/a, static:b}",           "unionmap:{hash:/a, static:{b}}"),
@@ -352,7 +362,9 @@ mod tests {
             ("table:",                     "names no table"),
             ("hash:",                      "names no file"),
             ("hash:/etc/mail/access.db",   "\"hash:/etc/mail/access\""),
-            ("tcp:127.0.0.1:10001",        "service on a socket"),
+            ("tcp:127.0.0.1",              "names no service"),
+            ("socketmap:unix:/s",          "names no service"),
+            ("memcache:/etc/x.cf",         "cache of Postfix"),
             ("ldap:aliases",               "parameters of main.cf"),
             ("inline:a=b",                 "no braces"),
             ("inline:{}",                  "no entries"),

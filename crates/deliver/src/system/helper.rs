@@ -39,7 +39,7 @@ pub(super) async fn ask(
     let line = request
         .encode()
         .ok_or("the addresses are too long for the helper")?;
-    let sent = send(deps, write, &line, message, due).await;
+    let sent = send(deps, write, &line, message, due, request.pipe.is_some()).await;
     // A helper that does not want all of it says why.
     let mut reply = Vec::new();
     let mut read = read.take(REPLY_MAX as u64 + 1);
@@ -74,18 +74,21 @@ impl From<io::Error> for Sending {
     }
 }
 
-/// Sends the request and the message, which counts as whole only with its last piece.
+/// Sends the request and the message, with the fields of final delivery on top unless it is to go `bare`; it counts as whole only with its last piece.
 async fn send(
     deps: &Deps,
     write: OwnedWriteHalf,
     line: &[u8],
     message: &Message,
     due: &Due,
+    is_bare: bool,
 ) -> Result<(), Sending> {
     let mut out = BufWriter::with_capacity(PIECE_MAX + 4, write);
     out.write_all(line).await?;
     let (mut lines, mut text) = (UnixLines::default(), Vec::new());
-    lines.feed(&head(message, due), &mut text);
+    if !is_bare {
+        lines.feed(&head(message, due), &mut text);
+    }
     let mut content = deps.spool.open_body(message);
     while let Some(piece) = content
         .piece()

@@ -63,6 +63,7 @@ pub(super) async fn make(
         session: message.session.clone(),
         hold: None,
         origin: message.origin,
+        detour: None,
         queue_only: false,
         note: None,
     })

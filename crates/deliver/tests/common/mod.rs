@@ -314,6 +314,7 @@ pub async fn put_from(spool: &SqliteSpool, origin: Origin, envelope: Envelope, c
         session: Some("test".into()),
         hold: None,
         origin,
+        detour: None,
         queue_only: false,
         note: None,
     };

@@ -19,6 +19,7 @@ mod ldap;
 mod owners;
 mod postfix;
 mod routes;
+mod service;
 mod settings;
 mod source;
 mod sql;
@@ -41,7 +42,7 @@ pub use self::routes::RouteLookup;
 pub use self::settings::{CacheRules, LdapTable, Question, ResultRules, Source, SqlTable};
 pub(crate) use self::source::TableDirectory;
 pub use self::source::TableSettings;
-use self::{ldap::LdapSource, sql::SqlSource};
+use self::{ldap::LdapSource, service::ServiceSource, sql::SqlSource};
 
 /// Longest key that a database is asked about, in octets. Nothing that is looked up is longer.
 const KEY_MAX: usize = 1_024;
@@ -106,6 +107,7 @@ struct Asked {
 enum Backend {
     Sql(SqlSource),
     Ldap(LdapSource),
+    Service(ServiceSource),
 }
 
 impl Lookup {
@@ -298,6 +300,7 @@ impl Lookup {
         let found = match backend {
             Ok(Backend::Sql(sql)) => sql.get(&key).await,
             Ok(Backend::Ldap(ldap)) => ldap.get(&key).await,
+            Ok(Backend::Service(service)) => service.get(&key).await,
             Err(reason) => return Err(down(reason.clone())),
         };
         let found = found.map_err(|outage| down(outage.reason))?;
@@ -320,6 +323,7 @@ impl Backend {
         match settings {
             Source::Sql(settings) => SqlSource::new(settings, environment).map(Self::Sql),
             Source::Ldap(settings) => LdapSource::new(settings, environment).map(Self::Ldap),
+            Source::Service(service) => Ok(Self::Service(ServiceSource::new(service.clone()))),
         }
     }
 }
@@ -441,6 +445,11 @@ impl Tables {
                 self.warnings.extend(warnings);
                 Lookup::of_source(name, source, CacheRules::default())
                     .map_err(|message| vec![TableMistake::new(path, Mistake { line: 0, message })])?
+            }
+            Reference::Service(service) => {
+                let source = Source::Service(service.clone());
+                Lookup::of_source(name, source, CacheRules::default())
+                    .map_err(|message| vec![TableMistake::new("", Mistake { line: 0, message })])?
             }
             Reference::Inline(_) | Reference::Constant(_) => match reference.table() {
                 Some(table) => Lookup::of_table(name, table, None),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postern_table::Expansion;
+use postern_table::{Expansion, Service};
 use secrecy::SecretString;
 
 use crate::ldap::LdapSettings;
@@ -16,6 +16,8 @@ pub enum Source {
     Sql(SqlTable),
     /// In an LDAP directory.
     Ldap(LdapTable),
+    /// Behind a service on a socket.
+    Service(Service),
 }
 
 /// A table in a SQL database: a value for each row and column of what a query finds, joined by commas.

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use crate::rights::Account;
-use crate::wire::Request;
+use crate::wire::{PipeRequest, Request};
 
 /// Where programs are found.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -24,6 +24,47 @@ pub fn expand(words: &[String], request: &Request, account: &Account, hostname: 
     ];
     words.iter().map(|word| fill(word, &values)).collect()
 }
+
+/// The same for a program that takes all mail of a route, which is `size` octets long here.
+#[must_use]
+pub fn expand_pipe(
+    words: &[String],
+    (request, asked, size): (&Request, &PipeRequest, u64),
+    account: &Account,
+    hostname: &str,
+) -> Vec<String> {
+    let values = [
+        ("{user}", no_option(&request.user)),
+        ("{detail}", no_option(&request.detail)),
+        ("{home}", account.home.to_string_lossy().into_owned()),
+        ("{sender}", sender(request)),
+        ("{recipient}", address(&request.recipient)),
+        ("{original}", address(&asked.original)),
+        ("{local}", no_option(&request.local)),
+        ("{domain}", request.domain.clone()),
+        ("{next_hop}", no_option(&asked.next_hop)),
+        ("{queue}", request.queue.clone()),
+        ("{size}", size.to_string()),
+        ("{hostname}", hostname.to_owned()),
+    ];
+    words.iter().map(|word| fill(word, &values)).collect()
+}
+
+/// Names in braces that the command line of a pipe may have.
+pub const PIPE_PLACEHOLDERS: [&str; 12] = [
+    "{user}",
+    "{detail}",
+    "{home}",
+    "{sender}",
+    "{recipient}",
+    "{original}",
+    "{local}",
+    "{domain}",
+    "{next_hop}",
+    "{queue}",
+    "{size}",
+    "{hostname}",
+];
 
 /// Names in braces that a command line may have.
 pub const PLACEHOLDERS: [&str; 8] = [

@@ -1,6 +1,10 @@
 //! What a rule, a table or a policy service wants done.
 
+use std::sync::Arc;
+
 use postern_mail::{Mailbox, NewField, Status};
+
+use crate::route::Detour;
 
 /// What is done where the conditions of a rule hold.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -21,6 +25,10 @@ pub enum Action {
     Hold(Box<str>),
     /// The mail goes to this address instead; the next rule is judged.
     Redirect(Mailbox),
+    /// A copy of the message goes to this address; the next rule is judged.
+    Copy(Mailbox),
+    /// The message goes this way, whoever it is for; of several the last one counts. The next rule is judged.
+    Detour(Arc<Detour>),
     /// The message gets this field on top; the next rule is judged.
     Tag(NewField),
     /// Counted against the limit with this number, and refused for now beyond it.
@@ -154,6 +162,8 @@ impl Action {
             | Self::RefuseAtEnd(_)
             | Self::Hold(_)
             | Self::Redirect(_)
+            | Self::Copy(_)
+            | Self::Detour(_)
             | Self::Tag(_)
             | Self::Limit(_)
             | Self::Note(_)

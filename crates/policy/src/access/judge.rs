@@ -3,6 +3,8 @@
 //! What is said early is what would be said if all were known: a rule that cannot be judged yet holds up those behind it that accept,
 //! and not those that refuse.
 
+use std::sync::Arc;
+
 use postern_mail::{Mailbox, NewField};
 
 use super::action::{Action, Words};
@@ -10,6 +12,7 @@ use super::condition::{Condition, Holds};
 use super::facts::{Answer, Answers, Facts, Question, Stage};
 use super::ruled_out::RuledOut;
 use super::rules::{AccessRule, AccessRules, CLASS_DEPTH_MAX};
+use crate::route::Detour;
 
 /// What comes of the rules.
 #[derive(Clone, Debug)]
@@ -63,6 +66,10 @@ pub struct Noted<'a> {
     pub hold: Option<(&'a AccessRule, &'a str)>,
     /// The first rule that leads the mail elsewhere, and where to.
     pub redirect: Option<(&'a AccessRule, &'a Mailbox)>,
+    /// The last rule that gives the message a way of its own, and which.
+    pub detour: Option<(&'a AccessRule, &'a Arc<Detour>)>,
+    /// Who gets copies.
+    pub copies: Vec<(&'a AccessRule, &'a Mailbox)>,
     /// Fields for the message.
     pub tags: Vec<(&'a AccessRule, &'a NewField)>,
     /// What is to be noted in the log.
@@ -84,7 +91,12 @@ impl Noted<'_> {
     /// Whether there is nothing to be done.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.hold.is_none() && self.redirect.is_none() && self.tags.is_empty() && self.notes.is_empty()
+        self.hold.is_none()
+            && self.redirect.is_none()
+            && self.detour.is_none()
+            && self.copies.is_empty()
+            && self.tags.is_empty()
+            && self.notes.is_empty()
     }
 }
 
@@ -245,6 +257,14 @@ impl<'a, T: FnMut(&'a AccessRule, Step<'a>)> Run<'a, '_, T> {
             }
             Action::Redirect(to) => {
                 self.noted.redirect.get_or_insert((rule, to));
+                None
+            }
+            Action::Copy(to) => {
+                self.noted.copies.push((rule, to));
+                None
+            }
+            Action::Detour(detour) => {
+                self.noted.detour = Some((rule, detour));
                 None
             }
             Action::Tag(field) => {

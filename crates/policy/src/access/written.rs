@@ -1,8 +1,11 @@
 //! Results of access tables and answers of policy services, as Postfix and sendmail write them.
 
+use std::sync::Arc;
+
 use postern_mail::{Mailbox, NewField, ParseOptions, Status};
 
 use super::action::{Action, Words};
+use crate::route::Detour;
 
 /// What a result may refer to.
 #[derive(Clone, Copy)]
@@ -26,6 +29,9 @@ pub enum BadResult {
         "{0:?} does not say what it needs; write for example \"REDIRECT address\", \"PREPEND Name: value\" or \"ERROR:5.7.1:550 text\""
     )]
     Incomplete(String),
+    /// The way behind `FILTER` leads nowhere.
+    #[error("{0}")]
+    Way(String),
 }
 
 impl std::fmt::Debug for Context<'_> {
@@ -68,7 +74,10 @@ pub fn postfix(text: &str, context: Context<'_>) -> Result<Action, BadResult> {
         "PREPEND" => Action::Tag(field(rest).ok_or_else(incomplete)?),
         "REDIRECT" => Action::Redirect(mailbox(rest).ok_or_else(incomplete)?),
         "INFO" | "WARN" => Action::Note(or(rest, "a table says so").into()),
-        "FILTER" | "BCC" => Action::Note(format!("{word} is not done by access rules: {rest}").into()),
+        "FILTER" => Action::Detour(Arc::new(
+            Detour::parse(rest).map_err(|error| BadResult::Way(error.to_string()))?,
+        )),
+        "BCC" => Action::Copy(mailbox(rest).ok_or_else(incomplete)?),
         _ if is_code(word) => coded(word, rest)?,
         // The result of tables that only say who is in them.
         _ if !word.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit()) => {
@@ -278,7 +287,8 @@ mod tests {
             ("greylist",                      Action::Class(3)),
             ("greylist, permit",              Action::Several(vec![Action::Class(3), accept()])),
             ("WARN look at it",               Action::Note("look at it".into())),
-            ("FILTER smtp:[127.0.0.1]:10024", Action::Note("FILTER is not done by access rules: smtp:[127.0.0.1]:10024".into())),
+            ("FILTER smtp:[127.0.0.1]:10024", Action::Detour(Arc::new(Detour::parse("smtp:[127.0.0.1]:10024").unwrap()))),
+            ("BCC archive@example.org",       Action::Copy("archive@example.org".parse().unwrap())),
         ];
         for (text, action) in cases {
             assert_eq!(postfix(text, context(false)), Ok(action), "{text}");
@@ -288,6 +298,9 @@ mod tests {
             "reject_unverified_recipient",
             "REDIRECT nowhere at all",
             "PREPEND",
+            "FILTER",
+            "FILTER uucp:somewhere",
+            "BCC",
             "greylist, nonsense",
         ] {
             assert!(postfix(bad, context(false)).is_err(), "{bad}");

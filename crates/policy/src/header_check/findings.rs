@@ -1,9 +1,12 @@
 //! What checks have found in one message, and what is to be done with it.
 
+use std::sync::Arc;
+
 use postern_mail::Mailbox;
 
 use super::Verdict;
 use crate::access::Words;
+use crate::route::Detour;
 
 /// Most lines in the log about one message.
 const TOLD_MAX: usize = 50;
@@ -24,6 +27,8 @@ pub struct Findings {
     pub redirected: Option<(Box<str>, Mailbox)>,
     /// It goes to these addresses, too.
     pub copies: Vec<(Box<str>, Mailbox)>,
+    /// It goes this way.
+    pub detour: Option<(Box<str>, Arc<Detour>)>,
     /// What else is told.
     pub told: Vec<Told>,
     /// Whether its content has changed.
@@ -84,6 +89,7 @@ impl Findings {
                     self.copies.push((check.into(), to.clone()));
                 }
             }
+            Verdict::Detour(detour) => self.detour = Some((check.into(), detour.clone())),
             Verdict::Note(reason) => self.tell(check, verdict.word(), field, reason),
             Verdict::Remove | Verdict::Replace(_) | Verdict::Prepend(_) => {
                 self.edited = true;

@@ -1,8 +1,11 @@
 //! What a check says.
 
+use std::sync::Arc;
+
 use postern_mail::{Mailbox, Status};
 
 use crate::access::Words;
+use crate::route::Detour;
 
 /// What becomes of a field or line, or of the message that it stands in.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -27,6 +30,8 @@ pub enum Verdict {
     Redirect(Mailbox),
     /// The message goes to this address, too.
     Copy(Mailbox),
+    /// The message goes this way, whoever it is for; of several the last one counts.
+    Detour(Arc<Detour>),
 }
 
 impl Verdict {
@@ -47,6 +52,7 @@ impl Verdict {
             Self::Hold(_) => "hold",
             Self::Redirect(_) => "redirect",
             Self::Copy(_) => "copy",
+            Self::Detour(_) => "detour",
         }
     }
 

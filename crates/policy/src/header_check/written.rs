@@ -1,8 +1,11 @@
 //! Verdicts as tables of Postfix's have them (header_checks(5)).
 
+use std::sync::Arc;
+
 use super::Verdict;
 use crate::access::Words;
 use crate::access::written::{first_word, mailbox, or, shortened, status, words};
+use crate::route::Detour;
 
 /// A value that says nothing that can be done.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -17,6 +20,9 @@ pub enum BadVerdict {
         "{0:?} does not say what it needs; write for example \"REDIRECT address\" or \"PREPEND Name: value\""
     )]
     Incomplete(String),
+    /// The way behind `FILTER` leads nowhere.
+    #[error("{0}")]
+    Way(String),
 }
 
 /// Reads a verdict.
@@ -37,7 +43,10 @@ pub fn postfix(text: &str) -> Result<Verdict, BadVerdict> {
         "DUNNO" | "OK" | "PASS" => Verdict::Keep,
         "WARN" => Verdict::Note(or(rest, "a table says WARN").into()),
         "INFO" => Verdict::Note(or(rest, "a table says INFO").into()),
-        "FILTER" => Verdict::Note(format!("FILTER is not done by header checks: {rest}").into()),
+        "FILTER" => {
+            let read = Detour::parse(rest).map_err(|error| BadVerdict::Way(error.to_string()))?;
+            Verdict::Detour(Arc::new(read))
+        }
         "IGNORE" => Verdict::Remove,
         // As IGNORE, and logged; removals always are.
         "STRIP" => Verdict::Remove,
@@ -88,7 +97,7 @@ mod tests {
             ("REDIRECT a@b.example",         Verdict::Redirect("a@b.example".parse().unwrap())),
             ("BCC <a@b.example>",            Verdict::Copy("a@b.example".parse().unwrap())),
             ("WARN look",                    Verdict::Note("look".into())),
-            ("FILTER slow:",                 Verdict::Note("FILTER is not done by header checks: slow:".into())),
+            ("FILTER smtp:[10.0.0.1]",       Verdict::Detour(Arc::new(Detour::parse("smtp:[10.0.0.1]").unwrap()))),
         ];
         for (text, verdict) in cases {
             assert_eq!(postfix(text), Ok(verdict), "{text}");
@@ -97,6 +106,7 @@ mod tests {
             "",
             "REPLACE",
             "PREPEND ",
+            "FILTER slow:",
             "REDIRECT nowhere at all",
             "550 no",
             "whatever",

@@ -61,12 +61,26 @@ pub fn target_of(value: &str, form: EntryForm, port: u16) -> Result<Target, BadE
         ("local" | "virtual", EntryForm::Transport) => Ok(Target::Local),
         ("local", EntryForm::Mailertable) if rest.is_empty() => Ok(Target::Local),
         ("local", EntryForm::Mailertable) => Err(BadEntry::LocalUser(rest.to_owned())),
+        ("pipe", _) => pipe(rest),
         ("lmtp", _) => hosts(rest, Protocol::Lmtp, form, 24),
         ("smtp" | "relay" | "", _) | ("esmtp" | "smtp8" | "dsmtp", EntryForm::Mailertable) => {
             hosts(rest, Protocol::Smtp, form, port)
         }
         _ => Err(BadEntry::Transport(transport.to_owned())),
     }
+}
+
+/// `name` of a program, or `name:next_hop`.
+fn pipe(text: &str) -> Result<Target, BadEntry> {
+    let (name, next_hop) = text.split_once(':').unwrap_or((text, ""));
+    let (name, next_hop) = (name.trim(), next_hop.trim());
+    if name.is_empty() || text.chars().any(char::is_control) {
+        return Err(BadEntry::Transport(format!("pipe:{text}")));
+    }
+    Ok(Target::Pipe {
+        name: name.into(),
+        next_hop: next_hop.into(),
+    })
 }
 
 /// Postfix's `retry:`, which puts mail off.
@@ -171,6 +185,7 @@ mod tests {
                 let hops: Vec<String> = via.iter().map(ToString::to_string).collect();
                 format!("{protocol:?} {}", hops.join(" "))
             }
+            Ok(Target::Pipe { name, next_hop }) => format!("Pipe {name} {next_hop}"),
             Ok(Target::Refuse(text)) => format!("refuse {text}"),
             Ok(target) => format!("{target:?}"),
             Err(error) => format!("! {error}"),
@@ -199,6 +214,8 @@ mod tests {
             ("a refusal",                     "error:5.1.2 out of business",           Transport,   "refuse 550 5.1.2 out of business"),
             ("mail is put off",               "retry:5.3.0 later",                     Transport,   "refuse 450 4.3.0 later"),
             ("thrown away",                   "discard:",                              Transport,   "Discard"),
+            ("a program",                     "pipe:mailman",                          Transport,   "Pipe mailman "),
+            ("with a next hop",               "pipe:mailman:lists.b.test",             Transport,   "Pipe mailman lists.b.test"),
             ("here",                          "local:",                                Transport,   "Local"),
             ("a transport that is none here", "mailman:",                              Transport,   "! there is no transport \"mailman\" here; write a [[route]] for it, with `via`, `to` and the limits that it has"),
             ("a mailer and a host",           "esmtp:[10.1.1.20]",                     Mailertable, "Smtp 10.1.1.20:25"),

@@ -56,6 +56,7 @@ pub(super) fn look(config: &Config, root_binds: bool, offline: bool, found: &mut
             Target::Mx
             | Target::Local
             | Target::System { .. }
+            | Target::Pipe { .. }
             | Target::Refuse(_)
             | Target::Discard
             | Target::Unknown(_) => {}

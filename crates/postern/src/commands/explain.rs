@@ -178,6 +178,7 @@ async fn explain(
         config,
         listener,
         steps: Vec::new(),
+        detour: None,
     };
     let verified = certificate
         .as_ref()

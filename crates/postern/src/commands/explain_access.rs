@@ -341,11 +341,20 @@ fn note(course: &mut Course<'_>, command: &str, noted: &Noted<'_>, said: &mut Sa
         add(Rule::AccessRedirected, by, &format_args!("to {to}"));
         said.redirect = Some(to.clone());
     }
+    if let Some((by, detour)) = noted.detour {
+        add(Rule::AccessDetoured, by, detour);
+    }
+    for (by, to) in &noted.copies {
+        add(Rule::AccessCopied, by, &format_args!("to {to}"));
+    }
     for (by, field) in &noted.tags {
         add(Rule::AccessTagged, by, &field.name());
     }
     for (by, text) in &noted.notes {
         add(Rule::AccessNoted, by, text);
+    }
+    if let Some((_, detour)) = noted.detour {
+        course.detour = Some(detour.clone());
     }
 }
 

@@ -331,6 +331,7 @@ mod tests {
             lock_timeout: Duration::ZERO,
             min_free: 0,
             hostname: "mx.test".into(),
+            pipes: Vec::new(),
         };
         let helper = Helper {
             settings: ArcSwap::from_pointee(settings),
@@ -349,6 +350,7 @@ mod tests {
             index: 0,
             received: 0,
             forwarded_before: false,
+            pipe: None,
         };
         let line = request.encode().unwrap();
         let piece = |text: &[u8]| [&u32::try_from(text.len()).unwrap().to_be_bytes(), text].concat();

@@ -69,6 +69,7 @@ pub(super) fn stays_here(assembly: &Assembly, routes: &RouteTable) -> bool {
         login: assembly.login.as_deref(),
         // Where it ends up counts, not the filter on the way.
         filtered: true,
+        detour: None,
     };
     let mut recipients = assembly.envelope.recipients.iter();
     recipients.all(|recipient| {

@@ -19,6 +19,7 @@ mod budgets;
 mod clients;
 mod clock;
 mod crash;
+mod detours;
 mod disk;
 mod dmarc_reports;
 mod dnssec;

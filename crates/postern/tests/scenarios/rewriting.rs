@@ -470,7 +470,7 @@ fn mistakes_are_found_before_mail_comes() {
         "`masquerade_as` without `domains`",
         "did you mean \"inside\"?",
         "\"WHATEVER\" is no verdict of header checks",
-        "FILTER is not done by header checks",
+        "there is no transport \"slow\" here",
         "cannot do this when mail leaves",
         "`pattern` in [[header_check]]",
         "a [[copy]] that says not to whom",

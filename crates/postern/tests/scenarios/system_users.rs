@@ -6,6 +6,7 @@
 mod agents;
 mod attacks;
 mod forwarding;
+mod pipes;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};

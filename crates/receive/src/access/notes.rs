@@ -1,6 +1,11 @@
 //! What access rules want done with a message that is taken.
 
+use std::sync::Arc;
+
+use postern_mail::{Envelope, Mailbox};
 use postern_policy::access::Noted;
+use postern_policy::copy;
+use postern_policy::route::Detour;
 use postern_policy::rule::Rule;
 use postern_spool::Hold;
 
@@ -12,6 +17,10 @@ const FIELDS_MAX: usize = 100;
 pub(crate) struct Notes {
     /// Why it is held.
     pub(crate) hold: Option<Hold>,
+    /// Where all of it goes.
+    pub(crate) detour: Option<Arc<Detour>>,
+    /// Who gets copies.
+    copies: Vec<Mailbox>,
     /// Its new fields, each as it stands in the header.
     pub(super) fields: Vec<Vec<u8>>,
     /// What is told when it has been taken: a rule, and what it did.
@@ -26,6 +35,16 @@ impl Notes {
         {
             self.hold = Some(Hold::by_rule(Rule::AccessHeld, format_args!("{rule}: {reason}")));
             self.tell(Rule::AccessHeld, format!("{rule}: {reason}"));
+        }
+        if let Some((rule, detour)) = noted.detour {
+            self.detour = Some(detour.clone());
+            self.tell(Rule::AccessDetoured, format!("{rule}: {detour}"));
+        }
+        for (rule, to) in &noted.copies {
+            if !self.copies.contains(to) && self.copies.len() < copy::COPIES_MAX {
+                self.copies.push((*to).clone());
+                self.tell(Rule::AccessCopied, format!("{rule}: to {to}"));
+            }
         }
         for (rule, field) in &noted.tags {
             let is_there = self.fields.iter().any(|known| known == field.raw());
@@ -43,6 +62,17 @@ impl Notes {
         let is_told = self.told.iter().any(|told| *told == (rule, reason.clone()));
         if !is_told && self.told.len() < FIELDS_MAX {
             self.told.push((rule, reason));
+        }
+    }
+
+    /// Adds who gets copies, each once, and none who gets the message anyway.
+    pub(crate) fn add_copies(&self, envelope: &mut Envelope) {
+        for to in &self.copies {
+            let mut recipients = envelope.recipients.iter();
+            if recipients.all(|known| known.address.key() != to.key()) {
+                envelope.smtputf8 |= !to.is_ascii();
+                envelope.recipients.push(copy::recipient(to.clone()));
+            }
         }
     }
 

@@ -25,6 +25,7 @@ use postern_mail::{Envelope, Header, Mailbox, Recipient, ReversePath};
 use postern_policy::copy;
 use postern_policy::header_check::{self, Findings};
 use postern_policy::rewrite::{Class, Client};
+use postern_policy::route::Detour;
 use postern_policy::rule::Rule;
 use postern_spool::{Hold, Refusal};
 
@@ -223,6 +224,9 @@ impl Content {
             hold = Some(Hold::by_rule(Rule::CheckHeld, format_args!("{check}: {reason}")));
             self.notes.tell(Rule::CheckHeld, format!("{check}: {reason}"));
         }
+        if let Some((check, detour)) = &self.findings.detour {
+            self.notes.tell(Rule::CheckDetoured, format!("{check}: {detour}"));
+        }
         if let Some((check, to)) = &self.findings.redirected {
             self.notes
                 .tell(Rule::CheckRedirected, format!("{check}: to {to}"));
@@ -239,6 +243,12 @@ impl Content {
             self.notes.checked(told);
         }
         Ok(hold)
+    }
+
+    /// The way that checks have given the message.
+    #[must_use]
+    pub fn detour(&self) -> Option<Arc<Detour>> {
+        self.findings.detour.as_ref().map(|(_, detour)| detour.clone())
     }
 
     /// Adds copies, each once, and none for who gets the message anyway.

@@ -7,6 +7,7 @@ use postern_mail::{
     AddressLimits, BodyKind, FailureFact, FailureKind, Mailbox, Notify, ParseOptions, QueueId, Recipient,
     Ret, ReversePath, Stage,
 };
+use postern_policy::route::Detour;
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
@@ -145,6 +146,12 @@ pub(super) fn origin(number: i64) -> Result<Origin, Strange> {
         4 => Ok(Origin::Filtered),
         other => Err(Strange(format!("origin {other}"))),
     }
+}
+
+pub(super) fn detour(text: Option<String>) -> Result<Option<Arc<Detour>>, Strange> {
+    let read =
+        |text: String| Detour::parse(&text).map_err(|error| Strange(format!("its way of its own: {error}")));
+    Ok(text.map(read).transpose()?.map(Arc::new))
 }
 
 pub(super) fn notify_number(notify: Notify) -> i64 {

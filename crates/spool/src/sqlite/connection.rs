@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0004_failures.sql"),
     include_str!("schema/0005_hold.sql"),
     include_str!("schema/0006_notes.sql"),
+    include_str!("schema/0007_detour.sql"),
 ];
 
 const DATABASE: &str = "queue.db";

@@ -172,14 +172,20 @@ pub(super) fn work(
 ) -> Result<(Vec<DueWork>, Strangers), ReadError> {
     let transaction = connection.unchecked_transaction()?;
     let mut message = connection.prepare_cached(
-        "SELECT size, coalesce(queued_at, received_at), origin, login FROM message WHERE id = ?1",
+        "SELECT size, coalesce(queued_at, received_at), origin, login, detour FROM message WHERE id = ?1",
     )?;
     let mut recipients =
         connection.prepare_cached(&format!("SELECT {} {DUE_RECIPIENTS}", codec::RECIPIENT_COLUMNS))?;
     let (mut all, mut strange) = (Vec::with_capacity(ids.len()), Strangers::new());
     for id in ids {
         let row = message.query_row([id.as_i64()], |row| {
-            Ok((row.get::<_, i64>(0), row.get(1), row.get(2), row.get(3)))
+            Ok((
+                row.get::<_, i64>(0),
+                row.get(1),
+                row.get(2),
+                row.get(3),
+                row.get(4),
+            ))
         });
         let row = row.optional()?;
         let mut rows = recipients.query(params![id.as_i64(), domain, now.as_millisecond()])?;
@@ -193,14 +199,18 @@ pub(super) fn work(
         }
         match (row, due) {
             (_, Ok(due)) if due.is_empty() => {}
-            (Some((Ok(size), Ok(queued_at), Ok(origin), Ok(login))), Ok(recipients)) => all.push(DueWork {
-                id: *id,
-                size: size.max(0) as u64,
-                queued_at: codec::time(queued_at),
-                origin: codec::origin(origin).unwrap_or_default(),
-                login,
-                recipients,
-            }),
+            (Some((Ok(size), Ok(queued_at), Ok(origin), Ok(login), Ok(detour))), Ok(recipients)) => {
+                all.push(DueWork {
+                    id: *id,
+                    size: size.max(0) as u64,
+                    queued_at: codec::time(queued_at),
+                    origin: codec::origin(origin).unwrap_or_default(),
+                    login,
+                    // One that makes no sense is complained of when its message is loaded.
+                    detour: codec::detour(detour).unwrap_or_default(),
+                    recipients,
+                })
+            }
             (_, Err(reason)) => strange.push((*id, reason)),
             (Some(_), Ok(_)) => strange.push((*id, "its row cannot be understood".into())),
             (None, Ok(_)) => strange.push((*id, "it has recipients and nothing else".into())),

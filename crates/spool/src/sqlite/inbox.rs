@@ -73,6 +73,7 @@ impl NewRow {
             body_file: file,
             body_size: file_size,
             content_sum: sum,
+            detour: message.detour.as_ref().map(|detour| detour.text()),
         });
         for (address, recipient) in addresses.iter().zip(&envelope.recipients) {
             seal.recipient(

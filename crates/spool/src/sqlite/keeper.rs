@@ -421,6 +421,7 @@ mod tests {
             session: None,
             hold: None,
             origin: Origin::Local,
+            detour: None,
             queue_only: true,
             note: None,
         };

@@ -192,6 +192,8 @@ pub(super) fn damaged_before(
             queued_at: codec::time(row.get(2).unwrap_or_default()),
             origin: codec::origin(row.get(3).unwrap_or_default()).unwrap_or_default(),
             login: row.get(4).unwrap_or_default(),
+            // Nothing is delivered of it.
+            detour: None,
             recipients: recipients
                 .into_iter()
                 .filter(|recipient| recipient.state != RecipientState::Done)

@@ -44,7 +44,7 @@ fn read(connection: &Connection, id: QueueId, content: &str) -> Result<Option<(M
     let mut query = connection.prepare_cached(&format!(
         "SELECT m.sender, m.received_at, m.body_kind, m.smtputf8, m.ret, m.envid, m.auth, m.login, m.session,
                 m.origin, m.body_file, m.body_size, {content}, m.size, m.recipients,
-                m.queued_at, m.content_sum, m.seal
+                m.queued_at, m.content_sum, m.seal, m.detour
          FROM message m LEFT JOIN body b ON b.message_id = m.id WHERE m.id = ?1"
     ))?;
     let found = query
@@ -102,6 +102,7 @@ struct Stored {
     recipients: i64,
     content_sum: Option<u32>,
     seal: Option<u32>,
+    detour: Option<String>,
 }
 
 impl Stored {
@@ -126,6 +127,7 @@ impl Stored {
             queued_at: row.get(16)?,
             content_sum: row.get(17)?,
             seal: row.get(18)?,
+            detour: row.get(19)?,
         };
         // Mail of an earlier version has neither sum.
         if stored.content_sum.is_some() != stored.seal.is_some() {
@@ -153,6 +155,7 @@ impl Stored {
             body_file: self.body_file.as_deref(),
             body_size: self.body_size,
             content_sum: self.content_sum.unwrap_or_default(),
+            detour: self.detour.as_deref(),
         }
     }
 
@@ -181,6 +184,7 @@ impl Stored {
             login: self.login.clone(),
             session: self.session.clone(),
             origin: codec::origin(self.origin)?,
+            detour: codec::detour(self.detour.clone())?,
             sent: None,
             ticket: None,
         })

@@ -232,6 +232,7 @@ impl SqliteSpool {
             login: new.login,
             session: new.session,
             origin: new.origin,
+            detour: new.detour,
             sent: None,
             ticket: None,
         };

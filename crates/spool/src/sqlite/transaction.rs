@@ -40,8 +40,8 @@ impl<'c> Statements<'c> {
             insert_message: prepare(
                 "INSERT INTO message (id, sender, received_at, size, recipients, unfinished, hold, body_kind,
                      smtputf8, ret, envid, auth, login, session, origin, body_file, body_size, queued_at, content_sum, seal,
-                     hold_rule, hold_milter)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+                     hold_rule, hold_milter, detour)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
             )?,
             insert_body: prepare("INSERT INTO body (message_id, prefix, content) VALUES (?1, ?2, ?3)")?,
             insert_recipient: prepare(
@@ -260,6 +260,7 @@ impl Transaction<'_, '_> {
             i64::from(row.seal),
             row.hold.as_ref().and_then(|hold| hold.rule).map(Rule::name),
             row.hold.as_ref().and_then(|hold| hold.milter.as_deref()),
+            message.detour.as_ref().map(|detour| detour.text()),
         ])?;
         self.statements
             .insert_body

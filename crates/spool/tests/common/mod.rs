@@ -53,6 +53,7 @@ pub(crate) fn new_message(spool: &SqliteSpool, recipients: &[&str], body: &[u8])
         session: Some("s1".into()),
         hold: None,
         origin: Origin::Smtp,
+        detour: None,
         queue_only: false,
         note: None,
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::text::words;
 use super::restrictions::{Place, Run, translated};
 use super::tables::{Behind, Edit, Entry, Reference, TABLES};
-use super::{Site, asked};
+use super::{Site, asked, transports};
 use crate::Origin;
 use crate::config::{Section, Value};
 use crate::report::Weight;
@@ -40,7 +40,7 @@ enum Kind {
     Result,
     /// The name of a class.
     Class,
-    /// `FILTER` and `BCC`, which do nothing here.
+    /// `FILTER`.
     Filter,
     /// Restrictions, as in a list.
     Restrictions,
@@ -51,8 +51,8 @@ fn kind_of(site: &Site<'_>, value: &str) -> Kind {
     let is_digits = !first.is_empty() && first.bytes().all(|octet| octet.is_ascii_digit());
     match first.to_ascii_uppercase().as_str() {
         "OK" | "REJECT" | "DEFER_IF_PERMIT" | "DEFER_IF_REJECT" | "DISCARD" | "DUNNO" | "HOLD"
-        | "PREPEND" | "REDIRECT" | "INFO" | "WARN" => return Kind::Result,
-        "FILTER" | "BCC" => return Kind::Filter,
+        | "PREPEND" | "REDIRECT" | "BCC" | "INFO" | "WARN" => return Kind::Result,
+        "FILTER" => return Kind::Filter,
         "DEFER" if first == "DEFER" => return Kind::Result,
         _ if is_digits => return Kind::Result,
         _ => {}
@@ -128,7 +128,7 @@ pub(super) fn check(run: &mut Run<'_, '_>, check: &str, table: &str) {
 /// The name of a table's file.
 fn name_of(reference: &Reference) -> &str {
     match reference.behind() {
-        Behind::Itself | Behind::Others => "",
+        Behind::Itself | Behind::Others | Behind::Service => "",
         _ => reference.rest.rsplit('/').next().unwrap_or(&reference.rest),
     }
 }
@@ -177,9 +177,9 @@ fn edits(run: &mut Run<'_, '_>, table: &Reference, entries: &[Entry], subject: &
         match kind_of(run.site, &entry.value) {
             Kind::Result | Kind::Class => {}
             Kind::Filter => {
-                let remedy = "access rules lead no mail through another filter and make no copies: see [delivery] filter and [[copy]]";
-                run.site.import.missing(&entry.at, &what, Weight::Mail, remedy);
-                edits.insert(line, Edit::Drop);
+                if let Some(edit) = transports::filter(run.site, entry, &what) {
+                    edits.insert(line, edit);
+                }
             }
             Kind::Restrictions => {
                 let edit = restrictions(run, entry, &what, subject);

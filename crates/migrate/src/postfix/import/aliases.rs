@@ -73,7 +73,10 @@ fn local(site: &mut Site<'_>) {
                     waiting.extend(one_file(site, &path, &file, &mut seen, &mut text));
                 }
             }
-            Some((Behind::Database | Behind::Patterns | Behind::Itself | Behind::Others, _)) => {
+            Some((
+                Behind::Database | Behind::Patterns | Behind::Itself | Behind::Others | Behind::Service,
+                _,
+            )) => {
                 let Some(table) = site.table(&word, &at, "alias_maps") else {
                     continue;
                 };

@@ -1,7 +1,10 @@
 //! `smtpd_milters`: mail filters; and a filter behind the queue.
 
+use std::collections::BTreeMap;
+
 use super::super::text::words;
-use super::Site;
+use super::listeners::Listener;
+use super::{Site, pipes};
 use crate::config::{Section, Value};
 use crate::report::Weight;
 use crate::settings::Time;
@@ -162,8 +165,60 @@ fn name_of(site: &mut Site<'_>, address: &str) -> String {
     site.unique(name.unwrap_or("filter"))
 }
 
+/// `-o content_filter=name` of single services, where that is a program.
+fn of_services(site: &mut Site<'_>) {
+    let of_service = |listener: &Listener| {
+        let (_, filter) = listener
+            .overrides
+            .iter()
+            .find(|(name, _)| name == "content_filter")?;
+        let transport = filter
+            .what
+            .split(':')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_owned();
+        (!transport.is_empty()).then(|| (transport, listener.names.clone()))
+    };
+    let found: Vec<(String, Vec<String>)> = site.listeners.iter().filter_map(of_service).collect();
+    let mut by_name: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (transport, names) in found {
+        by_name.entry(transport).or_default().extend(names);
+    }
+    for (transport, listeners) in by_name {
+        let is_program = site
+            .master
+            .service(&transport, "unix")
+            .is_some_and(|service| service.command == "pipe");
+        if is_program {
+            site.lanes.insert(transport.clone());
+            by_program(site, &transport, listeners);
+        }
+    }
+}
+
+/// Has mail that comes by these listeners go through a program, which hands it back by `sendmail`.
+fn by_program(site: &mut Site<'_>, transport: &str, listeners: Vec<String>) -> bool {
+    let service = site.master.service(transport, "unix").cloned();
+    let Some(name) = service.and_then(|service| pipes::pipe(site, &service)) else {
+        return false;
+    };
+    let rule_name = site.unique("content_filter");
+    let mut rule = Section::new("access", site.comment("content_filter"));
+    rule.set("name", Value::text(rule_name), "");
+    if !listeners.is_empty() {
+        rule.set("listener", Value::list(listeners), "");
+    }
+    rule.set("verdict", Value::text("detour"), "");
+    rule.set("way", Value::text(format!("pipe:{name}")), "");
+    site.import.config.add_first(rule);
+    true
+}
+
 /// `content_filter`: all mail goes through it, and comes back by a listener.
 fn behind_the_queue(site: &mut Site<'_>) {
+    of_services(site);
     let written = site.value("content_filter");
     if written.is_empty() {
         site.meaningless("content_filter", "it is empty");
@@ -179,8 +234,21 @@ fn behind_the_queue(site: &mut Site<'_>) {
     let filter = match command.as_str() {
         "smtp" => next,
         "lmtp" => format!("lmtp:{next}"),
+        "pipe" => {
+            let names = |listener: &Listener| listener.names.clone();
+            let listeners = site.listeners.iter().filter(|listener| !listener.is_filtered);
+            let listeners: Vec<String> = listeners.flat_map(names).collect();
+            if by_program(site, &transport, listeners) {
+                let difference = "mail that programs here hand in by `sendmail` does not go through it: it is how the program hands mail back";
+                site.changed("content_filter", "[[access]] verdict = \"detour\"", difference);
+            } else {
+                let remedy = "run the filter as a milter, or as a server of SMTP or LMTP";
+                site.missing("content_filter", Weight::Mail, remedy);
+            }
+            return;
+        }
         _ => {
-            let remedy = "no program is started for each message: run the filter as a milter, or as a server of SMTP or LMTP";
+            let remedy = "run the filter as a milter, or as a server of SMTP or LMTP";
             site.missing("content_filter", Weight::Mail, remedy);
             return;
         }

@@ -2,7 +2,7 @@
 
 use super::super::text::words;
 use super::tables::{Behind, Reference};
-use super::{Site, domains, transports};
+use super::{Site, domains, pipes, transports};
 use crate::config::{Section, Value};
 use crate::report::Weight;
 
@@ -87,6 +87,9 @@ fn virtual_transport(site: &mut Site<'_>, has_users: bool) {
             .is_some_and(|service| service.command == "pipe") =>
         {
             site.lanes.insert(name.to_owned());
+            if to_program(site, name, has_users) {
+                return Vec::new();
+            }
             let hosts = vec![DOVECOT.to_owned()];
             to_lmtp(site, &hosts, "virtual_transport", has_users);
             let difference = "no program is started for each message: have Dovecot take mail by LMTP (protocols = imap lmtp, and a \
@@ -180,6 +183,31 @@ fn names_of(site: &Site<'_>, parameter: &str) -> Option<Vec<String>> {
     let named = words(&site.value(parameter));
     let is_name = |name: &String| !name.contains([':', '/', '$', '!', '[']);
     (!named.is_empty() && named.iter().all(is_name)).then_some(named)
+}
+
+/// Has a program take mail of virtual mailboxes, as before. False where that cannot be.
+fn to_program(site: &mut Site<'_>, transport: &str, has_users: bool) -> bool {
+    let named: Vec<String> = words(&site.value("virtual_mailbox_domains"));
+    let are_names = named.iter().all(|name| !name.contains([':', '/']));
+    // Mail for users of this machine goes another way, and which domains a database has is not known here.
+    if has_users && !are_names {
+        return false;
+    }
+    let service = site.master.service(transport, "unix").cloned();
+    let Some(name) = service.and_then(|service| pipes::pipe(site, &service)) else {
+        return false;
+    };
+    if has_users {
+        let mut route = Section::new("route", site.comment("virtual_transport"));
+        route.set("domains", Value::list(named), "");
+        route.set("to", Value::text("pipe"), "");
+        route.set("pipe", Value::text(name), "");
+        site.import.config.add(route);
+    } else {
+        site.set("delivery", "pipe", Value::text(name), "virtual_transport");
+    }
+    site.carried("virtual_transport", "[[pipe]]");
+    true
 }
 
 fn to_lmtp(site: &mut Site<'_>, hosts: &[String], parameter: &str, has_users: bool) {

@@ -14,6 +14,7 @@ mod mailboxes;
 mod networks;
 mod overrides;
 mod parameters;
+mod pipes;
 mod postscreen;
 mod restrictions;
 mod rewriting;
@@ -70,6 +71,7 @@ pub fn import(main: &str, files: &dyn Files) -> Result<Import, FileError> {
         lists: Vec::new(),
         asked: BTreeSet::new(),
         lanes: BTreeSet::new(),
+        pipes: BTreeSet::new(),
         listeners: Vec::new(),
     };
     main.clone_into(&mut site.import.source);
@@ -110,6 +112,8 @@ struct Site<'a> {
     asked: BTreeSet<String>,
     /// Services of `master.cf` that a route or filter uses.
     lanes: BTreeSet<String>,
+    /// Those that have become a `[[pipe]]`.
+    pipes: BTreeSet<String>,
     /// The listeners, by name, each with its service of `master.cf`.
     listeners: Vec<listeners::Listener>,
 }

@@ -47,6 +47,16 @@ pub(super) fn shown(name: &str, value: &str) -> String {
     }
 }
 
+/// Whether the filter of a listener is a program.
+fn is_program(site: &Site<'_>, listener: &Listener) -> bool {
+    let mut overrides = listener.overrides.iter();
+    let filter = overrides.find(|(name, _)| name == "content_filter");
+    let transport = filter.and_then(|(_, filter)| filter.what.split(':').next());
+    transport
+        .and_then(|transport| site.master.service(transport.trim(), "unix"))
+        .is_some_and(|service| service.command == "pipe")
+}
+
 fn made(site: &Site<'_>, parameter: &str, listener: &Listener) -> Made {
     if LISTS.contains(&parameter)
         || matches!(
@@ -64,6 +74,7 @@ fn made(site: &Site<'_>, parameter: &str, listener: &Listener) -> Made {
         "smtpd_sasl_auth_enable" => Made::Listener("auth"),
         "mynetworks" => Made::Listener("networks"),
         "content_filter" if listener.is_filtered => Made::Listener("filtered"),
+        "content_filter" if is_program(site, listener) => Made::Elsewhere("[[access]] verdict = \"detour\""),
         "content_filter" => Made::Missing("one filter behind the queue serves all: see [delivery] filter"),
         "message_size_limit" => Made::Listener("message_size_limit"),
         "smtpd_forbid_bare_newline" => Made::Listener("bare_newlines"),

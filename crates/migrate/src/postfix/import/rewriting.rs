@@ -1,5 +1,7 @@
 //! Addresses that are rewritten, header and body checks, and copies.
 
+use std::collections::BTreeMap;
+
 use super::super::text::words;
 use super::listeners::Listener;
 use super::{Site, aliases, domains};
@@ -309,8 +311,7 @@ fn checks_of(site: &mut Site<'_>, layer: &super::Layer<'_>, service: &str, liste
         let at = layer.origin(parameter).unwrap_or(&site.start).clone();
         let mut tables = Vec::new();
         for word in words(&layer.value(parameter)) {
-            warn_of_filters(site, &word, &at);
-            tables.extend(site.table(&word, &at, parameter));
+            tables.extend(with_filters(site, &word, &at, parameter));
         }
         if service.is_empty() {
             site.carried(parameter, "[[header_check]]");
@@ -356,16 +357,20 @@ fn check(
     }
 }
 
-/// `FILTER` sends mail another way, which a check here does not.
-fn warn_of_filters(site: &mut Site<'_>, word: &str, at: &crate::Origin) {
+/// A table of checks, in whose copy `FILTER` names transports that are known here.
+fn with_filters(site: &mut Site<'_>, word: &str, at: &crate::Origin, parameter: &str) -> Option<String> {
     let entries = super::tables::Reference::of(word).and_then(|table| site.entries(&table, at));
+    let mut edits = BTreeMap::new();
     for entry in entries.unwrap_or_default() {
         if entry.value.starts_with("FILTER") {
-            let remedy = "A header check cannot choose the next hop. Use a [[route]] with `senders` or `recipients` if that is enough.";
             let what = format!("{} {}", entry.key, entry.value);
-            site.import.missing(&entry.at, &what, Weight::Mail, remedy);
+            if let Some(edit) = super::transports::filter(site, &entry, &what) {
+                edits.insert(entry.at.first, edit);
+            }
         }
     }
+    let edit = |entry: &super::tables::Entry| edits.get(&entry.at.first).cloned();
+    site.edited(word, at, parameter, &edit)
 }
 
 fn copies(site: &mut Site<'_>) {

@@ -197,7 +197,7 @@ impl Plan {
     ) {
         if matches!(
             way.target,
-            Target::Refused(_) | Target::Local | Target::Discarded | Target::Lmtp(_)
+            Target::Refused(_) | Target::Local | Target::Program(_) | Target::Discarded | Target::Lmtp(_)
         ) {
             return;
         }
@@ -381,8 +381,13 @@ impl Plan {
             site.carried(parameter, "[[route]] tls");
         }
         relay_transport(site);
-        let remedy = "a host that is tried when all others fail is not offered: put it behind the others in `via` of the [[route]]";
-        site.missing("smtp_fallback_relay", Weight::Mail, remedy);
+        let fallback = transports::hosts(&site.value("smtp_fallback_relay"));
+        if fallback.is_empty() {
+            site.meaningless("smtp_fallback_relay", "it names no host");
+        } else {
+            let hosts = Value::list(fallback);
+            site.set("delivery", "fallback", hosts, "smtp_fallback_relay");
+        }
     }
 
     /// Policies for domains whose mail goes by MX records.

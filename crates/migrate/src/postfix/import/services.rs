@@ -71,9 +71,10 @@ fn one(site: &mut Site<'_>, service: &Service) {
         "smtp" | "lmtp" => site
             .import
             .meaningless(&service.at, &what, "no transport names it"),
+        // It was told of when it became one.
+        "pipe" if site.pipes.contains(&service.name) => {}
         "pipe" if is_used => {
-            let remedy =
-                "no program is started for a message: see what is said of the transport that names it";
+            let remedy = "see what is said of the transport that names it";
             site.import.missing(&service.at, &what, Weight::Mail, remedy);
         }
         "pipe" => site

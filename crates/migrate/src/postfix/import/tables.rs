@@ -38,6 +38,8 @@ pub(super) enum Behind {
     Itself,
     /// Other tables.
     Others,
+    /// A service on a socket.
+    Service,
     /// Something that Postern does not ask.
     Unknown,
 }
@@ -53,6 +55,7 @@ pub(super) struct Entry {
 }
 
 /// What a copy says in place of a line.
+#[derive(Clone)]
 pub(super) enum Edit {
     /// Nothing: the line becomes a comment.
     Drop,
@@ -80,6 +83,7 @@ impl Reference {
             "mysql" | "pgsql" | "sqlite" | "ldap" => Behind::Database,
             "inline" | "static" => Behind::Itself,
             "unionmap" | "pipemap" => Behind::Others,
+            "socketmap" | "tcp" => Behind::Service,
             _ => Behind::Unknown,
         }
     }
@@ -140,6 +144,10 @@ impl Site<'_> {
                 Some(format!("{kind}:{path}"))
             }
             Behind::Itself => Some(format!("{kind}:{}", table.rest)),
+            Behind::Service => Some(match table.rest.strip_prefix("unix:") {
+                Some(path) => format!("{kind}:unix:{}", self.below_queue(path)),
+                None => format!("{kind}:{}", table.rest),
+            }),
             Behind::Others => {
                 let inside = table
                     .rest
@@ -453,7 +461,7 @@ mod tests {
         assert_eq!(of("proxy:mysql:/a.cf"), some("mysql", "/a.cf", Behind::Database));
         assert_eq!(
             of("tcp:127.0.0.1:10001"),
-            some("tcp", "127.0.0.1:10001", Behind::Unknown)
+            some("tcp", "127.0.0.1:10001", Behind::Service)
         );
         assert_eq!(of("inline:{ a=b }"), some("inline", "{ a=b }", Behind::Itself));
         assert_eq!(of("/etc/networks"), None);

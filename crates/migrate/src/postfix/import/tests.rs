@@ -197,12 +197,7 @@ fn traps() {
     ] {
         assert!(text.contains(line), "{line}\n---\n{text}");
     }
-    for what in [
-        "reject_unverified_sender",
-        "soft_bounce",
-        "smtp_fallback_relay",
-        "master.cf",
-    ] {
+    for what in ["reject_unverified_sender", "soft_bounce", "master.cf"] {
         let fates = fates(&import, what);
         assert!(
             fates.iter().any(|fate| matches!(

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use super::super::Service;
 use super::Site;
+use super::pipes;
+use super::tables::{Edit, Entry};
 use crate::Origin;
 use crate::config::{Section, Value};
 use crate::report::Weight;
@@ -20,6 +22,8 @@ pub(super) enum Target {
     Lmtp(Vec<String>),
     /// Nowhere: it is refused in these words.
     Refused(String),
+    /// To a program.
+    Program(String),
     /// To mailboxes here.
     Local,
     /// Nowhere: it is thrown away.
@@ -64,11 +68,22 @@ pub(super) fn way(site: &mut Site<'_>, text: &str, at: &Origin, what: &str) -> O
         "error" | "retry" => Target::Refused(refusal(next_hop, transport == "retry")),
         "discard" => Target::Discarded,
         "local" | "virtual" => Target::Local,
+        "pipe" => {
+            let service = service.clone()?;
+            match pipes::pipe(site, &service) {
+                Some(name) => Target::Program(name),
+                None => {
+                    let remedy = "its mail is refused for now, until a [[route]] says where to: see what is said of its program";
+                    site.import.missing(at, what, Weight::Mail, remedy);
+                    return None;
+                }
+            }
+        }
         _ => {
             site.lanes.insert(transport.to_owned());
             let remedy = format!(
-                "no program is started for a message, as \"{transport}\" does: what has its mail that way takes it by LMTP \
-                 (Mailman 3 does so on port 8024): a [[route]] with `via` and `protocol = \"lmtp\"`. Until then its mail is refused for now"
+                "\"{transport}\" is no transport that is known here: write a [[route]] with `via`, or with `to = \"pipe\"`. Until then its mail is \
+                 refused for now"
             );
             site.import.missing(at, what, Weight::Mail, remedy);
             return None;
@@ -288,6 +303,21 @@ pub(super) fn refusal(text: &str, is_for_now: bool) -> String {
     }
 }
 
+/// What `FILTER` of an access table or a check says in the copy; `None` where it may stay.
+pub(super) fn filter(site: &mut Site<'_>, entry: &Entry, what: &str) -> Option<Edit> {
+    let (_, said) = entry.value.split_once(char::is_whitespace)?;
+    let Some(way) = way(site, said, &entry.at, what) else {
+        return Some(Edit::Drop);
+    };
+    if way.is_plain {
+        return None;
+    }
+    let plain = way.plain()?;
+    let difference = "mail goes there with the settings of all other mail, not with those of its transport";
+    site.import.changed(&entry.at, what, "detour", difference);
+    Some(Edit::Say(format!("{} FILTER {plain}", entry.key)))
+}
+
 impl Way {
     /// The same target by a transport that is known without `master.cf`; `None` where there is none.
     pub(super) fn plain(&self) -> Option<String> {
@@ -297,6 +327,7 @@ impl Way {
                 let hosts: Vec<String> = hosts.iter().map(|host| bracketed(host)).collect();
                 Some(format!("lmtp:{}", hosts.join(", ")))
             }
+            Target::Program(name) => Some(format!("pipe:{name}:{}", self.next_hop)),
             Target::Refused(_) | Target::Local | Target::Discarded => None,
         }
     }
@@ -317,6 +348,10 @@ impl Way {
             Target::Refused(text) => {
                 route.set("to", Value::text("refuse"), "");
                 route.set("refuse", Value::text(text.clone()), "");
+            }
+            Target::Program(name) => {
+                route.set("to", Value::text("pipe"), "");
+                route.set("pipe", Value::text(name.clone()), "");
             }
             Target::Local => {
                 route.set("to", Value::text("local"), "");

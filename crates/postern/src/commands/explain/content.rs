@@ -116,6 +116,7 @@ pub(super) async fn message(
                 course.with_code(refusal.code);
             }
         }
+        course.detour = content.detour().or_else(|| course.detour.take());
         if let Some(reason) = content.discarded() {
             let ruling = Ruling {
                 rule: Rule::CheckDiscarded,

@@ -1,8 +1,10 @@
 //! The steps of a session as they are gathered: each with its rule, and the setting behind it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use postern_directory::aliases::Aliases;
+use postern_policy::route::Detour;
 use postern_policy::rule::{Rule, Says, Verdict};
 use serde::Serialize;
 
@@ -83,6 +85,8 @@ pub(in crate::commands) struct Course<'a> {
     pub(in crate::commands) config: &'a Config,
     pub(in crate::commands) listener: &'a ListenerConfig,
     pub(in crate::commands) steps: Vec<Step>,
+    /// The way of its own that a rule or check has given the message.
+    pub(in crate::commands) detour: Option<Arc<Detour>>,
 }
 
 impl<'a> Course<'a> {

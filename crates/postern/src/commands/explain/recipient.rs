@@ -250,6 +250,7 @@ async fn routed(
             sender: &args.from,
             login: judge.identity.map(Identity::login),
             filtered: true,
+            detour: None,
         };
         let routes = &course.config.deliver.routes;
         let place = all

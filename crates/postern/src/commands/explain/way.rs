@@ -23,10 +23,12 @@ pub(super) async fn way(
     login: Option<&str>,
     args: &ExplainSessionArgs,
 ) {
+    let detour = course.detour.clone();
     let origin = Origin {
         sender: &args.from,
         login,
         filtered: false,
+        detour: detour.as_deref(),
     };
     let config = course.config;
     config.receive.learn_route(mailbox).await;
@@ -50,6 +52,7 @@ pub(super) async fn way(
                 place.replace("{user}", &name)
             )
         }
+        (Target::Pipe { name, .. }, _) => format!("the program of [[pipe]] {name}"),
         (Target::Discard, _) => "nowhere: it is thrown away".to_owned(),
         (Target::Refuse(text), _) => text.to_string(),
         (Target::Unknown(why), _) => format!("it waits: {why}"),

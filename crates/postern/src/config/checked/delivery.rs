@@ -40,6 +40,7 @@ pub(super) fn check(c: &mut Checking<'_>, shown: &Shown) -> Settings {
             double_bounce_to: written.double_bounce_to.as_ref().map(|at| at.value.clone()),
         },
         mx_port: clamp(*written.mx_port),
+        fallback: values(&written.fallback.value),
         mx_networks: values(&written.mx_networks),
         address_literals: *c.file.relay.address_literals,
         tls_hosts: TlsHosts {
@@ -69,7 +70,12 @@ fn routes(c: &mut Checking<'_>, shown: &Shown) -> RouteTable {
             maps.extend(maps::of_route(route, &lane, c));
             continue;
         }
-        let Some(mut rule) = rule(route, (&maildir, &users), &c.file.login, c.problems) else {
+        let Some(mut rule) = rule(
+            route,
+            (&maildir, &users),
+            (&c.file.login.value[..], &c.file.pipe.value[..]),
+            c.problems,
+        ) else {
             continue;
         };
         rule.lane = lanes::of_route(route, c.problems).or(&lane);
@@ -85,6 +91,8 @@ fn routes(c: &mut Checking<'_>, shown: &Shown) -> RouteTable {
     let lmtp = &c.file.delivery.lmtp;
     let local = if *c.file.delivery.system_users {
         users
+    } else if let Some(target) = program(c) {
+        target
     } else if lmtp.is_empty() {
         Target::Maildir(maildir)
     } else {
@@ -110,6 +118,23 @@ fn routes(c: &mut Checking<'_>, shown: &Shown) -> RouteTable {
         maps,
         lane,
     }
+}
+
+/// The program that takes local mail, where one does.
+fn program(c: &mut Checking<'_>) -> Option<Target> {
+    let delivery = &c.file.delivery;
+    let pipe = delivery.pipe.as_ref()?;
+    let maildir = delivery.maildir.as_ref().map(|at| ("maildir", at.span.clone()));
+    let lmtp = (!delivery.lmtp.is_empty()).then(|| ("lmtp", delivery.lmtp.span.clone()));
+    for (key, span) in maildir.into_iter().chain(lmtp) {
+        c.problems.error(
+            span,
+            format!("`{key}` and `pipe` in [delivery] exclude each other"),
+            "never used",
+            "keep the one that local mail is to go to",
+        );
+    }
+    system::program(pipe, &c.file.pipe.value, c.problems)
 }
 
 /// Domains whose mail stays here. Without any there is still a postmaster, at `localhost`.
@@ -162,7 +187,7 @@ fn warn_of_common_maildirs(c: &mut Checking<'_>, usual: &PathBuf) {
     let has_domain = |pattern: &Path| pattern.to_string_lossy().contains("{domain}");
     let local = file.delivery.maildir.as_ref().and_then(|at| at.span.clone());
     let mut seen: Vec<(&PathBuf, Vec<String>)> = Vec::new();
-    if file.delivery.lmtp.is_empty() && !*file.delivery.system_users {
+    if file.delivery.lmtp.is_empty() && file.delivery.pipe.is_none() && !*file.delivery.system_users {
         seen.push((usual, lower(&file.local_domains)));
     }
     let to_maildir = |route: &&At<file::RouteTable>| {
@@ -293,7 +318,7 @@ fn check_pattern(pattern: &At<PathBuf>, problems: &mut Problems) {
 fn rule(
     route: &At<file::RouteTable>,
     places: (&PathBuf, &Target),
-    logins: &[At<file::LoginTable>],
+    (logins, pipes): (&[At<file::LoginTable>], &[At<file::PipeTable>]),
     problems: &mut Problems,
 ) -> Option<RouteRule> {
     let named = |list: &Option<At<Vec<At<String>>>>| {
@@ -318,7 +343,7 @@ fn rule(
     Some(RouteRule {
         domains: route.domains.as_ref().map(domain_set).unwrap_or_default(),
         recipients: address_set(&route.recipients),
-        target: target(route, places, problems)?,
+        target: target(route, places, pipes, problems)?,
         tls: *route.tls,
         verify: route.verifies(),
         senders: senders(route),
@@ -383,9 +408,18 @@ fn check_tls(route: &At<file::RouteTable>, problems: &mut Problems) {
 fn target(
     route: &At<file::RouteTable>,
     (maildir, users): (&PathBuf, &Target),
+    pipes: &[At<file::PipeTable>],
     problems: &mut Problems,
 ) -> Option<Target> {
     let to = route.to.as_ref().map(|to| to.value);
+    if let Some(pipe) = route.pipe.as_ref().filter(|_| to != Some(RouteTo::Pipe)) {
+        problems.error(
+            pipe.span.clone(),
+            "`pipe` on a route that goes to no program",
+            "never used",
+            "write `to = \"pipe\"`",
+        );
+    }
     if route.maildir.is_some() && to != Some(RouteTo::Maildir) {
         problems.error(
             route.maildir.as_ref().and_then(|at| at.span.clone()),
@@ -406,6 +440,18 @@ fn target(
         (None, Some(RouteTo::Mx)) => Some(Target::Mx),
         (None, Some(RouteTo::Local)) => Some(Target::Local),
         (None, Some(RouteTo::System)) => Some(users.clone()),
+        (None, Some(RouteTo::Pipe)) => match &route.pipe {
+            Some(name) => system::program(name, pipes, problems),
+            None => {
+                problems.error(
+                    route.to.as_ref().and_then(|at| at.span.clone()),
+                    "a route to a program that has no name",
+                    "which one?",
+                    "add `pipe` with the name of a [[pipe]]",
+                );
+                None
+            }
+        },
         (None, Some(RouteTo::Discard)) => Some(Target::Discard),
         (None, Some(RouteTo::Refuse)) => Some(Target::Refuse(refusal(route))),
         (None, None) if route.refuse.is_some() => Some(Target::Refuse(refusal(route))),

@@ -102,6 +102,7 @@ fn check_recipients(settings: &[(DirectorySettings, DirectoryPlace)], c: &mut Ch
     if !asks
         && !file.local_domains.is_empty()
         && file.delivery.lmtp.is_empty()
+        && file.delivery.pipe.is_none()
         && !*file.delivery.system_users
         && let Some(span) = &file.local_recipients.span
     {

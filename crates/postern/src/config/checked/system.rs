@@ -2,13 +2,18 @@
 
 use std::path::Path;
 
+use std::collections::HashSet;
+
 use postern_deliver::SystemUsers;
-use postern_mda::agent::PLACEHOLDERS;
+use postern_mda::Pipe;
+use postern_mda::agent::{PIPE_PLACEHOLDERS, PLACEHOLDERS};
 use postern_policy::route::Target;
 
 use super::hostname::name_of_host;
 use super::{Checking, clamp, values};
-use crate::config::file::{Postern, RouteTo};
+use crate::config::file::{PipeTable, Postern, RouteTo};
+use crate::config::problem::Problems;
+use crate::config::read::At;
 
 /// Where mail for the users of this machine goes.
 pub(super) fn target(file: &Postern) -> Target {
@@ -17,10 +22,11 @@ pub(super) fn target(file: &Postern) -> Target {
     }
 }
 
-/// Whether any mail goes there.
+/// Whether any mail goes there, or to a program that the helper runs.
 fn is_used(file: &Postern) -> bool {
     let leads_there = |to: Option<RouteTo>| to == Some(RouteTo::System);
     *file.delivery.system_users
+        || !file.pipe.is_empty()
         || file
             .route
             .iter()
@@ -32,6 +38,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Option<SystemUsers> {
     let written = &c.file.system_users;
     check_mailbox(c);
     check_agent(c);
+    check_pipes(c);
     is_used(c.file).then(|| {
         let settings = system_users(c.file);
         SystemUsers {
@@ -60,6 +67,7 @@ pub(crate) fn system_users(file: &Postern) -> postern_mda::Settings {
         lock_timeout: *written.lock_timeout,
         min_free: *file.admission.min_free,
         hostname: name_of_host(file),
+        pipes: file.pipe.iter().map(|pipe| one(pipe)).collect(),
     }
 }
 
@@ -96,6 +104,89 @@ fn check_mailbox(c: &mut Checking<'_>) {
     };
     c.problems
         .error(pattern.span.clone(), title, "cannot be used", remedy);
+}
+
+/// A program, as the helper is told of it.
+fn one(pipe: &PipeTable) -> Pipe {
+    Pipe {
+        name: pipe.name.as_ref().map(|at| at.value.clone()).unwrap_or_default(),
+        command: pipe
+            .command
+            .as_ref()
+            .map(|at| values(&at.value))
+            .unwrap_or_default(),
+        user: pipe.user.as_ref().map(|at| at.value.clone()).unwrap_or_default(),
+        group: pipe.group.as_ref().map(|at| at.value.clone()),
+        add: values(&pipe.add.value),
+        lowercase: *pipe.lowercase,
+        size_max: pipe.size_limit.as_ref().map_or(0, |at| at.value),
+    }
+}
+
+/// Where mail for a program goes, by its name; `None` after a mistake.
+pub(super) fn program(name: &At<String>, pipes: &[At<PipeTable>], problems: &mut Problems) -> Option<Target> {
+    let is_there = |pipe: &At<PipeTable>| pipe.name.as_ref().is_some_and(|known| known.value == name.value);
+    if !pipes.iter().any(is_there) {
+        problems.error(
+            name.span.clone(),
+            format!("there is no [[pipe]] with the name {:?}", name.value),
+            "unknown",
+            "write a [[pipe]] with `name`, `command` and `user`",
+        );
+        return None;
+    }
+    Some(Target::Pipe {
+        name: name.value.as_str().into(),
+        next_hop: "".into(),
+    })
+}
+
+fn check_pipes(c: &mut Checking<'_>) {
+    let mut names = HashSet::new();
+    for pipe in &c.file.pipe.value {
+        if let Some(name) = &pipe.name
+            && !names.insert(name.value.as_str())
+        {
+            c.problems.error(
+                name.span.clone(),
+                format!("two [[pipe]] have the name {:?}", name.value),
+                "the second one",
+                "give it another name",
+            );
+        }
+        if let Some(user) = pipe.user.as_ref().filter(|user| user.value == "root") {
+            c.problems.error(
+                user.span.clone(),
+                "a [[pipe]] with the rights of root",
+                "never run",
+                "name a user that the program needs no more rights than",
+            );
+        }
+        let command = pipe.command.iter().flat_map(|command| &command.value);
+        let words: Vec<&At<String>> = command.collect();
+        let Some(program) = words.first() else { continue };
+        if !program.starts_with('/') || program.contains('{') {
+            c.problems.error(
+                program.span.clone(),
+                "`command` in [[pipe]] does not begin with the path of a program",
+                "not an absolute path",
+                "write for example `command = [\"/usr/bin/maildrop\", \"-d\", \"{recipient}\"]`",
+            );
+        }
+        for word in words.iter().skip(1) {
+            let known = PIPE_PLACEHOLDERS
+                .iter()
+                .fold(word.value.clone(), |text, name| text.replace(name, ""));
+            if known.contains(['{', '}']) {
+                c.problems.error(
+                    word.span.clone(),
+                    "a word of `command` in [[pipe]] has an unknown placeholder",
+                    "not filled in",
+                    format!("known: {}", PIPE_PLACEHOLDERS.join(", ")),
+                );
+            }
+        }
+    }
 }
 
 fn check_agent(c: &mut Checking<'_>) {
@@ -142,8 +233,9 @@ pub(super) fn warn_of_exclusion(c: &mut Checking<'_>) {
         .maildir
         .as_ref()
         .map(|maildir| ("maildir", maildir.span.clone()));
+    let pipe = delivery.pipe.as_ref().map(|pipe| ("pipe", pipe.span.clone()));
     let lmtp = (!delivery.lmtp.is_empty()).then(|| ("lmtp", delivery.lmtp.span.clone()));
-    for (key, span) in maildir.into_iter().chain(lmtp) {
+    for (key, span) in maildir.into_iter().chain(lmtp).chain(pipe) {
         c.problems.error(
             span,
             format!("`{key}` and `system_users` in [delivery] exclude each other"),

@@ -188,7 +188,8 @@ table! {
         dns_score: u64 = Count(1..=1_000), optional "5" else "one of the lists knows it";
         /// What is done. `accept`: taken, as far as rules and `[screen]` are concerned. `refuse` and `defer`: refused, for good or for
         /// now. `discard`: taken and thrown away. `hold`: the message is held in the queue. `redirect`: the mail goes to another
-        /// address. `tag`: the message gets a field. `limit`: recipients are counted, and refused for now beyond. `policy`: a policy
+        /// address. `copy`: a copy goes to another address, too. `detour`: the whole message goes `way`, whoever it is for, and not where
+        /// routes lead (Postfix's `FILTER`). `tag`: the message gets a field. `limit`: recipients are counted, and refused for now beyond. `policy`: a policy
         /// service decides. `table`: a table decides. `class`: the rules of a class are judged. `note`: a line in the log. `continue`:
         /// nothing.
         verdict: VerdictWord = OneOf::<VerdictWord>::new(), required "\"refuse\"";
@@ -203,8 +204,11 @@ table! {
         text: String = Line(400), optional "\"no mail from dial-in pools\"" else "\"Access denied\"";
         /// With `hold` and `note`: the reason.
         reason: String = Line(200), optional "\"suspicious\"" else "the name of the rule";
-        /// With `redirect`: where the mail goes.
+        /// With `redirect` and `copy`: where the mail goes.
         to: Mailbox = Address, optional "\"moderator@example.org\"" else "no redirection";
+        /// With `detour`: where the message goes, as in a table of routes: to a filter, mostly. What a listener with `filtered` takes
+        /// goes its usual way again. Kept in the queue with the message.
+        way: String = Line(1_000), optional "\"smtp:[127.0.0.1]:10024\"" else "where routes lead";
         /// With `tag`: the field.
         field: String = Line(900), optional "\"X-Partner: yes\"" else "no field";
         /// With `limit`: the name of a `[[limit]]`.
@@ -301,6 +305,8 @@ pub(crate) enum VerdictWord {
     Discard,
     Hold,
     Redirect,
+    Copy,
+    Detour,
     Tag,
     Limit,
     Policy,
@@ -318,6 +324,8 @@ impl Choice for VerdictWord {
         ("discard", Self::Discard),
         ("hold", Self::Hold),
         ("redirect", Self::Redirect),
+        ("copy", Self::Copy),
+        ("detour", Self::Detour),
         ("tag", Self::Tag),
         ("limit", Self::Limit),
         ("policy", Self::Policy),

@@ -87,8 +87,13 @@ table! {
         /// Where the Maildir of a recipient in `local_domains` is. `{local}` and `{domain}` stand for the parts of the
         /// address, in lower case, with characters that mean something in a path written as `%XX`. A detail behind `tag_separator` is left out.
         maildir: PathBuf = FilePath, optional "\"/var/mail/{domain}/{local}\"" else "`mail/{local}` in `state_dir`; `mail/{domain}/{local}` where `local_domains` has more than one";
+        /// Hosts that take mail which goes by MX records, when the hosts of those cannot be found, or all of them fail for now: Postfix's
+        /// `smtp_fallback_relay`. What the route says of TLS holds for them, too. Mail for a domain with a null MX bounces as before.
+        fallback: Vec<At<Hop>> = List(NextHop), default "[]";
         /// Hosts that take mail for `local_domains` by LMTP, tried in order, instead of Maildirs.
         lmtp: Vec<At<Hop>> = List(NextHop), default "[]";
+        /// The `[[pipe]]` that takes mail for `local_domains`, instead of Maildirs.
+        pipe: String = Line(64), optional "\"dovecot\"" else "no program";
         /// Whether mail for `local_domains` goes to the users of this machine, as [system_users] says, instead of Maildirs of the server's own.
         system_users: bool = Switch, default "false";
         /// The largest message returned whole in a bounce, where that was asked for; of a larger one the header goes back.

@@ -19,6 +19,7 @@ mod listener;
 mod local;
 mod login;
 mod milter;
+mod pipe;
 mod provider;
 mod relay;
 mod rewrite;
@@ -58,6 +59,7 @@ pub(crate) use self::listener::{Extensions, Listener};
 pub(crate) use self::local::LocalTable;
 pub(crate) use self::login::{LoginTable, LoginToken};
 pub(crate) use self::milter::{MilterTable, MilterTimeouts};
+pub(crate) use self::pipe::PipeTable;
 pub(crate) use self::provider::{ProviderTable, TypeWord};
 pub(crate) use self::relay::{CertificateTable, Relay};
 pub(crate) use self::rewrite::{
@@ -235,6 +237,8 @@ table! {
         /// closely wins; among those, one that names the login most closely, then the sender, then the earlier one. Local domains
         /// come before a rule for `"*"`; without any rule MX records decide.
         route: Vec<At<RouteTable>> = Sections::<RouteTable>::new(), default "[]";
+        /// Programs that take all mail of a route.
+        pipe: Vec<At<PipeTable>> = Sections::<PipeTable>::new(), default "[]";
         /// Credentials for smarthosts.
         login: Vec<At<LoginTable>> = Sections::<LoginTable>::new(), default "[]";
         /// Domains whose mail is signed.

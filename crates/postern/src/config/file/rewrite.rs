@@ -83,7 +83,7 @@ table! {
         /// the first three, unless `mime_header_checks` and `nested_header_checks` are set.
         parts: Vec<At<Part>> = List(OneOf::<Part>::new()), default "[\"header\"]";
         /// A table of patterns in Postfix's form, put to `Name: value` with its folds. Values are verdicts as in header_checks(5): `REJECT`,
-        /// `DISCARD`, `HOLD`, `IGNORE`, `STRIP`, `REPLACE`, `PREPEND`, `REDIRECT`, `BCC`, `WARN`, `INFO`, `DUNNO`.
+        /// `DISCARD`, `HOLD`, `IGNORE`, `STRIP`, `REPLACE`, `PREPEND`, `REDIRECT`, `BCC`, `FILTER`, `WARN`, `INFO`, `DUNNO`.
         table: Reference = TableReference, optional "\"regexp:/etc/postfix/header_checks\"" else "`verdict` says what is done";
         /// Names of fields, in any case; `"*"` for all. Not with `body`.
         fields: Vec<At<String>> = List(Line(80)), optional "[\"User-Agent\", \"X-Mailer\"]" else "`table` has the patterns";
@@ -91,13 +91,16 @@ table! {
         pattern: String = Line(2_000), optional "\"\\\\[TEST MAIL\\\\]\"" else "any value";
         /// What is done. `remove`, `replace`, `prepend`: the field or line goes, another takes its place, or another comes before it.
         /// `refuse`, `defer`: the message is refused, for good or for now. `discard`: it is taken and thrown away. `hold`: it is held in
-        /// the queue. `redirect`: it goes to another address in place of its recipients. `copy`: it goes to another address, too. `note`: a line in
+        /// the queue. `redirect`: it goes to another address in place of its recipients. `copy`: it goes to another address, too. `detour`: all of it goes
+        /// `way`, whoever it is for (Postfix's `FILTER`). `note`: a line in
         /// the log. `keep`: nothing, and no other check looks at the field.
         verdict: CheckWord = OneOf::<CheckWord>::new(), optional "\"remove\"" else "`table` has the verdicts";
         /// With `replace` and `prepend`: the field as it is to be, or the line. `$1` is what the first parentheses of `pattern` hold.
         with: String = Line(900), optional "\"X-Client: hidden\"" else "nothing";
         /// With `redirect` and `copy`: the address.
         to: Mailbox = Address, optional "\"moderator@example.org\"" else "none";
+        /// With `detour`: where the message goes, as in a table of routes.
+        way: String = Line(1_000), optional "\"smtp:[127.0.0.1]:10024\"" else "where routes lead";
         /// With `refuse` and `defer`: the reply code.
         code: u64 = Count(400..=599), optional "554" else "550, or 450";
         /// The enhanced status code (RFC 3463).
@@ -154,6 +157,7 @@ pub(crate) enum CheckWord {
     Hold,
     Redirect,
     Copy,
+    Detour,
     Note,
     Keep,
 }
@@ -203,6 +207,7 @@ impl Choice for CheckWord {
         ("hold", Self::Hold),
         ("redirect", Self::Redirect),
         ("copy", Self::Copy),
+        ("detour", Self::Detour),
         ("note", Self::Note),
         ("keep", Self::Keep),
     ];

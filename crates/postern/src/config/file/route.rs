@@ -44,9 +44,11 @@ table! {
         /// `unix:/path` is a socket, for LMTP. The port is 25 unless given.
         via: Vec<At<Hop>> = List(NextHop), optional "[\"smarthost.example.org:25\"]" else "`to` says where";
         /// The target without `via`: the hosts of the recipient domain's MX records; Maildirs; users of
-        /// this machine (`"system"`, see [system_users]); where mail for local domains goes; nowhere,
+        /// this machine (`"system"`, see [system_users]); a program (`"pipe"`); where mail for local domains goes; nowhere,
         /// since it is refused at `RCPT`; nowhere, since it is taken and thrown away.
         to: RouteTo = OneOf::<RouteTo>::new(), optional "\"mx\"" else "the hosts of `via`";
+        /// The `[[pipe]]` for `to = "pipe"`.
+        pipe: String = Line(64), optional "\"mailman\"" else "no program";
         /// What who names such a recipient is told, for `to = "refuse"`: code, enhanced code and text.
         refuse: RefusalText = RefusalWords, optional "\"550 5.1.2 This company has closed\"" else "`550 5.7.1 Mail for this address is not taken`";
         /// The protocol of the hosts in `via`.
@@ -103,6 +105,8 @@ pub(crate) enum RouteTo {
     Maildir,
     /// A user of this machine.
     System,
+    /// To a program.
+    Pipe,
     /// Where mail for local domains goes.
     Local,
     /// Nowhere: it is refused.
@@ -116,6 +120,7 @@ impl Choice for RouteTo {
         ("mx", Self::Mx),
         ("maildir", Self::Maildir),
         ("system", Self::System),
+        ("pipe", Self::Pipe),
         ("local", Self::Local),
         ("refuse", Self::Refuse),
         ("discard", Self::Discard),

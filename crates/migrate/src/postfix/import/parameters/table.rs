@@ -183,7 +183,7 @@ pub const ROWS: &[Row<Special>] = &[
     row("smtp_data_init_timeout", Time("delivery.timeouts", "data", "s")),
     row("smtp_dns_support_level", Missing(Weight::Detail, "`dnssec` in [dns]")),
     row("smtp_enforce_tls", Elsewhere("[[route]] tls")),
-    row("smtp_fallback_relay", Elsewhere("[[route]] via")),
+    row("smtp_fallback_relay", Elsewhere("[delivery] fallback")),
     row("smtp_generic_maps", Elsewhere("[[rewrite]] at = \"out\"")),
     row("smtp_header_checks", Elsewhere("[[header_check]] at = \"out\"")),
     row("smtp_helo_name", Elsewhere("[delivery] helo_name")),

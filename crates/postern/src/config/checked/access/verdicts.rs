@@ -1,10 +1,13 @@
 //! What a rule does, with all that it needs for that.
 
+use std::sync::Arc;
+
 use postern_mail::{NewField, Status};
 use postern_policy::access::condition::Test;
 use postern_policy::access::keys::{Form, Subject};
 use postern_policy::access::written::status;
 use postern_policy::access::{Action, Condition, Limit, Words};
+use postern_policy::route::Detour;
 
 use super::build::Build;
 use crate::config::file::{AcceptEnds, Access, VerdictWord};
@@ -27,6 +30,24 @@ impl Build<'_, '_> {
                 Some(to) => Action::Redirect(to.value.clone()),
                 None => return self.lacks(table, "to", "\"moderator@example.org\""),
             },
+            VerdictWord::Copy => match &table.to {
+                Some(to) => Action::Copy(to.value.clone()),
+                None => return self.lacks(table, "to", "\"archive@example.org\""),
+            },
+            VerdictWord::Detour => {
+                let Some(way) = &table.way else {
+                    return self.lacks(table, "way", "\"smtp:[127.0.0.1]:10024\"");
+                };
+                match Detour::parse(&way.value) {
+                    Ok(detour) => Action::Detour(Arc::new(detour)),
+                    Err(error) => {
+                        let whole = error.to_string();
+                        let (label, remedy) = whole.split_once("; ").unwrap_or((&whole, "correct it"));
+                        self.bad(way.span.clone(), "way", label, remedy);
+                        return None;
+                    }
+                }
+            }
             VerdictWord::Tag => {
                 let Some(field) = &table.field else {
                     return self.lacks(table, "field", "\"X-Partner: yes\"");

@@ -8,6 +8,7 @@ use postern_policy::access::Words;
 use postern_policy::access::written::status;
 use postern_policy::header_check::{By, Check, Own, Part, Verdict, postfix};
 use postern_policy::rewrite::{When, Whose};
+use postern_policy::route::Detour;
 use postern_table::{Pattern, Table};
 
 use super::super::{Checking, tables};
@@ -113,12 +114,6 @@ fn by_table(written: &At<postern_table::Reference>, when: When, c: &mut Checking
                     true,
                 )
             }
-            Ok(Verdict::Note(reason)) if reason.starts_with("FILTER ") => (
-                reason.to_string(),
-                "has no effect",
-                "use a [[route]] for the recipients, or a [[milter]]".to_owned(),
-                false,
-            ),
             Ok(verdict) if when == When::Out && !verdict.fits_out() => (
                 format!("{value:?} is not done when mail leaves"),
                 "has no effect",
@@ -273,6 +268,25 @@ fn verdict(
             match word {
                 CheckWord::Replace => Verdict::Replace(text),
                 _ => Verdict::Prepend(text),
+            }
+        }
+        CheckWord::Detour => {
+            let Some(way) = &table.way else {
+                return lacks("way", "\"smtp:[127.0.0.1]:10024\"");
+            };
+            match Detour::parse(&way.value) {
+                Ok(detour) => Verdict::Detour(Arc::new(detour)),
+                Err(error) => {
+                    let whole = error.to_string();
+                    let (label, remedy) = whole.split_once("; ").unwrap_or((&whole, "correct it"));
+                    c.problems.error(
+                        way.span.clone(),
+                        format!("`way` in [[header_check]]: {label}"),
+                        "leads nowhere",
+                        remedy,
+                    );
+                    return None;
+                }
             }
         }
         CheckWord::Redirect | CheckWord::Copy => {
