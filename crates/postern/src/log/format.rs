@@ -3,18 +3,16 @@
 //! Values come from peers in part. A line break, an escape sequence or a change of writing direction in one would forge
 //! other lines or hide this one, so all such characters are escaped, in both forms.
 
-use std::cell::RefCell;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use jiff::Timestamp;
 use postern_events::{Event as Fact, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
+use super::json::{self, Details};
+use super::text::{CUT, VALUE_MAX, level_word, timestamp, with_text};
 use crate::visible::is_hidden;
-
-/// Longest value in a line, in octets of the escaped form; the rest is cut and marked with `…`.
-const VALUE_MAX: usize = 2_048;
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -31,20 +29,10 @@ impl Look {
         if self.journal {
             line.extend_from_slice(priority(level));
         }
-        if self.json {
-            line.extend_from_slice(b"{\"time\":\"");
-            timestamp(now, line);
-            line.extend_from_slice(b"\",\"level\":\"");
-            line.extend_from_slice(level_word(level).as_bytes());
-            line.extend_from_slice(b"\",\"target\":\"");
-        } else if !self.journal {
+        if !self.json && !self.journal {
             timestamp(now, line);
             line.push(b' ');
         }
-    }
-
-    fn end(self, line: &mut Vec<u8>) {
-        line.extend_from_slice(if self.json { b"}\n" } else { b"\n" });
     }
 }
 
@@ -63,17 +51,16 @@ pub(super) fn fact(fact: &Fact<'_>, look: Look, now: Timestamp, line: &mut Vec<u
     let level = level_of(fact);
     look.begin(level, now, line);
     if look.json {
-        line.extend_from_slice(fact.area().target().as_bytes());
-        line.extend_from_slice(b"\",\"message\":\"");
-        json_escape(fact.word(), line);
-        line.push(b'"');
-        fact.fields(&mut |key, value| json_field(key.name(), value, line));
+        json::object(now, level, fact.area().target(), line, |fields| {
+            fields.text("message", fact.word());
+            fact.fields(&mut |key, value| fields.value(key.name(), value));
+        });
     } else {
         escape(fact.word(), line);
         append_level(level, line);
         fact.fields(&mut |key, value| readable_field(key.name(), value, line));
     }
-    look.end(line);
+    line.push(b'\n');
 }
 
 /// Appends what a library or a part of the program says in detail.
@@ -83,9 +70,9 @@ pub(super) fn detail(event: &Event<'_>, look: Look, now: Timestamp, line: &mut V
     let metadata = event.metadata();
     look.begin(*metadata.level(), now, line);
     if look.json {
-        line.extend_from_slice(metadata.target().as_bytes());
-        line.push(b'"');
-        event.record(&mut Json { line });
+        json::object(now, *metadata.level(), metadata.target(), line, |fields| {
+            event.record(&mut Details(fields));
+        });
     } else {
         let word_at = line.len();
         append_level(*metadata.level(), line);
@@ -101,7 +88,7 @@ pub(super) fn detail(event: &Event<'_>, look: Look, now: Timestamp, line: &mut V
         let word = visitor.word;
         line.splice(word_at..word_at, word);
     }
-    look.end(line);
+    line.push(b'\n');
 }
 
 /// Appends a line of the log about itself, `now word level=warning name=value`, or the same as JSON.
@@ -115,19 +102,20 @@ pub(super) fn own(
 ) {
     look.begin(level, now, line);
     if look.json {
-        line.extend_from_slice(format!("postern::log\",\"message\":\"{word}\"").as_bytes());
+        json::object(now, level, "postern::log", line, |object| {
+            object.text("message", word);
+            for (name, value) in fields {
+                object.text(name, value);
+            }
+        });
     } else {
         line.extend_from_slice(word.as_bytes());
         append_level(level, line);
-    }
-    for (name, value) in fields {
-        if look.json {
-            json_field(name, Value::Text(value), line);
-        } else {
+        for (name, value) in fields {
             readable_field(name, Value::Text(value), line);
         }
     }
-    look.end(line);
+    line.push(b'\n');
 }
 
 /// Says the level where it is not that of every day.
@@ -176,57 +164,6 @@ fn readable_field(name: &str, value: Value<'_>, line: &mut Vec<u8>) {
             line.extend_from_slice(if value { b"yes" } else { b"no" });
         }
     }
-}
-
-/// Appends `,"name":value`, unless there is none.
-fn json_field(name: &str, value: Value<'_>, line: &mut Vec<u8>) {
-    if matches!(value, Value::Absent) {
-        return;
-    }
-    line.extend_from_slice(b",\"");
-    line.extend_from_slice(name.as_bytes());
-    line.extend_from_slice(b"\":");
-    let text = |text: &str, line: &mut Vec<u8>| {
-        line.push(b'"');
-        json_escape(text, line);
-        line.push(b'"');
-    };
-    match value {
-        Value::Absent => {}
-        Value::Text(value) => text(value, line),
-        Value::Rule(rule) => text(rule.name(), line),
-        Value::Shown(value) => with_text(format_args!("{value}"), |value| text(value, line)),
-        Value::Address(value) => with_text(format_args!("{value}"), |value| text(value, line)),
-        Value::Number(value) => number(value, line),
-        Value::Flag(value) => line.extend_from_slice(if value { b"true" } else { b"false" }),
-    }
-}
-
-fn level_word(level: Level) -> &'static str {
-    match level {
-        Level::ERROR => "error",
-        Level::WARN => "warning",
-        Level::INFO => "info",
-        Level::DEBUG => "debug",
-        Level::TRACE => "trace",
-    }
-}
-
-/// Appends UTC with milliseconds. The part down to the second is kept for the events that share it.
-fn timestamp(now: Timestamp, line: &mut Vec<u8>) {
-    thread_local! {
-        static SECOND: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
-    }
-    SECOND.with_borrow_mut(|(second, text)| {
-        if *second != now.as_second() {
-            *second = now.as_second();
-            *text = now.strftime("%Y-%m-%dT%H:%M:%S").to_string();
-        }
-        line.extend_from_slice(text.as_bytes());
-    });
-    let milli = now.subsec_millisecond().unsigned_abs();
-    let digit = |n: u32| b'0' + (n % 10) as u8;
-    line.extend_from_slice(&[b'.', digit(milli / 100), digit(milli / 10), digit(milli), b'Z']);
 }
 
 /// Writes ` name=value` for every field that is not empty; the message is kept apart, it goes in front.
@@ -291,69 +228,6 @@ impl Visit for Readable<'_> {
     }
 }
 
-/// Writes `,"name":value` for every field.
-struct Json<'a> {
-    line: &'a mut Vec<u8>,
-}
-
-impl Json<'_> {
-    fn name(&mut self, field: &Field) {
-        self.line.extend_from_slice(b",\"");
-        self.line
-            .extend_from_slice(field.name().trim_start_matches("r#").as_bytes());
-        self.line.extend_from_slice(b"\":");
-    }
-
-    fn text(&mut self, field: &Field, value: &str) {
-        self.name(field);
-        self.line.push(b'"');
-        json_escape(value, self.line);
-        self.line.push(b'"');
-    }
-}
-
-impl Visit for Json<'_> {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.text(field, value);
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.name(field);
-        number(value, self.line);
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.name(field);
-        self.line.extend_from_slice(value.to_string().as_bytes());
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.name(field);
-        self.line
-            .extend_from_slice(if value { b"true" } else { b"false" });
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        with_text(format_args!("{value:?}"), |text| self.text(field, text));
-    }
-}
-
-/// Formats into a text that the thread keeps, and hands it on.
-fn with_text(value: fmt::Arguments<'_>, then: impl FnOnce(&str)) {
-    thread_local! {
-        static TEXT: RefCell<String> = const { RefCell::new(String::new()) };
-    }
-    TEXT.with(|text| match text.try_borrow_mut() {
-        Ok(mut text) => {
-            text.clear();
-            let _ = text.write_fmt(value);
-            then(&text);
-        }
-        // A value whose formatting logs by itself.
-        Err(_) => then(&value.to_string()),
-    });
-}
-
 fn number(value: u64, line: &mut Vec<u8>) {
     let mut digits = [0_u8; 20];
     let mut at = digits.len();
@@ -369,12 +243,12 @@ fn number(value: u64, line: &mut Vec<u8>) {
     line.extend_from_slice(&digits[at..]);
 }
 
-/// Appends the text for the readable form, cut at [`VALUE_MAX`].
+/// Appends the text for the readable form, which is cut at [`VALUE_MAX`].
 fn escape(text: &str, line: &mut Vec<u8>) {
     let start = line.len();
     for c in text.chars() {
         if line.len() - start >= VALUE_MAX {
-            line.extend_from_slice("…".as_bytes());
+            line.extend_from_slice(CUT.as_bytes());
             return;
         }
         match c {
@@ -388,36 +262,13 @@ fn escape(text: &str, line: &mut Vec<u8>) {
     }
 }
 
-/// Appends the text as the inside of a JSON string (RFC 8259 section 7), cut at [`VALUE_MAX`].
-fn json_escape(text: &str, line: &mut Vec<u8>) {
-    let start = line.len();
-    for c in text.chars() {
-        if line.len() - start >= VALUE_MAX {
-            line.extend_from_slice("…".as_bytes());
-            return;
-        }
-        match c {
-            '"' | '\\' => line.extend_from_slice(&[b'\\', c as u8]),
-            '\n' => line.extend_from_slice(b"\\n"),
-            '\r' => line.extend_from_slice(b"\\r"),
-            '\t' => line.extend_from_slice(b"\\t"),
-            c if is_hidden(c) => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    line.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
-                }
-            }
-            c => line.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn escaped(text: &str, how: fn(&str, &mut Vec<u8>)) -> String {
+    fn escaped(text: &str) -> String {
         let mut out = Vec::new();
-        how(text, &mut out);
+        escape(text, &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -425,33 +276,29 @@ mod tests {
     fn values_cannot_forge_lines() {
         #[rustfmt::skip]
         let cases = [
-            // what the case shows    text              readable              JSON
-            ("plain",                 "a@b.c",          "a@b.c",              "a@b.c"),
-            ("line feed",             "a\nb",           "a\\nb",              "a\\nb"),
-            ("carriage return",       "a\rb",           "a\\rb",              "a\\rb"),
-            ("terminal escape",       "\x1b[2K",        "\\u{1b}[2K",         "\\u001b[2K"),
-            ("C1 next line",          "a\u{85}b",       "a\\u{85}b",          "a\\u0085b"),
-            ("line separator",        "\u{2028}",       "\\u{2028}",          "\\u2028"),
-            ("right to left",         "\u{202e}x",      "\\u{202e}x",         "\\u202ex"),
-            ("not to be seen",        "an\u{200b}n",     "an\\u{200b}n",       "an\\u200bn"),
-            ("Arabic letter mark",    "\u{61c}x",        "\\u{61c}x",         "\\u061cx"),
-            ("quote and backslash",   "\"\\",           "\\\"\\\\",           "\\\"\\\\"),
-            ("letters stay",          "Grüße",          "Grüße",              "Grüße"),
-            ("beyond the first plane", "\u{e0001}",     "\\u{e0001}",         "\\udb40\\udc01"),
+            // what the case shows    text              readable
+            ("plain",                 "a@b.c",          "a@b.c"),
+            ("line feed",             "a\nb",           "a\\nb"),
+            ("carriage return",       "a\rb",           "a\\rb"),
+            ("terminal escape",       "\x1b[2K",        "\\u{1b}[2K"),
+            ("C1 next line",          "a\u{85}b",       "a\\u{85}b"),
+            ("line separator",        "\u{2028}",       "\\u{2028}"),
+            ("right to left",         "\u{202e}x",      "\\u{202e}x"),
+            ("not to be seen",        "an\u{200b}n",     "an\\u{200b}n"),
+            ("Arabic letter mark",    "\u{61c}x",        "\\u{61c}x"),
+            ("quote and backslash",   "\"\\",           "\\\"\\\\"),
+            ("letters stay",          "Grüße",          "Grüße"),
+            ("beyond the first plane", "\u{e0001}",     "\\u{e0001}"),
         ];
-        for (shows, text, readable, json) in cases {
-            assert_eq!(escaped(text, escape), readable, "{shows}");
-            assert_eq!(escaped(text, json_escape), json, "{shows}");
-            let back: String = serde_json::from_str(&format!("\"{json}\"")).unwrap();
-            assert_eq!(back, text, "{shows}");
+        for (shows, text, readable) in cases {
+            assert_eq!(escaped(text), readable, "{shows}");
         }
     }
 
     #[test]
     fn long_values_are_cut() {
         let long = "x".repeat(10_000);
-        assert_eq!(escaped(&long, escape).len(), VALUE_MAX + "…".len());
-        assert_eq!(escaped(&long, json_escape).len(), VALUE_MAX + "…".len());
+        assert_eq!(escaped(&long).len(), VALUE_MAX + CUT.len());
     }
 
     #[test]
@@ -486,18 +333,5 @@ mod tests {
             })
         );
         assert!(line(true, true).starts_with("<4>{\"time\":"));
-    }
-
-    #[test]
-    fn time_is_utc_with_milliseconds() {
-        for (text, want) in [
-            ("2026-11-22T09:30:20.123456Z", "2026-11-22T09:30:20.123Z"),
-            ("2026-11-22T09:30:20Z", "2026-11-22T09:30:20.000Z"),
-            ("2026-11-22T10:30:21.009+01:00", "2026-11-22T09:30:21.009Z"),
-        ] {
-            let mut out = Vec::new();
-            timestamp(text.parse().unwrap(), &mut out);
-            assert_eq!(String::from_utf8(out).unwrap(), want);
-        }
     }
 }

@@ -8,12 +8,14 @@
 //! one and a large room of its own, so nobody can drive a login out of the log by being refused.
 
 mod format;
+mod json;
 mod lane;
 mod observer;
 pub(crate) mod reference;
 mod settings;
 mod shared;
 mod sink;
+mod text;
 
 use std::cell::RefCell;
 use std::sync::Arc;
