@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use common::{Bench, CONTENT, Host, PATIENCE, settings, shown, to_ports};
 use jiff::{SignedDuration, Timestamp};
-use postern_deliver::Settings;
+use postern_deliver::{Settings, Timeouts};
 use postern_mail::QueueId;
 use postern_net::ca::{Authority, AuthorityRequest, CertificateRequest};
 use postern_net::file::Existing;
@@ -103,6 +103,45 @@ async fn retries_follow_the_schedule_to_the_end() {
         shown(&history)
     );
     bench.stop().await;
+}
+
+/// A host that falls silent is waited for as long as RFC 5321 section 4.5.3.2 asks, and no longer.
+#[tokio::test]
+async fn silence_is_waited_for_at_each_step() {
+    let limits = Timeouts::default();
+    let hello = "S 220 x\nC EHLO";
+    let mail = format!("{hello}\nS 250 x\nC MAIL");
+    let rcpt = format!("{mail}\nS 250 ok\nC RCPT");
+    let data = format!("{rcpt}\nS 250 ok\nC DATA");
+    let end = format!("{data}\nS 354 go\nBODY");
+    #[rustfmt::skip]
+    let cases = [
+        // silent at          the host         commands   bodies   waits
+        ("the greeting",      "",              0,         0,       limits.greeting),
+        ("EHLO",              hello,           1,         0,       limits.hello),
+        ("MAIL",              mail.as_str(),   2,         0,       limits.mail),
+        ("RCPT",              rcpt.as_str(),   3,         0,       limits.recipient),
+        ("DATA",              data.as_str(),   4,         0,       limits.data),
+        ("the final dot",     end.as_str(),    4,         1,       limits.end_of_data),
+    ];
+    for (shows, script, commands, bodies, limit) in cases {
+        let host = Host::start(&[&format!("{script}\nEOF")]).await;
+        let hands = Hands::default();
+        let bench = hands.bench(to_ports(&[host.port]));
+        let id = bench.put("a@example.org", &["b@x.test"], CONTENT).await;
+        let begun = Instant::now();
+        while host.connections() == 0 || host.lines().len() < commands || host.bodies().len() < bodies {
+            assert!(begun.elapsed() < PATIENCE, "{shows}: {:?}", host.lines());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        hands.pass(limit - MINUTE / 2).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let detail = bench.spool.show(id).await.unwrap().unwrap();
+        assert_eq!(detail.recipients[0].attempts, 0, "{shows}: too early");
+        hands.pass(MINUTE).await;
+        tried(&bench, id, 1).await;
+        bench.stop().await;
+    }
 }
 
 /// A host whose TLS is broken gets mail in the clear for half an hour, and is asked for TLS again then.

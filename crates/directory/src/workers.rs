@@ -220,6 +220,36 @@ mod tests {
         assert_eq!(workers.state.lock().free, 1);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_place_and_an_answer_are_waited_for_so_long() {
+        let limit = std::time::Duration::from_secs(5);
+        let down = |text: &str| Outage::busy(text);
+        let workers = Workers::new(1);
+        let asker = from(1, Standing::Known);
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows      the place is free after   the answer takes   comes
+            ("both at once",            0,                        0,                 true),
+            ("both in time",            4,                        4,                 true),
+            ("no place",                6,                        0,                 false),
+            ("no answer",               0,                        6,                 false),
+        ];
+        for (shows, free_after, takes, comes) in cases {
+            let taken = workers.turn(&asker).await.unwrap();
+            let giving = tokio::spawn(async move {
+                tokio::time::sleep(std::time::Duration::from_secs(free_after)).await;
+                drop(taken);
+            });
+            let question = async {
+                tokio::time::sleep(std::time::Duration::from_secs(takes)).await;
+                Ok::<_, String>(())
+            };
+            let answer = workers.answer(&asker, limit, question, down).await;
+            assert_eq!(answer.is_ok(), comes, "{shows}");
+            giving.await.unwrap();
+        }
+    }
+
     #[tokio::test]
     async fn one_network_has_so_much_room_and_no_more() {
         let workers = Workers::new(1);

@@ -13,7 +13,7 @@ pub enum Address {
     Tcp(String, u16),
 }
 
-/// A text that is no address of a filter.
+/// A text that is not an address of a filter.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "{0:?} is not the address of a filter; write \"unix:/path\", \"inet:host:port\" or \"inet:port@host\""

@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::failure::Cause;
 
-/// The time that an answer may take.
+/// How long an answer may take.
 pub(crate) struct Clock {
     limit: Duration,
     next: Instant,
@@ -51,5 +51,34 @@ mod tests {
         }
         let clock = Clock::start(start, seconds(10), seconds(5));
         assert_eq!(clock.next, at(10), "without a note the limit alone counts");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_counts_up_to_the_last_moment() {
+        let seconds = Duration::from_secs;
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows        notes of progress   the answer   comes in time
+            ("at once",                   vec![],             0,           true),
+            ("just in time",              vec![],             9,           true),
+            ("too late",                  vec![],             11,          false),
+            ("later, after a note",       vec![9],            18,          true),
+            ("too late after the note",   vec![9],            20,          false),
+            ("notes do not go on",        vec![9, 18, 24],    26,          false),
+        ];
+        for (shows, notes, answer, in_time) in cases {
+            let start = Instant::now();
+            let mut clock = Clock::start(start, seconds(10), seconds(25));
+            for note in notes {
+                tokio::time::sleep_until(start + seconds(note)).await;
+                clock.restart(Instant::now());
+            }
+            let work = async {
+                tokio::time::sleep_until(start + seconds(answer)).await;
+                Ok(())
+            };
+            let said = clock.limit(work).await;
+            assert_eq!(said.is_ok(), in_time, "{shows}");
+        }
     }
 }

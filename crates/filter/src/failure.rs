@@ -64,10 +64,10 @@ pub enum Cause {
     #[error("it has failed for this message already")]
     FailedBefore,
     /// It takes no connection.
-    #[error("it takes no connection")]
+    #[error("it accepts no connections")]
     Unreachable(#[source] io::Error),
     /// It did not take the connection, a command, or did not answer in time.
-    #[error("nothing came of it within {} s", .0.as_secs_f32())]
+    #[error("it did not finish within {} s", .0.as_secs_f32())]
     TimedOut(Duration),
     /// It closed the connection.
     #[error("it closed the connection")]

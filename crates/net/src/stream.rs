@@ -5,7 +5,7 @@ use crate::tls::{ClientTls, ClientTlsFacts, HandshakeError, ServerTls, TlsFacts}
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -51,7 +51,7 @@ impl MailStream {
             return Err(HandshakeError::AlreadyTls);
         };
         // Boxed, so that the caller's future does not carry the room for a handshake all its life.
-        let begun = Instant::now();
+        let begun = tokio::time::Instant::now();
         let extended = if tls.looks_at_hello() {
             let looked = tokio::time::timeout(timeout, asks_for_extended_master_secret(&tcp)).await;
             looked.map_err(|_| HandshakeError::Timeout(timeout))?

@@ -1,11 +1,10 @@
 //! What databases said a short time ago.
 
-use std::time::Instant;
-
 use parking_lot::Mutex;
 use postern_policy::TtlCache;
 
 use super::settings::CacheRules;
+use crate::time;
 
 /// Answers by key.
 pub(super) struct Cache {
@@ -26,7 +25,7 @@ impl Cache {
         if self.rules.entries == 0 {
             return None;
         }
-        self.entries.lock().get(key, Instant::now()).cloned()
+        self.entries.lock().get(key, time::now()).cloned()
     }
 
     /// Keeps an answer; that there is no value for a shorter time.
@@ -36,7 +35,7 @@ impl Cache {
             None => self.rules.time_without,
         };
         if self.rules.entries > 0 && !time.is_zero() {
-            let now = Instant::now();
+            let now = time::now();
             self.entries.lock().insert(key, value, now + time, now);
         }
     }

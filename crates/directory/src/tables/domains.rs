@@ -1,13 +1,12 @@
 //! Tables of domains that have to be asked for each: what they said is remembered, so that rules can go by it without waiting.
 
-use std::time::Instant;
-
 use postern_mail::Domain;
 use postern_policy::AskedDomains;
 use postern_table::{Plan, Subject};
 
 use super::known::{Known, Worth};
 use super::{Down, Lookup};
+use crate::time;
 
 /// Most domains that are remembered. A name takes 255 octets at most.
 const KNOWN_MAX: usize = 50_000;
@@ -40,7 +39,7 @@ impl DomainTable {
         let Some(name) = domain.name() else {
             return Ok(());
         };
-        let now = Instant::now();
+        let now = time::now();
         let before = self.known.worth(name, now);
         if before == Worth::Fresh {
             return Ok(());

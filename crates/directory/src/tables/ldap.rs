@@ -1,12 +1,13 @@
 //! Tables in LDAP directories.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ldap3::{Scope, SearchEntry, dn_escape, ldap_escape};
 
 use super::settings::{LdapTable, ResultRules};
 use crate::environment::Environment;
 use crate::ldap::{Fleets, Identity, Search, of_search};
+use crate::time;
 use crate::verdict::Outage;
 use postern_table::Expansion;
 
@@ -76,7 +77,7 @@ impl LdapSource {
             attributes: &attributes,
             limit: ENTRIES_MAX,
         };
-        let end = Instant::now() + self.timeout;
+        let end = time::now() + self.timeout;
         let fleet = self.fleets.current(end).await?;
         let ask = async |index: usize, deadline| {
             let (entries, result) = fleet.servers[index].searches.search(&search, deadline).await?;

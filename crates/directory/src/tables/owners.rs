@@ -1,7 +1,5 @@
 //! Tables of the owners of sender addresses: which logins may send with which address.
 
-use std::time::Instant;
-
 use futures_util::future::FutureExt as _;
 use postern_mail::Mailbox;
 use postern_policy::identity::AskedOwners;
@@ -9,6 +7,7 @@ use postern_table::{Address, Key, Plan, Subject};
 
 use super::known::{Known, Worth};
 use super::{Down, Lookup, find_in};
+use crate::time;
 
 /// Most addresses that are remembered.
 const KNOWN_MAX: usize = 10_000;
@@ -43,7 +42,7 @@ impl OwnerTables {
         if self.tables.iter().all(Lookup::is_at_hand) {
             return Ok(());
         }
-        let (key, now) = (address.key(), Instant::now());
+        let (key, now) = (address.key(), time::now());
         let before = self.known.worth(&key, now);
         if before == Worth::Fresh {
             return Ok(());

@@ -10,6 +10,7 @@ use postern_table::{Address, Key, Plan, Subject};
 
 use super::known::{Known, Worth};
 use super::{Down, Hit, Lookup};
+use crate::time;
 
 /// Most recipients whose routes are remembered.
 const KNOWN_MAX: usize = 20_000;
@@ -53,7 +54,7 @@ impl RouteLookup {
     /// Whether [`AskedRoutes::route_of`] would know the way of a recipient without [`Self::learn`].
     #[must_use]
     pub fn knows(&self, recipient: &Mailbox) -> bool {
-        self.table.is_at_hand() || self.known.worth(&recipient.key(), Instant::now()) == Worth::Fresh
+        self.table.is_at_hand() || self.known.worth(&recipient.key(), time::now()) == Worth::Fresh
     }
 
     /// Asks about a recipient, unless the table is in memory or that was done lately.
@@ -65,7 +66,7 @@ impl RouteLookup {
         if self.knows(recipient) {
             return Ok(());
         }
-        let (key, began) = (recipient.key(), Instant::now());
+        let (key, began) = (recipient.key(), time::now());
         let found = match self.outage(began) {
             Some(down) => Err(down),
             None => self.table.find(&self.keys(recipient)).await,
@@ -74,12 +75,12 @@ impl RouteLookup {
             Ok(hit) => {
                 *self.down.lock() = None;
                 let route = hit.map(|hit| self.route(&hit));
-                self.known.note(&key, route, Instant::now());
+                self.known.note(&key, route, time::now());
                 Ok(())
             }
             Err(down) => {
                 if self.outage(began).is_none() {
-                    *self.down.lock() = Some((Instant::now() + PAUSE, down.clone()));
+                    *self.down.lock() = Some((time::now() + PAUSE, down.clone()));
                 }
                 match self.known.worth(&key, began) {
                     Worth::Nothing => Err(down),

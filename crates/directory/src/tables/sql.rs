@@ -7,6 +7,7 @@ use super::settings::{Question, ResultRules, SqlTable};
 use crate::environment::Environment;
 use crate::failover::{Failover, Fault};
 use crate::sql::{Cell, Connecting, Dialect, Query, Rows, Server, SqlPlace, connectable, dialect};
+use crate::time;
 use crate::verdict::Outage;
 
 /// A database, and what it is asked.
@@ -68,7 +69,7 @@ impl SqlSource {
         if !self.result.holds(key) || !self.query.fits(key) {
             return Ok(None);
         }
-        let end = Instant::now() + self.timeout;
+        let end = time::now() + self.timeout;
         let rows = self
             .failover
             .ask(end, |index, deadline| self.ask(index, key, deadline))

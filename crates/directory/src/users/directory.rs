@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
@@ -20,6 +19,7 @@ use super::store::UserStore;
 use super::{UsersSettings, hash};
 use crate::error::SetUpError;
 use crate::proof::Proof;
+use crate::time;
 use crate::verdict::{Account, DenyReason, Finding, Outage, Owner};
 use crate::verified::VerifiedCache;
 use crate::workers::{Asker, Workers};
@@ -154,7 +154,7 @@ impl Shared {
         let store = self.store.try_read()?.clone()?;
         let version = store.is_current().then(|| store.try_version()).flatten()?;
         let record = self.recent.lock().get(&store, version, login)?;
-        let verified = self.verified.lock().holds(&record.hash, password, Instant::now());
+        let verified = self.verified.lock().holds(&record.hash, password, time::now());
         verified.then(|| Finding::Granted(self.account_by_password(Record::clone(&record))))
     }
 
@@ -192,7 +192,7 @@ impl Shared {
             // It may have been in the part that is lost.
             store.nobody()?;
         }
-        if record.enabled && self.verified.lock().holds(&record.hash, password, Instant::now()) {
+        if record.enabled && self.verified.lock().holds(&record.hash, password, time::now()) {
             let kept = Arc::new(record.clone());
             self.recent.lock().keep(&store, version, login.to_owned(), kept);
             return Ok(Known::Settled(Finding::Granted(self.account_by_password(record))));
@@ -227,7 +227,7 @@ impl Shared {
             return Ok(Finding::DeniedTo(record.login, DenyReason::Disabled));
         }
         self.upgrade_keys(&record, password);
-        self.verified.lock().note(&record.hash, password, Instant::now());
+        self.verified.lock().note(&record.hash, password, time::now());
         Ok(Finding::Granted(self.account_by_password(record)))
     }
 

@@ -129,7 +129,7 @@ pub enum CaError {
     /// No name was given, or too many.
     #[error("a certificate needs 1 to {NAMES_MAX} names")]
     NameCount,
-    /// A text that is no name.
+    /// A text that is not a name.
     #[error(
         "{0:?} is neither a host name, nor an IP address, nor a mail address (write an internationalised name as xn--…)"
     )]

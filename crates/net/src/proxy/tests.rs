@@ -209,8 +209,16 @@ async fn a_header_in_pieces() {
 #[tokio::test]
 async fn silence_and_departure_end_the_wait() {
     let (_client, server) = pair().await;
-    let silent = read_header(&server, Duration::from_millis(50)).await;
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    let silent = read_header(&server, PATIENCE).await;
     assert!(matches!(silent, Err(ProxyError::Timeout(_))));
+    let took = begun.elapsed();
+    assert!(
+        PATIENCE <= took && took < PATIENCE + Duration::from_millis(2),
+        "{took:?}"
+    );
+    tokio::time::resume();
 
     let (mut client, server) = pair().await;
     client.write_all(b"PROXY TC").await.unwrap();

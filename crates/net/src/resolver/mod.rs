@@ -377,11 +377,11 @@ impl Resolver {
     async fn lookup(&self, text: &str, name: Name, kind: RecordType) -> Found {
         let current = self.current.load_full();
         let key = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
-        if let Some(found) = current.answers.get(&key, kind, Instant::now()) {
+        if let Some(found) = current.answers.get(&key, kind, now()) {
             return found;
         }
         let asked = tokio::time::timeout(current.timeout, current.asker.ask(name.clone(), kind)).await;
-        let now = Instant::now();
+        let now = now();
         let (found, ttl) = match asked {
             Ok(Ok(lookup)) => (
                 current.read(&lookup, text, &name, kind),
@@ -407,6 +407,11 @@ impl Resolver {
         current.answers.put(&key, kind, found.clone(), ttl, now);
         found
     }
+}
+
+/// Now, by the clock of the timers, so that tests can turn both together.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 impl Current {
