@@ -64,7 +64,7 @@ pub(crate) enum Cause {
     Unmet(Unmet),
     /// The way leads back to this server.
     Loop(Words),
-    /// The mailbox is nobody's.
+    /// Nobody has that mailbox.
     NoMailbox(Words),
     /// The settings do not let it go: no route, no place, no time.
     Settings(Words),
@@ -87,7 +87,7 @@ pub(crate) enum MailboxFact {
     Agent,
 }
 
-/// Words of ours. What a peer has made long in them is cut.
+/// Words of this program. What a peer has made long in them is cut.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Words(String);
 

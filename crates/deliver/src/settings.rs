@@ -107,7 +107,7 @@ pub struct SystemUsers {
     pub place: String,
 }
 
-/// What to log in with at a smarthost.
+/// The login at a smarthost, and its credentials.
 #[derive(Debug)]
 pub struct Login {
     /// Its name in the configuration, for log and listings.
@@ -130,7 +130,7 @@ pub struct Login {
     pub tls: Option<TlsClients>,
 }
 
-/// What proves a login.
+/// The credentials of a login.
 #[derive(Debug)]
 pub enum LoginSecret {
     /// Nothing but the certificate.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::tokens::TokenState;
 
-/// One next hop, as it stands.
+/// The state of one next hop.
 #[derive(Clone, Debug, Serialize)]
 pub struct DestinationStatus {
     /// Its name: `mx:example.org`, `smtp:relay.example:25`, `lmtp:unix:/run/lmtp`, `maildir:/var/mail`.
@@ -54,7 +54,7 @@ pub struct WaitingByClass {
     pub reports: usize,
 }
 
-/// The places for connections of one kind of mail, as they stand.
+/// The state of the places for connections of one kind of mail.
 #[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
 pub struct PlacesStatus {
     /// Whose mail: `users`, `strangers` or `reports`.
@@ -77,7 +77,7 @@ pub struct PlacesStatus {
     pub short: bool,
 }
 
-/// The login at a destination, as it stands.
+/// The state of the login at a destination.
 #[derive(Clone, Debug, Serialize)]
 pub struct LoginStatus {
     /// Its name in the configuration.

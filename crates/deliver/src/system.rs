@@ -264,7 +264,7 @@ async fn copy_to(
     }
 }
 
-/// The postmaster always exists (RFC 5321 section 4.5.1): mail for one that is nobody's waits until somebody is named.
+/// The postmaster always exists (RFC 5321 section 4.5.1): mail for one that nobody reads waits until somebody is named.
 fn not_without_reader(failure: Failure, address: &Mailbox) -> Failure {
     let is_postmaster = address.unquoted_local().eq_ignore_ascii_case("postmaster");
     match &*failure.cause {

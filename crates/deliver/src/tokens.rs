@@ -27,7 +27,7 @@ pub trait Tokens: Send + Sync {
 #[error("{0}")]
 pub struct TokenError(pub String);
 
-/// How the token of a login stands.
+/// The state of a login's token.
 #[derive(Clone, Debug, Serialize)]
 pub struct TokenState {
     /// When it runs out; it is renewed before. None while there is no token.

@@ -14,7 +14,7 @@ use crate::session::{Session, limit};
 use crate::settings::Settings;
 use crate::ways;
 
-/// What a next hop said of a recipient.
+/// What a next hop said about a recipient.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Verified {
     /// It takes mail for it.

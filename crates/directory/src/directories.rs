@@ -206,7 +206,7 @@ impl Directories {
     }
 
     /// Finds out whether this is the login's password, and which account is meant. The directories are asked in the login's normal
-    /// form ([`normal_login`]); what has none is nobody's.
+    /// form ([`normal_login`]); a name without one belongs to nobody.
     ///
     /// A denial takes the same time whatever its reason, so that nobody learns from it who exists, also one that stays
     /// open because another directory is down; only an empty or malformed login or password is refused at once, which

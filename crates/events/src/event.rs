@@ -403,7 +403,7 @@ events! {
         queue Queue Shown<'a>, session Session Option<&'a str>, relay Relay Shown<'a>, recipients Recipients usize,
         taken Taken usize, took TookMs Duration,
     }
-    "a next hop that takes 7 bits has the message in that form"
+    "a message was converted for a next hop that takes 7 bits only"
     Converted Attempt Info Matters "converted" {
         queue Queue Shown<'a>, session Session Option<&'a str>, relay Relay Shown<'a>, broken Broken usize,
     }
@@ -491,20 +491,20 @@ const fn news(
 /// The news that administrators look for, as far as it has no type of its own.
 #[rustfmt::skip]
 pub const NEWS: &[EventInfo] = &[
-    news(Area::Run, Level::Info, &["confined"], "what the server has given up of its rights", &[Key::User, Key::NoNewPrivileges, Key::NoDumps, Key::Files, Key::Syscalls]),
-    news(Area::Connect, Level::Info, &["listening", "listener removed"], "a listener is served, or no more", &[Key::Listener, Key::Address, Key::Error]),
+    news(Area::Run, Level::Info, &["confined"], "which rights the server has given up", &[Key::User, Key::NoNewPrivileges, Key::NoDumps, Key::Files, Key::Syscalls]),
+    news(Area::Connect, Level::Info, &["listening", "listener removed"], "a listener is served, or no longer", &[Key::Listener, Key::Address, Key::Error]),
     news(Area::Run, Level::Warning, &["sessions are scarce", "sessions enough again"], "strangers have most of the sessions that they can have", &[Key::Pool, Key::Sessions, Key::Most, Key::Networks]),
     news(Area::Run, Level::Error, &["not reloaded: the configuration stays as it was"], "the configuration was read again, and a mistake found; the lines before it say which", &[]),
     news(Area::Spool, Level::Info, &["queue open", "store open again", "room on the disk again"], "mail is taken", &[Key::Messages, Key::Recipients, Key::Requeued]),
-    news(Area::Spool, Level::Error, &["disk full", "store failed"], "no mail is taken: it is told `452` or `451`", &[Key::Error]),
-    news(Area::Accept, Level::Info, &["sealed", "not sealed"], "what an alias leads to the outside has got a link of ARC, or why not", &[Key::Queue, Key::Domain, Key::Reason]),
-    news(Area::Outcome, Level::Info, &["report of DMARC", "report of DMARC not sent"], "what was seen in the name of a domain in a day is told to it, or why it is not", &[Key::Queue, Key::To, Key::Domain, Key::Reason]),
+    news(Area::Spool, Level::Error, &["disk full", "store failed"], "no mail is taken: clients are told `452` or `451`", &[Key::Error]),
+    news(Area::Accept, Level::Info, &["sealed", "not sealed"], "a message that an alias forwards to the outside was sealed with ARC, or why not", &[Key::Queue, Key::Domain, Key::Reason]),
+    news(Area::Outcome, Level::Info, &["report of DMARC", "report of DMARC not sent"], "a daily DMARC report was queued for a domain, or why not", &[Key::Queue, Key::To, Key::Domain, Key::Reason]),
     news(Area::Attempt, Level::Warning, &["connections are short, hosts wait in line", "connections are enough again"], "next hops have waited for a connection for 5 s; hosts that took no mail recently get less time", &[Key::Class, Key::Connections, Key::Silent, Key::Waiting]),
     news(Area::Login, Level::Error, &["login fails, its mail waits"], "a smarthost does not take Postern's own login", &[Key::Login, Key::Destination, Key::Relay, Key::Status, Key::Reply]),
-    news(Area::Oauth, Level::Warning, &["provider fails", "provider answers again"], "a provider of tokens cannot be asked, can be again", &[Key::Provider, Key::Reason]),
-    news(Area::Dns, Level::Warning, &["dns list fails", "dns list answers again"], "a DNS list gives no answers, or none that a list gives, and counts for nothing; or it does again", &[Key::List, Key::Reason]),
-    news(Area::Oauth, Level::Info, &["provider keys"], "a provider's keys are there, or are others than before", &[Key::Provider, Key::Keys]),
-    news(Area::Login, Level::Error, &["token not fetched", "token fetched"], "a token for a smarthost could not be had, or was", &[Key::Login, Key::ExpiresInS]),
+    news(Area::Oauth, Level::Warning, &["provider fails", "provider answers again"], "a provider of tokens cannot be asked, or can be again", &[Key::Provider, Key::Reason]),
+    news(Area::Dns, Level::Warning, &["dns list fails", "dns list answers again"], "a DNS list does not answer, or answers what no list would, and counts for nothing; or it answers again", &[Key::List, Key::Reason]),
+    news(Area::Oauth, Level::Info, &["provider keys"], "a provider's keys were fetched, or have changed", &[Key::Provider, Key::Keys]),
+    news(Area::Login, Level::Error, &["token not fetched", "token fetched"], "a token for a smarthost could not be fetched, or was", &[Key::Login, Key::ExpiresInS]),
 ];
 
 /// News for an administrator that has no type of its own: the state of the disk, a listener that broke.

@@ -11,9 +11,9 @@ use crate::{Mailbox, ParseOptions};
 
 pub use self::complete::complete_login;
 
-/// A text that is nobody's login: it has no normal form.
+/// A text that cannot be a login: it has no normal form.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("no name that anybody can have (RFC 8265)")]
+#[error("not a name that a user can have (RFC 8265)")]
 pub struct NoNormalForm;
 
 /// The one form of a login in which every directory is asked, whatever mechanism it came by.

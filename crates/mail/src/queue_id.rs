@@ -11,7 +11,7 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash, Ord, PartialOrd)]
 pub struct QueueId(i64);
 
-/// A text that is no queue id.
+/// A text that is not a queue id.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{0:?} is not a queue id: expected 13 characters such as 01HJ3K8Q2M7XA")]
 pub struct BadQueueId(String);

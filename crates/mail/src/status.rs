@@ -13,7 +13,7 @@ impl fmt::Display for Status {
     }
 }
 
-/// A text that is no enhanced status code.
+/// A text that is not an enhanced status code.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("not an enhanced status code such as 5.1.1")]
 pub struct BadStatus;

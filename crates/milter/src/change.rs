@@ -75,7 +75,7 @@ pub enum ChangeError {
     #[error("{0:?} is no name of a field")]
     FieldName(String),
     /// An address, or parameters, with control characters, not UTF-8, or longer than [`ADDRESS_MAX`]; or no recipient at all.
-    #[error("{0:?} is no address")]
+    #[error("{0:?} is not an address")]
     Address(String),
 }
 

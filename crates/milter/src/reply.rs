@@ -97,7 +97,7 @@ pub enum ReplyError {
     /// The data do not fit the answer.
     #[error("the data of answer {} make no sense", char::from(*.0))]
     Malformed(u8),
-    /// A reply code that is none.
+    /// An invalid reply code.
     #[error("its reply to the client makes no sense")]
     ReplyCode(#[source] ReplyCodeError),
 }

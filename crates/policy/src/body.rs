@@ -82,7 +82,7 @@ impl BodyRefusal {
     }
 }
 
-/// Decides whether a message with `count` `Received` fields goes in circles.
+/// Decides whether a message with `count` `Received` fields is in a mail loop.
 ///
 /// # Errors
 ///

@@ -245,7 +245,7 @@ const BEGINS_AFTER: Duration = Duration::from_secs(5);
 /// How long none has to wait until the warning is taken back.
 const ENDS_AFTER: Duration = Duration::from_secs(30);
 
-/// Whether connections are short, as an administrator wants to know it: not each second in which something waits.
+/// Whether connections are scarce, as an administrator wants to know it: not each second in which something waits.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Pressure {
     told: bool,

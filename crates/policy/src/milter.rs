@@ -212,7 +212,7 @@ impl Decision<'_> {
 
     /// What the client is told; `None` where that is the filter's own reply, or where the message is taken.
     ///
-    /// A client cannot tell a filter that refuses from one that has failed: what runs here is nobody's business.
+    /// A client cannot tell a filter that refuses from one that has failed: what runs here is not its business.
     #[must_use]
     pub const fn told(&self) -> Option<Told> {
         match self {
@@ -364,7 +364,7 @@ mod tests {
     fn what_follows() {
         let failed = |then| Decision::Failed {
             then,
-            why: "failed to connect: it takes no connection",
+            why: "failed to connect: it accepts no connections",
         };
         let replied = |reply, permanent| Decision::Replied { reply, permanent };
         #[rustfmt::skip]
@@ -378,10 +378,10 @@ mod tests {
             (Decision::Quarantined("a worm"),           "milter.hold",              0,      "scan has it held: a worm"),
             (Decision::Busy { limit: 200 },             "milter.busy",              451,    "all 200 connections that strangers may have to scan are in use"),
             (Decision::Ended,                           "milter.end",               421,    "scan ends the session"),
-            (failed(OnFailure::Accept),                 "milter.failed-accept",     0,      "scan failed to connect: it takes no connection"),
-            (failed(OnFailure::Tempfail),               "milter.failed-tempfail",   451,    "scan failed to connect: it takes no connection"),
-            (failed(OnFailure::Reject),                 "milter.failed-reject",     550,    "scan failed to connect: it takes no connection"),
-            (failed(OnFailure::Hold),                   "milter.failed-hold",       0,      "scan failed to connect: it takes no connection"),
+            (failed(OnFailure::Accept),                 "milter.failed-accept",     0,      "scan failed to connect: it accepts no connections"),
+            (failed(OnFailure::Tempfail),               "milter.failed-tempfail",   451,    "scan failed to connect: it accepts no connections"),
+            (failed(OnFailure::Reject),                 "milter.failed-reject",     550,    "scan failed to connect: it accepts no connections"),
+            (failed(OnFailure::Hold),                   "milter.failed-hold",       0,      "scan failed to connect: it accepts no connections"),
         ];
         for (decision, rule, code, reason) in cases {
             let decided = Decided {

@@ -239,7 +239,7 @@ mod tests {
             ("a domain",                      &set,                  "<x@lab.example>",           Some(SenderMatch::Domain(Match::Exact))),
             ("below a domain",                &set,                  "<x@a.lab.example>",         Some(SenderMatch::Domain(Match::Below(2)))),
             ("another one",                   &set,                  "<x@example.org>",           None),
-            ("the null sender is no address", &set,                  "<>",                        None),
+            ("the null sender is not an address", &set,                  "<>",                        None),
             ("unless it is named",            &with_null,            "<>",                        Some(SenderMatch::Itself)),
             ("where it alone is",             &with_null,            "<x@lab.example>",           None),
             ("no condition",                  &SenderSet::default(), "<>",                        Some(SenderMatch::Unasked)),

@@ -12,7 +12,7 @@ pub struct PrincipalRules {
     pub domain: Option<String>,
 }
 
-/// Why a principal is nobody's login.
+/// Why a principal is not a login here.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum PrincipalRefused {
     /// It is no `name@REALM`.

@@ -213,7 +213,7 @@ rules! {
         "a rule has made another address of one in the envelope or the header; `reason` names it"
         "the rule in `[[rewrite]]`; `exceptions`, `clients` and `classes` there limit it"
     "rewrite.unsure" RewriteUnsure No "rewrite"
-        "an address cannot be rewritten, or copies cannot be made, because a table does not answer or goes in circles: `451`"
+        "an address cannot be rewritten, or copies cannot be made, because a table does not answer or leads back to itself: `451`"
         "look at `reason`: the table, or the value that it has"
     "check.refused" CheckRefused No "header_check"
         "a header or body check refuses the message; `reason` names it"

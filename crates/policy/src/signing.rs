@@ -133,7 +133,7 @@ impl<T> SigningDomains<T> {
         }
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.domains.is_empty()

@@ -61,7 +61,7 @@ pub enum Credential {
     Token,
 }
 
-/// Why a login holds no more.
+/// Why a login is no longer valid.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Lapse {
     /// The account is disabled, removed, or has another password.
@@ -89,7 +89,7 @@ pub enum Lapse {
 ///
 /// # Errors
 ///
-/// Why it holds no more.
+/// Why it is no longer valid.
 pub fn judge(facts: &Standing<'_>) -> Result<(), Lapse> {
     if let Some((credential, end)) = facts.ends
         && facts.now >= end

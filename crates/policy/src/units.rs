@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A text that is no duration or size, with what to write instead.
+/// A text that is not a duration or size, with what to write instead.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnitError {

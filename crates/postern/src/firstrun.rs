@@ -267,7 +267,7 @@ pub(crate) fn reminder(configuration: &Path) -> String {
     };
     let login = hint.as_deref().unwrap_or("LOGIN");
     format!(
-        "Postern uses {} of an earlier start.\n\
+        "Postern uses the existing configuration {}.\n\
          Passwords are kept as hashes; `{program} user passwd {login} --generate` makes a new one.\n",
         configuration.display()
     )

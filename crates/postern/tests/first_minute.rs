@@ -98,7 +98,8 @@ fn the_printed_line_sends_a_mail_and_a_second_start_finds_everything() {
     let server = serve(folder.path(), "second.log");
     wait_until("the reminder", || {
         let log = server.log();
-        log.contains("of an earlier start") && log.contains("user passwd you@postern.localhost --generate")
+        log.contains("uses the existing configuration")
+            && log.contains("user passwd you@postern.localhost --generate")
     });
     assert!(!server.log().contains(password), "no password is kept");
     assert!(

@@ -222,7 +222,7 @@ async fn say_goodbye(io: &mut Io, session: &Session, end: &End) {
     }
 }
 
-/// Tells the client that an administrator wants it, or that its login holds no more.
+/// Tells the client that an administrator wants it, or that its login is no longer valid.
 async fn say_why(io: &mut Io, session: &Session) {
     let reply = match session.entry.live().ended() {
         Some(Ended::Lapsed(lapse)) => {

@@ -69,7 +69,7 @@ pub(crate) enum Cut {
     /// Its place was given to another.
     #[error("sessions are scarce, and another network has fewer")]
     Displaced,
-    /// An administrator wants it, or its login holds no more: the list of sessions knows which.
+    /// An administrator wants it, or its login is no longer valid: the list of sessions knows which.
     #[error("ended from outside")]
     Ended,
 }

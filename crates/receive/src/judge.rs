@@ -455,7 +455,7 @@ impl Offer<'_> {
             .map_err(NotOffered::Withheld)
     }
 
-    /// Whether something here can answer for it.
+    /// Whether a directory or provider here can verify it.
     #[must_use]
     pub fn workable(&self, mechanism: Mechanism) -> bool {
         let needs = mechanism.properties().needs;
@@ -467,7 +467,7 @@ impl Offer<'_> {
         }
     }
 
-    /// Whether mechanisms are open here that show the password to an eavesdropper.
+    /// Whether mechanisms that show the password to an eavesdropper can be used here.
     #[must_use]
     pub fn takes_plaintext(&self) -> bool {
         self.facts.tls_bits.is_some() || self.auth.plaintext == Plaintext::Always

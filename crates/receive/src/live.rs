@@ -1,4 +1,4 @@
-//! The open sessions: listed for administrators, and ended by them, or when their login holds no more.
+//! The open sessions: listed for administrators, and ended by them, or when their login is no longer valid.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -58,7 +58,7 @@ pub(crate) struct Entry {
 pub(crate) enum Ended {
     /// An administrator wants it.
     Administrator(String),
-    /// Its login holds no more.
+    /// Its login is no longer valid.
     Lapsed(Lapse),
 }
 

@@ -30,7 +30,7 @@ const ASKED_MAX: usize = 20;
 /// Longest time for one question. The client waits for so long, and then tries again later.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// An answer that has to be waited for.
+/// An answer that is awaited.
 pub type Told<'a> = Pin<Box<dyn Future<Output = HopAnswer> + Send + 'a>>;
 
 /// Who can ask a next hop.
@@ -39,7 +39,7 @@ pub trait AskNextHop: Send + Sync {
     fn ask<'a>(&'a self, recipient: &'a Mailbox) -> Told<'a>;
 }
 
-/// What a next hop says of a recipient.
+/// What a next hop says about a recipient.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum HopAnswer {
     /// It takes mail for it.

@@ -73,7 +73,7 @@ pub struct Settings {
     pub local: LocalRules,
     /// Mail filters, in the order in which they are asked. Default none.
     pub milters: Vec<MilterSettings>,
-    /// How one logs in.
+    /// How clients log in.
     pub auth: AuthSettings,
     /// When new sessions wait or are sent away, how large a message may be and how many recipients it may have, and when
     /// mail is only queued.
@@ -135,7 +135,7 @@ pub struct MilterSettings {
     pub strangers_max: u32,
 }
 
-/// How one logs in.
+/// How clients log in.
 #[derive(Clone, Debug)]
 pub struct AuthSettings {
     /// Mechanisms, in the order in which they are offered.
@@ -167,7 +167,7 @@ pub struct AuthSettings {
     pub recheck: Duration,
     /// How old a login may become before its client has to log in again; zero for as old as the session. Default 1 day.
     pub login_lifetime: Duration,
-    /// Whose logins verified certificates are, for EXTERNAL. Default nobody's.
+    /// Whose logins verified certificates are, for EXTERNAL. By default nobody's.
     pub certificates: Vec<CertificateLogin>,
     /// Kerberos, for GSSAPI; without it, it is not offered. Default none.
     pub kerberos: Option<KerberosLogins>,
@@ -187,7 +187,7 @@ pub struct KerberosLogins {
     pub account_required: bool,
 }
 
-/// Where mechanisms that show the password to an eavesdropper are open.
+/// Where mechanisms that show the password to an eavesdropper can be used.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Plaintext {
     /// Inside TLS only, sendmail's `AuthOptions` `p`.
@@ -301,7 +301,7 @@ pub enum ListenerTls {
     Implicit,
 }
 
-/// Whether one can or must log in on a listener.
+/// Whether clients can or must log in on a listener.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AuthRule {
     /// `AUTH` is not offered.
@@ -495,7 +495,7 @@ impl Settings {
 static LOCALHOST: LazyLock<Domain> = LazyLock::new(|| Domain::Name("localhost".into()));
 
 impl AuthSettings {
-    /// Least bits that somebody has asked for: none at all where passwords may be shown to all the network.
+    /// The least encryption strength that the settings ask for, in bits; none where passwords may cross the network in the clear.
     #[must_use]
     pub fn least_bits(&self) -> Option<u32> {
         let always = self.plaintext == Plaintext::Always;

@@ -132,7 +132,7 @@ impl Standing {
     ///
     /// # Errors
     ///
-    /// Why it holds no more.
+    /// Why it is no longer valid.
     pub(crate) async fn check(&self, deps: &Deps) -> Result<Option<Fresh>, Lapse> {
         let looked = self.look(deps).await?;
         let Some((seen, proved, acting)) = looked else {
@@ -145,7 +145,7 @@ impl Standing {
     ///
     /// # Errors
     ///
-    /// Why the login holds no more.
+    /// Why the login is no longer valid.
     pub(crate) async fn probe(&self, deps: &Deps) -> Result<(), Lapse> {
         self.look(deps).await.map(drop)
     }

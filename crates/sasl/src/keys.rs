@@ -28,7 +28,7 @@ pub enum StoredKey {
     Nt(NtHash),
 }
 
-/// A text that is no stored key. It does not say what the text was.
+/// A text that is not a stored key. It does not say what the text was.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("not a stored key for {kind}: {what}")]
 pub struct KeyError {

@@ -120,7 +120,7 @@ impl Inspectors {
         Self(inspectors)
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

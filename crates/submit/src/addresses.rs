@@ -12,7 +12,7 @@ pub struct Found {
     pub bare: bool,
 }
 
-/// Reads the value of an address field, or an argument: a list with commas between addresses. Never fails; what is no address is
+/// Reads the value of an address field, or an argument: a list with commas between addresses. Never fails; what is not an address is
 /// found as it stands.
 #[must_use]
 pub fn scan(value: &[u8]) -> Vec<Found> {

@@ -52,7 +52,7 @@ pub struct FileFacts {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NotTaken {
     /// A link, a folder, a pipe.
-    #[error("it is no regular file")]
+    #[error("it is not a regular file")]
     NotRegular,
     /// Another name leads to it.
     #[error("it has more than one name")]

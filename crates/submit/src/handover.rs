@@ -23,7 +23,7 @@ pub struct Handover {
 /// A word that cannot stand in a command.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "{word:?} is no address: it is longer than {WORD_MAX} octets, or holds a control character or an angle bracket"
+    "{word:?} is not an address: it is longer than {WORD_MAX} octets, or holds a control character or an angle bracket"
 )]
 pub struct BadWord {
     /// The word, its beginning.

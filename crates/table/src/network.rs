@@ -68,7 +68,7 @@ impl Networks {
         }
     }
 
-    /// The value for an address in text form, and its line. What is no address is in no network.
+    /// The value for an address in text form, and its line. What is not an address is in no network.
     #[must_use]
     pub fn find(&self, key: &str) -> Option<(&str, usize)> {
         self.find_address(key.parse().ok()?)

@@ -31,7 +31,7 @@ pub enum Answer {
     },
     /// It wants more. Its challenge in base64.
     Challenge(String),
-    /// It is nobody's.
+    /// It belongs to no account.
     Failed(Failure),
 }
 

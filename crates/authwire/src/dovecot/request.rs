@@ -38,7 +38,7 @@ pub struct AuthRequest {
     pub mechanism: String,
     /// What is logged in to: `smtp`, `imap`.
     pub service: String,
-    /// The address of who logs in, as far as it is known; an error where one is told that is none. Such an exchange is to be
+    /// The address of who logs in, as far as it is known; an error where an invalid one is given. Such an exchange is to be
     /// refused, and the connection goes on: many others share it.
     pub remote: Result<Option<IpAddr>, LineError>,
     /// Whether nobody else can read what the client sends: TLS, or the same machine.

@@ -26,7 +26,7 @@ pub(super) async fn make(
 ) -> Result<NewMessage, String> {
     let mut recipients: Vec<Recipient> = Vec::new();
     for text in &done.forward {
-        let address = parse(text).ok_or_else(|| format!("{text} is no address"))?;
+        let address = parse(text).ok_or_else(|| format!("{text} is not an address"))?;
         let mut readers = core.deps.mailboxes.readers(&address).await;
         if readers.is_empty() {
             // It bounces, and says so.

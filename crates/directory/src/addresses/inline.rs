@@ -13,7 +13,7 @@ pub struct Inline {
     entries: HashMap<Box<str>, Found>,
 }
 
-/// A left side that is none.
+/// An invalid left side.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "{0:?} is no left side of an alias; write an address, \"user+*@example.org\" for any detail, or \"@example.org\" for a whole domain"

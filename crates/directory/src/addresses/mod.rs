@@ -121,7 +121,7 @@ pub enum Trouble {
         error: BadGoal,
     },
     /// The chain is too long, or comes round.
-    #[error("the aliases of {0} lead in a circle, or through over {CHAIN_MAX} entries")]
+    #[error("the aliases of {0} lead back to it, or through more than {CHAIN_MAX} entries")]
     Circle(Mailbox),
     /// It leads to too many.
     #[error("the aliases of {0} lead to over {EXPANSION_MAX} addresses")]

@@ -34,7 +34,7 @@ pub struct Residents<'a> {
 pub enum Residence {
     /// In that of this address: the same, or the one without its detail.
     Mailbox(Mailbox),
-    /// In nobody's.
+    /// In nobody's mailbox.
     Nobody,
     /// A directory cannot be asked now. The text says why, for the log.
     Unknown(String),

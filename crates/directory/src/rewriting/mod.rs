@@ -1,6 +1,6 @@
 //! Rewrites addresses: puts the rules of [`postern_policy::rewrite`] to them, and asks the tables that those name.
 //!
-//! A table that cannot be asked, a value that is no address and a circle are all [`Trouble`]: the message is put off, and never goes
+//! A table that cannot be asked, a value that is not an address and a circle are all [`Trouble`]: the message is put off, and never goes
 //! its way half rewritten.
 
 mod header;
@@ -68,7 +68,7 @@ pub enum Trouble {
     /// A table cannot be asked.
     #[error(transparent)]
     Down(#[from] Down),
-    /// What a table has is no address.
+    /// What a table has is not an address.
     #[error("rule {rule:?}: what {table} has for {key} {error}")]
     Value {
         /// The rule.
@@ -86,8 +86,8 @@ pub enum Trouble {
     /// The new addresses are so much longer that the header is not to be made.
     #[error("rewritten addresses make a header longer by more than {0} octets")]
     Grown(usize),
-    /// It goes in circles.
-    #[error("rule {rule:?}: {address} goes in circles, or through more than {REPEATS_MAX} entries")]
+    /// It leads back to itself.
+    #[error("rule {rule:?}: {address} leads back to itself, or through more than {REPEATS_MAX} entries")]
     Circle {
         /// The rule.
         rule: Box<str>,

@@ -195,7 +195,7 @@ fn what_cannot_be_done_puts_off() {
     assert!(matches!(made("a@a.example"), Trouble::Circle { .. }));
     assert_eq!(
         made("c@a.example").to_string(),
-        "rule \"bad\": what t has for c@a.example \"no address\" is no address: a character that no address has there; write one, \
+        "rule \"bad\": what t has for c@a.example \"no address\" is not an address: a character that no address has there; write one, \
          \"@example.org\" for the same user there, or a name alone"
             .replace("a character that no address has there", &bad_character())
     );

@@ -180,7 +180,7 @@ fn mend_modes(path: &Path) {
     }
 }
 
-/// The form in which a login is stored and looked up: its normal one. What has none is nobody's, and stays as it is.
+/// The form in which a login is stored and looked up: its normal one. A name without one belongs to nobody, and stays as it is.
 pub(crate) fn canonical(login: &str) -> String {
     normal_login(login).unwrap_or_else(|_| login.to_lowercase())
 }

@@ -8,7 +8,7 @@ use super::normal_login;
 /// `ann#phone` is `ann@default.domain#phone`.
 ///
 /// One that has a domain stays to the letter, as does a Windows name with its domain in front (`DOMAIN\ann`), and what is
-/// nobody's login. `domain` is a name in ASCII and small letters.
+/// no valid login. `domain` is a name in ASCII and small letters.
 #[must_use]
 pub fn complete_login<'a>(login: &'a str, domain: Option<&str>) -> Cow<'a, str> {
     let Some(domain) = domain else {

@@ -67,7 +67,7 @@ pub(super) fn plan(found: Found, request: &Request, user: &str, may: May) -> Pla
             Ok(Entry::Address(address)) if is_own(&address) => keep = true,
             Ok(Entry::Address(address)) if plan.forward.len() >= FORWARD_MAX => {
                 plan.warnings.push(format!(
-                    ".forward of {user}: {address} is passed by: it names more than {FORWARD_MAX} addresses"
+                    ".forward of {user}: {address} is ignored: it names more than {FORWARD_MAX} addresses"
                 ));
                 keep = true;
             }
@@ -75,14 +75,14 @@ pub(super) fn plan(found: Found, request: &Request, user: &str, may: May) -> Pla
                 Some(address) => push(&mut plan.forward, address),
                 None => {
                     plan.warnings.push(format!(
-                        ".forward of {user}: {text} is passed by: it is no address"
+                        ".forward of {user}: {text} is ignored: it is not an address"
                     ));
                     keep = true;
                 }
             },
             Ok(Entry::Program(_) | Entry::File(_)) if plan.steps.len() >= STEPS_MAX => {
                 plan.warnings.push(format!(
-                    ".forward of {user}: it names more than {STEPS_MAX} programs and files; the others are passed by"
+                    ".forward of {user}: it names more than {STEPS_MAX} programs and files; the others are ignored"
                 ));
             }
             Ok(Entry::Program(command)) => push(&mut plan.steps, Step::Program(command)),
@@ -112,7 +112,7 @@ pub(super) fn plan(found: Found, request: &Request, user: &str, may: May) -> Pla
     if more > 0 {
         plan.warnings.truncate(WARNINGS_MAX);
         plan.warnings.push(format!(
-            ".forward of {user}: {more} more of its entries are passed by"
+            ".forward of {user}: {more} more of its entries are ignored"
         ));
     }
     for warning in &mut plan.warnings {
@@ -121,7 +121,7 @@ pub(super) fn plan(found: Found, request: &Request, user: &str, may: May) -> Pla
     plan
 }
 
-/// The address as the queue has it; a name alone is one of the recipient's domain. `None` for what is no address.
+/// The address as the queue has it; a name alone is one of the recipient's domain. `None` for what is not an address.
 fn qualified(text: &str, domain: &str) -> Option<String> {
     let options = ParseOptions {
         utf8: true,
@@ -146,15 +146,17 @@ fn push<T: PartialEq>(list: &mut Vec<T>, one: T) {
 fn permitted(entry: Entry, may: May) -> Result<Entry, String> {
     match entry {
         Entry::Program(command) if !may.programs => Err(format!(
-            "the program |{command} is passed by: `forward_programs` in [system_users] is off"
+            "the program |{command} is ignored: `forward_programs` in [system_users] is off"
         )),
         Entry::File(path) if !may.files && path != "/dev/null" => Err(format!(
-            "the file {path} is passed by: `forward_files` in [system_users] is off"
+            "the file {path} is ignored: `forward_files` in [system_users] is off"
         )),
         Entry::Program(_) | Entry::File(_) if !may.shell => {
-            Err("programs and files are passed by: the user's shell is not in /etc/shells".into())
+            Err("programs and files are ignored: the user's shell is not in /etc/shells".into())
         }
-        Entry::Unknown(text) => Err(format!("{text} is passed by: it is no address, file or program")),
+        Entry::Unknown(text) => Err(format!(
+            "{text} is ignored: it is not an address, file or program"
+        )),
         entry => Ok(entry),
     }
 }

@@ -13,7 +13,7 @@ const ADDRESS_MAX: usize = 2_048;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Endpoint(Uri);
 
-/// An address that is none of a provider.
+/// An address that cannot be a provider's.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum EndpointError {
     /// Not an address, or a relative one.

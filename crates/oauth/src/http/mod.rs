@@ -113,7 +113,7 @@ pub enum HttpError {
     #[error("status {status}{hint}", status = .0, hint = redirected(*.0))]
     Status(u16),
     /// The answer is not the JSON that was due.
-    #[error("the answer is not the JSON that is due: {0}")]
+    #[error("the answer is not the expected JSON: {0}")]
     NotJson(String),
 }
 

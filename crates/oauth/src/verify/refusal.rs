@@ -23,7 +23,7 @@ pub enum Refusal {
     #[error("no provider is configured for the issuer {0}")]
     UnknownIssuer(Shown),
     /// Signed by an algorithm that is not taken, or by none.
-    #[error("the algorithm {0} is not taken")]
+    #[error("the algorithm {0} is not accepted")]
     Algorithm(Shown),
     /// It has parts that must be understood and are not (RFC 7515 section 4.1.11).
     #[error("the header has `crit`: it asks for an extension that is not known here")]

@@ -90,7 +90,7 @@ impl Verifier {
         }
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.providers.is_empty()

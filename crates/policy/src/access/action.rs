@@ -6,7 +6,7 @@ use postern_mail::{Mailbox, NewField, Status};
 
 use crate::route::Detour;
 
-/// What is done where the conditions of a rule hold.
+/// What a rule does when its conditions hold.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Action {
     /// Nothing is asked any further: the message is taken, or may come to its next stage. `relay` also takes mail for recipients
@@ -50,7 +50,7 @@ pub enum Action {
     Continue,
 }
 
-/// What a client hears that is refused.
+/// What a refused client is told.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Words {
     /// 400 to 599.
@@ -61,7 +61,7 @@ pub struct Words {
     pub text: Box<str>,
 }
 
-/// Words that cannot be said.
+/// Words that cannot stand in a reply.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadWords {
     /// The code is none of a refusal.
@@ -79,10 +79,10 @@ pub enum BadWords {
 const TEXT_MAX: usize = 400;
 
 impl Words {
-    /// What is said where nobody has chosen words.
+    /// The reply where the rule has no words of its own.
     pub const USUAL: (u16, Status, &'static str) = (550, Status(5, 7, 1), "Access denied");
 
-    /// What is said of a refusal for now.
+    /// The reply to a temporary refusal.
     pub const USUAL_FOR_NOW: (u16, Status, &'static str) =
         (450, Status(4, 7, 1), "Access denied for now, try again later");
 
@@ -111,7 +111,7 @@ impl Words {
         })
     }
 
-    /// Words of ours.
+    /// Words of this program.
     #[must_use]
     pub fn fixed((code, status, text): (u16, Status, &'static str)) -> Self {
         Self {

@@ -111,7 +111,7 @@ impl Request<'_> {
     }
 }
 
-/// An answer that is none.
+/// An invalid answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadAnswer {
     /// It is longer than any action.

@@ -118,7 +118,7 @@ pub struct Facts<'a> {
     pub now: DateTime,
 }
 
-/// What is wrong with the name in `HELO`, without a look into DNS.
+/// What is wrong with the name in `HELO`, without asking DNS.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct HeloFaults {
     /// Neither a full host name nor an address literal.

@@ -2,7 +2,7 @@
 
 use super::facts::Stage;
 
-/// A look into a table.
+/// A look-up in a table.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LookUp {
     /// The table, as it is referred to.

@@ -38,10 +38,10 @@ struct Texts {
 )]
 pub struct BadNamePattern(String);
 
-/// An entry that is no address.
+/// An entry that is not an address.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "{0:?} is no address; write one, \"name@\" for a name in any domain, \"@example.org\" for a domain, \".example.org\" for all below it, or \"<>\""
+    "{0:?} is not an address; write one, \"name@\" for a name in any domain, \"@example.org\" for a domain, \".example.org\" for all below it, or \"<>\""
 )]
 pub struct BadAddressPattern(String);
 

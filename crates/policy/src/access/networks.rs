@@ -21,7 +21,7 @@ impl NetworkSet {
         }
     }
 
-    /// Whether it holds so much that it can be nobody's own: what [`crate::breadth`] calls everybody.
+    /// Whether it holds so much that nobody can own it: what [`crate::breadth`] calls everybody.
     #[must_use]
     pub fn is_everybody(&self) -> bool {
         let v4: u64 = self
@@ -36,7 +36,7 @@ impl NetworkSet {
         v4 > 1 << 28 || v6
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.v4.is_empty() && self.v6.is_empty()

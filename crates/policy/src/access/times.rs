@@ -15,7 +15,7 @@ pub struct TimeWindow {
     to: Time,
 }
 
-/// A text that is no time.
+/// A text that is not a time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("not days and times; write \"Mon-Fri 08:00-18:00\", \"Sat,Sun\" or \"22:00-06:00\"")]
 pub struct BadTimeWindow;

@@ -16,7 +16,7 @@ pub struct Context<'a> {
     pub relay: bool,
 }
 
-/// A result that says nothing that can be done.
+/// A result that names no known action.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadResult {
     /// Nobody knows the word.

@@ -23,14 +23,14 @@ pub enum Goal {
     Discard,
 }
 
-/// A right side that leads nowhere.
+/// An invalid right side.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadGoal {
     /// It is empty.
     #[error("it leads nowhere; write an address, or \"error:5.1.1:550 text\" to refuse")]
     Empty,
-    /// What is written is no address.
-    #[error("{0:?} is no address: {1}; write one, or \"@example.org\" for the same user there")]
+    /// What is written is not an address.
+    #[error("{0:?} is not an address: {1}; write one, or \"@example.org\" for the same user there")]
     Address(String, AddressError),
     /// A refusal that says none.
     #[error(transparent)]

@@ -36,7 +36,7 @@ enum Pattern {
     One(String),
 }
 
-/// A text that is no pattern.
+/// A text that is not a pattern.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{0:?} cannot be read")]
 pub struct BadPattern(String);
@@ -92,7 +92,7 @@ impl AddressPattern {
     ///
     /// # Errors
     ///
-    /// [`BadPattern`] for what is no address, and an asterisk anywhere else.
+    /// [`BadPattern`] for what is not an address, and an asterisk anywhere else.
     pub fn parse(text: &str) -> Result<Self, BadPattern> {
         Pattern::of_domain(text)
             .or_else(|| {

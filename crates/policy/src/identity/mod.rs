@@ -65,7 +65,7 @@ pub struct IdentityRules {
     pub senders: SenderRule,
     /// Which aliases count.
     pub aliases: AliasRule,
-    /// What stands between a local part and a tag that its owner may choose freely; `None` where tags are nobody's.
+    /// What stands between a local part and a tag that its owner may choose freely; `None` where nobody has tags.
     pub tag_separator: Option<char>,
     /// What is granted beyond what the directories say.
     pub grants: Vec<Grant>,

@@ -435,7 +435,10 @@ fn patterns() {
         assert!(LoginPattern::parse(bad).is_err(), "{bad:?} as login");
         assert!(AddressPattern::parse(bad).is_err(), "{bad:?} as address");
     }
-    assert!(AddressPattern::parse("acaird").is_err(), "a login is no address");
+    assert!(
+        AddressPattern::parse("acaird").is_err(),
+        "a login is not an address"
+    );
     assert!(LoginPattern::parse("acaird").is_ok());
 }
 

@@ -3,17 +3,19 @@
 use postern_mail::address::ParseOptions;
 use postern_mail::{AddressError, AddressLimits, Domain, Mailbox};
 
-/// A value that is no address.
+/// A value that is not an address.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadTarget {
     /// It is empty.
     #[error("is empty; write an address")]
     Empty,
     /// It cannot be read as one.
-    #[error("{0:?} is no address: {1}; write one, \"@example.org\" for the same user there, or a name alone")]
+    #[error(
+        "{0:?} is not an address: {1}; write one, \"@example.org\" for the same user there, or a name alone"
+    )]
     Address(String, AddressError),
     /// There are several.
-    #[error("{0:?} are several addresses, and an address can become one alone")]
+    #[error("{0:?} is several addresses; an address can become one only")]
     Several(String),
 }
 

@@ -22,7 +22,7 @@ pub struct RouteMap {
     pub(super) lane: Lane,
 }
 
-/// A left side that is none.
+/// An invalid left side.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "{0:?} is no left side of a table of routes; write \"example.org\", \".example.org\" for all names below it, an address, or \"*\""

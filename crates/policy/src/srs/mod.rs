@@ -168,7 +168,7 @@ mod tests {
             ("a gateway's mail behind an alias",           "a@away.example",      false,    "x@out.example",   alias,                           true),
             ("a gateway's mail to the outside",            "a@away.example",      false,    "x@out.example",   None,                            false),
             ("with a name of its own for the recipient",   "a@away.example",      false,    "x@out.example",   Some("rfc822;x@else.example"),   false),
-            ("with one that is no address",                "a@away.example",      false,    "x@out.example",   Some("rfc822;postmaster"),       false),
+            ("with one that is not an address",                "a@away.example",      false,    "x@out.example",   Some("rfc822;postmaster"),       false),
         ];
         for (shows, sender, from_stranger, recipient, original, rewritten) in cases {
             let sender = match sender {

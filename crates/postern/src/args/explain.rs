@@ -148,7 +148,7 @@ impl ExplainSessionArgs {
         })
     }
 
-    /// The client's address: the loopback's for a user of this machine, one that is nobody's where a session is named.
+    /// The client's address: the loopback's for a user of this machine, one that nobody has where a session is named.
     pub(crate) fn peer(&self) -> IpAddr {
         if self.local.is_some() {
             return IpAddr::V4(Ipv4Addr::LOCALHOST);

@@ -42,7 +42,7 @@ pub(crate) fn run(args: SessionsArgs) -> Result<(), Failure> {
     }
 }
 
-/// Has the running server, if there is one, end the sessions whose login holds no more, and says how many there were. Without an
+/// Has the running server, if there is one, end the sessions whose login is no longer valid, and says how many there were. Without an
 /// answer they end before their next message.
 pub(super) fn recheck(written: &Written) -> Result<(), Failure> {
     let Ok(Some(mut client)) = Client::connect(written.state_dir()) else {

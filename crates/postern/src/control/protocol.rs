@@ -78,7 +78,7 @@ pub(crate) enum Request {
     ReleaseAccount(AccountWish),
     /// The budgets in force, with their use.
     Budgets,
-    /// Accounts have changed: end the sessions whose login holds no more.
+    /// Accounts have changed: end the sessions whose login is no longer valid.
     RecheckLogins,
     /// The providers of tokens and how they do.
     Providers,

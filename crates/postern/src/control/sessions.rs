@@ -49,7 +49,7 @@ impl From<SessionInfo> for SessionLine {
 ///
 /// # Errors
 ///
-/// A network that is none.
+/// An invalid network.
 pub(super) fn list(which: WhichSessions, receiver: &Receiver) -> Result<Vec<SessionLine>, String> {
     let found = receiver.open_sessions(&filter(which)?);
     Ok(found.into_iter().map(SessionLine::from).collect())
@@ -59,7 +59,7 @@ pub(super) fn list(which: WhichSessions, receiver: &Receiver) -> Result<Vec<Sess
 ///
 /// # Errors
 ///
-/// A network that is none.
+/// An invalid network.
 pub(super) fn end(
     which: WhichSessions,
     by: &str,
@@ -81,7 +81,7 @@ pub(super) fn end(
     })
 }
 
-/// Ends the sessions whose login holds no more.
+/// Ends the sessions whose login is no longer valid.
 pub(super) async fn recheck(by: &str, receiver: &Receiver, observers: &Observers) -> Changed {
     let ended = receiver.recheck_logins().await;
     if ended > 0 {

@@ -278,7 +278,7 @@ fn mistakes_are_found_before_mail_comes() {
         ("a wrong code",              "verdict = \"refuse\"\ncode = 450",                                                      "refuses for now"),
         ("a wrong status",            "verdict = \"defer\"\nstatus = \"5.7.1\"",                                               "no enhanced status code"),
         ("a wrong network",           "client = \"10.0.0.1/8\"\nverdict = \"refuse\"",                                         "no network"),
-        ("a wrong address",           "sender = \"a b@c\"\nverdict = \"refuse\"",                                              "is no address"),
+        ("a wrong address",           "sender = \"a b@c\"\nverdict = \"refuse\"",                                              "is not an address"),
         ("a wrong fault",             "fault = \"sender_unkown\"\nverdict = \"refuse\"",                                       "did you mean \"sender_unknown\"?"),
         ("a wrong time",              "time = \"25:00\"\nverdict = \"refuse\"",                                                "write \"Mon-Fri 08:00-18:00\""),
         ("a table that is not there", "verdict = \"table\"\nlook_up = \"sender\"\ntable = \"hash:nowhere\"",                   "correct the path"),

@@ -51,7 +51,7 @@ pub(super) fn faults_in(helo: &str, session: &Session) -> HeloFaults {
     faults_of(helo, &settings.hostname, &settings.relay.local_domains)
 }
 
-/// What is wrong with a name in `HELO`, without a look into DNS.
+/// What is wrong with a name in `HELO`, without asking DNS.
 #[must_use]
 pub fn faults_of(helo: &str, hostname: &str, local_domains: &DomainSet) -> HeloFaults {
     let name = HeloName::of(helo);

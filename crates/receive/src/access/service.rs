@@ -190,7 +190,7 @@ impl Services {
         services.clone()
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.lock().is_empty()
     }

@@ -267,7 +267,7 @@ pub(super) fn refused(
             let (code, status, text) = postern_policy::access::refusal::UNSURE;
             let ruling = postern_policy::Ruling {
                 rule: Rule::AccessUnsure,
-                reason: &"access rules ask for ever: tables lead in circles",
+                reason: &"access rules ask without end: tables lead back to each other",
             };
             let reply = Reply::new(code, Some(status), text);
             session.refused(&ruling, &reply, about);

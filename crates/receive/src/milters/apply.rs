@@ -40,7 +40,7 @@ struct Sender {
 pub(super) enum Unfit {
     #[error("it wants a field that cannot be sent: {0}")]
     Field(#[from] postern_mail::fields::FieldError),
-    #[error("it wants mail to {0}, which is no address: {1}")]
+    #[error("it wants mail to {0}, which is not an address: {1}")]
     Address(String, postern_mail::AddressError),
     #[error("it wants parameters that make no sense: {0}")]
     Parameters(String),

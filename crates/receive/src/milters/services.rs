@@ -82,7 +82,7 @@ impl Services {
             .collect()
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.lock().is_empty()
     }

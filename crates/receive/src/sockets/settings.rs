@@ -87,7 +87,7 @@ impl MailAccounts {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct HomePattern(String);
 
-/// A pattern that is none.
+/// An invalid pattern.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum HomePatternError {
     /// It does not begin at the root.

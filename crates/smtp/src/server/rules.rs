@@ -71,7 +71,7 @@ pub struct Rules {
     pub extensions: Extensions,
     /// Whether `STARTTLS` is offered.
     pub starttls: bool,
-    /// How one logs in.
+    /// How clients log in.
     pub auth: AuthRules,
     /// Which commands need a greeting before them, and which are off.
     pub commands: CommandRules,
@@ -102,7 +102,7 @@ impl Default for Extensions {
     }
 }
 
-/// How one logs in.
+/// How clients log in.
 #[derive(Clone, Debug, Default)]
 pub struct AuthRules {
     /// Mechanisms in the order in which they are offered; none where `AUTH` is off.

@@ -88,7 +88,7 @@ fn virtual_transport(site: &mut Site<'_>, has_users: bool) {
         {
             site.lanes.insert(name.to_owned());
             if to_program(site, name, has_users) {
-                return Vec::new();
+                return;
             }
             let hosts = vec![DOVECOT.to_owned()];
             to_lmtp(site, &hosts, "virtual_transport", has_users);

@@ -110,7 +110,7 @@ fn entries(site: &mut Site<'_>, path: &str, text: &str) {
     }
 }
 
-/// A target that is none here, or another one.
+/// A target that does not exist here, or another one.
 enum Odd {
     Program,
     File,

@@ -6,7 +6,7 @@ use crate::Origin;
 use crate::config::{Section, Value};
 use crate::import::OutputFile;
 
-/// Networks of hosts that are nobody's mail hosts, as `FEATURE(badmx)` has them.
+/// Networks whose hosts cannot be mail hosts, as `FEATURE(badmx)` has them.
 const BAD_HOSTS: &[&str] = &["127.0.0.0/8", "10.0.0.0/8", "0.0.0.0/32"];
 
 /// Patterns of recipients that name a way by `%` or `!`.

@@ -31,13 +31,13 @@ pub(super) struct Written {
 ///
 /// # Errors
 ///
-/// Nobody can be told: the sender is no address.
+/// Nobody can be told: the sender is not an address.
 pub(super) fn write(bounce: &Bounce<'_>) -> Result<Option<Written>, String> {
     let sender = bounce.handover.sender.as_deref().unwrap_or(bounce.user);
     if sender.is_empty() || !bounce.handover.notify.failure() {
         return Ok(None);
     }
-    let to = parse(sender, bounce.domain).ok_or_else(|| format!("{sender:?} is no address"))?;
+    let to = parse(sender, bounce.domain).ok_or_else(|| format!("{sender:?} is not an address"))?;
     let host = Domain::parse(bounce.hostname, true).map_err(|error| error.to_string())?;
     let from = Mailbox::new("MAILER-DAEMON", host.clone()).map_err(|error| error.to_string())?;
     let now = Timestamp::now();

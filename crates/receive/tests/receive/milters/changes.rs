@@ -190,13 +190,13 @@ fn what_cannot_be_done_is_a_failure_and_none_of_it_is_done() {
             "self.addrcpt('<nobody@challenger.example>')",
             "which nobody here has",
         ),
-        ("self.addrcpt('<a b@c.example>')", "which is no address"),
+        ("self.addrcpt('<a b@c.example>')", "which is not an address"),
         (
             "self.addrcpt('<x@y.example>', 'NOTIFY=SOMETIMES')",
             "parameters that make no sense",
         ),
         ("self.addheader('X', 'x' * 2000)", "a field that cannot be sent"),
-        ("self.chgfrom('<a b@c.example>')", "which is no address"),
+        ("self.chgfrom('<a b@c.example>')", "which is not an address"),
     ] {
         let filter = at_the_end(&format!(
             "self.addheader('X-Done', 'y')\nself.replacebody(b'new')\nself.quarantine('held')\n{what}"

@@ -101,7 +101,7 @@ impl Chain {
         }
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         matches!(self, Self::None)

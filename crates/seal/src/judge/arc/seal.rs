@@ -46,7 +46,7 @@ pub struct Sealer {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NotSealed {
     /// The chain that came is broken, or could not be checked: a link would say nothing that anybody can use.
-    #[error("the chain that came does not hold")]
+    #[error("the chain in the message does not verify")]
     Broken,
     /// It has 50 links.
     #[error("the chain is as long as it may be")]

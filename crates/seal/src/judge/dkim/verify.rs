@@ -88,7 +88,7 @@ impl Signatures {
         Self(entries.collect())
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
