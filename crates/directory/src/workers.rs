@@ -222,7 +222,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_place_and_an_answer_are_waited_for_so_long() {
-        let limit = std::time::Duration::from_secs(5);
+        let limit = Duration::from_secs(5);
         let down = |text: &str| Outage::busy(text);
         let workers = Workers::new(1);
         let asker = from(1, Standing::Known);
@@ -237,11 +237,11 @@ mod tests {
         for (shows, free_after, takes, comes) in cases {
             let taken = workers.turn(&asker).await.unwrap();
             let giving = tokio::spawn(async move {
-                tokio::time::sleep(std::time::Duration::from_secs(free_after)).await;
+                tokio::time::sleep(Duration::from_secs(free_after)).await;
                 drop(taken);
             });
             let question = async {
-                tokio::time::sleep(std::time::Duration::from_secs(takes)).await;
+                tokio::time::sleep(Duration::from_secs(takes)).await;
                 Ok::<_, String>(())
             };
             let answer = workers.answer(&asker, limit, question, down).await;

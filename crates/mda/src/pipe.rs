@@ -1,5 +1,7 @@
 //! Programs that take all mail of a route, as Postfix's pipe(8) runs them: each with the rights of the user that the configuration names.
 
+use std::time::Instant;
+
 use nix::unistd::{Group, User};
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +86,7 @@ pub fn deliver(
         from_line: &before(pipe, &request, asked),
         content,
         timeout: settings.timeout,
+        until: Instant::now() + settings.timeout,
     }
     .pipe(&pipe.command, &settings.hostname, asked, size)?;
     Ok(Done {

@@ -43,7 +43,7 @@ impl Image {
     /// A command line as the container runs it.
     fn inside(&self, words: &[String]) -> String {
         let (user, group) = self.one("USER").split_once(':').unwrap();
-        let environment = self.one("ENV");
+        let environment = self.said["ENV"].join(" ");
         format!(
             "cd {} && setpriv --reuid {user} --regid {group} --clear-groups --no-new-privs --bounding-set=-all \
              env {environment} {}",
