@@ -6,9 +6,9 @@ use postern_events::{AccountActed, Observers, Word};
 use postern_mail::QueueId;
 use postern_receive::{AccountInfo, Budgets};
 use postern_spool::{Filter, Page, Selection, Spool, SpoolError};
-use serde::{Deserialize, Serialize};
 
 use super::protocol::{AccountLine, AccountReleased, BudgetLine, BudgetUse, Changed};
+use super::wishes::AccountWish;
 use crate::budgets::{held_reasons, hold_queued};
 
 /// Messages that are looked at in one go.
@@ -19,16 +19,6 @@ const UNDER_WAY: Duration = Duration::from_millis(300);
 
 /// Accounts that are shown of each budget.
 const TOP: usize = 10;
-
-/// What an administrator wants done with an account.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct AccountWish {
-    pub(crate) account: String,
-    pub(crate) reason: Option<String>,
-    /// Whether held mail is removed, and not let go.
-    #[serde(default)]
-    pub(crate) remove: bool,
-}
 
 pub(crate) fn show(budgets: &Budgets, account: &str) -> Result<AccountInfo, String> {
     budgets.account(account).ok_or_else(|| {

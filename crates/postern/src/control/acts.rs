@@ -8,24 +8,13 @@ use jiff::Timestamp;
 use nix::unistd::{Uid, geteuid};
 use postern_events::{Observers, notice, shown};
 use postern_history::{Act, Acts};
-use serde::{Deserialize, Serialize};
 
 use super::protocol::{Operation, Reply, Request, Which, WhichSessions};
+use super::wishes::Told;
 use crate::visible;
 
 /// Longest reason and name that are kept, in characters.
 const TEXT_MAX: usize = 500;
-
-/// What whoever asks says besides what is to be done.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub(crate) struct Told {
-    /// Who is behind the account: `SUDO_USER`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) sudo_user: Option<String>,
-    /// Why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) reason: Option<String>,
-}
 
 /// Who runs this command, before it becomes somebody else; and why.
 struct Asking {

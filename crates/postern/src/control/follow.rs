@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use postern_events::{Event, History, Key, Line, Lines, Observer, PastEvent, Seen, Written};
 use postern_history::{History as Archive, Term};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::OwnedReadHalf;
@@ -19,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::history::step;
 use super::protocol::{PastStep, Reply};
-use super::server::{Writer, send};
+use super::wishes::Follow;
+use super::writing::{Writer, send};
 
 /// Followers at once; each has a connection of the control socket, which has others to serve.
 const FOLLOWERS_MAX: usize = 6;
@@ -32,30 +32,6 @@ const FOLLOWED_MAX: usize = 10_000;
 
 /// How often a follower hears of nothing, so that it knows the server is there.
 const BEAT: Duration = Duration::from_secs(60);
-
-/// What is followed: sessions and messages in which all that is given was said; everything if nothing is given.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub(crate) struct Follow {
-    pub(crate) login: Option<String>,
-    /// `ADDRESS/BITS`.
-    pub(crate) client: Option<String>,
-    pub(crate) address: Option<String>,
-}
-
-impl Follow {
-    fn terms(self) -> Result<Vec<Term>, String> {
-        let client = self.client.map(|text| {
-            let network = text.parse();
-            network
-                .map(Term::Client)
-                .map_err(|_| format!("{text:?} is not a network"))
-        });
-        let client = client.transpose()?;
-        let login = self.login.map(Term::Login);
-        let address = self.address.map(Term::Address);
-        Ok(login.into_iter().chain(client).chain(address).collect())
-    }
-}
 
 /// Who follows.
 pub(crate) struct Followers {

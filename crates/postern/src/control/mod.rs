@@ -13,6 +13,8 @@ pub(crate) mod protocol;
 pub(crate) mod queue;
 pub(crate) mod server;
 pub(crate) mod sessions;
+pub(crate) mod wishes;
+mod writing;
 
 use std::fs::File;
 use std::io;

@@ -9,10 +9,8 @@ use postern_receive::{BoundInfo, MarkInfo};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::accounts::AccountWish;
-use super::acts::Told;
 use super::findings::{Finding, Verdict};
-use super::follow::Follow;
+use super::wishes::{AccountWish, Follow, Told};
 
 /// Longest line in either direction, in octets.
 pub(crate) const LINE_MAX: usize = 16 << 20;

@@ -25,14 +25,13 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::answer::{Deps, ReloadWish};
 
-pub(super) use self::answer::{Writer, send};
-
-use self::answer::{IDLE_MAX, reply, send_all};
-use super::acts::Told;
+use self::answer::reply;
 use super::protocol::{
     Asked, Changed, DirectoryLine, LockoutLine, Operation, ProviderLine, Reply, Request, SOCKET,
 };
 use super::queue::{content, perform};
+use super::wishes::Told;
+use super::writing::{IDLE_MAX, Writer, send, send_all};
 use super::{accounts, acts, follow, history, sessions};
 use crate::rights;
 use crate::usage::Line;

@@ -9,7 +9,6 @@ use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, User, unlinkat};
 
-use super::Readers;
 use crate::exit::Failure;
 
 const FOLDER: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
@@ -100,6 +99,41 @@ impl Folder {
             fchown(&file, Some(user), Some(group))?;
         }
         file.write_all(text.as_bytes())
+    }
+}
+
+/// Who may read a file.
+#[derive(Clone, Copy)]
+pub(super) enum Readers {
+    /// Whoever makes the import.
+    Root,
+    /// The server alone, which reads it again at a reload.
+    Server,
+    /// The server's group, too.
+    Group,
+    All,
+}
+
+impl Readers {
+    pub(super) fn of(secret: bool) -> Self {
+        if secret { Self::Server } else { Self::All }
+    }
+
+    fn mode(self) -> u32 {
+        match self {
+            Self::Root | Self::Server => 0o600,
+            Self::Group => 0o640,
+            Self::All => 0o644,
+        }
+    }
+
+    /// Who gets the file from root.
+    fn owner(self, account: &User) -> Option<(u32, u32)> {
+        match self {
+            Self::Server => Some((account.uid.as_raw(), account.gid.as_raw())),
+            Self::Group => Some((0, account.gid.as_raw())),
+            Self::Root | Self::All => None,
+        }
     }
 }
 

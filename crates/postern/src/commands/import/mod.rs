@@ -22,7 +22,7 @@ use crate::exit::{Exit, Failure};
 use crate::{output, visible};
 
 use self::files::{CONFIGURATION, REPORT};
-use self::folder::{Folder, make_folder};
+use self::folder::{Folder, Readers, make_folder};
 use self::report::Shown;
 
 /// Largest file of the old server that is read, in octets.
@@ -178,41 +178,6 @@ const SECRETS: &str = "secrets";
 
 /// How the paths of what lies in it begin.
 const SECRETS_BELOW: &str = "secrets/";
-
-/// Who may read a file.
-#[derive(Clone, Copy)]
-enum Readers {
-    /// Whoever makes the import.
-    Root,
-    /// The server alone, which reads it again at a reload.
-    Server,
-    /// The server's group, too.
-    Group,
-    All,
-}
-
-impl Readers {
-    fn of(secret: bool) -> Self {
-        if secret { Self::Server } else { Self::All }
-    }
-
-    fn mode(self) -> u32 {
-        match self {
-            Self::Root | Self::Server => 0o600,
-            Self::Group => 0o640,
-            Self::All => 0o644,
-        }
-    }
-
-    /// Who gets the file from root.
-    fn owner(self, account: &User) -> Option<(u32, u32)> {
-        match self {
-            Self::Server => Some((account.uid.as_raw(), account.gid.as_raw())),
-            Self::Group => Some((0, account.gid.as_raw())),
-            Self::Root | Self::All => None,
-        }
-    }
-}
 
 /// The account that the server will run as, if it is there and files can be given to it.
 fn account_of(import: &Import) -> Option<User> {

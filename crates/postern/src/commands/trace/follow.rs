@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::show::sentence;
 use crate::args::TraceArgs;
 use crate::config::Written;
-use crate::control::follow::Follow;
 use crate::control::protocol::{PastStep, Request};
+use crate::control::wishes::Follow;
 use crate::exit::{Exit, Failure};
 use crate::{output, visible};
 

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use postern_events::{Key, PastEvent};
 use postern_history::{Kind, Story};
 
-use crate::commands::explain_past::{said, what, why};
+use crate::commands::told::{said, what, why};
 use crate::control::history::step;
 use crate::control::protocol::PastStep;
 use crate::exit::Failure;

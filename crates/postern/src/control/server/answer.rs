@@ -1,6 +1,5 @@
-//! What the socket works on, and how answers go out.
+//! What the socket works on, and what it answers.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,18 +13,14 @@ use postern_oauth::verify::Verifier;
 use postern_receive::Settings as ReceiveSettings;
 use postern_spool::Spool;
 use postern_stats::Statistics;
-use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Shown;
 use crate::control::follow::Followers;
-use crate::control::protocol::{LINE_MAX, Reply};
+use crate::control::protocol::Reply;
 use crate::control::queue::OperationError;
 use crate::log::Losses;
-
-/// Longest silence of a client, and longest wait until it takes an answer.
-pub(super) const IDLE_MAX: Duration = Duration::from_secs(60);
 
 /// A wish to reload, and where its result goes.
 pub(crate) type ReloadWish = oneshot::Sender<Result<serde_json::Value, String>>;
@@ -69,37 +64,10 @@ pub(crate) struct Deps {
     pub(crate) observers: Observers,
 }
 
-pub(in crate::control) type Writer = tokio::net::unix::OwnedWriteHalf;
-
-/// Elements of a list on one line.
-pub(super) const ITEMS_MAX: usize = 1_000;
-
-/// Sends an answer, a long list in pieces, so that no line is longer than [`LINE_MAX`].
-pub(super) async fn send_all(to: &mut Writer, reply: Reply) -> io::Result<()> {
-    let Reply::Done(serde_json::Value::Array(mut list)) = reply else {
-        return send(to, &reply).await;
-    };
-    while list.len() > ITEMS_MAX {
-        let rest = list.split_off(ITEMS_MAX);
-        send(to, &Reply::Items(list)).await?;
-        list = rest;
-    }
-    send(to, &Reply::Done(serde_json::Value::Array(list))).await
-}
-
 pub(super) fn reply(result: Result<serde_json::Value, OperationError>) -> Reply {
     match result {
         Ok(value) => Reply::Done(value),
         Err(OperationError::NotFound(message)) => Reply::NotFound(message),
         Err(error) => Reply::Failed(error.to_string()),
     }
-}
-
-pub(in crate::control) async fn send(to: &mut Writer, reply: &Reply) -> io::Result<()> {
-    let mut line = serde_json::to_vec(reply).map_err(io::Error::other)?;
-    line.push(b'\n');
-    debug_assert!(line.len() <= LINE_MAX, "listings come in pages");
-    tokio::time::timeout(IDLE_MAX, to.write_all(&line))
-        .await
-        .map_err(io::Error::other)?
 }

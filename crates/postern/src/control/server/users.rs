@@ -10,9 +10,10 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::UnixStream;
 
-use super::answer::{Deps, reply, send, send_all};
+use super::answer::{Deps, reply};
 use crate::control::protocol::{Listing, Operation, Reply, Request, Totals, Which};
 use crate::control::queue::perform;
+use crate::control::writing::{send, send_all};
 
 /// Longest silence of a user's program.
 const IDLE_MAX: Duration = Duration::from_secs(10);
