@@ -53,7 +53,8 @@ fn a_message_is_found_by_all_that_is_known_of_it() {
         let found = archive.find(&term(asked)).unwrap();
         let mut ids = found_ids(&found);
         let mut wanted = wanted;
-        (ids.sort(), wanted.sort());
+        ids.sort();
+        wanted.sort();
         assert_eq!(
             (ids, found.more, found.unreadable),
             (wanted, false, vec![]),

@@ -77,7 +77,9 @@ pub fn deliver(
     let account = account(pipe)?;
     match pipe.group {
         Some(_) => account.become_alone()?,
-        None => drop(account.become_for_good(None)?),
+        None => {
+            account.become_for_good(None)?;
+        }
     }
     let request = folded(pipe, request);
     Run {

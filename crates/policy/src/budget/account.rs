@@ -59,15 +59,18 @@ pub struct Recent {
     pub octets: u64,
 }
 
+/// What is counted, in which time, and its grains.
+type Named<T> = (String, String, Vec<T>);
+
 /// An account as it is written down.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct KeptAccount {
     /// By names of what is counted and of the time: grains and amounts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    sums: Vec<(String, String, Vec<(u64, u64)>)>,
+    sums: Vec<Named<(u64, u64)>>,
     /// Likewise: names and grains.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    distinct: Vec<(String, String, Vec<(Box<str>, u64)>)>,
+    distinct: Vec<Named<(Box<str>, u64)>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     known: Vec<u64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -46,7 +46,7 @@ pub(super) async fn flush(archive: Option<Archive>) -> Reply {
         archive.flush(FLUSH_MAX);
         archive.counts()
     });
-    match counted.await.map(|counts| serde_json::to_value(counts)) {
+    match counted.await.map(serde_json::to_value) {
         Ok(Ok(value)) => Reply::Done(value),
         _ => Reply::Failed("the server is stopping".to_owned()),
     }

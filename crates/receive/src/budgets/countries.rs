@@ -9,9 +9,12 @@ use ipnet::IpNet;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Countries {
     /// By length of the prefix, the longest first: networks of IPv4, then those of IPv6.
-    levels: [Vec<(u8, HashMap<IpAddr, Box<str>>)>; 2],
+    levels: [Vec<Level>; 2],
     networks: usize,
 }
+
+/// The networks with a prefix of this length, and their countries.
+type Level = (u8, HashMap<IpAddr, Box<str>>);
 
 /// A line that makes no sense.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

@@ -129,8 +129,8 @@ impl Program {
         while let Some((before, after)) = rest.split_once('$') {
             made.push_str(before);
             let (name, behind) = match after.chars().next() {
-                Some('{') => after[1..].split_once('}').unwrap_or((&after[1..], "")),
-                Some('(') => after[1..].split_once(')').unwrap_or((&after[1..], "")),
+                Some('{') => after[1..].split_once('}').unwrap_or_else(|| (&after[1..], "")),
+                Some('(') => after[1..].split_once(')').unwrap_or_else(|| (&after[1..], "")),
                 Some('$') => {
                     made.push('$');
                     rest = &after[1..];
