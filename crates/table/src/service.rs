@@ -47,10 +47,11 @@ impl Service {
     /// Reads `inet:host:port:name`, `unix:/path:name`; for `tcp` `host:port`.
     pub(crate) fn parse(word: &str, text: &str) -> Result<Self, String> {
         let bad = || {
-            match word {
-            "tcp" => "names no service: write for example \"tcp:127.0.0.1:10001\"".to_owned(),
-            _ => "names no service: write for example \"socketmap:unix:/run/map.sock:name\" or \"socketmap:inet:127.0.0.1:8461:name\"".to_owned(),
-        }
+            let examples = match word {
+                "tcp" => "\"tcp:127.0.0.1:10001\"",
+                _ => "\"socketmap:unix:/run/map.sock:name\" or \"socketmap:inet:127.0.0.1:8461:name\"",
+            };
+            format!("names no service: write for example {examples}")
         };
         let clean =
             |text: &str| !text.is_empty() && !text.chars().any(|c| c.is_control() || c.is_whitespace());

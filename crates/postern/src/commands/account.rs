@@ -5,8 +5,9 @@ use postern_receive::{AccountInfo, BoundInfo, MarkInfo};
 use serde::de::DeserializeOwned;
 
 use crate::args::{AccountArgs, AccountCommand, BudgetsArgs, BudgetsCommand, ConfigArg};
+use crate::control::accounts::{AccountLine, AccountReleased, BudgetLine};
 use crate::control::acts;
-use crate::control::protocol::{AccountLine, AccountReleased, BudgetLine, Changed, Request};
+use crate::control::protocol::{Changed, Request};
 use crate::control::wishes::AccountWish;
 use crate::exit::{Exit, Failure};
 use crate::{locate, output};

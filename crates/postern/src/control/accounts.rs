@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use postern_events::{AccountActed, Observers, Word};
 use postern_mail::QueueId;
-use postern_receive::{AccountInfo, Budgets};
+use postern_receive::{AccountInfo, BoundInfo, Budgets, MarkInfo};
 use postern_spool::{Filter, Page, Selection, Spool, SpoolError};
+use serde::{Deserialize, Serialize};
 
-use super::protocol::{AccountLine, AccountReleased, BudgetLine, BudgetUse, Changed};
+use super::protocol::Changed;
 use super::wishes::AccountWish;
 use crate::budgets::{held_reasons, hold_queued};
 
@@ -19,6 +20,44 @@ const UNDER_WAY: Duration = Duration::from_millis(300);
 
 /// Accounts that are shown of each budget.
 const TOP: usize = 10;
+
+/// An account on hold.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct AccountLine {
+    pub(crate) account: String,
+    #[serde(flatten)]
+    pub(crate) hold: MarkInfo,
+}
+
+/// An account that was let go.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct AccountReleased {
+    /// Messages that were released, or removed.
+    pub(crate) changed: u64,
+    /// Whether they were removed.
+    pub(crate) removed: bool,
+}
+
+/// A budget.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct BudgetLine {
+    pub(crate) budget: String,
+    pub(crate) per: String,
+    /// In words.
+    pub(crate) bounds: Vec<String>,
+    /// Who has used most of it.
+    pub(crate) top: Vec<BudgetUse>,
+}
+
+/// Who has used how much of a budget.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct BudgetUse {
+    pub(crate) account: String,
+    /// In per cent of the bound.
+    pub(crate) share: u64,
+    #[serde(flatten)]
+    pub(crate) bound: BoundInfo,
+}
 
 pub(crate) fn show(budgets: &Budgets, account: &str) -> Result<AccountInfo, String> {
     budgets.account(account).ok_or_else(|| {

@@ -5,7 +5,6 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use postern_deliver::PlacesStatus;
-use postern_receive::{BoundInfo, MarkInfo};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -164,44 +163,6 @@ pub(crate) enum Reply {
     NotFound(String),
     /// It did not work, and why.
     Failed(String),
-}
-
-/// An account on hold.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct AccountLine {
-    pub(crate) account: String,
-    #[serde(flatten)]
-    pub(crate) hold: MarkInfo,
-}
-
-/// An account that was let go.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct AccountReleased {
-    /// Messages that were released, or removed.
-    pub(crate) changed: u64,
-    /// Whether they were removed.
-    pub(crate) removed: bool,
-}
-
-/// A budget.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct BudgetLine {
-    pub(crate) budget: String,
-    pub(crate) per: String,
-    /// In words.
-    pub(crate) bounds: Vec<String>,
-    /// Who has used most of it.
-    pub(crate) top: Vec<BudgetUse>,
-}
-
-/// Who has used how much of a budget.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct BudgetUse {
-    pub(crate) account: String,
-    /// In per cent of the bound.
-    pub(crate) share: u64,
-    #[serde(flatten)]
-    pub(crate) bound: BoundInfo,
 }
 
 /// One message in a listing.

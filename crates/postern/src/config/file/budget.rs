@@ -48,7 +48,7 @@ table! {
         /// How much there may be in an hour.
         hour: u64 = Count(0..=1_000_000_000_000), optional "200" else "any number";
         /// How much there may be in a day.
-        day: u64 = Count(0..=1_000_000_000_000), optional "1_000" else "any number";
+        day: u64 = Count(0..=1_000_000_000_000), optional "1000" else "any number";
         /// What is done beyond: `warn`: the log says so. `delay`: mail is taken more slowly, see [budgets]. `refuse`: it is refused
         /// with `450 4.7.1` and the time after which it makes sense to try again. `hold`: it is accepted and held, and so is all that the
         /// account sends from then on, until `postern account release`; administrators and the user hear of it once.
@@ -66,7 +66,7 @@ table! {
         /// With the action `delay`: how long a message waits at most. Those that would wait longer are refused for now.
         delay_most: Duration = Time("1s", "4m"), default "\"1m\"";
         /// Messages that are accepted of an account on hold; further ones are told `450 4.2.1`. 0 sets no limit.
-        held_messages: u64 = Count(0..=1_000_000), default "1_000";
+        held_messages: u64 = Count(0..=1_000_000), default "1000";
         /// Octets that are accepted of an account on hold, likewise. 0 sets no limit.
         held_size: u64 = Size("0", "1 TiB"), default "\"1 GiB\"";
         /// Who is told by mail that a budget has put an account on hold.

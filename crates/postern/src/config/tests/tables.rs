@@ -13,7 +13,7 @@ fn mistakes_with_tables() {
         ("two of one name",            "[[table]]\nname = \"a\"\nkind = \"text\"\ntext = \"a x\"\n[[table]]\nname = \"a\"\nkind = \"text\"\ntext = \"a x\"", "two [[table]] have the name \"a\""),
         ("a file that is not there",   "relay_domains = [\"hash:none\"]",                              "does not exist"),
         ("a compiled file",            "relay_domains = [\"hash:domains.db\"]",                        "its text is what is read"),
-        ("a service",                  "relay_recipients = \"tcp:127.0.0.1:1\"",                       "service on a socket"),
+        ("a service without a port",   "relay_recipients = \"tcp:127.0.0.1\"",                         "names no service"),
         ("what is no table",           "relay_recipients = \"domains\"",                               "names no table"),
         ("a line without a value",     "[[table]]\nname = \"a\"\nkind = \"text\"\ntext = \"a x\\nb\"", "line 2: \"b\" has no value"),
         ("a key twice",                "[[table]]\nname = \"a\"\nkind = \"text\"\ntext = \"a x\\na y\"", "\"a\" is there already, at line 1"),
