@@ -88,7 +88,7 @@ fn what_is_refused_has_its_status() {
         ("one is, one is not",           &["ann@here.test", "nosuch@here.test"],         67, "nosuch@here.test"),
         ("a sender of somebody else",    &["-f", "boss@far.test", "ann@here.test"],      77, "not owned by this user"),
         ("no address",                   &["a b c@here.test"],                           65, "5"),
-        ("a control character",          &["a\u{1}b@here.test"],                          65, "no address"),
+        ("a control character",          &["a\u{1}b@here.test"],                          65, "is not an address"),
         ("no recipient",                 &["-i"],                                        64, "no recipient"),
         ("no such option",               &["-Z"],                                        64, "unknown option -Z"),
         ("always 0",                     &["-oee", "nosuch@here.test"],                   0, "550"),
