@@ -19,7 +19,6 @@ const BUSY: &str = "S 421 too busy\nEOF";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_goes_there_when_all_else_fails() {
-    let (port, other) = (free_port(), free_port());
     let zones = SignedZones::start(
         "
         open.lab MX 10 mx.open.lab.
@@ -31,7 +30,6 @@ async fn mail_goes_there_when_all_else_fails() {
         none.lab MX 0 .
         ",
     );
-    let fallback = SocketAddr::from(([127, 0, 0, 5], other));
     #[rustfmt::skip]
     let cases = [
         // what the case shows                     domain         what becomes of it       whether it goes to the fallback
@@ -42,6 +40,8 @@ async fn mail_goes_there_when_all_else_fails() {
         ("it takes no mail",                       "none.lab",    "bounced 5.1.10",        false),
     ];
     for (shows, domain, expected, goes_there) in cases {
+        let (port, other) = (free_port(), free_port());
+        let fallback = SocketAddr::from(([127, 0, 0, 5], other));
         let mut settings = settings();
         settings.mx_port = port;
         settings.mx_networks = vec!["127.0.0.0/29".parse().unwrap()];

@@ -127,7 +127,10 @@ async fn silence_is_waited_for_at_each_step() {
     for (shows, script, commands, bodies, limit) in cases {
         let host = Host::start(&[&format!("{script}\nEOF")]).await;
         let hands = Hands::default();
-        let bench = hands.bench(to_ports(&[host.port]));
+        let mut settings = to_ports(&[host.port]);
+        settings.retry.intervals = vec![MINUTE * 15];
+        settings.retry.expire_after = MINUTE * 60 * 10;
+        let bench = hands.bench(settings);
         let id = bench.put("a@example.org", &["b@x.test"], CONTENT).await;
         let begun = Instant::now();
         while host.connections() == 0 || host.lines().len() < commands || host.bodies().len() < bodies {

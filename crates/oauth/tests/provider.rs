@@ -96,8 +96,8 @@ async fn right_and_wrong_tokens_of_each_algorithm() {
             ("without the scope",              provider.token(json!({"scope": "openid"})),                    "refused: the scope smtp is not in it"),
             ("signed by a stranger",           provider.forged(None, none()),                                 "refused: the signature is wrong"),
             ("with a key of a stranger",       provider.forged(Some("key-9"), none()),                        "refused: signed by a key that the provider does not have (\"key-9\")"),
-            ("not signed",                     provider.unsigned(none()),                                     "refused: the algorithm \"none\" is not taken"),
-            ("the public key as secret",       provider.confused(none()),                                     "refused: the algorithm \"HS256\" is not taken"),
+            ("not signed",                     provider.unsigned(none()),                                     "refused: the algorithm \"none\" is not accepted"),
+            ("the public key as secret",       provider.confused(none()),                                     "refused: the algorithm \"HS256\" is not accepted"),
             ("the key's name alone changed",   provider.token_with_header(json!({"kid": "key-2"}), none()),   "refused: signed by a key that the provider does not have (\"key-2\")"),
             ("no name of a key",               provider.token_with_header(json!({"kid": null}), none()),      OWNER),
             ("an access token by type",        provider.token_with_header(json!({"typ": "at+jwt"}), none()),  OWNER),
@@ -136,7 +136,7 @@ async fn algorithms_that_are_not_on_the_list() {
     let typed = provider.token_with_header(json!({"typ": "at+jwt"}), json!({}));
     assert_eq!(
         verdict(&verifier, &typed).await,
-        "refused: the algorithm \"RS256\" is not taken"
+        "refused: the algorithm \"RS256\" is not accepted"
     );
     let plain = verdict(&verifier, &provider.token(json!({}))).await;
     assert!(plain.starts_with("refused: its type is \"JWT\""), "{plain}");

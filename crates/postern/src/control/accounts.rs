@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use postern_events::{AccountActed, Observers, Word};
-use postern_mail::QueueId;
+use postern_mail::{QueueId, normal_login};
 use postern_receive::{AccountInfo, BoundInfo, Budgets, MarkInfo};
 use postern_spool::{Filter, Page, Selection, Spool, SpoolError};
 use serde::{Deserialize, Serialize};
@@ -59,8 +59,13 @@ pub(crate) struct BudgetUse {
     pub(crate) bound: BoundInfo,
 }
 
+/// An account as budgets name it, however its login is written.
+fn named(account: &str) -> String {
+    normal_login(account).unwrap_or_else(|_| account.to_owned())
+}
+
 pub(crate) fn show(budgets: &Budgets, account: &str) -> Result<AccountInfo, String> {
-    budgets.account(account).ok_or_else(|| {
+    budgets.account(&named(account)).ok_or_else(|| {
         format!("nothing is known of an account {account:?}: it has sent nothing that a budget counts, and is not on hold")
     })
 }
@@ -81,11 +86,12 @@ pub(crate) async fn hold(
     observers: &Observers,
 ) -> Result<Changed, SpoolError> {
     let reason = wish.reason.as_deref().unwrap_or("by an administrator");
-    budgets.hold(&wish.account, by, reason);
+    let account = named(&wish.account);
+    budgets.hold(&account, by, reason);
     budgets.write_holds().await;
-    let changed = hold_queued(spool, &wish.account, reason).await?;
+    let changed = hold_queued(spool, &account, reason).await?;
     observers.tell(AccountActed {
-        login: &wish.account,
+        login: &account,
         by: Some(by),
         reason: Some(reason),
         changed: Some(changed),
@@ -102,7 +108,8 @@ pub(crate) async fn release(
     spool: &dyn Spool,
     observers: &Observers,
 ) -> Result<Option<AccountReleased>, SpoolError> {
-    let was_held = budgets.release(&wish.account).is_some();
+    let account = named(&wish.account);
+    let was_held = budgets.release(&account).is_some();
     budgets.write_holds().await;
     let mut changed = clear(wish, by, spool).await?;
     // What came in just then was held still.
@@ -112,7 +119,7 @@ pub(crate) async fn release(
         return Ok(None);
     }
     observers.tell(AccountActed {
-        login: &wish.account,
+        login: &account,
         by: Some(by),
         reason: wish.reason.as_deref(),
         changed: Some(changed),

@@ -96,7 +96,8 @@ pub(super) async fn record_answer(
         return;
     };
     let changed = done.get("changed").and_then(serde_json::Value::as_u64);
-    if changed == Some(0) {
+    // An account is on hold, or free again, whether or not mail of it was queued.
+    if changed == Some(0) && !act.starts_with("account ") {
         return;
     }
     let act = made(act, what, changed, uid, told, "control socket");

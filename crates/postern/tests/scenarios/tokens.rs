@@ -109,8 +109,8 @@ fn a_token_opens_the_account_of_its_owner_and_no_other() {
         ("bound to a key",             Some(OWNER),                  provider.token(json!({"cnf": {"jkt": "x"}})),         "535 5.7.0",  "bound to a key"),
         ("signed by a stranger",       Some(OWNER),                  provider.forged(None, none()),                        "535 5.7.0",  "the signature is wrong"),
         ("by a key nobody has",        Some(OWNER),                  provider.forged(Some("key-9"), none()),               "535 5.7.0",  "signed by a key that the provider does not have"),
-        ("not signed",                 Some(OWNER),                  provider.unsigned(none()),                            "535 5.7.0",  "the algorithm \\\"none\\\" is not taken"),
-        ("the public key as secret",   Some(OWNER),                  provider.confused(none()),                            "535 5.7.0",  "the algorithm \\\"HS256\\\" is not taken"),
+        ("not signed",                 Some(OWNER),                  provider.unsigned(none()),                            "535 5.7.0",  "the algorithm \\\"none\\\" is not accepted"),
+        ("the public key as secret",   Some(OWNER),                  provider.confused(none()),                            "535 5.7.0",  "the algorithm \\\"HS256\\\" is not accepted"),
         ("opaque",                     Some(OWNER),                  "opaque".to_owned(),                                  "535 5.7.0",  "the token is opaque"),
     ];
     for mechanism in ["OAUTHBEARER", "XOAUTH2"] {

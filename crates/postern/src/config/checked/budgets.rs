@@ -147,6 +147,16 @@ fn impossible(
     countries: bool,
 ) -> Option<(&'static str, &'static str)> {
     match (counted, per) {
+        (_, Per::Network | Per::SenderDomain) if action == Action::Hold => Some((
+            "many accounts share it, and whoever sends next would be put on hold for what another has done",
+            "write `action = \"refuse\"` here, and `hold` into a budget per \"login\"",
+        )),
+        (Counted::FailedLogins | Counted::RefusedRecipients, Per::Network) if action != Action::Warn => {
+            Some((
+                "strangers behind the same address could stop its users",
+                "write `action = \"warn\"`; [[limit]] is for what strangers do",
+            ))
+        }
         (Counted::FailedLogins, Per::Login) if action != Action::Warn => Some((
             "anybody can make logins fail, and so stop a user",
             "write `action = \"warn\"`; wrong passwords are slowed down and locked out in any case, see [auth]",
