@@ -296,8 +296,8 @@ mod tests {
         for (value, says) in [
             ("", "leads nowhere"),
             (" , ", "leads nowhere"),
-            ("a@", "no address"),
-            ("@", "no address"),
+            ("a@", "is not an address"),
+            ("@", "is not an address"),
             ("|/bin/prog", "by LMTP"),
             ("\"|/bin/prog -x\"", "by LMTP"),
             ("/var/mail/x", "by LMTP"),

@@ -77,8 +77,8 @@ mod tests {
             ("\"anna keller\"",          None,        Ok("\"anna keller\"@oak.example")),
             ("",                         None,        Err("is empty")),
             ("a@b.example, c@d.example", None,        Err("several addresses")),
-            ("a b",                      None,        Err("no address")),
-            ("@",                        None,        Err("no address")),
+            ("a b",                      None,        Err("is not an address")),
+            ("@",                        None,        Err("is not an address")),
         ];
         for (value, detail, expected) in cases {
             let made = target(value, &address, detail, &origin);
