@@ -71,7 +71,9 @@ pub(super) fn filter(c: &mut Checking<'_>, lane: &Lane) -> Option<Arc<RouteRule>
         .flat_map(|list| &list.value)
         .any(|listener| *listener.filtered);
     let Some(written) = &c.file.delivery.filter else {
-        if comes_back {
+        // Rules and tables may send a message to the filter by themselves.
+        let detours = !c.file.access.value.is_empty() || !c.file.header_check.value.is_empty();
+        if comes_back && !detours {
             c.problems.warning(
                 None,
                 "a listener with `filtered = true`, and no `filter` in [delivery]",
