@@ -51,6 +51,8 @@ pub(crate) struct Facts {
     pub(crate) logins: Vec<(String, String)>,
     /// Kinds of mail that wait too long for a connection.
     pub(crate) short: Vec<String>,
+    /// Accounts that are on hold, so that their mail waits.
+    pub(crate) on_hold: Vec<String>,
     /// Lines that matter and that the log had no room for.
     pub(crate) lost_lines: u64,
 }
@@ -75,6 +77,16 @@ pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
     neighbours(facts, &mut found);
     certificates(facts, &mut found);
     going_out(facts, &mut found);
+    if let Some(first) = facts.on_hold.first() {
+        let more = match facts.on_hold.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        found.push(warning(
+            format!("on hold, so that their mail waits: {first}{more}"),
+            format!("postern account show {first}; then postern account release {first}"),
+        ));
+    }
     if facts.lost_lines > 0 {
         found.push(warning(
             format!("the log has lost {} lines that matter", facts.lost_lines),
@@ -261,6 +273,7 @@ mod tests {
             (Facts { certificates: vec![("a".into(), 86_400)], ..well() },  Verdict::Warning,  "the certificate a expires in"),
             (Facts { logins: pair("smart"), ..well() },                     Verdict::Critical, "the login smart fails"),
             (Facts { short: vec!["users".into()], ..well() },               Verdict::Warning,  "mail of users waits"),
+            (Facts { on_hold: vec!["ann".into(), "bob".into()], ..well() }, Verdict::Warning,  "mail waits: ann and 1 more"),
             (Facts { lost_lines: 7, ..well() },                             Verdict::Warning,  "lost 7 lines"),
         ];
         for (facts, grade, said) in cases {

@@ -15,7 +15,7 @@ use crate::control::protocol::{Status, StatusDirectory};
 use crate::control::queue::totals;
 
 /// The last look at the ages of the queue: it reads something of every message.
-static AGES: Mutex<Option<(Instant, Ages, Timestamp)>> = Mutex::const_new(None);
+static AGES: Mutex<Option<(Instant, Ages)>> = Mutex::const_new(None);
 
 /// For how long they are remembered.
 const AGES_LAST: std::time::Duration = std::time::Duration::from_secs(30);
@@ -65,6 +65,12 @@ pub(super) async fn status(deps: &Deps) -> Status {
             .filter(|one| one.short)
             .map(|one| one.class.clone())
             .collect(),
+        on_hold: deps
+            .budgets
+            .on_hold()
+            .into_iter()
+            .map(|(account, _)| account)
+            .collect(),
         lost_lines: deps.losses.lines().0,
     };
     let findings = findings::judge(&facts);
@@ -102,18 +108,19 @@ async fn ages(deps: &Deps) -> (u64, Option<u64>) {
         return (0, None);
     }
     let mut known = AGES.lock().await;
-    let fresh = known.as_ref().filter(|(at, ..)| at.elapsed() < AGES_LAST);
+    let fresh = known.as_ref().filter(|(at, _)| at.elapsed() < AGES_LAST);
     if fresh.is_none() {
         let now = deps.spool.now();
         let old = now - SignedDuration::try_from(findings::OLD).unwrap_or_default();
         *known = match deps.spool.ages(vec![old]).await {
-            Ok(ages) => Some((Instant::now(), ages, now)),
+            Ok(ages) => Some((Instant::now(), ages)),
             Err(_) => None,
         };
     }
-    let Some((_, ages, now)) = &*known else {
+    let Some((_, ages)) = &*known else {
         return (0, None);
     };
+    let now = deps.spool.now();
     let age = |oldest: Timestamp| u64::try_from(now.duration_since(oldest).as_secs()).unwrap_or(0);
     (ages.older.first().copied().unwrap_or(0), ages.oldest.map(age))
 }
