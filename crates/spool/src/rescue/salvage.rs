@@ -15,7 +15,7 @@ use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use super::aside;
 
 /// Columns of the tables, and of their first version.
-const MESSAGE: usize = 23;
+const MESSAGE: usize = 24;
 const MESSAGE_FIRST: usize = 17;
 const RECIPIENT: usize = 18;
 const RECIPIENT_FIRST: usize = 16;

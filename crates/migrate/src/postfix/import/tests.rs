@@ -247,9 +247,13 @@ fn passwords_classes_and_defaults_of_old() {
 #[test]
 fn a_table_of_a_kind_that_is_not_asked_is_in_the_report() {
     let import = of_main(
-        "myhostname = mx.example.org\nvirtual_alias_maps = tcp:127.0.0.1:7777, hash:/etc/postfix/none\nalias_maps = nis:mail.aliases\n",
+        "myhostname = mx.example.org\nvirtual_alias_maps = memcache:/etc/postfix/cache.cf, hash:/etc/postfix/none\nalias_maps = nis:mail.aliases\n",
     );
-    for what in ["virtual_alias_maps: tcp", "alias_maps: nis", "virtual_alias_maps"] {
+    for what in [
+        "virtual_alias_maps: memcache",
+        "alias_maps: nis",
+        "virtual_alias_maps",
+    ] {
         assert!(
             fates(&import, what)
                 .iter()
