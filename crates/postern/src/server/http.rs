@@ -1,6 +1,5 @@
 //! Where monitors are answered over HTTP: sockets bound, served, changed, removed.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -10,40 +9,18 @@ use postern_http::{HttpListener, Limits};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::sockets::{FileGuard, Listener, SocketError, bind_place, change_rights};
+use super::sockets::{Bound, FileGuard, Listener, Placed, change_rights};
 use super::watch::Watch;
 use super::web::{self, Monitor};
 use crate::config::checked::{HttpConfig, SocketPlace};
-use crate::rights::Account;
 
-/// A socket that is bound and not served yet. Its file goes with it.
-pub(super) struct BoundHttp {
-    config: HttpConfig,
-    listener: Listener,
-    file: Option<FileGuard>,
-}
+/// One for monitors that is bound and not served yet.
+pub(super) type BoundHttp = Bound<HttpConfig>;
 
-/// Binds all, or none.
-///
-/// # Errors
-///
-/// Those that cannot be bound, each with its remedy.
-pub(super) fn bind_all<'a>(
-    configs: impl IntoIterator<Item = &'a HttpConfig>,
-    user: Option<&Account>,
-) -> Result<Vec<BoundHttp>, Vec<SocketError>> {
-    let (mut bound, mut errors) = (Vec::new(), Vec::new());
-    for config in configs {
-        match bind_place(&config.place, user) {
-            Ok((listener, file)) => bound.push(BoundHttp {
-                config: config.clone(),
-                listener,
-                file,
-            }),
-            Err(error) => errors.push(error),
-        }
+impl Placed for HttpConfig {
+    fn place(&self) -> &SocketPlace {
+        &self.place
     }
-    if errors.is_empty() { Ok(bound) } else { Err(errors) }
 }
 
 impl Listener {
@@ -95,16 +72,12 @@ impl Http {
     }
 
     fn add(&mut self, bound: BoundHttp) {
-        let BoundHttp {
+        let address = bound.address();
+        let Bound {
             config,
             listener,
             file,
         } = bound;
-        let told: Option<SocketAddr> = match &listener {
-            Listener::Tcp(listener) => listener.local_addr().ok(),
-            Listener::Unix(_) => None,
-        };
-        let address = told.map_or_else(|| config.place.to_string(), |address| address.to_string());
         let listener = match listener.enter_http() {
             Ok(listener) => listener,
             Err(error) => {

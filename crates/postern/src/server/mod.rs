@@ -204,7 +204,7 @@ fn find_or_make(arg: &ConfigArg) -> Result<(PathBuf, Option<String>), Failure> {
 fn bind_all(config: &Config, account: Option<&Account>) -> Result<AllBound, Failure> {
     // Who can connect to a port finds the sockets there too.
     let sockets = bind_sockets(config, account)?;
-    let http = http::bind_all(&config.http, account).map_err(|errors| not_bound(&errors))?;
+    let http = sockets::bind_all(&config.http, account).map_err(|errors| not_bound(&errors))?;
     let local = config
         .local
         .as_ref()

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use super::bound::AllBound;
 use super::confinement::Granted;
 use super::dkim::Keeper;
-use super::http::{self, Http};
+use super::http::Http;
 use super::listeners::{Listeners, bind_all};
 use super::local::{self, Local, LocalDeps};
 use super::mailboxes::{HopAsker, LocalMailboxes};
@@ -504,7 +504,7 @@ impl Services {
         let sockets = sockets::bind_all(self.sockets.missing(&config.sockets), None)
             .map_err(|failed| errors.extend(failed.iter().map(|error| chain(error))))
             .ok();
-        let http = http::bind_all(self.http.missing(&config.http), None)
+        let http = sockets::bind_all(self.http.missing(&config.http), None)
             .map_err(|failed| errors.extend(failed.iter().map(|error| chain(error))))
             .ok();
         let (Some(resolver), Some(directories), Some(tokens), Some(bound), Some(sockets), Some(http)) =

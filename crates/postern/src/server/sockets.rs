@@ -19,12 +19,38 @@ use crate::config::checked::{SocketConfig, SocketFile, SocketPlace};
 use crate::exit::chain;
 use crate::rights::{self, Account, Rights};
 
-/// A socket that is bound and not served yet. Its file goes with it.
-pub(super) struct BoundSocket {
-    config: SocketConfig,
-    listener: Listener,
-    file: Option<FileGuard>,
+/// What is to be served at a place.
+pub(super) trait Placed: Clone {
+    /// Where.
+    fn place(&self) -> &SocketPlace;
 }
+
+impl Placed for SocketConfig {
+    fn place(&self) -> &SocketPlace {
+        &self.place
+    }
+}
+
+/// A socket that is bound and not served yet. Its file goes with it.
+pub(super) struct Bound<C> {
+    pub(super) config: C,
+    pub(super) listener: Listener,
+    pub(super) file: Option<FileGuard>,
+}
+
+impl<C: Placed> Bound<C> {
+    /// Where it is bound, with the port that the system has chosen.
+    pub(super) fn address(&self) -> String {
+        let told: Option<SocketAddr> = match &self.listener {
+            Listener::Tcp(listener) => listener.local_addr().ok(),
+            Listener::Unix(_) => None,
+        };
+        told.map_or_else(|| self.config.place().to_string(), |address| address.to_string())
+    }
+}
+
+/// One on which neighbours have logins checked.
+pub(super) type BoundSocket = Bound<SocketConfig>;
 
 /// One that accepts, outside of any runtime: it is bound before the process drops its rights, and so before there are threads.
 pub(super) enum Listener {
@@ -95,10 +121,10 @@ fn remedy(error: &io::Error) -> &'static str {
 /// # Errors
 ///
 /// Those that cannot be bound, each with its remedy.
-pub(super) fn bind_all<'a>(
-    configs: impl IntoIterator<Item = &'a SocketConfig>,
+pub(super) fn bind_all<'a, C: Placed + 'a>(
+    configs: impl IntoIterator<Item = &'a C>,
     user: Option<&Account>,
-) -> Result<Vec<BoundSocket>, Vec<SocketError>> {
+) -> Result<Vec<Bound<C>>, Vec<SocketError>> {
     let (mut bound, mut errors) = (Vec::new(), Vec::new());
     for config in configs {
         match bind(config, user) {
@@ -109,9 +135,9 @@ pub(super) fn bind_all<'a>(
     if errors.is_empty() { Ok(bound) } else { Err(errors) }
 }
 
-fn bind(config: &SocketConfig, user: Option<&Account>) -> Result<BoundSocket, SocketError> {
-    let (listener, file) = bind_place(&config.place, user)?;
-    Ok(BoundSocket {
+fn bind<C: Placed>(config: &C, user: Option<&Account>) -> Result<Bound<C>, SocketError> {
+    let (listener, file) = bind_place(config.place(), user)?;
+    Ok(Bound {
         config: config.clone(),
         listener,
         file,
@@ -119,7 +145,7 @@ fn bind(config: &SocketConfig, user: Option<&Account>) -> Result<BoundSocket, So
 }
 
 /// Binds a port, or a socket of the file system, whose file goes with the guard.
-pub(super) fn bind_place(
+fn bind_place(
     place: &SocketPlace,
     user: Option<&Account>,
 ) -> Result<(Listener, Option<FileGuard>), SocketError> {
@@ -236,12 +262,8 @@ impl Sockets {
     }
 
     fn add(&mut self, bound: BoundSocket) {
+        let address = bound.address();
         let SocketConfig { place, settings } = bound.config;
-        let told: Option<SocketAddr> = match &bound.listener {
-            Listener::Tcp(listener) => listener.local_addr().ok(),
-            Listener::Unix(_) => None,
-        };
-        let address = told.map_or_else(|| place.to_string(), |address| address.to_string());
         notice!(self.observers, Connect Info "listening", Listener = settings.name, Address = address);
         let settings = Arc::new(ArcSwap::from_pointee(settings));
         let stop = self.stop.child_token();

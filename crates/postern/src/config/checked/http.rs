@@ -2,7 +2,7 @@
 
 use postern_http::{Limits, Peers};
 
-use super::sockets::{SocketPlace, file_place};
+use super::sockets::{Named, SocketPlace, file_place, one_place};
 use super::{Checking, clamp, values};
 use crate::config::file::{HttpTable, Serves};
 use crate::config::read::At;
@@ -71,8 +71,9 @@ fn listener(table: &At<HttpTable>, c: &mut Checking<'_>) -> Option<HttpConfig> {
 }
 
 fn place(table: &At<HttpTable>, c: &mut Checking<'_>) -> Option<SocketPlace> {
-    match (&table.path, &table.address) {
-        (Some(path), None) => {
+    let words = ("[[http]]", "address = \"127.0.0.1:9325\"");
+    Some(match one_place((&table.path, &table.address), table, words, c)? {
+        Named::Path(path) => {
             if *table.mode & 0o006 != 0 {
                 c.problems.warning(
                     table.mode.span.clone(),
@@ -82,9 +83,9 @@ fn place(table: &At<HttpTable>, c: &mut Checking<'_>) -> Option<SocketPlace> {
                 );
             }
             let rights = (*table.mode, &table.owner, &table.group);
-            Some(SocketPlace::Path(file_place(path, rights, c)))
+            SocketPlace::Path(file_place(path, rights, c))
         }
-        (None, Some(address)) => {
+        Named::Address(address) => {
             let is_reached = |network: &ipnet::IpNet| network.addr().is_loopback();
             if !address.ip().is_loopback() && table.networks.iter().all(|network| is_reached(&network.value))
             {
@@ -95,25 +96,7 @@ fn place(table: &At<HttpTable>, c: &mut Checking<'_>) -> Option<SocketPlace> {
                     "add the network of the monitor to `networks`, or listen on a loopback address",
                 );
             }
-            Some(SocketPlace::Address(address.value))
+            SocketPlace::Address(address.value)
         }
-        (Some(_), Some(address)) => {
-            c.problems.error(
-                address.span.clone(),
-                "[[http]] with both `path` and `address`",
-                "where?",
-                "remove one of them",
-            );
-            None
-        }
-        (None, None) => {
-            c.problems.error(
-                table.span.clone(),
-                "[[http]] without a place",
-                "neither `path` nor `address`",
-                "add for example `address = \"127.0.0.1:9325\"`",
-            );
-            None
-        }
-    }
+    })
 }

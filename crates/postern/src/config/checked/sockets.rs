@@ -117,13 +117,14 @@ fn socket(table: &At<AuthSocketTable>, c: &mut Checking<'_>) -> Option<SocketCon
 }
 
 fn place(table: &At<AuthSocketTable>, protocol: SocketProtocol, c: &mut Checking<'_>) -> Option<SocketPlace> {
-    match (&table.path, &table.address) {
-        (Some(path), None) => {
+    let words = ("a socket", "path = \"/run/postern/auth\"");
+    Some(match one_place((&table.path, &table.address), table, words, c)? {
+        Named::Path(path) => {
             warn_of_strangers(table, c);
             let rights = (*table.mode, &table.owner, &table.group);
-            Some(SocketPlace::Path(file_place(path, rights, c)))
+            SocketPlace::Path(file_place(path, rights, c))
         }
-        (None, Some(address)) => {
+        Named::Address(address) => {
             if protocol != SocketProtocol::Dovecot || !address.ip().is_loopback() {
                 c.problems.error(
                     address.span.clone(),
@@ -134,27 +135,41 @@ fn place(table: &At<AuthSocketTable>, protocol: SocketProtocol, c: &mut Checking
             } else {
                 warn_of_neighbours(address, c);
             }
-            Some(SocketPlace::Address(address.value))
+            SocketPlace::Address(address.value)
         }
-        (Some(_), Some(address)) => {
-            c.problems.error(
-                address.span.clone(),
-                "a socket with both `path` and `address`",
-                "where?",
-                "remove one of them",
-            );
-            None
-        }
-        (None, None) => {
-            c.problems.error(
-                table.span.clone(),
-                "a socket without a place",
-                "neither `path` nor `address`",
-                "add for example `path = \"/run/postern/auth\"`",
-            );
-            None
-        }
+    })
+}
+
+/// Where a socket is to be, as it is written.
+pub(super) enum Named<'a> {
+    Path(&'a At<PathBuf>),
+    Address(&'a At<SocketAddr>),
+}
+
+/// The one place of a table that may name either; `what` it is for, and an example, stand in the error about none and both.
+pub(super) fn one_place<'a, T>(
+    (path, address): (&'a Option<At<PathBuf>>, &'a Option<At<SocketAddr>>),
+    table: &At<T>,
+    (what, example): (&str, &str),
+    c: &mut Checking<'_>,
+) -> Option<Named<'a>> {
+    match (path, address) {
+        (Some(path), None) => return Some(Named::Path(path)),
+        (None, Some(address)) => return Some(Named::Address(address)),
+        (Some(_), Some(address)) => c.problems.error(
+            address.span.clone(),
+            format!("{what} with both `path` and `address`"),
+            "where?",
+            "remove one of them",
+        ),
+        (None, None) => c.problems.error(
+            table.span.clone(),
+            format!("{what} without a place"),
+            "neither `path` nor `address`",
+            format!("add for example `{example}`"),
+        ),
     }
+    None
 }
 
 /// A socket in the file system, with mode, owner and group.
