@@ -62,11 +62,7 @@ impl Account {
         let failed = |error: &dyn std::error::Error| self.failed(error);
         let name = CString::new(self.name.as_str()).map_err(|error| failed(&error))?;
         initgroups(&name, self.gid).map_err(|error| failed(&error))?;
-        setresgid(self.gid, self.gid, spool.unwrap_or(self.gid)).map_err(|error| failed(&error))?;
-        setresuid(self.uid, self.uid, self.uid).map_err(|error| failed(&error))?;
-        if geteuid() != self.uid || setuid(Uid::from_raw(0)).is_ok() {
-            return Err(Trouble::new(Kind::Helper, "rights were given up and came back"));
-        }
+        self.give_up_others(spool.unwrap_or(self.gid))?;
         Ok(Spool {
             own: self.gid,
             group: spool.filter(|group| *group != self.gid),
@@ -81,7 +77,12 @@ impl Account {
     pub fn become_alone(&self) -> Result<(), Trouble> {
         umask(Mode::from_bits_truncate(0o077));
         setgroups(&[self.gid]).map_err(|error| self.failed(&error))?;
-        setresgid(self.gid, self.gid, self.gid).map_err(|error| self.failed(&error))?;
+        self.give_up_others(self.gid)
+    }
+
+    /// Becomes the user with this group kept aside, and sees to it that no other rights can be got back.
+    fn give_up_others(&self, aside: Gid) -> Result<(), Trouble> {
+        setresgid(self.gid, self.gid, aside).map_err(|error| self.failed(&error))?;
         setresuid(self.uid, self.uid, self.uid).map_err(|error| self.failed(&error))?;
         if geteuid() != self.uid || setuid(Uid::from_raw(0)).is_ok() {
             return Err(Trouble::new(Kind::Helper, "rights were given up and came back"));

@@ -11,17 +11,7 @@ const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// The words of a command line with their placeholders filled in. What strangers wrote stays one word, and never becomes an option.
 #[must_use]
 pub fn expand(words: &[String], request: &Request, account: &Account, hostname: &str) -> Vec<String> {
-    let home = account.home.to_string_lossy();
-    let values = [
-        ("{user}", account.name.clone()),
-        ("{detail}", no_option(&request.detail)),
-        ("{home}", home.into_owned()),
-        ("{sender}", sender(request)),
-        ("{recipient}", address(&request.recipient)),
-        ("{local}", no_option(&request.local)),
-        ("{domain}", request.domain.clone()),
-        ("{hostname}", hostname.to_owned()),
-    ];
+    let values = values(account.name.clone(), request, account, hostname);
     words.iter().map(|word| fill(word, &values)).collect()
 }
 
@@ -33,21 +23,28 @@ pub fn expand_pipe(
     account: &Account,
     hostname: &str,
 ) -> Vec<String> {
-    let values = [
-        ("{user}", no_option(&request.user)),
+    let mut values = values(no_option(&request.user), request, account, hostname);
+    values.extend([
+        ("{original}", address(&asked.original)),
+        ("{next_hop}", no_option(&asked.next_hop)),
+        ("{queue}", request.queue.clone()),
+        ("{size}", size.to_string()),
+    ]);
+    words.iter().map(|word| fill(word, &values)).collect()
+}
+
+/// What all programs can be told.
+fn values(user: String, request: &Request, account: &Account, hostname: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("{user}", user),
         ("{detail}", no_option(&request.detail)),
         ("{home}", account.home.to_string_lossy().into_owned()),
         ("{sender}", sender(request)),
         ("{recipient}", address(&request.recipient)),
-        ("{original}", address(&asked.original)),
         ("{local}", no_option(&request.local)),
         ("{domain}", request.domain.clone()),
-        ("{next_hop}", no_option(&asked.next_hop)),
-        ("{queue}", request.queue.clone()),
-        ("{size}", size.to_string()),
         ("{hostname}", hostname.to_owned()),
-    ];
-    words.iter().map(|word| fill(word, &values)).collect()
+    ]
 }
 
 /// Names in braces that the command line of a pipe may have.
