@@ -1,6 +1,6 @@
 //! Copies of mail for somebody else: an archive, a superior, a helpdesk (Postfix's `always_bcc`, `sender_bcc_maps`, `recipient_bcc_maps`).
 
-use postern_mail::{Mailbox, Notify, Recipient};
+use postern_mail::{Envelope, Mailbox, Notify, Recipient};
 
 use crate::access::names::{AddressKey, AddressSet};
 use crate::rewrite::{Client, Whose};
@@ -64,9 +64,19 @@ impl CopyRule {
     }
 }
 
+/// Has a copy go to this address, unless it gets the message anyway; whether it was added.
+pub fn add(envelope: &mut Envelope, to: &Mailbox) -> bool {
+    let mut recipients = envelope.recipients.iter();
+    let is_new = recipients.all(|known| known.address.key() != to.key());
+    if is_new {
+        envelope.smtputf8 |= !to.is_ascii();
+        envelope.recipients.push(recipient(to.clone()));
+    }
+    is_new
+}
+
 /// A recipient of a copy: nobody hears what becomes of it.
-#[must_use]
-pub fn recipient(address: Mailbox) -> Recipient {
+fn recipient(address: Mailbox) -> Recipient {
     Recipient {
         notify: Notify::Never,
         ..Recipient::new(address)

@@ -68,11 +68,7 @@ impl Notes {
     /// Adds who gets copies, each once, and none who gets the message anyway.
     pub(crate) fn add_copies(&self, envelope: &mut Envelope) {
         for to in &self.copies {
-            let mut recipients = envelope.recipients.iter();
-            if recipients.all(|known| known.address.key() != to.key()) {
-                envelope.smtputf8 |= !to.is_ascii();
-                envelope.recipients.push(copy::recipient(to.clone()));
-            }
+            copy::add(envelope, to);
         }
     }
 

@@ -255,17 +255,10 @@ impl Content {
     fn add_copies(&mut self, envelope: &mut Envelope, copies: Vec<Copy>) {
         let mut added = 0;
         for (rule, to) in copies {
-            let is_there = envelope
-                .recipients
-                .iter()
-                .any(|known| known.address.key() == to.key());
-            if is_there || added >= copy::COPIES_MAX {
-                continue;
+            if added < copy::COPIES_MAX && copy::add(envelope, &to) {
+                added += 1;
+                self.notes.tell(Rule::CopyAdded, format!("{rule}: to {to}"));
             }
-            added += 1;
-            envelope.smtputf8 |= !to.is_ascii();
-            self.notes.tell(Rule::CopyAdded, format!("{rule}: to {to}"));
-            envelope.recipients.push(copy::recipient(to));
         }
     }
 }
