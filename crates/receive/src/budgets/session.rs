@@ -6,7 +6,7 @@ use postern_events::Ruled;
 use postern_mail::{ForwardPath, QueueId, ReversePath};
 use postern_policy::budget::account::recipient_hash;
 use postern_policy::budget::deed::Note as Counted;
-use postern_policy::budget::ledger::{Holding, Refused};
+use postern_policy::budget::ledger::{Holding, Judged, Refused, account_name};
 use postern_policy::budget::rules::network_name;
 use postern_policy::budget::verdict::REFUSED;
 use postern_policy::budget::{Action, Bound, Deed, Exceeded, Spent, rules::Who};
@@ -72,14 +72,7 @@ pub(crate) async fn sender(from: &ReversePath, size: u64, session: &Session) -> 
         ..sender.deed()
     };
     let budgets = &session.shared.deps.budgets;
-    let judged = {
-        let ledger = budgets.ledger.lock();
-        let account = postern_policy::budget::ledger::account_name(&sender.who);
-        if ledger.mark(&account).is_some() {
-            return None;
-        }
-        ledger.judge(&settings.budgets, &sender.who, &deed, budgets.now())
-    };
+    let judged = judged(&sender, &deed, session)?;
     if let Some(exceeded) = judged.refusal() {
         return Some(refused(exceeded, &About::sender(from), session));
     }
@@ -116,7 +109,7 @@ pub(crate) fn recipient(from: Option<&ReversePath>, to: &ForwardPath, session: &
     let settings = &session.profile.settings.budgets;
     let domain = from.and_then(domain_of);
     let sender = Sender::of(session, domain.as_deref(), settings);
-    let mut named = session.named.lock().clone();
+    let mut named = session.named.lock();
     named.push(recipient_hash(&to.to_string()));
     let deed = Deed {
         messages: 1,
@@ -125,17 +118,21 @@ pub(crate) fn recipient(from: Option<&ReversePath>, to: &ForwardPath, session: &
         refused_recipients: 1,
         ..sender.deed()
     };
-    let budgets = &session.shared.deps.budgets;
-    let judged = {
-        let ledger = budgets.ledger.lock();
-        let account = postern_policy::budget::ledger::account_name(&sender.who);
-        if ledger.mark(&account).is_some() {
-            return None;
-        }
-        ledger.judge(&settings.budgets, &sender.who, &deed, budgets.now())
-    };
+    let judged = judged(&sender, &deed, session);
+    named.pop();
+    drop(named);
+    let judged = judged?;
     let exceeded = judged.refusal()?;
     Some(refused(exceeded, &About::recipient(from, to), session))
+}
+
+/// What budgets say of a deed; `None` where the account is on hold, so that everything is taken.
+fn judged(sender: &Sender<'_>, deed: &Deed<'_>, session: &Session) -> Option<Judged> {
+    let budgets = &session.shared.deps.budgets;
+    let rules = &session.profile.settings.budgets.budgets;
+    let ledger = budgets.ledger.lock();
+    let is_on_hold = ledger.mark(&account_name(&sender.who)).is_some();
+    (!is_on_hold).then(|| ledger.judge(rules, &sender.who, deed, budgets.now()))
 }
 
 /// A recipient was taken.
@@ -267,7 +264,7 @@ pub(crate) fn tell_charged(charge: Option<Charge>, queue: &QueueId, from: &Rever
 
 /// Why a message is held, for listings: whose it is comes first, by which all of them are found.
 fn hold_of(holding: &Holding, who: &Who<'_>) -> Hold {
-    let account = postern_policy::budget::ledger::account_name(who);
+    let account = account_name(who);
     match holding {
         Holding::Exceeded(exceeded) => {
             Hold::by_rule(Rule::BudgetHeld, format_args!("account {account}: {exceeded}"))
