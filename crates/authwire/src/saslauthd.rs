@@ -1,10 +1,10 @@
-//! The protocol of saslauthd: one question a connection, four strings with their lengths, and `OK` or `NO`.
+//! The protocol of saslauthd: one question per connection, four strings with their lengths, and `OK` or `NO`.
 
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-/// Longest string of a question, in octets. saslauthd's own limit is 256; Postern's directories take logins and passwords up to
-/// this.
+/// Longest string of a question, in octets. saslauthd's own limit is 256; Postern's directories take user names and passwords
+/// of up to this length.
 pub const FIELD_MAX: usize = 1_024;
 
 /// Longest question, in octets.
@@ -13,11 +13,11 @@ pub const QUESTION_MAX: usize = 4 * (FIELD_MAX + 2);
 /// A question. Its `Debug` form shows no password.
 #[derive(Debug)]
 pub struct Question {
-    /// Who logs in, without the realm where the asking library splits it off.
+    /// The user name, without the realm if the asking library splits it off.
     pub login: String,
     /// The password.
     pub password: SecretString,
-    /// What is logged in to: `smtp`, `imap`.
+    /// The service: `smtp`, `imap`.
     pub service: String,
     /// The realm; often empty.
     pub realm: String,
@@ -38,7 +38,7 @@ pub enum QuestionError {
 const FIELDS: [&str; 4] = ["the login", "the password", "the service", "the realm"];
 
 impl Question {
-    /// Reads a question from what has come so far; `None` as long as it is not whole. What comes behind it is not looked at.
+    /// Reads a question from what has arrived so far; `None` while it is incomplete. Anything after it is ignored.
     ///
     /// # Errors
     ///
@@ -71,7 +71,7 @@ impl Question {
         }))
     }
 
-    /// The login with its realm, as it was before the asking library took it apart.
+    /// The user name with its realm, as it was before the asking library split it.
     #[must_use]
     pub fn full_login(&self) -> String {
         if self.realm.is_empty() || self.login.contains('@') {
@@ -82,10 +82,10 @@ impl Question {
     }
 }
 
-/// Writes a question. `None` for a string over `field_max`, or with a NUL, at which the server would cut it.
+/// Writes a question. `None` for a string over `field_max`, or with a NUL, where the server would truncate it.
 #[must_use]
 pub fn question(fields: [&str; 4], field_max: usize) -> Option<Zeroizing<Vec<u8>>> {
-    // The room is reserved at once: growing would leave copies of the password behind.
+    // The memory is reserved at once: growing would leave copies of the password behind.
     let room = fields.iter().map(|field| field.len() + 2).sum();
     let mut question = Zeroizing::new(Vec::with_capacity(room));
     for field in fields {
@@ -99,7 +99,7 @@ pub fn question(fields: [&str; 4], field_max: usize) -> Option<Zeroizing<Vec<u8>
     Some(question)
 }
 
-/// Writes an answer: `OK` or `NO`, with words behind it.
+/// Writes an answer: `OK` or `NO`, followed by words.
 #[must_use]
 pub fn answer(granted: bool, words: &str) -> Vec<u8> {
     let text = format!("{} {words}", if granted { "OK" } else { "NO" });
@@ -109,7 +109,7 @@ pub fn answer(granted: bool, words: &str) -> Vec<u8> {
     answer
 }
 
-/// Reads an answer: `OK` or `NO`, each with words after it or none; `None` for anything else.
+/// Reads an answer: `OK` or `NO`, each with or without words after it; `None` for anything else.
 #[must_use]
 pub fn verdict(answer: &[u8]) -> Option<bool> {
     match answer.get(..2)? {

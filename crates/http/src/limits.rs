@@ -10,13 +10,14 @@ use ipnet::IpNet;
 pub struct Limits {
     /// Connections at once; further ones wait to be accepted. A change takes effect when the listener is opened again.
     pub connections_max: usize,
-    /// Octets of a request's first line and header; more is told `431`. At least 8 KiB are read into memory.
+    /// Octets of a request's first line and header; larger ones get `431`. At least 8 KiB are read into memory.
     pub header_max: usize,
-    /// Octets of a request's body; more is told `413`.
+    /// Octets of a request's body; larger ones get `413`.
     pub body_max: usize,
-    /// How long a client may take for each: the header of a request, its body and its answer together, and its next request.
+    /// How long a client may take for each of: the header of a request, its body and its answer together, and its next
+    /// request.
     pub time: Duration,
-    /// Who may connect to a port. On a socket of the file system its rights decide.
+    /// Who may connect to a port. On a Unix socket its file permissions decide.
     pub peers: Peers,
 }
 

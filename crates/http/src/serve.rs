@@ -23,22 +23,22 @@ use tokio_util::sync::CancellationToken;
 use crate::limits::Limits;
 use crate::stall::Patient;
 
-/// Least memory for reading that hyper can do with.
+/// Smallest read buffer that hyper accepts.
 const BUFFER_MIN: usize = 8 << 10;
 
 /// Most fields of a request's header.
 const FIELDS_MAX: usize = 64;
 
-/// A socket that accepts.
+/// A listening socket.
 #[derive(Debug)]
 pub enum HttpListener {
-    /// A socket of the file system.
+    /// A Unix socket.
     Unix(UnixListener),
-    /// A port.
+    /// A TCP port.
     Tcp(TcpListener),
 }
 
-/// A stream of either kind; `None` where the peer is not to be answered.
+/// A stream of either kind; `None` if the peer must not be answered.
 type Accepted = Option<Box<dyn Stream>>;
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -58,10 +58,10 @@ impl HttpListener {
     }
 }
 
-/// Answers requests by `router` until `shutdown`, which ends those under way. A reload stores other `limits`; connections under way go on with those
-/// that they began with. What goes wrong with the listener is given to `told`, and tried again after a pause.
+/// Answers requests with `router` until `shutdown`, which ends those in progress. A reload stores other `limits`; open
+/// connections keep the old ones. Errors of the listener are given to `told`, and it is tried again after a pause.
 ///
-/// Clients from elsewhere than [`Limits::peers`] are let go without a word.
+/// Connections from outside [`Limits::peers`] are closed without an answer.
 pub async fn serve(
     listener: HttpListener,
     router: Arc<ArcSwap<Router>>,
@@ -74,7 +74,7 @@ pub async fn serve(
         let (router, limits) = (router.load_full(), limits.load_full());
         async move {
             if let Some(stream) = stream {
-                // Whoever asked may have gone, or has not spoken HTTP.
+                // The client may have gone, or did not speak HTTP.
                 let _ = converse(stream, &router, &limits).await;
             }
         }
@@ -108,7 +108,7 @@ async fn answer(router: Router, request: Request<Incoming>) -> Response {
     }
 }
 
-/// An answer that takes too long is told `503`. No answer is kept by anybody on the way, nor taken for something else than it says.
+/// An answer that takes too long becomes `503`. No answer may be cached, or interpreted as another content type.
 async fn in_time(answer: impl Future<Output = Response>, time: std::time::Duration) -> Response {
     let mut response = match tokio::time::timeout(time, answer).await {
         Ok(response) => response,

@@ -1,4 +1,4 @@
-//! A stream whose writes do not wait for ever: a client that takes nothing is let go.
+//! A stream whose writes do not wait for ever: a client that reads nothing is disconnected.
 
 use std::future::Future as _;
 use std::io;
@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// A stream that fails with [`io::ErrorKind::TimedOut`] when it takes nothing for a time.
+/// A stream that fails with [`io::ErrorKind::TimedOut`] when the peer reads nothing for a given
+/// time.
 pub(crate) struct Patient<S> {
     stream: S,
     time: Duration,
@@ -26,7 +27,7 @@ impl<S> Patient<S> {
         }
     }
 
-    /// What a write has come to, if it has, or that it has waited too long.
+    /// The result of a write if it has one, or that it has waited too long.
     fn judge<T>(&mut self, wrote: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if wrote.is_ready() {
             self.waiting = None;
@@ -35,7 +36,7 @@ impl<S> Patient<S> {
         let time = self.time;
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(time)));
         ready!(waiting.as_mut().poll(context));
-        // Whoever asks again is told again.
+        // Polled again, it gives the same answer.
         waiting.as_mut().reset(Instant::now());
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }

@@ -34,7 +34,7 @@ fn router() -> Router {
         .route("/large", get(|| async { vec![b'x'; 64 << 20] }))
 }
 
-/// Short times are for clients alone that are to run out of them: the machine may be busy.
+/// Short times only for clients that are meant to time out: the machine may be busy.
 fn hasty() -> Limits {
     Limits {
         time: Duration::from_secs(1),
@@ -74,7 +74,7 @@ async fn start(limits: Limits) -> Server {
 /// Sends octets and returns all that comes until the server closes.
 async fn say(server: &Server, octets: &[u8]) -> String {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
-    // Who is let go at once may see that while it sends.
+    // A client that is disconnected at once may notice while it sends.
     let _ = stream.write_all(octets).await;
     let mut answer = Vec::new();
     let reading = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer));
@@ -169,7 +169,8 @@ async fn what_takes_too_long_is_ended() {
     }
 }
 
-/// Who reads nothing of a long answer keeps its place for a time only: with one place, the next one is served.
+/// A client that does not read a long answer keeps its place for a limited time: with one place, the next
+/// client is then served.
 #[tokio::test]
 async fn a_client_that_takes_nothing_does_not_keep_its_place() {
     let server = start(Limits {
@@ -180,7 +181,7 @@ async fn a_client_that_takes_nothing_does_not_keep_its_place() {
     let mut deaf = TcpStream::connect(server.address).await.unwrap();
     deaf.write_all(&request("GET", "/large", "\r\n")).await.unwrap();
     deaf.readable().await.unwrap();
-    // It has its place before these limits.
+    // It got its place before these limits.
     server.limits.store(Arc::new(limits()));
     let answer = say(&server, &request("GET", "/hello", "\r\n")).await;
     assert!(answer.ends_with("hello\n"), "{answer}");

@@ -30,10 +30,10 @@ pub async fn connect(
     }
 }
 
-/// Whether `address` is one of this host's own.
+/// Whether `address` belongs to this host.
 ///
-/// The kernel is asked which address it would speak from: to itself, a host speaks from the address that it speaks to. Nothing is
-/// sent. An address of loopback other than the first may go unnoticed.
+/// The kernel is asked for the source address it would use: to one of its own addresses, a host uses that same address. Nothing
+/// is sent. A loopback address other than the first may go unnoticed.
 #[must_use]
 pub fn is_own(address: IpAddr) -> bool {
     let address = address.to_canonical();
@@ -41,7 +41,7 @@ pub fn is_own(address: IpAddr) -> bool {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    // The discard port: a socket for datagrams needs some port to be connected.
+    // The discard port: a datagram socket needs some port to connect to.
     let speaks_from = UdpSocket::bind((any, 0)).and_then(|socket| {
         socket.connect((address, 9))?;
         socket.local_addr()

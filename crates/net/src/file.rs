@@ -16,17 +16,16 @@ pub enum Existing {
 
 /// Writes a file that only its owner can read (mode 0600), for keys and passwords.
 ///
-/// Afterwards the file and its name are on stable storage. A reader sees the old content or the new, never a
-/// part.
+/// Afterwards the file and its name are on stable storage. A reader sees either the old content or the new, never part of it.
 ///
 /// # Errors
 ///
-/// What the operating system says; no new file is left behind then.
+/// What the operating system says; no partial file is left behind.
 pub fn write_private(path: &Path, content: &[u8], existing: Existing) -> io::Result<()> {
     write(path, content, 0o600, existing)
 }
 
-/// Writes a file that everybody can read (mode 0644), likewise.
+/// The same for a file that everybody can read (mode 0644).
 ///
 /// # Errors
 ///
@@ -39,11 +38,11 @@ fn write(path: &Path, content: &[u8], mode: u32, existing: Existing) -> io::Resu
     let draft = draft_path(path)?;
     let written = write_draft(&draft, content, mode).and_then(|()| match existing {
         Existing::Replace => fs::rename(&draft, path),
-        // A second name fails if it is taken, where a rename would put the old file away.
+        // A hard link fails if the name is taken, where a rename would replace the old file.
         Existing::Keep => fs::hard_link(&draft, path),
     });
     if written.is_err() || existing == Existing::Keep {
-        // Nothing can be done about a draft that does not go away, and the outcome does not depend on it.
+        // If the draft cannot be removed, nothing more can be done, and the outcome does not depend on it.
         let _ = fs::remove_file(&draft);
     }
     written?;
@@ -60,7 +59,7 @@ fn write_draft(draft: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     file.sync_all()
 }
 
-/// A hidden name beside the file, that nobody else chooses.
+/// A hidden name in the same folder that nothing else uses.
 fn draft_path(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     let mut random = [0; 8];

@@ -11,8 +11,8 @@
 //! | [`resolver`] | DNS look-ups with typed answers |
 //! | [`mod@file`] | files that are either written whole or not at all |
 //!
-//! The crate knows no SMTP. It hands out facts (which version, whose certificate, verified or not, which
-//! address) and leaves what follows from them to its callers.
+//! The crate knows no SMTP. It hands out facts (which version, whose certificate, verified or not, which address) and leaves the
+//! conclusions to its callers.
 
 pub mod ca;
 pub mod dial;

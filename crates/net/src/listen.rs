@@ -54,7 +54,7 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
     TcpListener::from_std(open(address)?).map_err(failed)
 }
 
-/// The same without a runtime, for a process that opens its sockets before it drops its rights and starts threads.
+/// The same without a runtime, for a process that opens its sockets before it drops its privileges and starts threads.
 ///
 /// # Errors
 ///
@@ -75,16 +75,14 @@ fn listening(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-/// Takes the next connection, with `TCP_NODELAY` set and the peer's address in canonical form (no IPv4 inside
-/// IPv6).
+/// Takes the next connection, with `TCP_NODELAY` set and the peer's address in canonical form (no IPv4-mapped IPv6).
 ///
-/// Passing errors (a peer that is gone again, no free file descriptor) are waited out, so a returned error
-/// means that the listener itself is broken. Where nothing is left to take a connection with, `told` hears of it once. Safe to
-/// cancel.
+/// Temporary errors (a peer that has gone again, no free file descriptor) are waited out, so a returned error means that the
+/// listener itself is broken. When file descriptors or memory run out, `told` is called once. Cancel-safe.
 ///
 /// # Errors
 ///
-/// What the operating system said of the listener.
+/// What the operating system said about the listener.
 pub async fn accept(
     listener: &TcpListener,
     told: impl Fn(&io::Error),
@@ -96,7 +94,7 @@ pub async fn accept(
                 if stream.set_nodelay(true).is_ok() {
                     return Ok((stream, SocketAddr::new(peer.ip().to_canonical(), peer.port())));
                 }
-                // The peer has reset the connection already.
+                // The peer has already reset the connection.
             }
             Err(error) => match severity(&error) {
                 Severity::Peer => {}
@@ -113,10 +111,11 @@ pub async fn accept(
     }
 }
 
-/// Serves connections until `shutdown`: as many at once as there are `places`, which several listeners may share, while further ones
-/// wait. Whoever waits for a connection holds a place for it. The shutdown ends those under way, and this returns when they have ended.
+/// Serves connections until `shutdown`: as many at once as there are `places`, which several listeners may share, while further
+/// ones wait. A listener that waits for a connection already holds a place for it. The shutdown ends connections in progress, and
+/// this returns when they have ended.
 ///
-/// `accept` takes a connection; what goes wrong there is given to `told`, and tried again after a pause.
+/// `accept` takes a connection; its errors are given to `told`, and it is called again after a pause.
 pub async fn serve<S, A, W>(
     accept: impl Fn() -> A,
     places: &Arc<Semaphore>,
@@ -166,13 +165,13 @@ pub async fn serve<S, A, W>(
 enum Severity {
     /// One peer, or the network to it. The next connection may be sound.
     Peer,
-    /// This process or machine, for the time being.
+    /// This process or machine, temporarily.
     Exhausted,
     /// The listening socket.
     Listener,
 }
 
-/// Linux hands errors of the new connection's network through `accept`, and asks to treat them like `EAGAIN`.
+/// Linux passes network errors of the new connection through `accept`, and asks that they be treated like `EAGAIN`.
 fn severity(error: &io::Error) -> Severity {
     match error.raw_os_error().map(Errno::from_raw) {
         Some(

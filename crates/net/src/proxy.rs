@@ -1,7 +1,7 @@
-//! The PROXY protocol header, versions 1 and 2, with which a load balancer says for whom it connects.
+//! The PROXY protocol header, versions 1 and 2, with which a load balancer says which client it connects for.
 //!
-//! The protocol is HAProxy's (`doc/proxy-protocol.txt` of its source, sections 2.1 and 2.2). Extensions of
-//! version 2 (TLVs) are skipped; among them the optional checksum, since TCP has one.
+//! The protocol is HAProxy's (`doc/proxy-protocol.txt` of its source, sections 2.1 and 2.2). Extensions of version 2 (TLVs) are
+//! skipped; including the optional checksum, since TCP has one.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -26,7 +26,7 @@ pub enum Header {
     /// The proxy speaks for itself (a health check), or for a peer without an IP address: the socket's own
     /// addresses hold.
     Local,
-    /// The proxy speaks for somebody else. The addresses are in canonical form: no IPv4 inside IPv6.
+    /// The proxy speaks for somebody else. The addresses are in canonical form: no IPv4-mapped IPv6.
     Proxied {
         /// The real peer.
         source: SocketAddr,
@@ -35,7 +35,7 @@ pub enum Header {
     },
 }
 
-/// What [`parse`] made of the octets so far.
+/// What [`parse`] found in the octets so far.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Parsed {
     /// A whole header of `len` octets. What follows it belongs to the connection.
@@ -45,7 +45,7 @@ pub enum Parsed {
         /// What it says.
         header: Header,
     },
-    /// A header so far, all of it, that does not end before this many octets in all.
+    /// A valid beginning of a header, which needs at least this many octets in total.
     Incomplete(usize),
 }
 
@@ -53,7 +53,7 @@ pub enum Parsed {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProxyError {
-    /// The octets are no PROXY header.
+    /// The octets are not a PROXY header.
     #[error("no PROXY header: {0}")]
     Malformed(&'static str),
     /// The header is longer than [`HEADER_MAX`].
@@ -62,15 +62,14 @@ pub enum ProxyError {
     /// It did not come in time.
     #[error("no PROXY header after {} s", .0.as_secs_f32())]
     Timeout(Duration),
-    /// The connection broke or ended.
+    /// The connection broke or was closed.
     #[error("connection lost before the PROXY header was complete")]
     Lost(#[source] io::Error),
 }
 
-/// Reads the header off a fresh connection, and not one octet more, within `timeout`.
+/// Reads the header from a new connection within `timeout`, and not one octet beyond it.
 ///
-/// Call it for connections from listed networks alone: there the header must be present; anybody else could
-/// lie in it.
+/// Call it only for connections from listed networks: they must send the header, and anybody else could forge one.
 ///
 /// # Errors
 ///
@@ -82,7 +81,7 @@ pub async fn read_header(stream: &TcpStream, timeout: Duration) -> Result<Header
     }
 }
 
-/// Looks before it takes: what has arrived is taken only as far as it belongs to the header.
+/// Peeks before it reads: only octets that belong to the header are taken off the socket.
 async fn read_exactly(stream: &TcpStream) -> Result<Header, ProxyError> {
     let mut buffer = Vec::new();
     let mut taken = 0;
@@ -124,7 +123,7 @@ async fn take_off(stream: &TcpStream, mut space: &mut [u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Looks for a header at the start of `input`, which may be cut anywhere.
+/// Looks for a header at the start of `input`, which may end anywhere.
 ///
 /// # Errors
 ///

@@ -9,24 +9,24 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-/// A connection that mail is spoken over.
+/// A connection that carries a mail dialogue.
 ///
-/// TLS is begun by giving the stream away and taking the new one. Whoever has wrapped the stream in a
-/// buffered reader must therefore take it out first, and with that drops what the reader holds: octets that
-/// came before the handshake never count as protected (RFC 3207 section 4.2, RFC 8314 section 3).
+/// Starting TLS consumes the stream and returns a new one. A caller that has wrapped the stream in a
+/// buffered reader must therefore take it out first, and thereby drops what the reader holds: octets
+/// received before the handshake never count as protected (RFC 3207 section 4.2, RFC 8314 section 3).
 ///
-/// Reading from a TLS connection that ends without a closing alert gives end of file, as it does on a plain
-/// one. Mail does not depend on the alert: a message ends with its dot or its length.
+/// Reading from a TLS connection that ends without a closing alert yields end of file, as on a plain one.
+/// Mail does not depend on the alert: a message ends with its dot or its length.
 #[derive(Debug)]
 pub enum MailStream {
-    /// No protection.
+    /// Without TLS.
     Plain(TcpStream),
-    /// TLS, this side being the server. Boxed, so that an idle plain connection does not take the room of a
-    /// TLS one.
+    /// TLS, this side being the server. Boxed, so that an idle plain connection does not take up the memory
+    /// of a TLS one.
     TlsServer(Box<tokio_rustls::server::TlsStream<TcpStream>>),
     /// TLS, this side being the client.
     TlsClient(Box<tokio_rustls::client::TlsStream<TcpStream>>),
-    /// A program of this machine. There is nothing to protect it from.
+    /// A program on this machine, over a Unix socket: no TLS needed.
     Local(UnixStream),
 }
 
@@ -37,7 +37,7 @@ impl MailStream {
         matches!(self, Self::TlsServer(_) | Self::TlsClient(_))
     }
 
-    /// Begins TLS as a server, after the reply to `STARTTLS` was flushed, or at once for implicit TLS.
+    /// Starts TLS as a server, after the reply to `STARTTLS` was flushed, or at once for implicit TLS.
     ///
     /// # Errors
     ///
@@ -50,7 +50,7 @@ impl MailStream {
         let Self::Plain(tcp) = self else {
             return Err(HandshakeError::AlreadyTls);
         };
-        // Boxed, so that the caller's future does not carry the room for a handshake all its life.
+        // Boxed, so that the caller's future does not hold the memory of a handshake for its whole life.
         let begun = tokio::time::Instant::now();
         let extended = if tls.looks_at_hello() {
             let looked = tokio::time::timeout(timeout, asks_for_extended_master_secret(&tcp)).await;
@@ -63,7 +63,7 @@ impl MailStream {
         Ok((Self::TlsServer(Box::new(stream)), facts))
     }
 
-    /// Begins TLS as a client, after the server's `220` to `STARTTLS`, or at once for implicit TLS.
+    /// Starts TLS as a client, after the server's `220` to `STARTTLS`, or at once for implicit TLS.
     ///
     /// # Errors
     ///

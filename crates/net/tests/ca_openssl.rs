@@ -1,4 +1,4 @@
-//! Certificates of the own CA, as openssl sees them.
+//! Certificates of our own CA, as openssl sees them.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;

@@ -1,4 +1,5 @@
-//! How far answers are proven: signed, unsigned and spoiled zones behind a real unbound, by its word and by our own validation.
+//! How far answers are proven: signed, unsigned and corrupted zones behind a real unbound, by its verdict and by our own
+//! validation.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use postern_mail::Proof;
@@ -68,7 +69,7 @@ fn resolver(zones: &SignedZones, dnssec: Dnssec) -> Resolver {
     Resolver::new(&settings).unwrap()
 }
 
-/// In one word: how many records, or why there are none; and how far that is proven.
+/// In a word each: how many records, or why there are none; and how far that is proven.
 fn shown<T>(proven: &Proven<Result<Vec<T>, ResolveError>>) -> (String, Proof) {
     let word = match &proven.found {
         Ok(records) => records.len().to_string(),
@@ -131,7 +132,7 @@ async fn compare(dnssec: Dnssec) {
     for (shows, domain, found, proof) in cases {
         let answer = resolver.proven_mx(domain).await;
         assert_eq!(shown(&answer), (found.to_owned(), proof), "{shows}: {answer:?}");
-        // From memory, where it is kept.
+        // From the cache, if it was cached.
         let again = resolver.proven_mx(domain).await;
         assert_eq!(again, answer, "{shows}");
     }
@@ -206,7 +207,7 @@ async fn other_anchors_prove_nothing() {
     assert_eq!(shown(&answer), ("bogus".to_owned(), Proof::Bogus), "{answer:?}");
 }
 
-/// One that does not verify vouches for nothing, whatever it resolves.
+/// A resolver that does not validate proves nothing, whatever it resolves.
 #[tokio::test]
 async fn a_resolver_without_dnssec() {
     let unbound = Unbound::start("site.example MX 10 mx.site.example.\nbusy.example SERVFAIL");

@@ -177,7 +177,7 @@ async fn silence_and_noise_end_the_handshake() {
     assert!(matches!(gone, Err(HandshakeError::Lost(_))), "{gone:?}");
 }
 
-/// A client that shows a certificate of somebody else, whose key it does not have.
+/// A client that presents somebody else's certificate, without having its key.
 #[derive(Debug)]
 struct Impostor(Arc<CertifiedKey>);
 

@@ -1,4 +1,4 @@
-//! Servers held to their TLSA records, with `openssl s_server` as the host.
+//! Servers checked against their TLSA records, with `openssl s_server` as the host.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -43,7 +43,7 @@ async fn the_certificate_that_the_records_name() {
     bench.ca("stranger");
     bench.certificate("host", "ca", "/CN=host", EC, "subjectAltName=DNS:mx.test");
     bench.certificate("other", "ca", "/CN=other", EC, "subjectAltName=DNS:mx.test");
-    // Ended long ago, for another name, by nobody in particular: with DANE-EE none of that matters.
+    // Expired long ago, for another name, from no known authority: with DANE-EE none of that matters.
     bench.openssl_at(
         "2020-01-01 00:00:00",
         "req -x509 -newkey rsa:2048 -nodes -keyout old.key -out old.crt -days 9 -subj /CN=old \

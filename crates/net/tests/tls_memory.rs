@@ -44,7 +44,7 @@ async fn an_idle_session_fits_its_budget() {
     let mut sessions = Vec::with_capacity(SESSIONS);
     let mut before = 0;
     for count in 0..SESSIONS + 50 {
-        // The first fifty warm up what is allocated once.
+        // The first fifty trigger one-time allocations.
         if count == 50 {
             before = resident();
         }

@@ -123,7 +123,8 @@ async fn the_certificate_follows_the_name_asked_for() {
     }
 }
 
-/// What may not stand in SNI (RFC 6066 section 3): rustls takes an address for no name, and ends what is no host name.
+/// What SNI must not contain (RFC 6066 section 3): rustls treats an address as no name, and refuses what is not a host
+/// name.
 #[tokio::test]
 async fn names_that_are_none() {
     let bench = bench();
@@ -243,7 +244,7 @@ async fn revoked_and_denied_client_certificates() {
             "extendedKeyUsage=clientAuth",
         );
     }
-    // Of X.509 version 1, which takes another way.
+    // X.509 version 1, which takes another code path.
     bench.certificate("old", "ca", "/CN=old", EC, "");
     let crl = bench.crl("ca", "ca", &["lost", "old"], "-crldays 30");
     bench.openssl("crl -in ca.crl -outform DER -out ca.der");
@@ -324,7 +325,7 @@ async fn a_key_too_weak_to_check_proves_nothing_and_ends_nothing() {
         "extendedKeyUsage=clientAuth",
     );
     let mut settings = bench.settings(&["ec"], Some("ca"));
-    // Listed itself it vouches for nothing either.
+    // Even when listed itself, it is not accepted.
     let both = std::fs::read_to_string(bench.path("ca.crt")).unwrap()
         + &std::fs::read_to_string(bench.path("weak.crt")).unwrap();
     settings.client_ca = Some(bench.write("both.crt", &both));

@@ -12,12 +12,12 @@ const PAGE_INPUT: usize = 256;
 /// Octets of the input that become a frame of the log.
 const FRAME_INPUT: usize = 3 + PAGE_INPUT;
 
-/// Reads a database and its log that are made of `input`, in files of `folder`: its first octets say how much of it is which, and
-/// whether the log is taken as it stands or gets sums that are right but for what is damaged afterwards.
+/// Reads a database and its log that are made from `input`, in files in `folder`: its first octets say how it is divided, and
+/// whether the log is used as it is or gets correct checksums before it is damaged.
 ///
 /// # Panics
 ///
-/// When something comes out that must not: more work than the files are long, or a mended log that is not sound.
+/// On a wrong result: more work than the size of the files warrants, or a mended log that is not sound.
 pub fn files(folder: &Path, input: &[u8]) {
     let Some((&[mode, high, low], rest)) = input.split_first_chunk() else {
         return;
@@ -46,7 +46,7 @@ fn page((number, input): (usize, &[u8])) -> Vec<u8> {
     page
 }
 
-/// A log with right sums, in which bits are flipped then.
+/// A log with correct checksums in which bits are then flipped.
 fn damaged_log(frames: &[u8], big_endian: bool) -> Vec<u8> {
     let mut pages = Vec::new();
     let mut flips = Vec::new();
@@ -86,7 +86,7 @@ fn rows(database: &Path, log: &Path, size: usize) {
     pages.rows(|_, row| count(&row.values));
     pages.rows_of("message", |row| count(&row.values));
     pages.rows_of_log(|row| count(&row.values));
-    // Three passes, in each of which an octet is read so often as a row's own and as the continuation of rows.
+    // Three passes, each of which reads an octet at most that often as a row's own and as the continuation of rows.
     let most = 3 * 2 * usize::from(TIMES) * (size + PAGE);
     assert!(taken <= most, "{taken} octets of rows in {size} of files");
 }
@@ -116,7 +116,7 @@ fn mended(log: &Path, to: &Path) {
 mod tests {
     use super::*;
 
-    /// The target itself works: it meets rows, and logs of each kind.
+    /// The target itself works: it finds rows, and logs of each kind.
     #[test]
     fn it_reads_what_it_makes() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! Damaged SQLite files: their log before SQLite sees it, and the rows on pages that SQLite refuses. What the rows mean is the
-//! business of whoever wrote them: the spool's queue, the directory's own users.
+//! Damaged SQLite files: their log before SQLite sees it, and the rows on pages that SQLite refuses. What the rows mean is up
+//! to their owner: the spool's queue, the directory's own users.
 
 pub mod fuzz;
 mod pages;

@@ -1,9 +1,9 @@
 //! The pages of a database file that SQLite may refuse, and the rows on them.
 //!
-//! Reads without trust: no number from the file is used without a bound, and what makes no sense is no row. In a sound database
-//! each octet belongs to one row at most; here each may be read [`TIMES`] times, so that the work is a multiple of the file's size,
-//! whatever its pages say of each other, and a damaged row takes nothing from the sound ones beside it.
-//! Format: <https://www.sqlite.org/fileformat2.html>.
+//! Trusts nothing: no number from the file is used without a bound, and what makes no sense is not a row. In a sound database
+//! each octet belongs to one row at most; here each may be read [`TIMES`] times, so that the work is bounded by a multiple of the
+//! file's size, whatever its pages say about each other, and a damaged row takes nothing from the sound ones beside it. Format:
+//! <https://www.sqlite.org/fileformat2.html>.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -27,10 +27,10 @@ const COLUMNS_MAX: usize = 64;
 /// How often an octet is read in one pass over the rows.
 pub(crate) const TIMES: u8 = 4;
 
-/// A value as it lies there.
+/// A value as stored.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// NULL; also what stands in place of a column that is the row's number.
+    /// NULL; also stored in place of a column that is the row's number.
     Null,
     /// An integer.
     Integer(i64),
@@ -55,7 +55,7 @@ impl ToSql for Value {
 }
 
 impl Value {
-    /// The integer that it is.
+    /// The value as an integer.
     #[must_use]
     pub fn integer(&self) -> Option<i64> {
         match self {
@@ -64,7 +64,7 @@ impl Value {
         }
     }
 
-    /// The text that it is, if that is UTF-8.
+    /// The value as text, if that is UTF-8.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
         match self {
@@ -74,12 +74,12 @@ impl Value {
     }
 }
 
-/// A row: of a table by its number, or of an index-like table without one.
+/// A row of an ordinary table, with its number, or of a table without row numbers.
 #[derive(Debug)]
 pub struct Row {
     /// Its number.
     pub number: Option<i64>,
-    /// Its columns; of a row that is older than its table's last columns, those that there were.
+    /// Its columns; a row older than its table's last columns lacks those.
     pub values: Vec<Value>,
 }
 
@@ -93,7 +93,7 @@ pub struct Pages {
     read: std::cell::Cell<usize>,
 }
 
-/// What one pass over the rows has read.
+/// How much one pass over the rows has read.
 #[derive(Default)]
 struct Spent {
     /// How often each page was read as the continuation of a row.
@@ -101,7 +101,7 @@ struct Spent {
 }
 
 impl Spent {
-    /// Whether a page may be read once more.
+    /// Whether a page may be read again.
     fn admits(&mut self, page: u32) -> bool {
         let times = self.overflow.entry(page).or_default();
         *times = times.saturating_add(1);
@@ -159,8 +159,8 @@ impl Pages {
     #[cfg(not(test))]
     fn count_read(&self, _octets: usize) {}
 
-    /// Calls `visit` with each row that hangs in a tree, and then with each row of pages that hang nowhere, though they are not
-    /// free; `true` for the former.
+    /// Calls `visit` with each row of a tree (`true`), and then with each row of orphaned pages, which are in no tree but not
+    /// free either (`false`).
     pub fn rows(&self, mut visit: impl FnMut(bool, Row)) {
         let (mut seen, mut spent) = (HashSet::new(), Spent::default());
         let mut roots = vec![1];
@@ -185,8 +185,8 @@ impl Pages {
         }
     }
 
-    /// Calls `visit` with each row that hangs in the tree of this table, by the name that the schema has for it. Nothing where the
-    /// schema cannot be read.
+    /// Calls `visit` with each row in the tree of the table with this name in the schema. Does nothing if the schema cannot be
+    /// read.
     pub fn rows_of(&self, table: &str, mut visit: impl FnMut(Row)) {
         let (mut seen, mut spent) = (HashSet::new(), Spent::default());
         let mut root = None;
@@ -201,7 +201,7 @@ impl Pages {
         }
     }
 
-    /// The rows of the newest pages in the log, whatever became of them.
+    /// The rows of the newest pages in the log, whether committed or not.
     pub fn rows_of_log(&self, mut visit: impl FnMut(Row)) {
         let mut spent = Spent::default();
         let pages = self.wal.iter().flat_map(|(_, newest)| newest.keys());
@@ -212,7 +212,7 @@ impl Pages {
         }
     }
 
-    /// Walks a tree from its root; pages that were seen are not visited again.
+    /// Walks a tree from its root; no page is visited twice.
     fn tree(&self, root: u32, seen: &mut HashSet<u32>, spent: &mut Spent, visit: &mut dyn FnMut(Row)) {
         let mut may_open = |number: u32| (1..=self.count).contains(&number) && seen.insert(number);
         let mut open = Vec::new();
@@ -220,7 +220,7 @@ impl Pages {
         while let Some(number) = open.pop() {
             let Some(page) = self.page(number) else { continue };
             self.cells(number, &page, spent, visit);
-            // Each page once, so that those that wait are no more than there are.
+            // Each page once, so that the waiting list is no longer than the file has pages.
             open.extend(
                 children(number, &page)
                     .into_iter()
@@ -229,7 +229,7 @@ impl Pages {
         }
     }
 
-    /// Free pages keep what lay on them; that is deleted mail.
+    /// Free pages keep their old content, which is deleted mail.
     fn free_pages(&self, seen: &mut HashSet<u32>) {
         let Some(first) = self.page(1) else { return };
         let mut trunk = word(&first, 32);
@@ -268,7 +268,7 @@ impl Pages {
         }
     }
 
-    /// The row at a place of a page, of which so many octets may still be read.
+    /// The row at a given place on a page, with that many octets still to be read at most.
     fn cell(
         &self,
         page: &[u8],
@@ -487,8 +487,8 @@ mod tests {
         assert_eq!(others, count("SELECT count(*) FROM w"));
     }
 
-    /// A file that could keep a reader busy for days: each of its pages has as many cells as fit, all of them the same, each of
-    /// them continued on a page that is continued on itself. A sound row is among them.
+    /// A file that could keep a reader busy for days: each of its pages has as many cells as fit, all of them the same, each
+    /// continued on a page that continues on itself. A sound row is among them.
     #[test]
     fn a_crafted_file_costs_a_multiple_of_its_size() {
         const LEAVES: u32 = 200;

@@ -1,10 +1,10 @@
 //! The write-ahead log before SQLite sees it.
 //!
-//! SQLite takes the log up to the first frame whose checksum is wrong, and forgets what follows, without a word. After a power cut
-//! that is right: what follows was not acknowledged. After a bit has flipped it would forget acknowledged mail. So the frames behind
-//! are looked at, too: each can be checked by itself, since its predecessor's checksum, from which its own goes on, is written
-//! down. A single flipped bit is put right; a bad frame whose page was written again later is left out; then the log is as good
-//! as it was. Format: <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>.
+//! SQLite uses the log up to the first frame with a wrong checksum, and silently drops what follows. After a power cut that is
+//! right: what follows was not acknowledged. After a flipped bit it would lose acknowledged mail. So the frames after it are
+//! examined too: each can be checked by itself, since the checksum of its predecessor, on which its own builds, is stored. A
+//! single flipped bit is repaired; a bad frame whose page was written again later is left out; then the log is as good as before.
+//! Format: <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -12,26 +12,26 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Octets of the log's header, and of that of a frame.
+/// Octets of the log's header, and of a frame's.
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 
-/// The header's first word; the low bit says in which order octets are summed up.
+/// The header's first word; the low bit says the byte order of the checksums.
 const MAGIC: u32 = 0x377f_0682;
 
-/// Frames whose flipped bit is looked for.
+/// Most frames in which a flipped bit is looked for.
 const REPAIRS_MAX: usize = 1000;
 
 type Sum = (u32, u32);
 
-/// What a log is.
+/// The verdict on a log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Verdict {
-    /// SQLite takes all of it that was committed.
+    /// SQLite will read everything in it that was committed.
     Sound,
-    /// So many frames are bad, and nothing is lost by that: a mended log can be written.
+    /// This many frames are bad, but nothing is lost: a repaired log can be written.
     Mendable(usize),
-    /// So many frames are bad, and behind them is what was committed.
+    /// This many frames are bad, and committed data follows them.
     Lost(usize),
 }
 
@@ -47,7 +47,7 @@ struct Frame {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum State {
     Good,
-    /// This bit is flipped.
+    /// This bit was flipped.
     Flipped(usize),
     Bad,
 }
@@ -60,12 +60,12 @@ pub struct Wal {
     header_good: bool,
     page_size: usize,
     big_endian: bool,
-    /// Up to the last commit.
+    /// The frames up to the last commit.
     frames: Vec<Frame>,
 }
 
 impl Wal {
-    /// Reads a log; `None` where there is none, or nothing in it.
+    /// Reads a log; `None` if there is none or it is empty.
     ///
     /// # Errors
     ///
@@ -107,14 +107,15 @@ impl Wal {
         let mut input = BufReader::with_capacity(1 << 20, self.file.try_clone()?);
         io::Seek::seek(&mut input, io::SeekFrom::Start(HEADER as u64))?;
         let mut octets = vec![0; FRAME_HEADER + self.page_size];
-        // The predecessor's sum as it is written down, and as it comes out.
+        // The predecessor's checksum as stored, and as computed.
         let (mut written, mut computed) = (sum_at(&self.header, 24), sum_at(&self.header, 24));
         let mut salts = self.header_good.then(|| self.header[16..24].to_vec());
         let mut repairs = 0;
         while read_whole(&mut input, &mut octets)? {
             let own = salts.get_or_insert_with(|| octets[8..16].to_vec());
             let far = distance(&octets[8..16], own);
-            // Of the log before this one, or never written: what a power cut leaves. One flipped bit is no other log.
+            // From the previous log, or never written: what a power cut leaves. A single flipped bit does not make it another
+            // log.
             if far > 1 {
                 break;
             }
@@ -156,7 +157,7 @@ impl Wal {
         word(frame, 0) != 0 && self.sum(frame, seed) == sum_at(frame, 16)
     }
 
-    /// Looks for the one bit without whose flipping the frame is good, and flips it back.
+    /// Looks for the single flipped bit that makes the frame bad, and flips it back.
     fn flipped(&self, frame: &mut [u8], salts: &[u8], seed: Sum) -> Option<usize> {
         let (computed, stored) = (self.sum(frame, seed), sum_at(frame, 16));
         let bit = if distance(&frame[8..16], salts) == 1 {
@@ -179,7 +180,7 @@ impl Wal {
         None
     }
 
-    /// Whether SQLite would take it whole, and if not, whether nothing is lost.
+    /// Whether SQLite would read all of it, and if not, whether anything is lost.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let bad = self
@@ -239,7 +240,7 @@ impl Wal {
         File::open(path.parent().unwrap_or_else(|| Path::new(".")))?.sync_all()
     }
 
-    /// A frame as it should be; `None` for one that is bad.
+    /// A valid frame; `None` for a bad one.
     fn frame(&self, place: usize) -> io::Result<Option<Vec<u8>>> {
         let state = self.frames[place].state;
         if state == State::Bad {
@@ -254,7 +255,7 @@ impl Wal {
         Ok(Some(octets))
     }
 
-    /// Where the last good version of each page is, among committed ones.
+    /// Where the last good version of each page is, among committed frames.
     pub(crate) fn newest(&self) -> HashMap<u32, usize> {
         let good = self
             .frames
@@ -271,7 +272,7 @@ impl Wal {
     }
 }
 
-/// Whether the header is right, or could be put right.
+/// Whether the header is valid or could be repaired.
 fn mend_header(header: &mut [u8; HEADER]) -> bool {
     let good = |header: &[u8; HEADER]| {
         word(header, 0) & !1 == MAGIC
@@ -283,7 +284,7 @@ fn mend_header(header: &mut [u8; HEADER]) -> bool {
     for bit in 0..HEADER * 8 {
         header[bit / 8] ^= 1 << (bit % 8);
         if good(header) {
-            // Written anew with the log.
+            // Written again with the log.
             return false;
         }
         header[bit / 8] ^= 1 << (bit % 8);
@@ -352,10 +353,10 @@ fn put_sum(octets: &mut [u8], at: usize, sum: Sum) {
     put_word(octets, at + 4, sum.1);
 }
 
-/// The bit of a frame whose flipping changes its sum by so much.
+/// The bit of a frame that changes its checksum by this much when flipped.
 ///
-/// Each word counts in the sum as often as the number of its place says, so no sum has to be made anew: backwards from the last
-/// pair, a step turns the weights (x, y) into (x + y, x + 2y).
+/// Each word counts in the checksum as often as its position says, so no checksum has to be computed again: backwards from the
+/// last pair, a step turns the weights (x, y) into (x + y, x + 2y).
 fn flip_that_adds(frame: &[u8], wanted: Sum, big_endian: bool) -> Option<usize> {
     let (mut first, mut second) = ((1_u32, 1_u32), (0_u32, 1_u32));
     let step = |(x, y): Sum| (x.wrapping_add(y), x.wrapping_add(y).wrapping_add(y));
@@ -382,7 +383,7 @@ fn flip_that_adds(frame: &[u8], wanted: Sum, big_endian: bool) -> Option<usize> 
     None
 }
 
-/// SQLite's sum over pairs of words.
+/// SQLite's checksum over pairs of words.
 fn add(octets: &[u8], seed: Sum, big_endian: bool) -> Sum {
     let (mut first, mut second) = seed;
     for pair in octets.chunks_exact(8) {

@@ -12,7 +12,7 @@ use crate::{TrustError, read_bounded};
 pub const PEM_FILE_MAX: u64 = 4 << 20;
 
 /// Reads all certificates of a PEM file; at least one. Text around them does not matter, nor does the byte order mark that
-/// editors on Windows put in front.
+/// Windows editors put in front.
 ///
 /// # Errors
 ///
@@ -50,7 +50,7 @@ pub fn parse(der: &[u8]) -> Result<X509Certificate<'_>, &'static str> {
     }
 }
 
-/// A PEM file's text without the byte order mark of UTF-8.
+/// A PEM file's text without the UTF-8 byte order mark.
 #[must_use]
 pub fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::TrustError;
 
-/// Reads a file of at most `most` octets. A larger one is refused: to take its beginning for the whole would pass over what
+/// Reads a file of at most `most` octets. A larger one is refused: taking its beginning for the whole would miss what
 /// follows, such as revocations.
 ///
 /// # Errors

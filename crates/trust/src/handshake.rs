@@ -1,4 +1,4 @@
-//! Signatures over handshakes: what every verifier of certificates hands on to somebody who knows keys.
+//! Signatures over handshakes: the part that every certificate verifier delegates.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 use rustls_pki_types::CertificateDer;
 
 /// Whether a peer holds the key to the certificate that it has shown. A verifier that has one of these as a field implements that
-/// half of its trait by [`verify_handshakes_by`](crate::verify_handshakes_by).
+/// half of its trait with [`verify_handshakes_by`](crate::verify_handshakes_by).
 pub trait HandshakeSignatures {
     /// In TLS 1.2 (RFC 5246 section 7.4.8).
     ///
@@ -62,8 +62,8 @@ impl HandshakeSignatures for Arc<WebPkiServerVerifier> {
     }
 }
 
-/// Inside of an implementation of rustls' `ServerCertVerifier` or `ClientCertVerifier`: its methods about the signatures of
-/// handshakes, handed on to the named field, which is a [`HandshakeSignatures`].
+/// Inside an implementation of rustls' `ServerCertVerifier` or `ClientCertVerifier`: its methods for handshake signatures,
+/// delegated to the named field, which is a [`HandshakeSignatures`].
 #[macro_export]
 macro_rules! verify_handshakes_by {
     ($field:ident) => {

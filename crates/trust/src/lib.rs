@@ -1,8 +1,8 @@
-//! Files of certificates and secrets, and whom a TLS client trusts: the authorities of the system or those in a file, the same
-//! for SMTP, LDAP, SQL and HTTPS.
+//! Files of certificates and secrets, and which servers a TLS client trusts: the authorities of the system or those in a file,
+//! the same for SMTP, LDAP, SQL and HTTPS.
 //!
-//! A file of authorities may also hold a server's own self-signed certificate, as `openssl req -x509` makes it: marked as
-//! an authority (`CA:TRUE`). That certificate is trusted for its own names and its own time.
+//! A file of authorities may also hold a server's own self-signed certificate, as `openssl req -x509` makes it: marked as an
+//! authority (`CA:TRUE`). That certificate is trusted for its own names and until it expires.
 
 mod certificate;
 mod file;
@@ -26,7 +26,7 @@ pub use certificate::{PEM_FILE_MAX, parse, read_certificates, without_mark};
 pub use file::read_bounded;
 pub use handshake::HandshakeSignatures;
 
-/// Why nobody can be trusted. Each text names the file and, where there is one, the remedy.
+/// Why no trust can be set up. Each message names the file and, if there is one, the remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrustError {
@@ -44,7 +44,7 @@ pub enum TrustError {
         /// The file.
         path: PathBuf,
     },
-    /// A certificate that cannot be understood, or that cannot vouch for others.
+    /// A certificate that cannot be understood, or that cannot be an authority.
     #[error("bad certificate in {}: {reason}", path.display())]
     BadCertificate {
         /// The file.
@@ -60,7 +60,7 @@ pub enum TrustError {
     Setup(#[from] rustls::Error),
 }
 
-/// The cryptography behind every handshake. The process-wide default of rustls is left alone.
+/// The cryptography provider of every handshake. The process-wide default of rustls is not touched.
 pub fn provider() -> &'static Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> =
         LazyLock::new(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
@@ -91,7 +91,7 @@ pub fn verifier(ca_file: Option<&Path>) -> Result<Arc<dyn ServerCertVerifier>, T
     Ok(Arc::new(verifier))
 }
 
-/// A client's whole configuration under that [`verifier`]: TLS 1.2 or 1.3, no certificate of its own.
+/// A client's whole configuration under that [`verifier`]: TLS 1.2 or 1.3, no client certificate.
 ///
 /// # Errors
 ///

@@ -9,8 +9,8 @@ use rustls::{CertificateError, Error, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use std::sync::Arc;
 
-/// Verifies chains as usual. A certificate that the administrator has listed itself is trusted too, for its
-/// names and its time, although webpki would not take a CA certificate for a server's.
+/// Verifies chains as usual. A certificate that the administrator has listed itself is trusted too, for its names and
+/// until it expires, although webpki does not accept a CA certificate as a server's.
 #[derive(Debug)]
 pub(crate) struct ListedServers {
     chains: Arc<WebPkiServerVerifier>,

@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt;
 /// Root's user id.
 const ROOT: u32 = 0;
 
-/// Whether a file is private enough for a key or a password: nobody but its owner may read or write it. A file of root's may
-/// also be read by its group, which is how container platforms mount secrets (`root:GROUP`, mode 0440 or 0640).
+/// Whether a file is private enough for a key or a password: nobody but its owner may read or write it. A file owned by root
+/// may also be read by its group, which is how container platforms mount secrets (`root:GROUP`, mode 0440 or 0640).
 #[must_use]
 pub fn is_private(metadata: &Metadata) -> bool {
     is_private_mode(metadata.mode(), metadata.uid())

@@ -9,51 +9,51 @@ use super::{LineError, key_and_value, number, text, version};
 /// A line of a server.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Server {
-    /// Which protocol it speaks: first and second number.
+    /// Its protocol version: major and minor.
     Version(u32, u32),
-    /// A mechanism that it has.
+    /// A mechanism that it offers.
     Mechanism(String),
     /// The greeting is over.
     Done,
-    /// What became of an exchange.
+    /// The result of an exchange.
     Answer(u32, Answer),
-    /// What is of no use here: numbers of processes, cookies, what later versions add.
+    /// Not used here: process ids, cookies, additions of later versions.
     Other,
 }
 
-/// What became of an exchange.
+/// The result of an exchange.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Answer {
-    /// The login is this one's.
+    /// Granted, to this user.
     Granted {
-        /// The name as the server has it.
+        /// The user name as the server has it.
         user: Option<String>,
     },
     /// It wants more. Its challenge in base64.
     Challenge(String),
-    /// It belongs to no account.
+    /// Authentication failed.
     Failed(Failure),
 }
 
 /// Why an exchange failed.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Failure {
-    /// The kind, as far as it is told.
+    /// The kind, if the server tells.
     pub code: Option<FailCode>,
     /// Why, in the server's words.
     pub reason: Option<String>,
 }
 
-/// The kinds of failure that are told.
+/// The kinds of failure that servers tell.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FailCode {
-    /// It cannot be found out now.
+    /// A temporary failure.
     Temporary,
-    /// The login may not act as whom it asked for.
+    /// The user may not act as the identity it asked for.
     Authorization,
-    /// The account is off.
+    /// The account is disabled.
     UserDisabled,
-    /// The password is right and too old.
+    /// The password is right but has expired.
     PasswordExpired,
 }
 
@@ -102,7 +102,7 @@ impl Failure {
         let mut failure = Self::default();
         for field in fields {
             let (key, value) = key_and_value(field)?;
-            // Version 1.1 has words, 1.2 has codes; servers of today send both.
+            // Version 1.1 has words, 1.2 has codes; current servers send both.
             let word = if key == "code" { &*value } else { key };
             match word {
                 "temp" | "temp_fail" => failure.code = Some(FailCode::Temporary),
@@ -125,8 +125,8 @@ pub fn hello(pid: u32) -> String {
 
 /// Writes a password to be checked: PLAIN with an initial response, for a client at `remote`. Wiped when dropped.
 ///
-/// It says `secured`, as whoever asks has decided where passwords may be sent, `nologin`, as no mail process will follow, and
-/// `no-penalty`, as whoever asks slows guesses down itself.
+/// It says `secured`, since the caller has decided where passwords may be sent, `nologin`, since no mail process will follow,
+/// and `no-penalty`, since the caller slows down guessing itself.
 #[must_use]
 pub fn check(
     id: u32,
@@ -135,7 +135,7 @@ pub fn check(
     login: &str,
     password: &str,
 ) -> Zeroizing<String> {
-    // The room is reserved at once: growing would leave copies of the password behind.
+    // The memory is reserved at once: growing would leave copies of the password behind.
     let mut plain = Zeroizing::new(Vec::with_capacity(login.len() + password.len() + 2));
     plain.push(0);
     plain.extend_from_slice(login.as_bytes());

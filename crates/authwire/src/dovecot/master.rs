@@ -1,4 +1,4 @@
-//! The protocol of masters: a mail process of Dovecot asks whose login it was that a client had checked.
+//! The protocol of masters: a Dovecot mail process asks which user a client authenticated.
 
 use std::path::PathBuf;
 
@@ -7,34 +7,34 @@ use super::{Cookie, LineError, cookie, escape, number, text, unescape, version};
 /// A line of a master.
 #[derive(Debug, Eq, PartialEq)]
 pub enum Master {
-    /// Which protocol it speaks: first and second number.
+    /// Its protocol version: major and minor.
     Version(u32, u32),
-    /// Whose login was it?
+    /// Which user was authenticated?
     Request {
         /// The question's number.
         id: u32,
-        /// The process that had the login checked.
+        /// The id of the process that had the credentials checked.
         client_pid: u32,
         /// The number that this process gave the exchange.
         client_id: u32,
-        /// What the connection of that process is known by.
+        /// The cookie of that process's connection.
         cookie: Cookie,
     },
-    /// Where is the mail of this user? Asked by who delivers or administers.
+    /// Where is the mail of this user? Asked by delivery agents and administrators.
     User {
         /// The question's number.
         id: u32,
-        /// Who.
+        /// The user name.
         user: String,
     },
-    /// All users, or a password in clear: what is not told.
+    /// A request for all users or for a cleartext password, which is not answered.
     Refused {
         /// The question's number.
         id: u32,
-        /// Whether a list was asked for, whose end is another word.
+        /// Whether a list was asked for, which ends with a different word.
         list: bool,
     },
-    /// What this version does not know, to be passed over.
+    /// Anything that this version does not know, to be ignored.
     Other,
 }
 
@@ -71,7 +71,7 @@ impl Master {
     }
 }
 
-/// Writes what a server says first to a master.
+/// Writes a server's greeting to a master.
 #[must_use]
 pub fn master_greeting(pid: u32) -> String {
     format!("VERSION\t{}\t1\nSPID\t{pid}\n", super::MAJOR)
@@ -80,7 +80,7 @@ pub fn master_greeting(pid: u32) -> String {
 /// The account of a user, as a mail process needs it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Account {
-    /// The login.
+    /// The user name.
     pub user: String,
     /// The user id on this machine that the process takes.
     pub uid: u32,

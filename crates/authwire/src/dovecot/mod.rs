@@ -1,8 +1,8 @@
-//! Dovecot's auth protocols: that of clients, by which a Postfix or an `imap-login` has logins checked, and that of masters,
-//! by which a mail process finds out whom it works for.
+//! Dovecot's auth protocols: the client protocol, with which Postfix or `imap-login` has credentials checked, and the master
+//! protocol, with which a mail process finds out which user it works for.
 //!
 //! Both are lines of fields between tabs. A field is `key=value` or a key alone; tabs, line ends and NUL in it are escaped
-//! by the octet 1 and a letter.
+//! as the octet 1 and a letter.
 
 mod answer;
 mod master;
@@ -14,37 +14,37 @@ pub use request::{AuthRequest, Client, Greeting, challenge, failure, greeting, o
 
 use std::borrow::Cow;
 
-/// Longest line taken, in octets. A base64 response of 12 KiB and all other fields fit; Dovecot's own limit is 8 KiB.
+/// Longest line accepted, in octets. A base64 response of 12 KiB and all other fields fit; Dovecot's own limit is 8 KiB.
 pub const LINE_MAX: usize = 16_384;
 
 /// Octets of a cookie.
 pub const COOKIE_LEN: usize = 16;
 
-/// What a connection of a client is known by towards masters. Not to be guessed.
+/// Identifies a client's connection towards masters. Unguessable.
 pub type Cookie = [u8; COOKIE_LEN];
 
-/// The protocol's version: clients and masters of another first number are not understood.
+/// The protocol's major version: clients and masters with another one are not understood.
 pub const MAJOR: u32 = 1;
 
-/// The second number of what clients are told.
+/// The minor version announced to clients.
 pub const MINOR: u32 = 2;
 
-/// A line that does not follow the protocol. The connection is of no more use.
+/// A line that does not follow the protocol. The connection cannot be used any more.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum LineError {
     /// Over [`LINE_MAX`].
     #[error("line over {LINE_MAX} octets")]
     TooLong,
-    /// Not UTF-8, or with an escape that there is not.
+    /// Not UTF-8, or with an unknown escape.
     #[error("not text")]
     NotText,
-    /// A field that has to be there is not.
+    /// A required field is missing.
     #[error("{0} is missing")]
     Missing(&'static str),
-    /// A field is no such thing.
+    /// A field has an invalid value.
     #[error("{0} is not valid")]
     Field(&'static str),
-    /// Fields behind `resp`, which is the last.
+    /// Fields after `resp`, which must be last.
     #[error("fields behind resp")]
     BehindResponse,
 }
@@ -101,7 +101,7 @@ fn unescape(field: &str) -> Result<Cow<'_, str>, LineError> {
     Ok(Cow::Owned(plain))
 }
 
-/// A number that stands alone in its field, in decimal digits only.
+/// A number in a field of its own, in decimal digits only.
 fn number(field: Option<&str>, what: &'static str) -> Result<u32, LineError> {
     let field = field.ok_or(LineError::Missing(what))?;
     if field.is_empty() || !field.bytes().all(|octet| octet.is_ascii_digit()) {
@@ -110,13 +110,13 @@ fn number(field: Option<&str>, what: &'static str) -> Result<u32, LineError> {
     field.parse().map_err(|_| LineError::Field(what))
 }
 
-/// Both numbers of a version.
+/// Both parts of a version.
 fn version<'a>(mut fields: impl Iterator<Item = &'a str>) -> Result<(u32, u32), LineError> {
     let major = number(fields.next(), "version")?;
     Ok((major, number(fields.next(), "version")?))
 }
 
-/// Key and value of a field; the value of a key alone is empty.
+/// Key and value of a field; a key alone has an empty value.
 fn key_and_value(field: &str) -> Result<(&str, Cow<'_, str>), LineError> {
     let (key, value) = field.split_once('=').unwrap_or((field, ""));
     Ok((key, unescape(value)?))

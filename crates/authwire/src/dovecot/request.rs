@@ -11,41 +11,41 @@ use super::{Cookie, LineError, MAJOR, MINOR, escape, hex, key_and_value, number,
 /// A line of a client.
 #[derive(Debug)]
 pub enum Client {
-    /// Which protocol it speaks: first and second number.
+    /// Its protocol version: major and minor.
     Version(u32, u32),
-    /// The number of its process. Masters name it.
+    /// Its process id. Masters refer to it.
     Pid(u32),
     /// It begins an exchange.
     Auth(Box<AuthRequest>),
-    /// It goes on with one.
+    /// It continues one.
     Continue {
-        /// Which.
+        /// Which exchange.
         id: u32,
-        /// The response, decoded, or that it is no base64.
+        /// The decoded response; `None` if it is not base64.
         response: Option<Zeroizing<Vec<u8>>>,
     },
-    /// It gives one up, or needs what was granted no more.
+    /// It cancels one, or no longer needs the result.
     Cancel(u32),
-    /// What this version does not know, to be passed over.
+    /// Anything that this version does not know, to be ignored.
     Other,
 }
 
 /// The beginning of an exchange. Its `Debug` form shows no response.
 pub struct AuthRequest {
-    /// Its number, of the client's choice; one that is under way must not be used again.
+    /// Its number, chosen by the client; the number of an exchange in progress must not be used again.
     pub id: u32,
     /// The mechanism as the client named it.
     pub mechanism: String,
-    /// What is logged in to: `smtp`, `imap`.
+    /// The service: `smtp`, `imap`.
     pub service: String,
-    /// The address of who logs in, as far as it is known; an error where an invalid one is given. Such an exchange is to be
-    /// refused, and the connection goes on: many others share it.
+    /// The address of the client that authenticates, if known; an error if an invalid one is given. Such an exchange must
+    /// be refused while the connection goes on: many exchanges share it.
     pub remote: Result<Option<IpAddr>, LineError>,
     /// Whether nobody else can read what the client sends: TLS, or the same machine.
     pub secured: bool,
-    /// Bits of TLS, where they are told.
+    /// Key length of the TLS cipher in bits, if given.
     pub tls_bits: Option<u32>,
-    /// Version of TLS, where it is told, such as `TLSv1.3`.
+    /// TLS version, if given, such as `TLSv1.3`.
     pub tls_version: Option<String>,
     /// Whether a certificate was shown and verified.
     pub valid_client_cert: bool,
@@ -53,9 +53,9 @@ pub struct AuthRequest {
     pub cert_username: Option<String>,
     /// Whether no mail process will ask for the account.
     pub no_login: bool,
-    /// The session's name in the client's log.
+    /// The session's id in the client's log.
     pub session: Option<String>,
-    /// The initial response, decoded: `Some(None)` for one that is no base64.
+    /// The initial response, decoded: `Some(None)` if it is not base64.
     pub response: Option<Option<Zeroizing<Vec<u8>>>>,
 }
 
@@ -125,7 +125,7 @@ impl AuthRequest {
         Ok(request)
     }
 
-    /// Takes one field. Those that nobody here needs are passed over.
+    /// Takes one field. Those not needed here are ignored.
     fn take(&mut self, field: &str) -> Result<(), LineError> {
         let (key, value) = key_and_value(field)?;
         match key {
@@ -144,9 +144,9 @@ impl AuthRequest {
     }
 }
 
-/// An address; none where the client does not know it itself, which Postfix calls `unknown`.
+/// An address; `None` if the client does not know it itself, which Postfix calls `unknown`.
 fn address(value: &str) -> Result<Option<IpAddr>, LineError> {
-    // The zone of a link-local address is of no use elsewhere.
+    // The zone of a link-local address means nothing elsewhere.
     let bare = value.split('%').next().unwrap_or_default();
     match bare {
         "" | "unknown" => Ok(None),
@@ -166,20 +166,20 @@ fn decode_initial(base64: &str) -> Option<Zeroizing<Vec<u8>>> {
     decode(if base64 == "=" { "" } else { base64 })
 }
 
-/// What a server says first.
+/// A server's greeting.
 #[derive(Clone, Copy, Debug)]
 pub struct Greeting<'a> {
-    /// Names of mechanisms, and whether they show the password to an eavesdropper.
+    /// Names of mechanisms, and whether an eavesdropper can read the password.
     pub mechanisms: &'a [(&'a str, bool)],
-    /// The number of the server's process.
+    /// The server's process id.
     pub pid: u32,
     /// The connection's number.
     pub connection: u32,
-    /// What the connection is known by towards masters.
+    /// The connection's cookie, for masters.
     pub cookie: &'a Cookie,
 }
 
-/// Writes what a server says first.
+/// Writes a server's greeting.
 #[must_use]
 pub fn greeting(greeting: &Greeting<'_>) -> String {
     let mut text = format!("VERSION\t{MAJOR}\t{MINOR}\n");
@@ -195,7 +195,7 @@ pub fn greeting(greeting: &Greeting<'_>) -> String {
     text
 }
 
-/// Writes that an exchange ended in a login.
+/// Writes that an exchange succeeded.
 #[must_use]
 pub fn ok(id: u32, login: &str) -> String {
     format!("OK\t{id}\tuser={}\n", escape(login))
@@ -207,7 +207,7 @@ pub fn challenge(id: u32, octets: &[u8]) -> String {
     format!("CONT\t{id}\t{}\n", STANDARD.encode(octets))
 }
 
-/// Writes that an exchange ended without a login. `temporary` says that it may succeed later, `reason` is shown to people.
+/// Writes that an exchange failed. `temporary` says that it may succeed later, `reason` is shown to people.
 #[must_use]
 pub fn failure(id: u32, login: Option<&str>, temporary: bool, reason: Option<&str>) -> String {
     let mut line = format!("FAIL\t{id}");

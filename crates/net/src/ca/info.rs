@@ -50,7 +50,7 @@ impl CertificateInfo {
             .collect()
     }
 
-    /// Reads all certificates in PEM text. What is no certificate is left out.
+    /// Reads all certificates in PEM text. Anything that is not a certificate is skipped.
     #[must_use]
     pub fn from_pem(text: &[u8]) -> Vec<Self> {
         CertificateDer::pem_slice_iter(text)

@@ -1,9 +1,8 @@
-//! An own certificate authority, and what a certificate says.
+//! A certificate authority of one's own, and what a certificate says.
 //!
-//! For sites without a public authority: [`Authority::create`] makes the authority, [`Authority::issue`]
-//! certificates under it, [`CertificateInfo`] shows what is in a file. Extensions follow RFC 5280 section
-//! 4.2: the authority is marked as one that issues to ends only, certificates carry their names, their
-//! purpose and the key identifiers that link them.
+//! For sites without a public authority: [`Authority::create`] makes the authority, [`Authority::issue`] issues certificates
+//! under it, and [`CertificateInfo`] shows what is in a file. Extensions follow RFC 5280 section 4.2: the authority is marked as
+//! one that issues to ends only, certificates carry their names, their purpose and the key identifiers that link them.
 
 mod info;
 mod seal;
@@ -27,10 +26,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use zeroize::{Zeroize, Zeroizing};
 
-/// Days that an authority lasts unless told otherwise: 10 years.
+/// Days that an authority is valid unless told otherwise: 10 years.
 pub const CA_DAYS: u32 = 3_650;
 
-/// Days that a certificate lasts unless told otherwise: the most that Apple's programs accept.
+/// Days that a certificate is valid unless told otherwise: the most that Apple's software accepts.
 pub const CERTIFICATE_DAYS: u32 = 825;
 
 /// Most days that can be asked for: 100 years.
@@ -62,21 +61,21 @@ pub enum KeyKind {
 /// What a new certificate is for.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Purpose {
-    /// A mail host: TLS server, and client towards other hosts.
+    /// A mail host: TLS server, and client of other hosts.
     #[default]
     Host,
     /// A user or a device: TLS client only.
     Client,
 }
 
-/// What a new authority is to be.
+/// What a new authority is to contain.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AuthorityRequest {
     /// Its common name, 1 to 64 characters, such as `example.org mail CA`.
     pub common_name: String,
     /// The organisation that runs it.
     pub organization: Option<String>,
-    /// How long it lasts, in days; usually [`CA_DAYS`].
+    /// How long it is valid, in days; usually [`CA_DAYS`].
     pub days: u32,
     /// Kind of its key.
     pub key: KeyKind,
@@ -95,7 +94,7 @@ impl AuthorityRequest {
     }
 }
 
-/// What a new certificate is to be.
+/// What a new certificate is to contain.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CertificateRequest {
     /// Host names (`*.example.org` among them), IP addresses and mail addresses; 1 to [`NAMES_MAX`]. The
@@ -103,7 +102,7 @@ pub struct CertificateRequest {
     pub names: Vec<String>,
     /// What it is for.
     pub purpose: Purpose,
-    /// How long it lasts, in days; usually [`CERTIFICATE_DAYS`]. It never outlasts its authority.
+    /// How long it is valid, in days; usually [`CERTIFICATE_DAYS`]. It never outlasts its authority.
     pub days: u32,
     /// Kind of its key.
     pub key: KeyKind,
@@ -126,7 +125,7 @@ impl CertificateRequest {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CaError {
-    /// No name was given, or too many.
+    /// No name was given, or too many were.
     #[error("a certificate needs 1 to {NAMES_MAX} names")]
     NameCount,
     /// A text that is not a name.
@@ -137,10 +136,10 @@ pub enum CaError {
     /// A common name that is empty or too long.
     #[error("the name of an authority has 1 to 64 characters")]
     BadCommonName,
-    /// A time that is zero or too long.
+    /// A lifetime that is zero or too long.
     #[error("a certificate lasts 1 to {DAYS_MAX} days")]
     BadDays,
-    /// The authority's time is over.
+    /// The authority has expired.
     #[error("the certificate authority has expired on {0}; make a new one")]
     Expired(Timestamp),
     /// The certificate is not that of an authority.
@@ -160,7 +159,7 @@ pub enum CaError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// The cryptography refused.
+    /// A cryptographic operation failed.
     #[error("cannot make the certificate: {0}")]
     Crypto(String),
 }
@@ -204,7 +203,7 @@ impl Credentials {
     ///
     /// # Errors
     ///
-    /// [`CaError::Crypto`]: a key that was loaded in another form than PKCS #8 cannot be encrypted.
+    /// [`CaError::Crypto`]: a key that was loaded in a form otherthan PKCS #8 cannot be encrypted.
     pub fn key_pem(&self, passphrase: Option<&SecretString>) -> Result<Zeroizing<String>, CaError> {
         seal::key_pem(&self.key, passphrase)
     }
@@ -243,7 +242,7 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Makes a new authority, beginning at `now`.
+    /// Makes a new authority, valid from `now`.
     ///
     /// # Errors
     ///
@@ -275,7 +274,7 @@ impl Authority {
         })
     }
 
-    /// Takes an authority from its files. The key may be encrypted.
+    /// Loads an authority from its files. The key may be encrypted.
     ///
     /// # Errors
     ///
@@ -287,7 +286,7 @@ impl Authority {
         Self::assemble(certificate, key)
     }
 
-    /// Takes an authority from PEM text. Errors of the key speak of a file called `name`.
+    /// Loads an authority from PEM text. Errors about the key name the file as `name`.
     ///
     /// # Errors
     ///
@@ -339,7 +338,7 @@ impl Authority {
         self.not_after
     }
 
-    /// Issues a certificate with a new key, beginning at `now`.
+    /// Issues a certificate with a new key, valid from `now`.
     ///
     /// # Errors
     ///
@@ -376,7 +375,7 @@ impl Authority {
     }
 }
 
-/// A key pair that leaves nothing in memory.
+/// A key pair that is wiped from memory when dropped.
 struct Wiped(KeyPair);
 
 impl Wiped {
@@ -404,7 +403,7 @@ fn generate(kind: KeyKind) -> Result<KeyPair, CaError> {
     })
 }
 
-/// The last second of a time of `days` that begins [`BACKDATE_SECONDS`] before `now`.
+/// The last second of a lifetime of `days` that begins [`BACKDATE_SECONDS`] before `now`.
 fn end_of(now: Timestamp, days: u32) -> Result<Timestamp, CaError> {
     if !(1..=DAYS_MAX).contains(&days) {
         return Err(CaError::BadDays);

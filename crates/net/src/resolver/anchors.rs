@@ -1,4 +1,4 @@
-//! Trust anchors of DNSSEC: the keys that every proof begins at.
+//! Trust anchors of DNSSEC: the keys at which every chain of trust begins.
 
 use super::ResolverSetupError;
 use hickory_resolver::proto::dnssec::TrustAnchors;
@@ -9,12 +9,12 @@ use std::path::Path;
 /// Largest file of trust anchors that is read. A key has less than a kilobyte.
 const FILE_MAX: u64 = 1 << 20;
 
-/// The anchors of a file of DNSKEY records in the form of zone files, together with those of the root, which are built in. A file that
-/// has keys of the root takes the place of these.
+/// The anchors in a file of DNSKEY records in zone file format, together with those of the root, which are built in. Root keys in
+/// the file replace the built-in ones.
 ///
 /// # Errors
 ///
-/// The file cannot be read, is not such a file, or has no key.
+/// The file cannot be read, is not in that format, or has no key.
 pub(super) fn load(file: Option<&Path>) -> Result<TrustAnchors, ResolverSetupError> {
     let Some(path) = file else {
         return Ok(TrustAnchors::default());

@@ -1,4 +1,4 @@
-//! How questions go to name servers: plainly, to one whose word on DNSSEC is believed, or with every answer's signatures verified here.
+//! How name servers are asked: plainly, trusting their verdict on DNSSEC, or with every answer's signatures verified here.
 
 use super::dname;
 use super::mend::Mended;
@@ -23,7 +23,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 
-/// Sets of records whose signatures were verified and that are remembered, some 200 octets each: strangers choose what is looked up.
+/// Most record sets remembered as verified, some 200 octets each: strangers choose what is looked up, so this is bounded.
 const VERIFIED_MAX: usize = 16_384;
 
 /// How far the answers of name servers are proven.
@@ -32,16 +32,16 @@ pub enum Dnssec {
     /// Not at all. The default.
     #[default]
     Off,
-    /// As far as the name servers say, by the AD bit of their answers (RFC 6840 section 5.7): whoever can forge that bit between
-    /// them and this host is believed too.
+    /// As far as the name servers say, by the AD bit of their answers (RFC 6840 section 5.7): anyone between them and this host
+    /// who can forge that bit is believed too.
     Ad,
-    /// Every signature is verified here, from the trust anchors down. The name servers only have to pass signatures on.
+    /// Every signature is verified here, from the trust anchors down. The name servers only have to return the signatures.
     Validate,
 }
 
-/// Whom questions go to, and how.
+/// Which servers are asked, and how.
 pub(super) enum Asker {
-    /// Without a word on DNSSEC.
+    /// Without DNSSEC.
     Plain(TokioResolver),
     /// To name servers whose AD bit is believed.
     Trusting(Resolver<Stub>),
@@ -92,7 +92,7 @@ impl Asker {
                 let verifying = DnssecDnsHandle::with_trust_anchor(retrying, Arc::new(anchors))
                     .validation_cache_size(VERIFIED_MAX);
                 Self::Validating(Box::new(Validating {
-                    // Answers are kept by us, with the aliases that lead to them.
+                    // We cache answers ourselves, with the aliases that lead to them.
                     client: CachingClient::new(0, Mended(verifying), true),
                     options: asked,
                     hosts: Hosts::from_system().unwrap_or_default(),
@@ -127,7 +127,7 @@ impl fmt::Debug for Asker {
     }
 }
 
-/// Makes connections that ask for what DNSSEC has to say.
+/// Makes connections that ask for DNSSEC data.
 #[derive(Clone)]
 pub(super) struct Stub {
     tokio: TokioRuntimeProvider,
@@ -204,7 +204,8 @@ async fn believe(
     request.metadata.authentic_data = true;
     let mut response = server.send(request.clone()).first_answer().await?;
     if response.response_code == ResponseCode::ServFail {
-        // A resolver that verifies says so of what is bogus, and of much else. Without the verification it has an answer, or not.
+        // A validating resolver answers SERVFAIL for bogus data and for much else. Asked without validation, it either has an
+        // answer or not.
         request.metadata.checking_disabled = true;
         let unchecked = server.send(request).first_answer().await;
         let answers = unchecked.is_ok_and(|unchecked| {
@@ -234,13 +235,13 @@ async fn believe(
     Ok(response)
 }
 
-/// The servers that are asked: those that are listed, or those of the system.
+/// The servers that are asked: those in the settings, or those of the system.
 pub(super) fn asked(listed: &[SocketAddr]) -> Vec<SocketAddr> {
     let system = listed.is_empty().then(system::read);
     within_reach(system.as_ref().map_or(listed, |system| &system.servers))
 }
 
-/// The servers that are listed, or those of the system; and those of them that cannot be asked.
+/// The servers in the settings, or those of the system; and those of them that cannot be asked.
 pub(super) fn servers(listed: &[SocketAddr]) -> (ResolverConfig, Vec<SocketAddr>) {
     let system = listed.is_empty().then(system::read);
     let tcp_only = system.as_ref().is_some_and(|system| system.tcp_only);
@@ -264,7 +265,7 @@ fn is_on_a_link(server: &SocketAddr) -> bool {
     matches!(server, SocketAddr::V6(v6) if v6.scope_id() != 0)
 }
 
-/// The servers that hickory can ask: it has no place for the interface of a link-local one. Without another one it is that of this
+/// The servers that hickory can ask: it cannot take the interface of a link-local address. If none is left, the one on this
 /// machine.
 fn within_reach(servers: &[SocketAddr]) -> Vec<SocketAddr> {
     let mut within: Vec<SocketAddr> = servers

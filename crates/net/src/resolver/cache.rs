@@ -1,8 +1,8 @@
 //! Answers kept in memory, bounded in octets.
 //!
-//! hickory bounds its cache by the number of answers, and an answer can have 64 KiB. Some are asked for on
-//! behalf of strangers (the name of every address that connects), so here only what is used of an answer is
-//! kept, and its size counts.
+//! hickory bounds its cache by the number of answers, and an answer can have 64 KiB. Some are asked for on behalf of strangers
+//! (the name of every address that connects), so here only the parts of an answer that are used are kept, and the bound is on
+//! their size.
 
 use super::name::host_text;
 use super::{MxRecord, ResolveError, SrvRecord, TlsaRecord};
@@ -16,13 +16,13 @@ use std::time::{Duration, Instant};
 /// Longest time that an answer is kept, whatever its server allows.
 const TTL_MAX: Duration = Duration::from_secs(24 * 3_600);
 
-/// Longest time that the lack of an answer is kept.
+/// Longest time that a negative answer is kept.
 const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(900);
 
-/// What an entry takes beside its texts and records: key, counters, links.
+/// What an entry takes besides its texts and records: key, counters, links.
 const ENTRY_OVERHEAD: usize = 256;
 
-/// What is used of a record.
+/// The parts of a record that are used.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Datum {
     /// Of an MX record.
@@ -40,7 +40,7 @@ pub(super) enum Datum {
 }
 
 impl Datum {
-    /// Reads a record of the kind asked for. Others, such as the aliases on the way, have no use here.
+    /// Reads a record of the kind asked for. Others, such as aliases on the way, are not used here.
     pub(super) fn from_record(data: &RData) -> Option<Self> {
         match data {
             RData::MX(mx) => Some(Self::Exchange(MxRecord {
@@ -54,7 +54,7 @@ impl Datum {
                 target: host_text(&srv.target),
             })),
             RData::A(address) => Some(Self::Address(IpAddr::V4(address.0))),
-            // An IPv4 address inside IPv6 is that address, here as everywhere.
+            // An IPv4-mapped IPv6 address counts as the IPv4 address, here as everywhere.
             RData::AAAA(address) => Some(Self::Address(IpAddr::V6(address.0).to_canonical())),
             RData::PTR(name) => Some(Self::Name(host_text(name))),
             RData::TXT(text) => Some(Self::Text(text.txt_data.concat().into())),
@@ -89,12 +89,12 @@ pub(super) type Answer = Result<Arc<[Datum]>, ResolveError>;
 pub(super) struct Found {
     pub(super) answer: Answer,
     pub(super) proof: Proof,
-    /// The name at the end of the aliases, where there are some and somebody has looked.
+    /// The name at the end of the aliases, if there are any and they were followed.
     pub(super) canonical: Option<Box<str>>,
 }
 
 impl Found {
-    /// One that nobody has looked at.
+    /// An answer that was not examined.
     pub(super) fn unproven(answer: Answer) -> Self {
         Self {
             answer,

@@ -1,12 +1,12 @@
-//! Names below a DNAME record (RFC 6672): the server makes an alias for each, which has no signature. What is signed is the record that it
-//! is made of, and whoever validates makes the alias anew and compares (section 5.3.1). hickory knows nothing of such records and takes
-//! the alias for bogus.
+//! Names below a DNAME record (RFC 6672): the server synthesises an alias for each, which has no signature. The DNAME record
+//! itself is signed, and a validator synthesises the alias again and compares (section 5.3.1). hickory does not know DNAME and
+//! takes the alias for bogus.
 
 use hickory_resolver::proto::dnssec::Proof as Verdict;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use hickory_resolver::proto::serialize::binary::BinDecodable as _;
 
-/// Marks those aliases as secure that follow from a signed DNAME record of the same answer.
+/// Marks aliases as secure that follow from a signed DNAME record in the same answer.
 pub(super) fn prove(answers: &mut [Record]) {
     let redirections: Vec<(Name, Name)> = answers
         .iter()
@@ -25,8 +25,8 @@ pub(super) fn prove(answers: &mut [Record]) {
     }
 }
 
-/// Brings the targets of DNAME records into the form that was signed (RFC 4034 section 6.2): small letters. hickory does that for the
-/// types it knows.
+/// Puts the targets of DNAME records into the canonical form that was signed (RFC 4034 section 6.2): lower case. hickory does
+/// that for the types it knows.
 pub(super) fn to_signed_form(answers: &mut [Record]) {
     for record in answers {
         if let RData::Unknown {
@@ -34,7 +34,7 @@ pub(super) fn to_signed_form(answers: &mut [Record]) {
             rdata,
         } = &mut record.data
         {
-            // The lengths of labels are below all letters.
+            // Label lengths have smaller values than any letter.
             rdata.anything.make_ascii_lowercase();
         }
     }
@@ -51,7 +51,8 @@ fn target(data: &RData) -> Option<Name> {
     }
 }
 
-/// What becomes of `name` by a DNAME record: the labels in front of `owner` stay (section 2.2). Nothing becomes of the owner itself.
+/// What `name` becomes under a DNAME record: the labels in front of `owner` stay (section 2.2). The owner itself is not
+/// redirected.
 fn redirected(name: &Name, owner: &Name, target: &Name) -> Option<Name> {
     let kept = name.iter().len().checked_sub(owner.iter().len())?;
     if kept == 0 || !owner.zone_of(name) {

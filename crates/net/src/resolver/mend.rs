@@ -1,9 +1,10 @@
-//! Three kinds of honest answers that hickory's validation takes for bogus: from a wildcard of a zone with NSEC records, an alias to
-//! where there is nothing, and an alias that was made of a DNAME record (see `dname`).
+//! Three kinds of valid answers that hickory takes for bogus: one from a wildcard in a zone with NSEC records, an alias to a name
+//! without such a record, and an alias synthesised from a DNAME record (see `dname`).
 //!
-//! For the first it looks for a record that covers the wildcard itself, and there is none where the wildcard exists; what has to be proven
-//! is that no closer name does (RFC 4035 section 5.3.4). For the second it holds the denial, which is about the end of the aliases, against
-//! the name at their beginning; what the alias says is signed, and the rest is a question of its own.
+//! For the first, it looks for a record that covers the wildcard itself, and there is none where the wildcard exists; what has to
+//! be proven is that no closer name exists (RFC 4035 section 5.3.4). For the second, it checks the denial, which is about the
+//! name at the end of the aliases, against the name at their beginning; the alias itself is signed, and the rest is a separate
+//! question.
 
 use super::dname;
 use futures_util::StreamExt as _;
@@ -17,7 +18,7 @@ use hickory_resolver::proto::op::{DnsRequest, DnsResponse, Message, Query, Respo
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use std::pin::Pin;
 
-/// A validating client that knows such answers.
+/// A validating client that accepts such answers.
 #[derive(Clone)]
 pub(super) struct Mended<H>(pub(super) DnssecDnsHandle<H>);
 
@@ -48,8 +49,8 @@ fn mend(mut result: Result<DnsResponse, NetError>) -> Result<DnsResponse, NetErr
     result
 }
 
-/// The records at the name that was asked for, if they are signed and are what there is: those of the kind asked for, or an alias.
-/// What is said of other names is left out.
+/// The records at the name that was asked for, if they are signed and either of the type asked for or an alias. Records of other
+/// names are left out.
 fn proven_part(query: &Query, response: &DnsResponse) -> Option<Message> {
     let asked = query.name();
     let at = |kind: RecordType| {
@@ -66,7 +67,7 @@ fn proven_part(query: &Query, response: &DnsResponse) -> Option<Message> {
         .filter_map(signature)
         .filter(|signature| signature.input().type_covered == kind)
         .peekable();
-    // One without a signature was made of a DNAME record, which stands at no wildcard: it would not be secure otherwise.
+    // One without a signature was synthesised from a DNAME record, which is not at a wildcard: otherwise it would not be secure.
     let is_made = kind == RecordType::CNAME && signatures.peek().is_none();
     let is_signed = at(kind).all(|record| record.proof == Verdict::Secure)
         && (is_made || signatures.any(|signature| stands(asked, signature, &response.authorities)));
@@ -82,19 +83,19 @@ fn proven_part(query: &Query, response: &DnsResponse) -> Option<Message> {
     Some(part)
 }
 
-/// Whether a signature is of the name itself, or of a wildcard that nothing is closer than.
+/// Whether a signature is for the name itself, or for a wildcard and no closer name exists.
 fn stands(asked: &Name, signature: &RRSIG, authorities: &[Record]) -> bool {
     signature.input().num_labels == asked.num_labels() || nothing_is_closer(asked, signature, authorities)
 }
 
-/// Whether an NSEC record of the same zone shows that there is no name between the wildcard and `asked`.
+/// Whether an NSEC record of the same zone shows that no name exists between the wildcard and `asked`.
 fn nothing_is_closer(asked: &Name, signature: &RRSIG, authorities: &[Record]) -> bool {
     let input = signature.input();
     let encloser = usize::from(input.num_labels);
     if encloser >= usize::from(asked.num_labels()) {
         return false;
     }
-    // One label longer than what the wildcard stands below (RFC 7129 section 5.3): if that is not there, nothing below it is.
+    // One label longer than the wildcard's parent (RFC 7129 section 5.3): if that name does not exist, nothing below it does.
     let closer = asked.trim_to(encloser + 1);
     authorities
         .iter()
@@ -106,11 +107,11 @@ fn nothing_is_closer(asked: &Name, signature: &RRSIG, authorities: &[Record]) ->
         .any(|(owner, nsec)| covers(owner, nsec, &closer))
 }
 
-/// Whether a record shows that `name` does not exist, nor anything below it.
+/// Whether a record shows that neither `name` nor anything below it exists.
 fn covers(owner: &Name, nsec: &NSEC, name: &Name) -> bool {
     let next = nsec.next_domain_name();
     let types = nsec.type_set();
-    // The parent's record at a cut says nothing of the names below (RFC 6840 section 4.1).
+    // The parent's record at a zone cut says nothing about the names below (RFC 6840 section 4.1).
     let of_parent = types.contains(RecordType::NS) && !types.contains(RecordType::SOA);
     let last = next <= owner;
     owner < name

@@ -1,7 +1,6 @@
 //! DNS look-ups with typed answers.
 //!
-//! Names are always looked up as they stand: no search list is applied. `/etc/hosts` is honoured for
-//! addresses.
+//! Names are always looked up as written: no search list is applied. `/etc/hosts` is honoured for addresses.
 
 mod anchors;
 mod ask;
@@ -34,25 +33,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Questions that may be open at once on one TCP connection to a name server.
+/// Most queries open at once on one TCP connection to a name server.
 const TCP_QUESTIONS_MAX: usize = 1_024;
 
 /// How to look up.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ResolverSettings {
-    /// Name servers to ask, over UDP, and TCP where needed. Default: none, that is those of
-    /// `/etc/resolv.conf`, or the one on this machine where that names none (resolv.conf(5)).
+    /// Name servers to ask, over UDP, and TCP where needed. Default: none, which means those of
+    /// `/etc/resolv.conf`, or the one on this machine if that names none (resolv.conf(5)).
     pub nameservers: Vec<SocketAddr>,
-    /// Wait for one server's answer before asking again, or another one. Default 3 s.
+    /// How long to wait for one server's answer before asking again, or asking another one. Default 3 s.
     pub attempt_timeout: Duration,
-    /// Bound on one look-up in all, whatever it takes. Default 15 s.
+    /// Bound on a whole look-up, with all its queries. Default 15 s.
     pub timeout: Duration,
     /// Memory for answers, in octets, by estimate. Default 8 MiB, some 20,000 usual answers.
     pub cache_size: u64,
     /// How far answers are proven. Default: not at all, which costs nothing.
     pub dnssec: Dnssec,
-    /// A file of further trust anchors for [`Dnssec::Validate`], DNSKEY records as in a zone file. Those of the root are built in, and
-    /// give way to such of the root that the file has.
+    /// A file of further trust anchors for [`Dnssec::Validate`], DNSKEY records as in a zone file. Those of the root are built
+    /// in; root keys in the file replace them.
     pub trust_anchors: Option<PathBuf>,
 }
 
@@ -79,7 +78,7 @@ pub fn check_anchors(path: &Path) -> Result<(), ResolverSetupError> {
 }
 
 impl ResolverSettings {
-    /// The servers that are asked: those that are listed, or those of the system.
+    /// The servers that are asked: those in the settings, or those of the system.
     #[must_use]
     pub fn asked(&self) -> Vec<SocketAddr> {
         ask::asked(&self.nameservers)
@@ -93,14 +92,14 @@ pub enum ResolveError {
     /// The name does not exist (NXDOMAIN): permanent.
     #[error("{0}: no such domain")]
     NoSuchDomain(String),
-    /// The name exists and has no record of that kind: permanent.
+    /// The name exists but has no record of that type: permanent.
     #[error("{0}: no such record")]
     NoData(String),
-    /// The text is no domain name: permanent.
+    /// The text is not a domain name: permanent.
     #[error("{0:?} is not a domain name")]
     BadName(String),
     /// The answer should be signed, and the signatures are wrong, missing, or out of date (RFC 4035 section 4.3): somebody has
-    /// tampered with it, or has made a mistake, which is mended. It is never made use of; try again later.
+    /// tampered with it, or made a mistake, which will be repaired. It is never used; try again later.
     #[error("{0}: its DNSSEC signatures are wrong, missing, or out of date")]
     Bogus(String),
     /// No answer for now: try again later.
@@ -121,18 +120,18 @@ impl ResolveError {
     }
 }
 
-/// No resolver can be made of the settings.
+/// No resolver can be made from the settings.
 #[derive(Debug, thiserror::Error)]
 #[error("names cannot be looked up: {0}")]
 pub struct ResolverSetupError(String);
 
-/// Looks names up and keeps the answers for as long as their servers allow. Cloning shares the cache, and whom to ask.
+/// Looks names up and caches the answers for as long as their TTL allows. Clones share the cache and the list of servers.
 #[derive(Clone, Debug)]
 pub struct Resolver {
     current: Arc<ArcSwap<Current>>,
 }
 
-/// Whom to ask, for how long, and what was answered.
+/// The servers to ask, the time limits, and the answers.
 #[derive(Debug)]
 struct Current {
     asker: Asker,
@@ -176,7 +175,7 @@ impl Resolver {
         })
     }
 
-    /// Name servers of the settings or the system that are not asked: hickory has no place for the interface of a link-local address.
+    /// Name servers of the settings or the system that are not asked: hickory cannot take the interface of a link-local address.
     #[must_use]
     pub fn passed_over(&self) -> Vec<SocketAddr> {
         self.current.load().passed_over.clone()
@@ -188,13 +187,13 @@ impl Resolver {
         self.current.load().dnssec
     }
 
-    /// Goes over to the servers, times and answers of `other`, in all clones of this one. Look-ups under way end as they
-    /// began.
+    /// Switches to the servers, time limits and answers of `other`, in all clones of this one. Look-ups in progress finish with
+    /// the old ones.
     pub fn become_like(&self, other: &Self) {
         self.current.store(other.current.load_full());
     }
 
-    /// The MX records of `domain` in the order of preference; at least one.
+    /// The MX records of `domain` in order of preference; at least one.
     ///
     /// # Errors
     ///
@@ -203,7 +202,7 @@ impl Resolver {
         self.proven_mx(domain).await.found
     }
 
-    /// The same, and how far that is proven; that there are none is proven or not, too.
+    /// The same, and how far that is proven; so is their absence.
     pub async fn proven_mx(&self, domain: &str) -> Proven<Result<Vec<MxRecord>, ResolveError>> {
         let exchange = |datum: &Datum| match datum {
             Datum::Exchange(mx) => Some(mx.clone()),
@@ -264,17 +263,17 @@ impl Resolver {
         Ok(records)
     }
 
-    /// The addresses of `host`, IPv6 and IPv4; at least one. An address in text form is its own answer.
+    /// The addresses of `host`, IPv6 and IPv4; at least one. A literal address is returned as it is.
     ///
     /// # Errors
     ///
-    /// [`ResolveError`]; temporary only when neither kind was found and one of the look-ups did not work. [`ResolveError::Bogus`] when
-    /// either kind is.
+    /// [`ResolveError`]; temporary only when neither family was found and one of the look-ups failed. [`ResolveError::Bogus`]
+    /// when either answer is.
     pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
         self.proven_addresses(host).await.found
     }
 
-    /// The same, and how far that is proven, both kinds together.
+    /// The same, and how far that is proven, both families together.
     pub async fn proven_addresses(&self, host: &str) -> Proven<Result<Vec<IpAddr>, ResolveError>> {
         let bare = |found| Proven {
             found,
@@ -297,7 +296,7 @@ impl Resolver {
             .flat_map(|found| &found.answer)
             .flat_map(|records| addresses_in(records))
             .collect();
-        // What is missing counts as little as a family that was not looked up, unless somebody has tampered with it.
+        // A family without records is ignored as if it had not been looked up, unless the answer was tampered with.
         let proof = [&v6, &v4]
             .into_iter()
             .filter(|found| found.answer.is_ok() || found.proof == Proof::Bogus || addresses.is_empty())
@@ -312,7 +311,7 @@ impl Resolver {
         } else {
             match (v6.answer, v4.answer) {
                 (Err(v6), _) if v6.is_temporary() => Err(v6),
-                // A broken server may deny the name itself when asked for IPv6, so the answer for IPv4 decides.
+                // A broken server may say that the name does not exist when asked for IPv6, so the answer for IPv4 decides.
                 (_, Err(v4)) => Err(v4),
                 _ => Err(ResolveError::NoData(host.to_owned())),
             }
@@ -324,12 +323,11 @@ impl Resolver {
         }
     }
 
-    /// The IPv4 addresses of `name`, as lists in DNS answer with them (RFC 5782); none where it does not exist. `/etc/hosts` does not
-    /// count.
+    /// The IPv4 addresses of `name`, as DNS lists return them (RFC 5782); none where it does not exist. `/etc/hosts` is ignored.
     ///
     /// # Errors
     ///
-    /// [`ResolveError::BadName`], and what is temporary.
+    /// [`ResolveError::BadName`], and temporary errors.
     pub async fn list_answers(&self, name: &str) -> Result<Vec<Ipv4Addr>, ResolveError> {
         match self.lookup(name, checked_name(name)?, RecordType::A).await.answer {
             Ok(found) => Ok(addresses_in(&found)
@@ -343,8 +341,8 @@ impl Resolver {
         }
     }
 
-    /// The TXT records of `name`, the strings of each joined; at least one. The name may have any printable character in its
-    /// labels: strangers' records name such.
+    /// The TXT records of `name`, the strings of each joined; at least one. Its labels may have any printable character:
+    /// strangers' records contain such names.
     ///
     /// # Errors
     ///
@@ -361,8 +359,8 @@ impl Resolver {
         Ok(answer.iter().filter_map(text).collect())
     }
 
-    /// The addresses of `host` of one family, as its A or AAAA records have them; at least one. `/etc/hosts` is not asked: what is
-    /// looked up here is what the world sees. The name may be as for [`txt`](Self::txt).
+    /// The addresses of `host` in one family, from its A or AAAA records; at least one. `/etc/hosts` is ignored: this looks up
+    /// what the rest of the world sees. The name may be as for [`txt`](Self::txt).
     ///
     /// # Errors
     ///
@@ -373,7 +371,7 @@ impl Resolver {
         Ok(addresses_in(&answer).collect())
     }
 
-    /// Looks up in memory, then asks. The records are of use and at least one.
+    /// Looks in the cache, then asks. There is at least one usable record.
     async fn lookup(&self, text: &str, name: Name, kind: RecordType) -> Found {
         let current = self.current.load_full();
         let key = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
@@ -398,7 +396,7 @@ impl Resolver {
                 Duration::ZERO,
             ),
         };
-        // What is bogus is asked for again: mistakes are mended, and who tampers goes away.
+        // A bogus answer is not cached but asked for again: mistakes get repaired, and attackers leave.
         let ttl = if found.proof == Proof::Bogus {
             Duration::ZERO
         } else {
@@ -409,13 +407,13 @@ impl Resolver {
     }
 }
 
-/// Now, by the clock of the timers, so that tests can turn both together.
+/// Now, by the timers' clock, so that tests can advance both together.
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
 impl Current {
-    /// Whether `name` is an alias (CNAME). What cannot be found out is a yes: then nothing is known for good.
+    /// Whether `name` is an alias (CNAME). If that cannot be found out, the answer is yes: then nothing is final.
     async fn is_alias(&self, name: &Name) -> bool {
         let question = self.asker.ask(name.clone(), RecordType::CNAME);
         match tokio::time::timeout(self.timeout, question).await {
@@ -424,7 +422,7 @@ impl Current {
         }
     }
 
-    /// What an answer with records says.
+    /// Interprets an answer with records.
     fn read(&self, lookup: &Lookup, text: &str, asked: &Name, kind: RecordType) -> Found {
         let reading = proof::read(self.dnssec, lookup, asked, kind);
         let answer: Answer = if reading.proof == Proof::Bogus {
@@ -441,7 +439,7 @@ impl Current {
         }
     }
 
-    /// What an answer without records says, and for how long that holds; a failure is not kept.
+    /// Interprets an answer without records, and says how long it may be cached; a failure is not.
     fn classify(&self, text: &str, asked: &Name, error: &NetError) -> (Found, Duration) {
         let temporary = |reason: String| {
             let name = text.to_owned();
@@ -472,7 +470,7 @@ impl Current {
                 Proof::Bogus => bogus(),
                 proof => denied(none.response_code, proof, negative_ttl(none)),
             },
-            // A denial that is not proven, and need not be: the zone is one that nobody can verify.
+            // An unproven denial that needs no proof: the zone is unsigned.
             NetError::Dns(DnsError::Nsec { response, proof, .. }) if proof.is_insecure() => {
                 denied(response.response_code, Proof::Insecure, Duration::ZERO)
             }
@@ -486,15 +484,15 @@ impl Current {
     }
 }
 
-/// For how long it holds that there is nothing (RFC 2308 section 5).
+/// How long a negative answer may be cached (RFC 2308 section 5).
 fn negative_ttl(none: &NoRecords) -> Duration {
-    // hickory leaves it out where it has verified.
+    // hickory omits it after validation.
     let soa = || none.soa.as_ref().map(|soa| soa.ttl.min(soa.data.minimum));
     Duration::from_secs(none.negative_ttl.or_else(soa).unwrap_or(0).into())
 }
 
-/// The name at which following aliases may have ended too early: hickory gives up after a few and reports that there is no record.
-/// An honest answer of that kind comes with the SOA record that says for how long it holds (RFC 2308 section 5).
+/// The name at which hickory may have stopped following aliases too early: it gives up after a few and reports that there is no
+/// record. A genuine negative answer comes with the SOA record that says how long it holds (RFC 2308 section 5).
 fn unfinished_alias(error: &NetError) -> Option<&Name> {
     match error {
         NetError::Dns(DnsError::NoRecordsFound(NoRecords {
@@ -507,7 +505,7 @@ fn unfinished_alias(error: &NetError) -> Option<&Name> {
     }
 }
 
-/// Somebody's mistake, and mistakes are mended.
+/// Temporary: this is somebody's mistake, and mistakes get repaired.
 fn endless_alias(text: &str) -> ResolveError {
     ResolveError::Temporary {
         name: text.to_owned(),

@@ -1,4 +1,4 @@
-//! Text and names of the DNS, one from the other.
+//! Conversion between text and DNS names.
 
 use super::ResolveError;
 use hickory_resolver::proto::rr::Name;
@@ -21,7 +21,7 @@ pub(super) fn checked_name(text: &str) -> Result<Name, ResolveError> {
     Ok(name)
 }
 
-/// The same for names that strangers' records make up, whose labels may have any printable character of ASCII.
+/// The same for names from strangers' records, whose labels may have any printable character of ASCII.
 pub(super) fn printable_name(text: &str) -> Result<Name, ResolveError> {
     let bad = || ResolveError::BadName(text.to_owned());
     let host = text.strip_suffix('.').unwrap_or(text);

@@ -1,4 +1,4 @@
-//! How far an answer is proven: what the records that lead from the question to the answer, or to its absence, were found to be.
+//! How far an answer is proven: the verdict on the records that lead from the question to the answer, or to its absence.
 
 use super::Dnssec;
 use super::cache::Datum;
@@ -8,27 +8,27 @@ use hickory_resolver::proto::dnssec::Proof as Verdict;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use postern_mail::Proof;
 
-/// Most records of one answer that are looked at.
+/// Most records examined in one answer.
 const RECORDS_MAX: usize = 256;
 
-/// What was found, and how far that is proven; what was not found is proven or not, too.
+/// What was found, and how far that, or its absence, is proven.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Proven<T> {
     /// What was found.
     pub found: T,
-    /// How far it is proven: the aliases (CNAME) on the way with it. [`Proof::Bogus`] comes with an error only.
+    /// How far it is proven: including the aliases (CNAME) on the way. [`Proof::Bogus`] only comes with an error.
     pub proof: Proof,
-    /// The name at the end of the aliases, where there are some; lower-case and without a trailing dot.
+    /// The name at the end of the aliases, if there are any; lower-case and without a trailing dot.
     pub canonical: Option<String>,
 }
 
 /// What an answer says.
 #[derive(Debug)]
 pub(super) struct Reading {
-    /// The records; none where the aliases end without one.
+    /// The records; empty if the aliases lead to none.
     pub(super) data: Vec<Datum>,
     pub(super) proof: Proof,
-    /// Where the aliases end, if there are some.
+    /// Where the aliases end, if there are any.
     pub(super) canonical: Option<Name>,
 }
 
@@ -46,14 +46,14 @@ pub(super) fn read(dnssec: Dnssec, lookup: &Lookup, asked: &Name, kind: RecordTy
         };
     }
     let mut reading = follow(answers, asked, kind);
-    // Unsigned records beside signed ones have hickory skip the proof that no closer name than a wildcard exists.
+    // If there are unsigned records beside signed ones, hickory skips the proof that no name closer than the wildcard exists.
     if reading.proof == Proof::Secure && are_all_insecure(lookup.authorities()) {
         reading.proof = Proof::Bogus;
     }
     reading
 }
 
-/// Goes from the question by aliases to the records. Others of the answer are not on the way, and prove and disprove nothing.
+/// Follows aliases from the question to the records. Other records of the answer are not on the way and prove nothing.
 fn follow(answers: &[Record], asked: &Name, kind: RecordType) -> Reading {
     let mut at = asked;
     let mut proof = Proof::Secure;
@@ -80,7 +80,7 @@ fn follow(answers: &[Record], asked: &Name, kind: RecordType) -> Reading {
         (at, proof) = (target, proof.and(alias));
     }
     if data.is_empty() {
-        // That there is nothing was not looked into here.
+        // Absence was not examined here.
         proof = proof.and(Proof::Insecure);
     }
     data.truncate(RECORDS_MAX);
@@ -91,7 +91,7 @@ fn follow(answers: &[Record], asked: &Name, kind: RecordType) -> Reading {
     }
 }
 
-/// How far it is proven that there is nothing at `asked`.
+/// How far it is proven that `asked` has no such record.
 pub(super) fn denial(dnssec: Dnssec, none: &NoRecords, asked: &Name) -> Proof {
     let records = none.authorities.as_deref().unwrap_or_default();
     let secure = |record: &Record| record.proof == Verdict::Secure;
@@ -108,9 +108,9 @@ pub(super) fn denial(dnssec: Dnssec, none: &NoRecords, asked: &Name) -> Proof {
     if proven && name == asked {
         return Proof::Secure;
     }
-    // Of the aliases on the way nothing is known here; so not more is said than that somebody denies it.
+    // Nothing is known here about the aliases on the way, so the denial counts as unproven.
     if dnssec == Dnssec::Validate && !proven && are_all_insecure(records) {
-        // An unsigned zone's word counts for names within it alone, and hickory does not look at whose it is.
+        // An unsigned zone may only speak for names within it, and hickory does not check that.
         let own = |record: &Record| record.record_type() == RecordType::SOA && record.name.zone_of(name);
         if !records.iter().any(own) {
             return Proof::Bogus;

@@ -1,4 +1,4 @@
-//! What is used of records, as their owners wrote it.
+//! The parts of records that are used, as their owners wrote them.
 
 /// One MX record (RFC 5321 section 5.1).
 #[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd)]
@@ -14,7 +14,7 @@ pub struct MxRecord {
 pub struct SrvRecord {
     /// Lower comes first.
     pub priority: u16,
-    /// Share of the load among those of one priority.
+    /// Share of the load among records of the same priority.
     pub weight: u16,
     /// The port.
     pub port: u16,
@@ -22,14 +22,14 @@ pub struct SrvRecord {
     pub target: String,
 }
 
-/// One TLSA record, as it stands in the DNS (RFC 6698 section 2.1).
+/// One TLSA record as published (RFC 6698 section 2.1).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TlsaRecord {
     /// Certificate usage.
     pub usage: u8,
     /// Which part of the certificate.
     pub selector: u8,
-    /// As it is, or which digest of it.
+    /// Whole, or by which digest.
     pub matching: u8,
     /// That part, or its digest.
     pub data: Vec<u8>,

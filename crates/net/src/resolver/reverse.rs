@@ -6,10 +6,10 @@ use super::{ResolveError, Resolver, addresses_in, too_late};
 use hickory_resolver::proto::rr::{Name, RecordType};
 use std::net::IpAddr;
 
-/// Most names of an address that are looked at in search of one that leads back.
+/// Most names of an address that are tried in search of one that resolves back to it.
 const REVERSE_NAMES_MAX: usize = 8;
 
-/// What an address is called.
+/// The result of a reverse look-up.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ReverseName {
     /// It has a name that in turn has this address.
@@ -18,10 +18,10 @@ pub enum ReverseName {
     Unconfirmed {
         /// The first of them.
         name: String,
-        /// Why one of them could not be looked up, which may have it.
+        /// Why one of them, which might have it, could not be looked up.
         doubt: Option<ResolveError>,
     },
-    /// It has none.
+    /// It has no name.
     Nameless,
 }
 
@@ -33,7 +33,7 @@ impl Resolver {
     ///
     /// # Errors
     ///
-    /// Only what is temporary. A name that does not exist or does not lead back is `None`.
+    /// Temporary errors only. A name that does not exist or does not resolve back is `None`.
     pub async fn reverse(&self, address: IpAddr) -> Result<Option<String>, ResolveError> {
         match self.reverse_name(address).await? {
             ReverseName::Confirmed(name) => Ok(Some(name)),
@@ -44,11 +44,11 @@ impl Resolver {
         }
     }
 
-    /// The same, and why there is none.
+    /// The same, with the reason if there is none.
     ///
     /// # Errors
     ///
-    /// Only what is temporary, when the names of the address could not be looked up.
+    /// Temporary errors only, when the names of the address could not be looked up.
     pub async fn reverse_name(&self, address: IpAddr) -> Result<ReverseName, ResolveError> {
         let address = address.to_canonical();
         let timeout = self.current.load().timeout;
@@ -86,14 +86,14 @@ impl Resolver {
                 _ => {}
             }
         }
-        // Names that DNS cannot look up are none.
+        // Names that cannot be looked up in DNS do not count.
         Ok(match first {
             Some(name) => ReverseName::Unconfirmed { name, doubt },
             None => ReverseName::Nameless,
         })
     }
 
-    /// The names of `address` as its PTR records have them, at least one; whether they lead back is not known.
+    /// The names of `address` from its PTR records, at least one; whether they resolve back is not checked.
     ///
     /// # Errors
     ///

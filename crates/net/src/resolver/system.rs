@@ -1,20 +1,20 @@
 //! The name servers of the system: `/etc/resolv.conf`, read as resolv.conf(5) says and as the C library does.
 //!
-//! Only the servers and `use-vc` are of use here: names are looked up as they stand, and how long to wait is Postern's own setting.
-//! What is not understood is passed by, since the C library passes it by too: a line of another system is no reason not to start.
+//! Only the servers and `use-vc` are of use here: names are looked up as they stand, and how long to wait is Postern's own
+//! setting. What is not understood is skipped, as the C library does: a line meant for another system is no reason not to start.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 
 /// Where the system keeps them.
 const FILE: &str = "/etc/resolv.conf";
 
-/// Servers that count (`MAXNS` of the C library); the rest is passed by.
+/// Most servers used (`MAXNS` of the C library); the rest are skipped.
 const SERVERS_MAX: usize = 3;
 
 /// The port of name servers.
 const PORT: u16 = 53;
 
-/// Whom the system asks.
+/// The name servers of the system.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct System {
     /// At least one.
@@ -23,7 +23,7 @@ pub(super) struct System {
     pub(super) tcp_only: bool,
 }
 
-/// Reads the file. Where there is none, or none that can be read, the server on this machine is asked.
+/// Reads the file. If it is missing or cannot be read, the server on this machine is asked.
 pub(super) fn read() -> System {
     let octets = std::fs::read(FILE).unwrap_or_default();
     parse(&String::from_utf8_lossy(&octets), interface)

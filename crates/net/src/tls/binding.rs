@@ -1,4 +1,4 @@
-//! What names a TLS session, for SASL mechanisms that bind to it.
+//! Channel bindings of a TLS session, for SASL mechanisms that use them.
 
 use rustls::ConnectionCommon;
 use rustls::ProtocolVersion;
@@ -10,19 +10,19 @@ use x509_parser::oid_registry::{
 
 use super::certificate;
 
-/// What names the TLS session of a connection.
+/// The channel bindings of a connection's TLS session.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct ChannelBindings {
-    /// `tls-exporter` (RFC 9266). `None` under TLS 1.2 without the extended master secret, where two sessions can be made to
-    /// share it.
+    /// `tls-exporter` (RFC 9266). `None` under TLS 1.2 without the extended master secret, where an attacker can make two
+    /// sessions share it.
     pub exporter: Option<[u8; 32]>,
     /// `tls-server-end-point` (RFC 5929 section 4). `None` where the certificate's signature has no hash function of its own
-    /// (Ed25519), or one that is not known.
+    /// (Ed25519), or an unknown one.
     pub server_end_point: Option<Vec<u8>>,
 }
 
-/// Keying material of a session (RFC 9266 section 4.1): label `EXPORTER-Channel-Binding`, and a context that is empty
-/// but there, which under TLS 1.2 makes a difference.
+/// Keying material of a session (RFC 9266 section 4.1): label `EXPORTER-Channel-Binding`, and a context that is present but
+/// empty, which matters under TLS 1.2.
 pub(super) fn exporter<Side>(
     connection: &ConnectionCommon<Side>,
     extended_master_secret: bool,
@@ -35,7 +35,7 @@ pub(super) fn exporter<Side>(
         .ok()
 }
 
-/// The hash of a certificate by the hash function of its signature, SHA-256 in place of MD5 and SHA-1.
+/// The hash of a certificate, made with the hash function of its signature, or SHA-256 in place of MD5 and SHA-1.
 pub(super) fn server_end_point(der: &[u8]) -> Option<Vec<u8>> {
     use aws_lc_rs::digest::{SHA256, SHA384, SHA512, digest};
     let certificate = certificate::parse(der).ok()?;

@@ -35,7 +35,7 @@ pub(crate) fn fingerprint(der: &[u8]) -> String {
     text
 }
 
-/// The subject alternative names by kind (RFC 5280 section 4.2.1.6); kinds without a use here are left out.
+/// The subject alternative names by kind (RFC 5280 section 4.2.1.6); kinds not used here are left out.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     /// Host names, lower-case, wildcards as `*.example.org`.
@@ -44,11 +44,11 @@ pub(crate) struct Names {
     pub(crate) addresses: Vec<IpAddr>,
     /// Mail addresses.
     pub(crate) emails: Vec<String>,
-    /// Whether the host names stand in the common name alone, where no client of today looks (RFC 9525 section 2).
+    /// Whether the host names stand in the common name alone, which modern clients ignore (RFC 9525 section 2).
     pub(crate) common_only: bool,
 }
 
-/// The names of a certificate. Without any host name there, the common name stands in if it looks like one.
+/// The names of a certificate. If there is no host name, the common name is used if it looks like one.
 pub(crate) fn names(certificate: &X509Certificate<'_>) -> Names {
     let mut names = Names::default();
     let alternative = certificate.subject_alternative_name().ok().flatten();
@@ -85,7 +85,7 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
         .ok()
 }
 
-/// First and last moment of a certificate's time.
+/// First and last moment of a certificate's validity.
 pub(crate) fn validity(certificate: &X509Certificate<'_>) -> (Timestamp, Timestamp) {
     let validity = certificate.validity();
     (timestamp(validity.not_before), timestamp(validity.not_after))

@@ -1,11 +1,11 @@
-//! Cipher suites by the names that mail logs and trace fields have always used.
+//! Cipher suites by the names that mail logs and trace fields traditionally use.
 
 use rustls::{CipherSuite, ProtocolVersion};
 
 /// OpenSSL's name for a suite, as sendmail prints it, and the key length of its cipher in bits.
 ///
-/// Covers every suite of the provider. Another one, which cannot be negotiated, would be called `unknown`
-/// with 0 bits.
+/// Covers every suite of the provider. Any other, which cannot be negotiated, is called `unknown` with 0
+/// bits.
 pub(super) fn describe(suite: CipherSuite) -> (&'static str, u32) {
     match suite {
         CipherSuite::TLS13_AES_256_GCM_SHA384 => ("TLS_AES_256_GCM_SHA384", 256),

@@ -16,16 +16,16 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
-/// Whom to trust.
+/// Which servers to trust.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Verification {
-    /// Nobody needs to be trusted: any certificate will do, and is recorded (RFC 7435). This protects against
-    /// those who listen, not against those who interfere. It has to be written out: there is no default.
+    /// No verification: any certificate will do, and is recorded (RFC 7435). This protects against passive eavesdroppers,
+    /// not against active attackers. It must be chosen explicitly: there is no default.
     None,
     /// The system's certificate authorities.
     SystemRoots,
-    /// The certificate authorities in a PEM file, and no others. The server's own self-signed certificate may
-    /// stand there too.
+    /// The certificate authorities in a PEM file, and no others. The server's own self-signed certificate may be listed
+    /// there too.
     CaFile(PathBuf),
 }
 
@@ -41,7 +41,7 @@ pub struct ClientTlsSettings {
 }
 
 impl ClientTlsSettings {
-    /// Settings with this verification, TLS 1.2 or later, and no own certificate.
+    /// Settings with this verification, TLS 1.2 or later, and no client certificate.
     #[must_use]
     pub fn new(verification: Verification) -> Self {
         Self {
@@ -52,9 +52,9 @@ impl ClientTlsSettings {
     }
 }
 
-/// TLS as a client, under one [`Verification`]. Cloning shares the configuration and the sessions to resume.
+/// TLS as a client, under one [`Verification`]. Cloning shares the configuration and the resumable sessions.
 ///
-/// Sessions are resumed under the verification they were begun with, since each value keeps its own.
+/// A session is only resumed under the verification it was made with, since each value keeps its own sessions.
 #[derive(Clone, Debug)]
 pub struct ClientTls {
     pub(super) config: Arc<rustls::ClientConfig>,
@@ -62,7 +62,7 @@ pub struct ClientTls {
 }
 
 impl ClientTls {
-    /// Reads the authorities, and the own certificate if there is one.
+    /// Reads the authorities, and the client certificate if there is one.
     ///
     /// # Errors
     ///
@@ -74,7 +74,7 @@ impl ClientTls {
         })
     }
 
-    /// The configuration, for clients of other protocols.
+    /// The configuration, for other protocols.
     #[must_use]
     pub fn config(&self) -> &Arc<rustls::ClientConfig> {
         &self.config
@@ -126,8 +126,8 @@ impl ClientTls {
             server_certificate: leaf.and_then(|leaf| CertificateFacts::from_der(leaf)),
             resumed,
             bindings: ChannelBindings {
-                // Whether the server has agreed to the extended master secret cannot be told here, so under TLS 1.2 there
-                // is none.
+                // Whether the server agreed to the extended master secret is not known here, so under TLS 1.2 there is
+                // none.
                 exporter: binding::exporter(connection, false),
                 server_end_point: leaf.and_then(|leaf| binding::server_end_point(leaf)),
             },
@@ -158,7 +158,7 @@ fn verifier(verification: &Verification) -> Result<Arc<dyn ServerCertVerifier>, 
     })
 }
 
-/// Tells a certificate that was not accepted from other failures.
+/// Distinguishes a certificate that was not accepted from other failures.
 fn unverified(error: HandshakeError, server_name: &str) -> HandshakeError {
     match error {
         HandshakeError::Protocol(inner @ rustls::Error::InvalidCertificate(_)) => {

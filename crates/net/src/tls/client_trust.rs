@@ -1,8 +1,8 @@
-//! Client certificates, seen from the server.
+//! Client certificates, on the server side.
 //!
-//! During the handshake only possession of the key is verified. The chain is judged when the handshake is
-//! over, from the certificates that rustls keeps with the session, so a resumed session is judged by today's
-//! date and today's authorities.
+//! During the handshake only possession of the key is verified. The chain is judged after the handshake,
+//! from the certificates that rustls keeps with the session, so a resumed session is judged by the current
+//! date and the current authorities.
 
 use super::revocation::Revocations;
 use super::signature::{self, Possession, PublicKey};
@@ -21,7 +21,7 @@ use x509_parser::time::ASN1Time;
 /// Most octets that a client's chain may have in all. It is kept with the session and put into tickets.
 const CHAIN_MAX: usize = 16 << 10;
 
-/// Most authorities named to clients so that they can choose a certificate. With more, none is named, which
+/// Most authorities named to clients so that they can choose a certificate. With more, none are named, which
 /// means any.
 const HINTS_MAX: usize = 32;
 
@@ -70,14 +70,14 @@ impl ClientTrust {
         if let Some(objection) = self.revocations.objection(chain) {
             return Verify::Fail(objection.to_owned());
         }
-        // A key of a kind that cannot be checked proved nothing in the handshake.
+        // With a key of a kind that cannot be checked, the handshake proved nothing.
         if !signature::is_checkable(leaf, provider().signature_verification_algorithms.all) {
             return Verify::Fail("its key is too weak, or of a kind that is not supported".to_owned());
         }
         match self.chains.verify_client_cert(leaf, intermediates, now) {
             Ok(_) => Verify::Ok,
             Err(_) if self.vouches_directly(leaf, now) => Verify::Ok,
-            // webpki stumbles over the form before it looks for the issuer, which tells less.
+            // webpki fails on the form before it looks for the issuer, and that error tells less.
             Err(Error::InvalidCertificate(CertificateError::Other(_))) if !self.lists_issuer_of(leaf) => {
                 Verify::Fail(error::reason(&CertificateError::UnknownIssuer.into()))
             }
@@ -90,8 +90,8 @@ impl ClientTrust {
             .is_ok_and(|leaf| named(&self.anchors, leaf.issuer().as_raw()).next().is_some())
     }
 
-    /// Accepts what webpki refuses for its form alone: a certificate that is itself listed, and one of X.509
-    /// version 1 or with the CA mark that a listed authority has issued, as many a small CA makes them.
+    /// Accepts what webpki refuses for its form alone: a certificate that is itself listed, and one issued
+    /// by a listed authority that is X.509 version 1 or marked as a CA, as many small CAs make them.
     fn vouches_directly(&self, leaf: &CertificateDer<'_>, now: UnixTime) -> bool {
         let Ok(parsed) = certificate::parse(leaf) else {
             return false;
@@ -140,7 +140,7 @@ fn issued_by(
 }
 
 /// Whether nothing in the certificate forbids its use by a client: its extended key usage, if any, names
-/// clients, and no critical extension goes unheeded (RFC 5280 sections 4.2 and 4.2.1.12).
+/// clients, and it has no critical extension that is not understood (RFC 5280 sections 4.2 and 4.2.1.12).
 fn fit_for_clients(certificate: &X509Certificate<'_>) -> bool {
     let heeded = [
         oid::OID_X509_EXT_BASIC_CONSTRAINTS,

@@ -1,4 +1,4 @@
-//! A server that is held to its TLSA records (RFC 7672 section 3).
+//! DANE: checking a server against its TLSA records (RFC 7672 section 3).
 
 use super::signature::Possession;
 use super::{ClientTls, certificate, provider};
@@ -11,15 +11,15 @@ use rustls::{CertificateError, Error, OtherError, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use std::sync::Arc;
 
-/// Most TLSA records of one host that count. Each may cost a digest for each certificate that the host shows.
+/// Most TLSA records of one host that are used. Each may cost a digest for each certificate that the host shows.
 const RECORDS_MAX: usize = 32;
 
 /// Which certificate a TLSA record is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Usage {
-    /// DANE-TA(2): one that the server's chain leads to.
+    /// DANE-TA(2): the authority that the server's chain leads to.
     Authority,
-    /// DANE-EE(3): the server's own, whatever stands in it.
+    /// DANE-EE(3): the server's own certificate, whatever it says.
     Own,
 }
 
@@ -35,7 +35,7 @@ enum Selector {
 /// How the part is given.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Matching {
-    /// Full(0): as it is.
+    /// Full(0): unhashed.
     Full,
     /// SHA2-256(1).
     Sha256,
@@ -53,8 +53,8 @@ struct Usable {
 }
 
 impl Usable {
-    /// Reads a record. `None` for what SMTP has no use for: PKIX-TA(0) and PKIX-EE(1) (RFC 7672 section 3.1.3), numbers that are not
-    /// known, and digests of another length than theirs.
+    /// Reads a record. `None` for what SMTP does not use: PKIX-TA(0) and PKIX-EE(1) (RFC 7672 section 3.1.3), unknown numbers,
+    /// and digests of the wrong length.
     fn read(record: &TlsaRecord) -> Option<Self> {
         let usage = match record.usage {
             2 => Usage::Authority,
@@ -81,7 +81,7 @@ impl Usable {
         })
     }
 
-    /// Whether it names this certificate.
+    /// Whether it matches this certificate.
     fn names(&self, der: &[u8]) -> bool {
         let part = match self.selector {
             Selector::Certificate => der.to_vec(),
@@ -98,7 +98,7 @@ impl Usable {
         }
     }
 
-    /// The certificate of an authority, where the record has it whole: the server need not send it.
+    /// The certificate of an authority, if the record holds all of it: then the server need not send it.
     fn certificate(&self) -> Option<CertificateDer<'_>> {
         let whole = (self.usage, self.selector, self.matching)
             == (Usage::Authority, Selector::Certificate, Matching::Full);
@@ -106,14 +106,15 @@ impl Usable {
     }
 }
 
-/// The TLSA records of a host that can be used.
+/// The usable TLSA records of a host.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TlsaSet(Vec<Usable>);
 
 impl TlsaSet {
-    /// Reads the records of a host, at most 32 of them. `None` where none of them can be used.
+    /// Reads the records of a host, at most 32 of them. `None` if none of them is usable.
     ///
-    /// Where the same part of the same certificate is given by digests of two kinds, the weaker ones do not count (RFC 7671 section 9).
+    /// If digests of two kinds are given for the same part of the same certificate, the weaker ones are ignored (RFC 7671 section
+    /// 9).
     #[must_use]
     pub fn read(records: &[TlsaRecord]) -> Option<Self> {
         let read: Vec<Usable> = records
@@ -134,8 +135,9 @@ impl TlsaSet {
 }
 
 impl ClientTls {
-    /// The same client, which takes the one server that `records` name: by its own certificate, whose names and dates do not matter
-    /// then (RFC 7672 section 3.1.1), or by an authority's and one of `names` (sections 3.1.2 and 3.2.2). Sessions are not resumed.
+    /// The same client, accepting only a server that matches `records`: by its own certificate, whose names and dates do not
+    /// matter then (RFC 7672 section 3.1.1), or by an authority's and one of `names` (sections 3.1.2 and 3.2.2). Sessions are not
+    /// resumed.
     #[must_use]
     pub fn held_to(&self, records: TlsaSet, names: &[&str]) -> Self {
         let mut config = (*self.config).clone();
@@ -153,7 +155,7 @@ impl ClientTls {
     }
 }
 
-/// Takes a certificate that the records name.
+/// Accepts a certificate that matches the records.
 #[derive(Debug)]
 struct NamedServer {
     records: TlsaSet,
@@ -166,7 +168,7 @@ impl NamedServer {
         self.records.0.iter().filter(move |record| record.usage == usage)
     }
 
-    /// Judges a chain by the authorities that the records name. `None` where they name none of it.
+    /// Judges a chain by the authorities in the records. `None` if none of them is in the chain.
     fn by_authority(
         &self,
         own: &CertificateDer<'_>,
@@ -176,7 +178,7 @@ impl NamedServer {
         let mut roots = RootCertStore::empty();
         for record in self.of(Usage::Authority) {
             for authority in others.iter().filter(|one| record.names(one)) {
-                // One that cannot vouch for others is passed by.
+                // One that is not a CA certificate is skipped.
                 let _ = roots.add(authority.clone().into_owned());
             }
             if let Some(authority) = record.certificate() {
@@ -222,7 +224,7 @@ impl ServerCertVerifier for NamedServer {
     postern_trust::verify_handshakes_by!(keys);
 }
 
-/// No record names any certificate that the server has shown.
+/// No record matches any certificate that the server presented.
 #[derive(Debug, thiserror::Error)]
 #[error("it matches none of the host's TLSA records (DANE)")]
 struct NotNamed;

@@ -12,7 +12,7 @@ pub(super) struct Element<'a> {
     pub(super) rest: &'a [u8],
 }
 
-/// Splits the first element off. `None` when it is cut short, is no DER, or has another tag.
+/// Splits the first element off. `None` when it is truncated, not DER, or has another tag.
 pub(super) fn expect(input: &[u8], tag: Tag) -> Option<Element<'_>> {
     let whole = SliceReader::new(input).ok()?.tlv_bytes().ok()?;
     let element = AnyRef::from_der(whole).ok()?;

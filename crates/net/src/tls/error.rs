@@ -1,4 +1,4 @@
-//! Errors of TLS, at load and at handshake.
+//! Errors of TLS, while loading and during the handshake.
 
 use postern_trust::TrustError;
 use rustls::CertificateError;
@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Why certificates and keys could not be loaded. Each text names the file and, where there is one, the
+/// Why certificates and keys could not be loaded. Each message names the file and, if there is one, the
 /// remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -22,7 +22,7 @@ pub enum TlsError {
         source: io::Error,
     },
 
-    /// A secret lies open.
+    /// A secret that others can read.
     #[error("{} can be read or changed by others (mode {mode:04o}); mend it with: chmod 600 {}", path.display(), Quoted(path))]
     Exposed {
         /// The key or passphrase file.
@@ -106,7 +106,7 @@ pub enum TlsError {
     Setup(#[from] rustls::Error),
 }
 
-/// Why a handshake did not succeed.
+/// Why a handshake failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandshakeError {
@@ -122,7 +122,7 @@ pub enum HandshakeError {
     #[error("TLS handshake failed")]
     Protocol(#[source] rustls::Error),
 
-    /// As a client: the server's certificate did not stand the test that was asked for.
+    /// As a client: the server's certificate failed the verification that was asked for.
     #[error("certificate of {server_name} not verified: {reason}")]
     Unverified {
         /// The name or address the certificate had to be for.
@@ -135,13 +135,13 @@ pub enum HandshakeError {
     #[error("{0:?} is not a server name that TLS can check")]
     ServerName(String),
 
-    /// TLS was asked for on a stream that has it already.
+    /// TLS was asked for on a stream that already uses it.
     #[error("TLS is already in use")]
     AlreadyTls,
 }
 
 impl HandshakeError {
-    /// Sorts what tokio-rustls reports, where rustls' own errors come wrapped in I/O errors.
+    /// Classifies what tokio-rustls reports: it wraps rustls' own errors in I/O errors.
     pub(super) fn from_io(error: io::Error) -> Self {
         match error
             .get_ref()
@@ -171,7 +171,7 @@ pub(super) fn reason(error: &rustls::Error) -> String {
             "issued for another purpose".to_owned()
         }
         CertificateError::NotValidForNameContext { expected, presented } => wrong_name(expected, presented),
-        // What rustls does not tell apart comes in webpki's words.
+        // What rustls does not distinguish arrives as webpki's text.
         CertificateError::Other(inner) => match inner.0.to_string().as_str() {
             "CaUsedAsEndEntity" => "marked as an authority (CA:TRUE)".to_owned(),
             "UnsupportedCertVersion" => "of X.509 version 1; issue it with extensions".to_owned(),
@@ -191,14 +191,14 @@ fn wrong_name(expected: &ServerName<'_>, presented: &[String]) -> String {
     format!("issued for {}{more}, not for {expected}", shown.join(" "))
 }
 
-/// `mx.example.org` of `DnsName("mx.example.org")`, which is how webpki writes names for programmers.
+/// `mx.example.org` of `DnsName("mx.example.org")`, which is how webpki formats names.
 fn bare(name: &str) -> &str {
     name.split_once('(')
         .and_then(|(_, rest)| rest.strip_suffix(')'))
         .map_or(name, |inner| inner.trim_matches('"'))
 }
 
-/// A moment as it stands in a certificate.
+/// A point in time as certificates give it.
 struct Date(UnixTime);
 
 impl fmt::Display for Date {
@@ -211,7 +211,7 @@ impl fmt::Display for Date {
     }
 }
 
-/// A path as it can be put into a shell.
+/// A path quoted for the shell.
 struct Quoted<'a>(&'a Path);
 
 impl fmt::Display for Quoted<'_> {

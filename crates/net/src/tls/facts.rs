@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use rustls::{CipherSuite, ProtocolVersion};
 use rustls_pki_types::CertificateDer;
 
-/// Outcome of looking at the peer's certificate, in sendmail's words.
+/// The verdict on the peer's certificate, in sendmail's terms.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Verify {
     /// A certificate was presented and its chain ends in a trusted authority.
@@ -36,8 +36,8 @@ impl Verify {
 
 /// What a certificate says about its holder.
 ///
-/// Whether anything in here may be believed is for [`Verify`] to say. The holder has proved possession of the key, unless that
-/// is of a kind that cannot be checked, which is a [`Verify::Fail`] too.
+/// Whether any of this may be trusted is what [`Verify`] says. The holder has proved possession of the key, unless the key is
+/// of a kind that cannot be checked, which is also a [`Verify::Fail`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CertificateFacts {
     /// Subject as `openssl x509 -noout -subject -nameopt RFC2253` prints it after `subject=` (RFC 4514).
@@ -53,7 +53,7 @@ pub struct CertificateFacts {
 }
 
 impl CertificateFacts {
-    /// Reads a certificate in DER form. `None` when it is none.
+    /// Reads a certificate in DER form. `None` if it is not one.
     pub(super) fn from_der(der: &[u8]) -> Option<Self> {
         let parsed = certificate::parse(der).ok()?;
         Some(Self {
@@ -75,18 +75,18 @@ pub struct TlsFacts {
     pub cipher: &'static str,
     /// Key length of the cipher, in bits.
     pub bits: u32,
-    /// What became of the client's certificate.
+    /// The verdict on the client's certificate.
     pub verify: Verify,
     /// The client's certificate, if it presented one (verified or not).
     pub client_certificate: Option<CertificateFacts>,
-    /// The chain that the client presented, its own certificate first, if it was verified: it can be judged again.
+    /// The chain that the client presented, its own certificate first, if it was verified, so that it can be judged again.
     pub client_chain: Vec<CertificateDer<'static>>,
     /// The server name that the client asked for (RFC 6066 section 3), lower-case.
     pub sni: Option<String>,
     /// Whether an earlier session was resumed. The certificate facts hold all the same: the chain is verified
     /// anew.
     pub resumed: bool,
-    /// What names the session.
+    /// The session's channel bindings.
     pub bindings: ChannelBindings,
 }
 
@@ -106,11 +106,11 @@ pub struct ClientTlsFacts {
     pub server_certificate: Option<CertificateFacts>,
     /// Whether an earlier session was resumed.
     pub resumed: bool,
-    /// What names the session.
+    /// The session's channel bindings.
     pub bindings: ChannelBindings,
 }
 
-/// The part that both sides know alike.
+/// The part that both sides know.
 pub(super) struct Negotiated {
     pub(super) version: &'static str,
     pub(super) cipher: &'static str,

@@ -1,4 +1,4 @@
-//! What a client's first message says that rustls does not pass on: whether it asks for the extended master secret.
+//! What rustls does not report from a client's first message: whether it asks for the extended master secret.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use tokio::net::TcpStream;
 /// Longest first message that is looked at, in octets: one record.
 const HELLO_MAX: usize = 16 * 1024 + 5;
 
-/// The wait for the rest of a message that comes in pieces, each time and at most so many times. Behind it the message
-/// counts as one that asks for nothing, which costs a TLS 1.2 client one kind of channel binding.
+/// How long to wait for the rest of a message that comes in pieces, and how many times at most. After that, the message
+/// counts as one that does not ask, which costs a TLS 1.2 client one kind of channel binding.
 const PATIENCE: Duration = Duration::from_millis(5);
 const PATIENCE_TIMES: u32 = 40;
 
 /// Extension `extended_master_secret` (RFC 7627 section 5.1).
 const EXTENDED_MASTER_SECRET: u16 = 23;
 
-/// Looks at the first message without taking it off the socket, and says whether it asks for the extended master secret.
-/// rustls always grants it.
+/// Looks at the first message without consuming it, and says whether it asks for the extended master secret. rustls
+/// always grants it.
 pub(crate) async fn asks_for_extended_master_secret(socket: &TcpStream) -> bool {
-    // Most first messages fit into this.
+    // Most first messages fit in this.
     let mut seen = vec![0; 2_048];
     for _ in 0..PATIENCE_TIMES {
         let Ok(count) = socket.peek(&mut seen).await else {
@@ -40,7 +40,7 @@ enum Looked {
     Found(bool),
     /// More octets are needed to tell.
     Incomplete,
-    /// No first message of a client, or one in several records.
+    /// Not a client's first message, or one split over several records.
     Nonsense,
 }
 
@@ -95,7 +95,7 @@ impl<'a> Rest<'a> {
         Some(taken)
     }
 
-    /// A vector whose length stands before it in so many octets.
+    /// A vector preceded by its length, in that many octets.
     fn vector(&mut self, length_octets: usize) -> Option<&'a [u8]> {
         let length = self
             .take(length_octets)?

@@ -19,15 +19,15 @@ pub struct TlsIdentityFiles {
     pub certificate: PathBuf,
     /// The private key: PKCS#8, PKCS#1, SEC1 or encrypted PKCS#8. Neither group nor others may read the file.
     pub key: PathBuf,
-    /// The file whose first line decrypts the key; same permissions as the key.
+    /// The file whose first line decrypts the key; with the same permissions as the key.
     pub passphrase_file: Option<PathBuf>,
 }
 
-/// Something an administrator should hear of although it does not prevent the start.
+/// Something an administrator should know although it does not prevent the start.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsWarning {
-    /// The certificate's time is over.
+    /// The certificate has expired.
     #[error("the certificate in {} expired on {not_after}", certificate.display())]
     Expired {
         /// Its file.
@@ -35,7 +35,7 @@ pub enum TlsWarning {
         /// When it ended.
         not_after: Timestamp,
     },
-    /// The certificate's time has not begun.
+    /// The certificate is not valid yet.
     #[error("the certificate in {} is not valid before {not_before}", certificate.display())]
     NotYetValid {
         /// Its file.
@@ -43,12 +43,12 @@ pub enum TlsWarning {
         /// When it begins.
         not_before: Timestamp,
     },
-    /// The authority has promised a newer revocation list by now.
+    /// The revocation list is past its next update.
     #[error("the revocation list in {} was to be renewed by {due}; what has been revoked since is not known", path.display())]
     CrlOverdue {
         /// Its file.
         path: PathBuf,
-        /// By when.
+        /// When the next one was due.
         due: Timestamp,
     },
 }
@@ -60,7 +60,7 @@ pub struct IdentityInfo {
     pub certificate: PathBuf,
     /// The names it is shown for, lower-case; a wildcard as `*.example.org`.
     pub names: Vec<String>,
-    /// Whether they stand in its common name alone, where no client of today looks (RFC 9525 section 2).
+    /// Whether they stand in its common name alone, which modern clients ignore (RFC 9525 section 2).
     pub common_name_only: bool,
     /// The addresses that it is for.
     pub addresses: Vec<IpAddr>,
@@ -71,7 +71,7 @@ pub struct IdentityInfo {
 }
 
 impl IdentityInfo {
-    /// What is wrong with the certificate at the moment `now` without preventing its use.
+    /// What is wrong with the certificate at `now` that does not prevent its use.
     pub(super) fn warning(&self, now: Timestamp) -> Option<TlsWarning> {
         let certificate = self.certificate.clone();
         if now > self.not_after {
@@ -133,9 +133,9 @@ pub(super) fn load(files: &TlsIdentityFiles) -> Result<(Arc<CertifiedKey>, Ident
 
 /// Chooses among a server's certificates by the name that the client asks for (RFC 6066 section 3).
 ///
-/// An exact name goes before a wildcard. Where several certificates bear the name, the first one whose key
-/// the client can work with is taken, so an ECDSA and an RSA certificate can stand side by side. A client
-/// that asks for no name, or one that nobody bears, is shown the first certificate of all.
+/// An exact name goes before a wildcard. If several certificates have the name, the first one whose key the
+/// client supports is used, so an ECDSA and an RSA certificate can stand side by side. A client that asks for
+/// no name, or for an unknown one, is shown the first certificate of all.
 #[derive(Debug)]
 pub(super) struct Identities {
     keys: Vec<Arc<CertifiedKey>>,
@@ -168,7 +168,7 @@ impl Identities {
         all
     }
 
-    /// The certificates for a name, in lower case: `*.example.org` bears `a.example.org` but not
+    /// The certificates for a name, in lower case: `*.example.org` covers `a.example.org` but not
     /// `a.b.example.org`.
     fn bearing(&self, name: &str) -> &[usize] {
         self.exact
@@ -214,7 +214,7 @@ impl ResolvesServerCert for Identities {
     }
 }
 
-/// Whether the client can verify a signature by this key, and offers a suite that goes with it.
+/// Whether the client can verify a signature made with this key and offers a matching cipher suite.
 fn usable(key: &CertifiedKey, hello: &ClientHello<'_>) -> bool {
     let algorithm = key.key.algorithm();
     key.key.choose_scheme(hello.signature_schemes()).is_some()

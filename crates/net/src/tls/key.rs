@@ -22,7 +22,7 @@ const ENCRYPTED_END: &str = "-----END ENCRYPTED PRIVATE KEY-----";
 ///
 /// # Errors
 ///
-/// [`TlsError`], naming the file and the remedy; among them that others can read the file.
+/// [`TlsError`], naming the file and the remedy; including the error that others can read the file.
 pub(crate) fn load(
     path: &Path,
     passphrase_file: Option<&Path>,
@@ -33,7 +33,7 @@ pub(crate) fn load(
     from_pem(path, text, passphrase.as_ref())
 }
 
-/// Reads the first line of a passphrase file. Its permissions are those asked of a key.
+/// Reads the first line of a passphrase file. Its permissions must be those of a key.
 ///
 /// # Errors
 ///
@@ -114,8 +114,7 @@ fn decrypt(
                 path: path.to_owned(),
             })
         }
-        // A wrong passphrase shows as bad padding, or now and then as padding that is right and a key that is
-        // not.
+        // A wrong passphrase shows as bad padding, or occasionally as valid padding around an invalid key.
         Err(_) => Err(TlsError::PassphraseWrong {
             path: path.to_owned(),
         }),
@@ -156,7 +155,7 @@ fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
             mode: metadata.mode() & 0o7777,
         });
     }
-    // Enough room from the start, so that growing leaves no copy behind.
+    // Allocated in full at once, so that growing leaves no copy behind.
     let size = metadata.len().min(PEM_FILE_MAX);
     let mut text = Zeroizing::new(Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1));
     file.take(PEM_FILE_MAX).read_to_end(&mut text).map_err(failed)?;

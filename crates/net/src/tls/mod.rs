@@ -1,9 +1,9 @@
-//! TLS 1.2 and 1.3 on both sides, by rustls with aws-lc-rs.
+//! TLS 1.2 and 1.3 on both sides, with rustls and aws-lc-rs.
 //!
 //! A server never refuses a handshake over the client's certificate as long as the client proves that it
 //! holds the key: the chain is judged afterwards, for fresh and for resumed sessions alike, and the verdict
-//! recorded as [`Verify`]. A client has to say whom it trusts ([`Verification`]); trusting nobody in
-//! particular is one of the choices, not a default.
+//! is recorded as [`Verify`]. A client has to say which servers it trusts ([`Verification`]); not verifying
+//! is one of the choices, not the default.
 
 mod binding;
 pub(crate) mod certificate;
@@ -34,7 +34,7 @@ pub use server::{ServerTls, ServerTlsSettings};
 use postern_trust::provider;
 use rustls::SupportedProtocolVersion;
 
-/// Oldest protocol version that a handshake may end in. Nothing below 1.2 can be asked for (RFC 8996).
+/// Oldest protocol version that may be negotiated. Nothing below 1.2 can be asked for (RFC 8996).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd)]
 pub enum TlsVersion {
     /// TLS 1.2 (RFC 5246) and later. The default.

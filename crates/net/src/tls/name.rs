@@ -59,7 +59,7 @@ fn write_escaped(value: &str, out: &mut String) {
     }
 }
 
-/// A value that is no plain text: its DER form in hexadecimal (RFC 4514 section 2.4, `hexstring`).
+/// A value that is not plain text: its DER form in hexadecimal (RFC 4514 section 2.4, `hexstring`).
 fn write_dump(attribute: &AttributeTypeAndValue<'_>, out: &mut String) {
     let value = attribute.attr_value();
     let data = value.data;

@@ -1,11 +1,11 @@
-//! TLS without knowing the other side (RFC 7435).
+//! TLS without authenticating the server (RFC 7435).
 
 use super::signature::Possession;
 use rustls::Error;
 use rustls::client::danger::{ServerCertVerified, ServerCertVerifier};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-/// Takes any server certificate whose key the server holds. Behind
+/// Accepts any server certificate whose key the server holds. Used for
 /// [`Verification::None`](super::Verification::None) only.
 #[derive(Debug)]
 pub(super) struct AnyServer {

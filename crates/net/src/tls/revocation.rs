@@ -1,4 +1,4 @@
-//! Client certificates that count no more, although their time is not over.
+//! Client certificates that no longer count although they have not expired.
 
 use super::client_trust::named;
 use super::signature::{self, PublicKey};
@@ -20,7 +20,7 @@ const FILE_MAX: u64 = 16 << 20;
 /// An issuer's name in DER form, and one of its serial numbers without leading zeros.
 type Serial = (Box<[u8]>, Box<[u8]>);
 
-/// Revocation lists and denied fingerprints, looked at once for each certificate of a chain.
+/// Revocation lists and denied fingerprints, checked for each certificate of a chain.
 #[derive(Debug, Default)]
 pub(super) struct Revocations {
     serials: HashSet<Serial>,
@@ -31,7 +31,7 @@ pub(super) struct Revocations {
 }
 
 impl Revocations {
-    /// Reads the lists, each of which one of the authorities has to have signed.
+    /// Reads the lists, each of which must be signed by one of the authorities.
     pub(super) fn load(
         files: &[PathBuf],
         denied: &[String],
@@ -85,7 +85,7 @@ impl Revocations {
         Ok(())
     }
 
-    /// Why a chain counts no more: one of its certificates is denied, or was revoked by its issuer.
+    /// Why a chain no longer counts: one of its certificates is denied, or was revoked by its issuer.
     pub(super) fn objection(&self, chain: &[CertificateDer<'_>]) -> Option<&'static str> {
         if self.serials.is_empty() && self.denied.is_empty() {
             return None;
@@ -107,7 +107,7 @@ impl Revocations {
         self.serials.contains(&key)
     }
 
-    /// The lists whose newer version is overdue. They go on to count: what was revoked stays so.
+    /// The lists whose newer version is overdue. They still count: what was revoked stays revoked.
     pub(super) fn overdue(&self, now: Timestamp) -> impl Iterator<Item = &(PathBuf, Timestamp)> {
         self.due.iter().filter(move |(_, due)| *due < now)
     }
@@ -134,7 +134,7 @@ fn read_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>,
     Ok(lists)
 }
 
-/// Refuses lists that speak for other issuers, or only of changes: to take them for whole ones would pass over revocations.
+/// Refuses lists that cover other issuers, or only changes: treating them as complete would miss revocations.
 fn understood(list: &CertificateRevocationList<'_>) -> Result<(), String> {
     for extension in list.extensions() {
         if let ParsedExtension::IssuingDistributionPoint(point) = extension.parsed_extension()
@@ -165,7 +165,7 @@ fn understood(list: &CertificateRevocationList<'_>) -> Result<(), String> {
     }
 }
 
-/// An INTEGER without the zeros in front.
+/// An INTEGER without leading zeros.
 fn significant(serial: &[u8]) -> &[u8] {
     let zeros = serial.iter().take_while(|&&octet| octet == 0).count();
     serial.get(zeros..).unwrap_or_default()

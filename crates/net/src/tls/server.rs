@@ -24,30 +24,28 @@ pub struct ServerTlsSettings {
     /// Certificates, chosen by the name the client asks for. The first is shown to clients that ask for none
     /// of them.
     ///
-    /// Several may bear the same name with keys of different kinds; the first one that suits the client is
-    /// taken.
+    /// Several may have the same name with keys of different kinds; the first one that suits the client is taken.
     pub identities: Vec<TlsIdentityFiles>,
-    /// Authorities whose client certificates count as [`Verify::Ok`], in PEM. Without it no client
-    /// certificate is asked for. A single client's certificate may be listed as well, and then vouches for
-    /// itself.
+    /// Authorities whose client certificates count as [`Verify::Ok`], in PEM. Without it no client certificate is asked for.
+    /// A single client's certificate may be listed as well, and then needs no authority.
     pub client_ca: Option<PathBuf>,
     /// Lists of certificates that those authorities have revoked (RFC 5280), in PEM or DER. A revoked certificate counts as
     /// [`Verify::Fail`]. A list whose next update is overdue still counts, with a [`TlsWarning`].
     pub client_crls: Vec<PathBuf>,
     /// SHA-256 of certificates that count as [`Verify::Fail`], 64 lower-case hexadecimal digits each; an authority's denies
-    /// whatever it has issued.
+    /// everything it has issued.
     pub client_denied: Vec<String>,
     /// Oldest version. Default TLS 1.2; 1.3 alone locks out older mail programs.
     pub min_version: TlsVersion,
-    /// Whether TLS 1.2 gives a `tls-exporter` too, to clients that ask for the extended master secret. It costs a look at the
-    /// first message of each client, since rustls does not tell. Default false.
+    /// Whether TLS 1.2 also offers `tls-exporter`, to clients that ask for the extended master secret. This means examining
+    /// each client's first message, since rustls does not report it. Default false.
     pub exporter_in_tls12: bool,
 }
 
 /// TLS as a server: certificates, keys and ticket keys, ready for handshakes. Cloning shares them.
 ///
-/// To reload, load anew and put the new value where the old one was: sessions under way keep theirs. Tickets
-/// handed out before a reload lead to a full handshake after it.
+/// To reload, load a new value and replace the old one: current sessions keep theirs. Tickets issued before a reload lead to
+/// a full handshake after it.
 #[derive(Clone, Debug)]
 pub struct ServerTls {
     shared: Arc<Shared>,
@@ -126,7 +124,7 @@ impl ServerTls {
             .collect()
     }
 
-    /// Whether the first message of clients is to be looked at.
+    /// Whether the first message of clients must be examined.
     pub(crate) fn looks_at_hello(&self) -> bool {
         self.shared.exporter_in_tls12
     }
@@ -139,13 +137,13 @@ impl ServerTls {
 
     /// Does the server's side of a handshake, within `timeout`.
     ///
-    /// A client certificate never makes it fail, as long as the client proves that it has the key, and the
-    /// chain is not longer than 16 KiB. `extended_master_secret` says that the client asks for it (RFC 7627), which
-    /// only who has seen its first message can know; without it TLS 1.2 gives no `tls-exporter`.
+    /// A client certificate never makes it fail, as long as the client proves that it has the key and the chain is not longer
+    /// than 16 KiB. `extended_master_secret` says that the client asks for it (RFC 7627), which only a look at its first
+    /// message can tell; without it, TLS 1.2 provides no `tls-exporter`.
     ///
     /// # Errors
     ///
-    /// [`HandshakeError`]. The connection is of no further use then.
+    /// [`HandshakeError`]. The connection cannot be used any more.
     pub async fn accept<S>(
         &self,
         stream: S,
@@ -176,7 +174,8 @@ impl ServerTls {
         Ok((stream, facts))
     }
 
-    /// Judges the chain of a client again, as the handshake would now: what was revoked, denied or has ended since is found.
+    /// Judges the chain of a client again, as the handshake would now: this finds what has been revoked, denied or expired
+    /// since.
     #[must_use]
     pub fn judge_client(&self, chain: &[CertificateDer<'_>]) -> Verify {
         match &self.shared.trust {

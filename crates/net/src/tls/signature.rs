@@ -1,8 +1,8 @@
 //! Signatures over handshakes and certificates, checked with a certificate's public key alone.
 //!
-//! webpki refuses to look at a certificate that it finds fault with, such as one of X.509 version 1, which
-//! `openssl x509 -req` of many systems makes by default. Whether a peer holds the key does not depend on such
-//! faults, so this works on the public key and leaves the rest of the certificate to others.
+//! webpki refuses to examine a certificate with any fault, such as X.509 version 1, which `openssl x509 -req` makes by
+//! default on many systems. Whether a peer holds the key does not depend on such faults, so this works on the public key and
+//! leaves the rest of the certificate to others.
 
 use super::{der, provider};
 use pkcs8::der::Tag;
@@ -46,7 +46,7 @@ impl<'a> PublicKey<'a> {
 enum Handshake {
     /// TLS 1.2, where a scheme names the hash but leaves the curve open.
     Tls12,
-    /// TLS 1.3, where a scheme means exactly one algorithm and PKCS #1 v1.5 is out (RFC 8446 section 4.2.3).
+    /// TLS 1.3, where a scheme means exactly one algorithm and PKCS #1 v1.5 is not allowed (RFC 8446 section 4.2.3).
     Tls13,
 }
 
@@ -90,8 +90,8 @@ impl HandshakeSignatures for Possession {
 
 /// Verifies that the peer holds the key to the certificate it has shown.
 ///
-/// A key that [cannot be checked](is_checkable) does not end the handshake: nothing is proved then, and who judges the
-/// certificate has to know.
+/// A key that [cannot be checked](is_checkable) does not end the handshake: nothing is proved then, and the code that judges
+/// the certificate must take that into account.
 ///
 /// # Errors
 ///

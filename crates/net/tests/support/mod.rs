@@ -1,4 +1,5 @@
-//! What the tests with real peers share: openssl in a folder of its own, and a server that tells what it saw.
+//! What the tests with real peers share: openssl in a folder of its own, and a server that reports what it
+//! saw.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 pub(crate) mod s_server;
@@ -43,7 +44,7 @@ impl Bench {
         std::fs::set_permissions(self.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    /// Runs `openssl` with the words of `line` in the folder, whatever comes of it.
+    /// Runs `openssl` with the words of `line` in the folder, ignoring failure.
     pub(crate) fn try_openssl(&self, line: &str) -> Output {
         Command::new("openssl")
             .args(words(line))
@@ -83,8 +84,7 @@ impl Bench {
     }
 
     /// A certificate with this subject under a CA made by [`Self::ca`]; `key` is as for `openssl req
-    /// -newkey`, and `extensions` the lines of an extension file, without any of which it becomes X.509
-    /// version 1.
+    /// -newkey`, and `extensions` the lines of an extension file, and without any it becomes X.509 version 1.
     pub(crate) fn certificate(&self, name: &str, ca: &str, subject: &str, key: &str, extensions: &str) {
         self.openssl(&format!(
             "req -newkey {key} -nodes -keyout {name}.key -out {name}.csr -subj {subject}"
@@ -144,7 +144,7 @@ fn words(line: &str) -> Vec<String> {
         .collect()
 }
 
-/// A server on a loopback port: says `hello` to everybody who gets through the handshake, and tells what it
+/// A server on a loopback port: says `hello` to everybody who gets through the handshake, and reports what it
 /// saw.
 pub(crate) struct Greeter {
     pub(crate) address: SocketAddr,
@@ -177,7 +177,7 @@ impl Greeter {
         Self { address, seen }
     }
 
-    /// What came of the next handshake.
+    /// The result of the next handshake.
     pub(crate) async fn seen(&mut self) -> Result<TlsFacts, HandshakeError> {
         tokio::time::timeout(PATIENCE, self.seen.recv())
             .await
@@ -185,7 +185,8 @@ impl Greeter {
             .unwrap()
     }
 
-    /// Connects `openssl s_client` with these further words. Standard output, and what the server saw.
+    /// Connects `openssl s_client` with these further arguments. Returns its standard output, and what the
+    /// server saw.
     pub(crate) async fn s_client(
         &mut self,
         bench: &Bench,

@@ -39,7 +39,7 @@ impl SServer {
                     .map(|address| address.parse().unwrap())
             })
             .expect("s_server does not start");
-        // The rest of its output must go somewhere, or it would stop.
+        // The rest of its output must be drained, or it would block.
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, address }
     }
@@ -56,7 +56,7 @@ pub(crate) fn client(verification: Verification) -> ClientTls {
     ClientTls::load(&ClientTlsSettings::new(verification)).unwrap()
 }
 
-/// Connects, has `s_server -rev` turn a line round, and says what was seen.
+/// Connects, has `s_server -rev` reverse a line, and returns what was seen.
 pub(crate) async fn talk(
     tls: &ClientTls,
     address: SocketAddr,

@@ -1,4 +1,4 @@
-//! Answers as a validator hands them over, also such as somebody in between would make.
+//! Answers as a validator returns them, and as an attacker in between would forge them.
 
 use super::*;
 use hickory_resolver::proto::op::{Query, ResponseCode};
