@@ -1,4 +1,4 @@
-//! Work that keeps a processor busy for long, behind all else that the server does.
+//! Long computations, at lower priority than everything else that the server does.
 
 use std::panic::resume_unwind;
 use std::thread::{Builder, scope};
@@ -6,19 +6,19 @@ use std::thread::{Builder, scope};
 use postern_events::{Observers, notice, shown};
 use rustix::process::{getpriority_process, setpriority_process};
 
-/// The niceness of such work: where processors are scarce it gets about a tenth of what a relaying thread gets.
+/// The niceness of such work: when processors are busy it gets about a tenth of what a relaying thread gets.
 const NICENESS: i32 = 10;
 
-/// Runs it on a thread of its own at low priority and waits for it, which an asynchronous thread must not do. It must not
-/// take a lock: whoever waited for that would wait for a thread that is hardly ever let run.
+/// Runs it on a thread of its own at low priority and waits for it, which an asynchronous thread must not do. The work
+/// must not take a lock: others waiting for it would wait for a thread that hardly ever runs.
 ///
 /// # Errors
 ///
-/// The system gives no thread.
+/// The system cannot start a thread.
 pub(crate) fn compute<T: Send>(work: impl FnOnce() -> T + Send) -> std::io::Result<T> {
     scope(|scope| {
         let thread = Builder::new().name("hashing".into()).spawn_scoped(scope, || {
-            // `look` has told of it where the system does not let it.
+            // `look` has already reported it if the system does not allow this.
             drop(step_back());
             work()
         })?;
@@ -26,7 +26,7 @@ pub(crate) fn compute<T: Send>(work: impl FnOnce() -> T + Send) -> std::io::Resu
     })
 }
 
-/// Looks whether such work can be behind all else, and tells where the system does not let it.
+/// Checks whether the priority can be lowered, and reports it if the system does not allow that.
 pub(crate) fn look(observers: &Observers) {
     let tried = scope(|scope| {
         let thread = Builder::new().spawn_scoped(scope, step_back)?;
@@ -47,7 +47,7 @@ fn step_back() -> std::io::Result<()> {
     let Err(error) = setpriority_process(None, NICENESS) else {
         return Ok(());
     };
-    // A server that runs at such a priority or a lower one already may not raise it again, and need not.
+    // A server that already runs at this priority or a lower one may not raise it again, and need not.
     if getpriority_process(None).is_ok_and(|niceness| niceness >= NICENESS) {
         return Ok(());
     }

@@ -39,7 +39,7 @@ use self::shapes::Shapes;
 pub use self::standing::Standing;
 use crate::time::now;
 
-/// Longest login and longest password put to a directory, in octets.
+/// Longest user name and longest password passed to a directory, in octets.
 const TEXT_MAX: usize = 1_024;
 
 /// One directory as configured.
@@ -55,7 +55,7 @@ pub enum DirectorySettings {
     Sql(SqlSettings),
     /// Dovecot's auth service.
     Dovecot(DovecotSettings),
-    /// PAM, behind its helper.
+    /// PAM, through its helper.
     Pam(PamSettings),
     /// Tables of recipients.
     Table(TableSettings),
@@ -64,7 +64,7 @@ pub enum DirectorySettings {
 }
 
 impl DirectorySettings {
-    /// Whether it can be asked which addresses exist.
+    /// Whether it can tell which addresses exist.
     #[must_use]
     pub const fn knows_recipients(&self) -> bool {
         match self {
@@ -75,7 +75,7 @@ impl DirectorySettings {
         }
     }
 
-    /// The word for its kind in the log.
+    /// Its kind, as a word for the log.
     const fn word(&self) -> &'static str {
         match self {
             Self::Users(_) => "users",
@@ -89,8 +89,8 @@ impl DirectorySettings {
         }
     }
 
-    /// How long a granted login counts without asking again. Own users and SQL databases are asked each time, and have a
-    /// memory of their own for what was hashed.
+    /// How long a granted login counts without asking again. Own users and SQL databases are asked each time, and have caches of
+    /// verified hashes instead.
     fn cache_ttl(&self) -> Duration {
         match self {
             Self::Ldap(settings) => settings.cache_ttl,
@@ -101,7 +101,7 @@ impl DirectorySettings {
         }
     }
 
-    /// Longest time for which a denial is held back so that it takes as long as this directory's.
+    /// Longest time that a denial is held back to take as long as one from this directory.
     const fn wait_max(&self) -> Duration {
         match self {
             Self::Saslauthd(_) | Self::Dovecot(_) | Self::Pam(_) => WAIT_MAX_SLOW,
@@ -112,9 +112,8 @@ impl DirectorySettings {
 
 /// The directories, in the order of the configuration.
 ///
-/// For a login, the first directory that knows it decides. One that cannot be asked is passed over, and if no later one
-/// grants, the verdict is [`PasswordVerdict::Unavailable`]: the password may well be right. Cheap to share behind an
-/// `Arc`; a reload makes a new one.
+/// For a login, the first directory that knows it decides. One that cannot be asked is skipped, and if no later one grants, the
+/// verdict is [`PasswordVerdict::Unavailable`]: the password may well be right. Shared behind an `Arc`; a reload makes a new one.
 #[derive(Debug)]
 pub struct Directories {
     list: Vec<Directory>,
@@ -122,7 +121,7 @@ pub struct Directories {
     shapes: Shapes,
     pace: Pace,
     observers: Observers,
-    /// Held by the caller who makes the comparison of [`Pace`]; the others wait for it.
+    /// Held by the caller that runs the comparison for [`Pace`]; the others wait for it.
     comparing: tokio::sync::Mutex<()>,
 }
 
@@ -130,7 +129,7 @@ pub struct Directories {
 struct Directory {
     name: String,
     source: Arc<dyn Source>,
-    /// The same, if these are own users, which are asked more.
+    /// The same, if these are own users, which can answer more questions.
     own_users: Option<Arc<Users>>,
     health: Health,
     observers: Observers,
@@ -138,8 +137,8 @@ struct Directory {
 }
 
 impl Directories {
-    /// Checks the settings, reads the files they name, and connects to nothing yet. No directory at all is allowed: then
-    /// nobody is known.
+    /// Checks the settings, reads the files they name, and connects to nothing yet. Having no directory is allowed: then no user
+    /// is known.
     ///
     /// # Errors
     ///
@@ -148,7 +147,7 @@ impl Directories {
         Self::open_in(settings, Environment::default()).await
     }
 
-    /// The same with what the program has to give.
+    /// The same with an environment from the program.
     ///
     /// # Errors
     ///
@@ -184,13 +183,13 @@ impl Directories {
         })
     }
 
-    /// Who is told of what becomes of them.
+    /// Who is notified of their state changes.
     pub(crate) fn observers(&self) -> &Observers {
         &self.observers
     }
 
-    /// Finds out whether this is the login's password, without knowing where the client is: an app password for certain
-    /// networks does not hold then.
+    /// Finds out whether this is the login's password, without a client address: an app password limited to certain networks is
+    /// then refused.
     pub async fn check_password(&self, login: &str, password: &SecretString) -> PasswordVerdict {
         self.check_password_from(login, password, None).await
     }
@@ -205,12 +204,11 @@ impl Directories {
         self.check(login, password, &Asker::at(peer)).await.verdict
     }
 
-    /// Finds out whether this is the login's password, and which account is meant. The directories are asked in the login's normal
-    /// form ([`normal_login`]); a name without one belongs to nobody.
+    /// Finds out whether this is the login's password, and which account it is. The directories are asked in the login's normal
+    /// form ([`normal_login`]); a name without one is unknown.
     ///
-    /// A denial takes the same time whatever its reason, so that nobody learns from it who exists, also one that stays
-    /// open because another directory is down; only an empty or malformed login or password is refused at once, which
-    /// tells nothing.
+    /// A denial takes the same time whatever its reason, so that nobody learns from it who exists; so does a temporary failure
+    /// because another directory is down. Only an empty or malformed login or password is refused at once, which reveals nothing.
     pub async fn check(&self, login: &str, password: &SecretString, asker: &Asker) -> Checked {
         let login = match refuse_unasked(login, password) {
             None => normal_login(login).map_err(|_| DenyReason::Malformed),
@@ -226,7 +224,7 @@ impl Directories {
                 };
             }
         };
-        // Before it and not beside it: they would wait for each other's hashes, and longer where there are more of them.
+        // Before the check, not in parallel: they would wait for each other's hashes, the longer the more there are.
         self.compare().await;
         let start = now();
         let checked = self.ask_all(&login, password, asker).await;
@@ -241,8 +239,8 @@ impl Directories {
         checked
     }
 
-    /// Finds out, unless that was done recently, how long a login takes that nobody has: every directory is asked. A single
-    /// one is asked in any case.
+    /// Measures, unless that was done recently, how long a check of a nonexistent login takes: every directory is asked. A single
+    /// directory is always asked.
     async fn compare(&self) {
         if !self.pace.is_blank(now()) {
             return;
@@ -308,8 +306,7 @@ impl Directories {
         }
     }
 
-    /// Whether one of them is known to keep waiting who asks it: until it answers again, logins that need it are told at once to
-    /// come later.
+    /// Whether one of them is known to hang: until it answers again, logins that need it get a temporary failure at once.
     #[must_use]
     pub fn any_hangs(&self) -> bool {
         self.list.iter().any(Directory::hangs)
@@ -323,8 +320,8 @@ impl Directories {
             .any(|directory| directory.source.knows_recipients())
     }
 
-    /// Finds out whether an address in an own domain is an account's. saslauthd and
-    /// Dovecot know no addresses and are not asked.
+    /// Finds out whether an address in a local domain belongs to an account. saslauthd and Dovecot know no addresses and are not
+    /// asked.
     pub async fn recipient_exists(&self, address: &Mailbox) -> Existence {
         let mut outage = None;
         for directory in &self.list {
@@ -343,7 +340,7 @@ impl Directories {
 }
 
 impl Directories {
-    /// What most SCRAM keys for this hash function look like that were looked up so far; `None` before the first one.
+    /// The most frequent shape of the SCRAM keys looked up so far for this hash function; `None` before the first one.
     #[must_use]
     pub fn scram_shape(&self, hash: ScramHash) -> Option<ScramShape> {
         self.shapes.usual(hash)
@@ -386,7 +383,7 @@ impl Directory {
         let found = self.source.check_password(login, password, asker).await;
         let found = self.proved(found, login);
         if let Ok(Finding::Granted(account)) = &found {
-            // The time counts from the question: what changes while it is under way is seen no later.
+            // The time counts from the start of the query, so that a change made meanwhile is not noticed later than promised.
             self.recent.note(login, password, place, account, now);
         }
         self.watch(found, now)
@@ -417,10 +414,10 @@ impl std::fmt::Debug for Directory {
     }
 }
 
-/// A directory, and once more as the one of own users, if it is that.
+/// A directory, and also as the directory of own users if it is that one.
 type SetUp = (Arc<dyn Source>, Option<Arc<Users>>);
 
-/// A directory of the kind that the settings are for; beside it, own users under their own type.
+/// A directory of the kind given by the settings; own users also as their own type.
 fn set_up(settings: DirectorySettings, environment: &Environment) -> Result<SetUp, SetUpError> {
     let source: Arc<dyn Source> = match settings {
         DirectorySettings::Users(settings) => {
@@ -438,7 +435,7 @@ fn set_up(settings: DirectorySettings, environment: &Environment) -> Result<SetU
     Ok((source, None))
 }
 
-/// What no directory is asked about.
+/// Refuses what no directory is asked about.
 fn refuse_unasked(login: &str, password: &SecretString) -> Option<DenyReason> {
     let password = password.expose_secret();
     if login.is_empty()
@@ -496,8 +493,8 @@ mod tests {
         }
     }
 
-    /// A login that the first directory knows is denied by that one alone. So that its time tells nothing, all are asked before it
-    /// about a login that nobody has, and the denial comes no sooner than that took.
+    /// A login that the first directory knows is denied by that directory alone. So that the time reveals nothing, all
+    /// directories are first asked about a nonexistent login, and the denial comes no sooner than that took.
     #[tokio::test]
     async fn the_first_denial_tells_nothing_by_its_time() {
         let folder = tempfile::tempdir().unwrap();
@@ -530,12 +527,12 @@ mod tests {
         assert_eq!(verdict, PasswordVerdict::Denied(DenyReason::WrongPassword));
         assert_eq!(asked(), [true, true], "the second one for comparison alone");
         assert!(!directories.pace.is_blank(Instant::now()));
-        // What a check that takes no time waits for is what the comparison took, or more.
+        // A check that takes no time waits as long as the comparison took, or longer.
         let held_back = directories.pace.wait(Duration::ZERO);
         assert!(held_back > Duration::ZERO);
         assert!(took >= held_back, "{took:?} {held_back:?}");
 
-        // Of one alone nothing could be told.
+        // With one directory alone, nothing could be learned.
         let alone = Directories::open(vec![own("alone", "acaird")]).await.unwrap();
         alone.compare().await;
         assert!(!alone.list[0].health.was_asked());

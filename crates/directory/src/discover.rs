@@ -3,12 +3,12 @@
 use std::cmp::Reverse;
 use std::pin::Pin;
 
-/// What is found, once it is.
+/// The future result of a look-up.
 pub type FoundServers<'a> = Pin<Box<dyn Future<Output = Result<Vec<ServiceRecord>, String>> + Send + 'a>>;
 
-/// Looks up services. The program has a resolver, which this crate does not know.
+/// Looks up services. The resolver is the program's; this crate does not know it.
 pub trait FindServers: Send + Sync {
-    /// The SRV records of a name such as `_ldap._tcp.example.org`, at least one. The error is for the log.
+    /// The SRV records for a name such as `_ldap._tcp.example.org`, at least one. The error is for the log.
     fn services<'a>(&'a self, name: &'a str) -> FoundServers<'a>;
 }
 
@@ -17,7 +17,7 @@ pub trait FindServers: Send + Sync {
 pub struct ServiceRecord {
     /// Lower comes first.
     pub priority: u16,
-    /// Share of the load among those of one priority.
+    /// Share of the load among records of the same priority.
     pub weight: u16,
     /// The port.
     pub port: u16,
@@ -27,18 +27,18 @@ pub struct ServiceRecord {
 
 /// Whether a discovered host may be asked about the domain: it is the domain itself or lies in it.
 ///
-/// DNS without DNSSEC is not to be trusted: whoever forges an answer names a host of theirs, for which they have a
-/// certificate (RFC 6125 section 6.2.1, RFC 4513 section 3.1.3). A host in the domain they have none for.
+/// DNS without DNSSEC cannot be trusted: an attacker who forges an answer names a host of theirs, for which they have a
+/// certificate (RFC 6125 section 6.2.1, RFC 4513 section 3.1.3). They have none for a host in the domain.
 pub(crate) fn is_within(host: &str, domain: &str) -> bool {
     let inside = host.strip_suffix(domain);
     inside.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// Brings records into the order in which to ask: by priority, and within one by chance according to the weights (RFC 2782).
-/// `chance` gives a number from 0 up to and without its argument.
+/// Sorts records into the order in which to ask: by priority, and at random by weight within one priority (RFC 2782).
+/// `chance` returns a number from 0 up to, but not including, its argument.
 pub(crate) fn in_order(records: &[ServiceRecord], mut chance: impl FnMut(u64) -> u64) -> Vec<ServiceRecord> {
     let mut rest: Vec<ServiceRecord> = records.to_vec();
-    // Those without weight stand first, so that they are not always last.
+    // Those with weight 0 come first, so that they are not always last.
     rest.sort_by_key(|record| (Reverse(record.priority), Reverse(record.weight == 0)));
     let mut order = Vec::with_capacity(rest.len());
     while let Some(priority) = rest.iter().map(|record| record.priority).min() {

@@ -1,4 +1,4 @@
-//! What directories need of the program around them.
+//! What directories need from the program around them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use postern_sasl::DecoySecret;
 
 use crate::discover::FindServers;
 
-/// What directories need of the program around them.
+/// What directories need from the program around them.
 #[derive(Clone, Default)]
 pub struct Environment {
     /// Looks up the servers of a domain. Without it none can be discovered.
     pub find_servers: Option<Arc<dyn FindServers>>,
-    /// From what the salts of SCRAM keys that are made on the fly are made: the same secret as for accounts that do not
-    /// exist, so that nobody can tell them apart. Without it one is drawn, which lasts as long as the process.
+    /// The secret from which the salts of SCRAM keys derived on the fly are made: the same as for nonexistent accounts,
+    /// so that nobody can tell them apart. If missing, a random one is used for the life of the process.
     pub decoy: Option<DecoySecret>,
-    /// How long nobody may have asked a directory until [`Directories::check_health`] does; `None` for never.
+    /// How long a directory may go unused until [`Directories::check_health`] probes it; `None` for never.
     pub check_after: Option<Duration>,
     /// Who is told when a directory fails, and when it answers again.
     pub observers: Observers,

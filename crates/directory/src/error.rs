@@ -3,7 +3,8 @@
 use crate::secret_file::SecretFileError;
 use crate::users::UserError;
 
-/// A directory cannot be set up. Nothing was connected to yet: a server that is down is no error here.
+/// A directory cannot be set up. No connection is made at this point: a server that is down is not an
+/// error here.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
     /// A setting is wrong.
@@ -53,7 +54,7 @@ impl SetUpError {
         }
     }
 
-    /// What is wrong, where it is not a directory.
+    /// The error text for something that is not a directory.
     pub(crate) fn text(self) -> String {
         match self {
             Self::Setting { key, message } => format!("`{key}` {message}"),

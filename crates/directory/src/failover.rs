@@ -1,4 +1,4 @@
-//! One question, put to the servers of a directory in turn.
+//! One question, asked of the servers of a directory in turn.
 
 use std::fmt::Write as _;
 use std::future::Future;
@@ -14,17 +14,17 @@ use crate::verdict::Outage;
 /// Why a server gave no answer to the question.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Fault {
-    /// The server cannot be asked: the next one is.
+    /// The server cannot be asked: the next one is tried.
     Server(String),
-    /// The server answers, and this question cannot be answered, here or at its peers.
+    /// The server answers, but this question cannot be answered, here or by its peers.
     Question(String),
-    /// The question was not put: others are before it.
+    /// The question was not asked: others are ahead of it.
     Busy(String),
-    /// The server answers, and this question cannot be put to it for this one login or address: not a text that it takes.
+    /// The server answers, but cannot take the question for this one login or address: it does not accept the text.
     Entry(String),
 }
 
-/// The servers of one directory by name, and which of them is asked first.
+/// The servers of one directory by name, and the order in which to ask.
 #[derive(Debug)]
 pub(crate) struct Failover {
     /// What they are, for the log: `LDAP`.
@@ -128,7 +128,7 @@ mod tests {
     const RETRY: Duration = Duration::from_secs(30);
     const LIMIT: Duration = Duration::from_secs(10);
 
-    /// Asks two servers, of which the first keeps all waiting while it `hangs`: who answers, and how long it took.
+    /// Asks two servers, the first of which does not answer while it `hangs`: who answers, and how long it took.
     async fn ask(servers: &Failover, hangs: bool) -> (Result<usize, Outage>, Duration) {
         let begun = now();
         let answer = servers
@@ -147,7 +147,7 @@ mod tests {
         Failover::new("LDAP", names, RETRY, Observers::default())
     }
 
-    /// In virtual time, which stands still while anything is done: what is waited for is all that it takes.
+    /// In virtual time, which stands still while work is done: only waiting counts.
     #[tokio::test(start_paused = true)]
     async fn a_server_that_hangs_is_waited_for_once_in_the_time_of_its_back_off() {
         let servers = two();

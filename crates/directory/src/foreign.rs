@@ -1,4 +1,4 @@
-//! Keys out of what other programs store: columns of a database, attributes of an entry.
+//! Keys from what other programs store: columns of a database, attributes of an entry.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,18 +13,18 @@ use crate::schemes::{SchemeRules, Stored};
 use crate::verdict::{DenyReason, Finding, KeyFinding, Outage};
 use crate::workers::{Asker, Workers};
 
-/// Most values that are looked at.
+/// Most values examined.
 const VALUES_MAX: usize = 64;
 
 /// For which mechanisms a directory has keys.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ForeignKeys {
-    /// The kinds. Default none.
+    /// The kinds of keys. Default none.
     pub kinds: Vec<KeyKind>,
-    /// Whether a password in the clear makes keys at each login. Default false: it costs as many rounds of hashing as
-    /// `iterations` for each try at SCRAM, also for logins that nobody has.
+    /// Whether keys are derived from a cleartext password at each login. Default false: it costs `iterations` rounds of hashing
+    /// for each SCRAM attempt, also for nonexistent logins.
     pub derive: bool,
-    /// Iterations of SCRAM keys that are made so: as many as accounts show that do not exist.
+    /// Iterations of SCRAM keys derived that way: the same number that nonexistent accounts show.
     pub iterations: u32,
 }
 
@@ -38,7 +38,7 @@ impl Default for ForeignKeys {
     }
 }
 
-/// Makes keys of stored texts.
+/// Makes keys from stored texts.
 pub(crate) struct KeyMaker {
     settings: ForeignKeys,
     rules: SchemeRules,
@@ -46,7 +46,7 @@ pub(crate) struct KeyMaker {
     workers: Arc<Workers>,
 }
 
-/// The key that a stored text is, without any computing.
+/// The key in a stored text, without any computation.
 pub(crate) fn key_in(kind: &KeyKind, text: &str) -> Option<StoredKey> {
     match read(kind, text, &SchemeRules::default())? {
         Material::Key(key) => Some(key),
@@ -83,8 +83,8 @@ impl KeyMaker {
         self.settings.kinds.contains(kind)
     }
 
-    /// The key that the texts stored for a login give. `login` is the name as the client typed it. For a login that nobody
-    /// has, call it with no texts: it takes the same time.
+    /// The key that the texts stored for a login yield. `login` is the name as the client typed it. For a nonexistent login, call
+    /// it without texts: it takes the same time.
     async fn find(
         &self,
         kind: &KeyKind,
@@ -107,8 +107,8 @@ impl KeyMaker {
         Ok(stored.or(derived))
     }
 
-    /// What a directory answers to a question for a key: the key of the account that was found, read from its `texts` or made, until
-    /// `end`. It is looked for as long where there is none, so that the time tells nothing.
+    /// A directory's answer to a key look-up: the key of the account that was found, read from its `texts` or derived, until
+    /// `end`. It takes as long if there is no account, so that the time reveals nothing.
     pub(crate) async fn answer(
         &self,
         kind: &KeyKind,
@@ -146,7 +146,7 @@ impl KeyMaker {
             let stored = text.as_ref().and_then(|text| Stored::parse(text, &rules).ok());
             let password = stored.as_ref().and_then(Stored::plain);
             let password = password.map(SecretString::from);
-            // Somebody's time has to be spent for nobody, too.
+            // The same time must be spent when there is no account.
             let given = password.clone().unwrap_or_else(|| SecretString::from("nobody's"));
             let key = background::compute(|| of_password(&kind, &login, &given, &decoy, iterations));
             key.map(|key| password.and(key))
@@ -177,8 +177,8 @@ fn of_password(
     }
 }
 
-/// Reads a stored text: a key of this kind in the forms of RFC 5803, PostgreSQL, Dovecot, Samba and our own, or a password in
-/// the clear. Everything else is none of our business, such as a hash beside it.
+/// Reads a stored text: a key of this kind in the forms of RFC 5803, PostgreSQL, Dovecot, Samba and our own, or a cleartext
+/// password. Everything else is ignored, such as a hash beside it.
 fn read(kind: &KeyKind, text: &str, rules: &SchemeRules) -> Option<Material> {
     let (name, rest) = match text.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
         Some((name, rest)) => (name.to_ascii_uppercase(), rest),
@@ -210,7 +210,7 @@ fn read(kind: &KeyKind, text: &str, rules: &SchemeRules) -> Option<Material> {
     if key.is_some() {
         return key.map(Material::Key);
     }
-    // A digest where the password in the clear is asked for would be one more password.
+    // A digest accepted in place of the cleartext password would become one more password.
     let stored = Stored::parse(text, rules).ok()?;
     stored.plain().map(|_| Material::Clear)
 }

@@ -1,5 +1,5 @@
-//! Checking stored passwords of any scheme, in a bounded number of blocking threads, with a short memory of what was
-//! verified.
+//! Checking stored passwords of any scheme, in a bounded number of blocking threads, with a short-lived cache of what
+//! was verified.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,15 +18,16 @@ use crate::workers::{Asker, Workers};
 pub(crate) struct Hashing {
     workers: Arc<Workers>,
     verified: Mutex<VerifiedCache>,
-    /// The stored password met last, on which the time for an unknown login is spent: it costs what a known one does.
+    /// The last stored password seen; it is verified for an unknown login so that this costs the same as for a known
+    /// one.
     sample: Mutex<Option<Arc<StoredText>>>,
 }
 
-/// What that time is spent on before the first known login, with the parameters of own users.
+/// What is verified instead before the first known login, with the parameters of own users.
 const FIRST_SAMPLE: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// A stored password as read and as it stands in the database.
+/// A stored password as parsed and as it is in the database.
 struct StoredText {
     text: Zeroizing<String>,
     stored: Stored,
@@ -42,7 +43,7 @@ impl Hashing {
         }
     }
 
-    /// Whether this is the password. What was verified recently is not computed again; `may_log_in` says whether to
+    /// Whether this is the password. A recently verified one is not computed again; `may_log_in` says whether to
     /// remember it.
     pub(crate) async fn verify(
         &self,
@@ -82,7 +83,7 @@ impl Hashing {
         let worker = self.workers.turn(asker).await?;
         let password = password.clone();
         let computed = tokio::task::spawn_blocking(move || {
-            // The worker's place is free when the computing ends, even if nobody waits for it any more.
+            // The worker's place becomes free when the computation ends, even if nobody waits for it any more.
             let _worker = worker;
             background::compute(|| stored.stored.verify(&password))
         });

@@ -1,4 +1,4 @@
-//! Keys for mechanisms that never show the password: which kinds there are, and what a look-up finds out.
+//! Keys for mechanisms that never show the password: the kinds, and the result of a look-up.
 
 use postern_sasl::{CramSecret, DigestSecret, Needs, NtHash, PrepError, ScramHash, ScramKeys, StoredKey};
 use secrecy::{ExposeSecret, SecretString};
@@ -11,7 +11,7 @@ const SALT_LEN: usize = 16;
 pub enum KeyKind {
     /// CRAM-MD5.
     Cram,
-    /// DIGEST-MD5 in one realm.
+    /// DIGEST-MD5 for one realm.
     Digest {
         /// The realm that the key is bound to.
         realm: String,
@@ -37,7 +37,7 @@ impl KeyKind {
         }
     }
 
-    /// The kind of a key.
+    /// The kind of this key.
     #[must_use]
     pub fn of(key: &StoredKey) -> Self {
         match key {
@@ -50,7 +50,7 @@ impl KeyKind {
         }
     }
 
-    /// The name under which it is stored: that of the mechanism.
+    /// The name under which it is stored: the mechanism's.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -63,7 +63,7 @@ impl KeyKind {
         }
     }
 
-    /// Makes the key of a password. Those for SCRAM take as long as `iterations` make it.
+    /// Derives the key from a password. For SCRAM, the time depends on `iterations`.
     ///
     /// # Errors
     ///

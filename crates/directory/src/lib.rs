@@ -1,16 +1,17 @@
-//! Who may log in, which addresses exist, and where local names lead.
+//! Accounts and their authentication, which addresses exist, and where local names lead.
 //!
-//! A *directory* is a source of accounts: Postern's own users ([`users`]), LDAP ([`ldap`]), SQL databases ([`sql`]),
-//! saslauthd ([`saslauthd`]), Dovecot's auth service ([`dovecot`]). [`schemes`] reads the stored passwords of others. [`Directories`] asks them in order and gives one typed verdict. A directory that cannot be asked
-//! never turns into a refusal, which would make a client forget its password, and never into a pass.
+//! A *directory* is a source of accounts: Postern's own users ([`users`]), LDAP ([`ldap`]), SQL databases ([`sql`]), saslauthd
+//! ([`saslauthd`]), Dovecot's auth service ([`dovecot`]). [`schemes`] reads stored passwords of other programs. [`Directories`]
+//! asks them in order and gives one typed verdict. A directory that cannot be asked never turns into a refusal, which would make
+//! a client forget its password, and never into a pass.
 //!
-//! [`aliases`] reads the aliases file, [`addresses`] keeps the aliases by address and domain; [`tables`] are asked for a text by its key,
-//! wherever they lie.
+//! [`aliases`] reads the aliases file, [`addresses`] keeps the aliases by address and domain; [`tables`] look up a text by its
+//! key, wherever they are stored.
 //!
 //! # To add a directory
 //!
-//! 1. A module with its settings and a type that implements the private trait `Source`: `check_password`, and what else it can,
-//!    each giving a [`Finding`] or an [`Outage`].
+//! 1. A module with its settings and a type that implements the private trait `Source`: `check_password`, and whatever else it
+//!    supports, each returning a [`Finding`] or an [`Outage`].
 //! 2. A variant of [`DirectorySettings`], and the lines that the compiler then asks for in `directories.rs`.
 //!
 //! Its time limit, the log of its outages and the order among directories are kept by [`Directories`].

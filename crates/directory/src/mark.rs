@@ -1,16 +1,16 @@
-//! By what a password is known to be another one, without knowing it.
+//! Recognising that a password has changed, without knowing it.
 
 use std::sync::LazyLock;
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-/// A trace of what is stored of a password: equal for equal ones, within this process alone. Nothing can be told from it.
+/// A fingerprint of a stored password: equal for equal ones, within this process only. It reveals nothing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Mark([u8; 32]);
 
 impl Mark {
-    /// Of parts in their order; each counts with its length.
+    /// A mark made from parts in their order, each with its length.
     pub(crate) fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
         static SECRET: LazyLock<[u8; 32]> = LazyLock::new(rand::random);
         let Ok(mut mac) = <Hmac<Sha256> as Mac>::new_from_slice(SECRET.as_slice()) else {

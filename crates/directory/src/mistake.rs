@@ -1,16 +1,16 @@
-//! What is wrong with the settings of a directory, as far as they alone tell.
+//! What is wrong with the settings of a directory, as far as the settings alone show.
 
 use std::fmt;
 
 use crate::error::SetUpError;
 use crate::schemes::{SchemeRules, Stored};
 
-/// A setting that cannot be. Whoever read the settings from a file knows where the key is written there.
+/// An invalid setting. The reader of the configuration file knows where the key is written.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Mistake {
     /// The setting's key.
     pub key: &'static str,
-    /// What is wrong; reads on behind the key.
+    /// What is wrong; continues a sentence that starts with the key.
     pub what: String,
     /// What to do.
     pub remedy: String,
@@ -25,7 +25,7 @@ impl Mistake {
         }
     }
 
-    /// From a text that says what is wrong and, behind its last colon, what to do.
+    /// From a text that says what is wrong and, after its last colon, what to do.
     pub(crate) fn of_text(key: &'static str, text: &str) -> Self {
         let (what, remedy) = text.rsplit_once(": ").unwrap_or((text, "correct it"));
         Self::new(key, what, remedy)

@@ -1,26 +1,26 @@
 //! Denials that take the same time whatever their reason.
 //!
-//! Each directory evens out its own steps; what is left are differences between directories (a login that the first
-//! one knows is denied sooner than one that all had to be asked about) and between hashes (an LDAP server hashes only
-//! for entries it has). So a denial is held back until the slowest recent check would have been through. Lest the first
-//! one tell something, a login that nobody has is checked before it for comparison.
+//! Each directory evens out its own steps; what remains are differences between directories (a login that the first one
+//! knows is denied sooner than one that all had to be asked about) and between hashes (an LDAP server hashes only for
+//! entries it has). So a denial is held back for as long as the slowest recent check took. So that the first denial
+//! reveals nothing either, a nonexistent login is checked before it for comparison.
 
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// Longest time for which a denial is held back, unless a directory is slow to refuse: one slow check must not slow down
-/// all the others.
+/// Longest time for which a denial is held back, unless a directory is slow to refuse: one slow check must not delay all
+/// the others.
 pub(crate) const WAIT_MAX: Duration = Duration::from_millis(500);
 
-/// The same where a directory holds its refusals back itself: Dovecot, PAM, and saslauthd in front of PAM do so for about
-/// two seconds, at which a login that another directory knows would show.
+/// The same if a directory delays its refusals itself: Dovecot, PAM, and saslauthd in front of PAM do so for about two
+/// seconds, which would reveal logins known to another directory.
 pub(crate) const WAIT_MAX_SLOW: Duration = Duration::from_secs(4);
 
-/// How long a slow check counts, at least. It counts for one more window that begins with the next denial.
+/// How long a slow check counts at least. It also counts in the following window, which begins with the next denial.
 const WINDOW: Duration = Duration::from_secs(600);
 
-/// The slowest checks of the window under way and of the one before.
+/// The slowest checks of the current window and of the previous one.
 #[derive(Debug)]
 pub(crate) struct Pace {
     wait_max: Duration,
@@ -43,13 +43,13 @@ impl Pace {
         }
     }
 
-    /// Takes note of how long a check took.
+    /// Records how long a check took.
     pub(crate) fn note(&self, took: Duration) {
         let mut state = self.state.lock();
         state.slowest = state.slowest.max(took.min(self.wait_max));
     }
 
-    /// Whether nothing was found out recently: then a comparison is due. Whoever gets `true` makes it.
+    /// Whether there is no recent measurement: then a comparison is due. The caller that gets `true` makes it.
     pub(crate) fn is_blank(&self, now: Instant) -> bool {
         let state = self.state.lock();
         state
@@ -57,7 +57,7 @@ impl Pace {
             .is_none_or(|since| now.saturating_duration_since(since) >= WINDOW)
     }
 
-    /// Takes note of a comparison, with which a window begins.
+    /// Records a comparison, which begins a window.
     pub(crate) fn begin(&self, took: Duration, now: Instant) {
         let mut state = self.state.lock();
         state.slowest_before = state.slowest;
@@ -65,7 +65,7 @@ impl Pace {
         state.since = Some(now);
     }
 
-    /// Takes note of a check that denies, and says how long to hold it back.
+    /// Records a check that ended in a denial, and says how long to hold that back.
     pub(crate) fn wait(&self, took: Duration) -> Duration {
         self.note(took);
         let state = self.state.lock();

@@ -1,7 +1,7 @@
-//! PAM as a directory, behind a helper: modules run with the rights that they need, and Postern with none.
+//! PAM as a directory, through a helper: modules run with the privileges that they need, and Postern with none.
 //!
-//! The helper (`postern pam-helper`) listens on a socket, asks PAM in a process of its own for each login, and answers. Which
-//! service PAM is asked for is the helper's affair, so that who has taken over the relay can check passwords and nothing
+//! The helper (`postern pam-helper`) listens on a socket, asks PAM in a process of its own for each login, and answers. The
+//! helper decides which PAM service is used, so that an attacker who has taken over the relay can check passwords and nothing
 //! else. PAM knows no addresses, so it never says that a recipient exists.
 
 pub mod wire;
@@ -29,15 +29,15 @@ pub struct PamSettings {
     pub socket: PathBuf,
     /// The service: a file in `/etc/pam.d`. The helper reads it from the same configuration. Default `smtp`.
     pub service: String,
-    /// The folder of services in place of `/etc/pam.d`. Default none.
+    /// A folder of services to use instead of `/etc/pam.d`. Default none.
     pub service_folder: Option<PathBuf>,
-    /// Domains that are cut off before PAM is asked, in small letters: its accounts have none. Default none.
+    /// Domains that are removed before PAM is asked, in lower case: its accounts have none. Default none.
     pub domains: Vec<String>,
-    /// Longest time for one login. Default 10 seconds: PAM's modules wait by themselves after a wrong password.
+    /// Longest time for one login. Default 10 seconds: PAM modules add their own delay after a wrong password.
     pub timeout: Duration,
-    /// How long a login that was granted counts without asking again. Default zero: each is asked about.
+    /// How long a granted login counts without asking again. Default zero: each is asked about.
     pub cache_ttl: Duration,
-    /// Most logins that are under way at once; each is a process of the helper. Default 16.
+    /// Most concurrent logins; each is a process of the helper. Default 16.
     pub workers: usize,
 }
 
@@ -55,7 +55,7 @@ impl Default for PamSettings {
     }
 }
 
-/// PAM behind its helper. Each login is a connection of its own.
+/// PAM through its helper. Each login uses a connection of its own.
 #[derive(Debug)]
 pub(crate) struct PamHelper {
     settings: PamSettings,
@@ -115,7 +115,7 @@ impl Source for PamHelper {
             .await?;
         match Reply::decode(&reply) {
             Some(Reply::Granted(name)) => {
-                // The domain that was cut off is the account's.
+                // The domain that was removed belongs to the account.
                 let addresses = [name.as_str(), login].into_iter().find(|text| text.contains('@'));
                 Ok(Finding::Granted(Account {
                     addresses: addresses.map(str::to_lowercase).into_iter().collect(),
@@ -129,13 +129,13 @@ impl Source for PamHelper {
         }
     }
 
-    /// By `rhost`.
+    /// Through `rhost`.
     fn looks_at_peers(&self) -> bool {
         true
     }
 }
 
-/// What PAM calls the account of a login.
+/// PAM's name for the account of a login.
 fn account_name<'a>(login: &'a str, domains: &[String]) -> &'a str {
     match login.rsplit_once('@') {
         Some((name, domain)) if domains.iter().any(|known| known.eq_ignore_ascii_case(domain)) => name,

@@ -1,4 +1,4 @@
-//! Connections to one server: up to a number, of which unused ones are kept for later. For LDAP and SQL alike.
+//! A bounded number of connections to one server; unused ones are kept for later. For LDAP and SQL alike.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,10 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::failover::Fault;
 use crate::time::now;
 
-/// How long an unused connection is kept. Servers and firewalls drop idle ones unseen, often after 5 minutes or more.
+/// How long an unused connection is kept. Servers and firewalls silently drop idle ones, often after 5 minutes or more.
 const IDLE_MAX: Duration = Duration::from_secs(240);
 
-/// Up to a number of connections `C`.
+/// A bounded number of connections `C`.
 pub(crate) struct Pool<C> {
     /// The server, as messages name it.
     server: String,
@@ -19,8 +19,8 @@ pub(crate) struct Pool<C> {
     permits: Semaphore,
 }
 
-/// The right to one connection, and one of those that are left over, if any. Unless given back it is closed with the
-/// lease: after a timeout its state is not known.
+/// The right to one connection, and an idle one if there is any. Unless given back, it is closed with the lease: after
+/// a timeout its state is unknown.
 pub(crate) struct Lease<'a, C> {
     pub(crate) left_over: Option<C>,
     pool: &'a Pool<C>,
@@ -42,8 +42,8 @@ impl<C> Pool<C> {
         &self.server
     }
 
-    /// Waits for a place until a little before the deadline: that all connections are in use is no fault of the server.
-    /// Connections left over that are not `alive` are closed.
+    /// Waits for a free connection until a little before the deadline: that all are in use is not the server's fault.
+    /// Idle connections that are not `alive` are closed.
     pub(crate) async fn lease(
         &self,
         deadline: Instant,
@@ -72,7 +72,7 @@ impl<C> Pool<C> {
 }
 
 impl<C> Lease<'_, C> {
-    /// Closes all connections that nobody uses: one of them turned out dead, and most likely the others are too.
+    /// Closes all idle connections: one of them turned out dead, and most likely the others are too.
     pub(crate) fn close_others(&self) {
         self.pool.idle.lock().clear();
     }

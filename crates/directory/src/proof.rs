@@ -1,4 +1,4 @@
-//! By what a login was granted, as far as its directory can be asked about it again.
+//! What proved a login, as far as its directory can be asked about it again.
 
 use jiff::Timestamp;
 use postern_sasl::StoredKey;
@@ -7,18 +7,18 @@ use crate::keys::KeyKind;
 use crate::mark::Mark;
 use crate::users::OwnProof;
 
-/// By what a directory granted a login, so that it can be asked about it again. There is no secret in it.
+/// What made a directory grant a login, so that it can be asked again. It contains no secret.
 ///
-/// It tells how an account was come by, not which one it is: as parts of accounts, any two are equal.
+/// It tells how an account was proved, not which one it is: as parts of accounts, any two are equal.
 #[derive(Clone, Debug, Default)]
 pub struct Proof {
     pub(crate) by: By,
 }
 
-/// What has proved a login in a directory of somebody else's, as far as it can be recognised.
+/// What proved a login in a foreign directory, as far as it can be recognised.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Evidence {
-    /// A certificate, a ticket, a token; or a password of which nothing can be read.
+    /// A certificate, a ticket, a token; or a password of which nothing stored can be read.
     #[default]
     Unseen,
     /// The password.
@@ -30,14 +30,14 @@ pub(crate) enum Evidence {
 /// What is known of a login in LDAP or SQL.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Foreign {
-    /// The name to ask about; `None` for one that cannot be asked about.
+    /// The name to ask about; `None` if there is none.
     pub(crate) login: Option<Box<str>>,
     pub(crate) evidence: Evidence,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(crate) enum By {
-    /// A directory that says nothing without a password: saslauthd, PAM, Dovecot, LDAP without a search.
+    /// A directory that answers nothing without a password: saslauthd, PAM, Dovecot, LDAP without a search.
     #[default]
     Silent,
     /// LDAP or SQL.
@@ -55,14 +55,14 @@ impl PartialEq for Proof {
 impl Eq for Proof {}
 
 impl Proof {
-    /// Of one of the own users.
+    /// The proof of an own user.
     pub(crate) fn own(proof: OwnProof) -> Self {
         Self {
             by: By::Own(Box::new(proof)),
         }
     }
 
-    /// Of a password with this mark, if there is one.
+    /// The proof by a password with this mark, if there is one.
     pub(crate) fn of_password(mark: Option<Mark>) -> Self {
         Self::of(Foreign {
             login: None,
@@ -70,7 +70,7 @@ impl Proof {
         })
     }
 
-    /// The same of a directory that can be asked about this login again.
+    /// The same for a directory that can be asked about this login again.
     pub(crate) fn asked_about(self, login: &str) -> Self {
         Self::of(Foreign {
             login: Some(login.into()),
@@ -86,7 +86,7 @@ impl Proof {
         })
     }
 
-    /// The same, proved by no password and by no key. Own users have said so themselves.
+    /// The same, proved by neither a password nor a key. Own users set this themselves.
     pub(crate) fn otherwise(self) -> Self {
         match self.by {
             By::Foreign(foreign) => Self::of(Foreign {
@@ -121,18 +121,18 @@ impl Proof {
         }
     }
 
-    /// Whether the password of an account is another one now. Where nothing can be read any more, nothing is known.
+    /// Whether the password of an account has changed. If nothing can be read any more, that is unknown.
     pub(crate) fn differs(&self, now: &Self) -> bool {
         matches!((self.password(), now.password()), (Some(then), Some(now)) if then != now)
     }
 
-    /// Whether it is about an own user.
+    /// Whether it is an own user's.
     #[must_use]
     pub const fn is_own(&self) -> bool {
         matches!(self.by, By::Own(_))
     }
 
-    /// When it ends by itself: the expiry of an app password.
+    /// When it expires by itself: the expiry of an app password.
     #[must_use]
     pub fn ends(&self) -> Option<Timestamp> {
         match &self.by {

@@ -1,11 +1,11 @@
-//! Logins that a directory granted a short time ago, so that a client that logs in for each mail does not cost the
-//! directory a bind or a question each time.
+//! Recently granted logins, so that a client that logs in for each message does not cost the directory a bind or a query
+//! each time.
 //!
 //! An entry is found by an HMAC of the login and holds an HMAC of login and password, both with a random key of this
-//! process: it gives the password away to nobody who has not read the whole memory. Where the directory decides by the
-//! client's address too, that is in the latter. There is one entry a login, so that a new password takes the place of the
-//! old one. What the directory changes meanwhile (a locked account, another password)
-//! is seen when the time is over, and that is why it is off unless the administrator gives it a time.
+//! process: it reveals the password only to someone who has read the whole memory. If the directory also decides by the
+//! client's address, that is part of the latter. There is one entry per login, so that a new password replaces the old
+//! one. Changes in the directory (a locked account, another password) are only noticed when the entry expires, so the
+//! cache is off unless the administrator sets a time.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ const ENTRIES_MAX: usize = 50_000;
 
 type Tag = [u8; 32];
 
-/// The logins granted recently by one directory.
+/// The logins that one directory granted recently.
 pub(crate) struct RecentLogins {
     key: Zeroizing<[u8; 64]>,
     ttl: Duration,
@@ -86,12 +86,12 @@ impl RecentLogins {
 
     fn tag(&self, login: &str, proof: Option<(&SecretString, Option<IpAddr>)>) -> Tag {
         let mut mac = Hmac::<Sha256>::new((&*self.key).into());
-        // The length keeps login and password apart.
+        // The length separates login and password.
         mac.update(&(login.len() as u64).to_be_bytes());
         mac.update(login.as_bytes());
         if let Some((password, place)) = proof {
             mac.update(b"\0password\0");
-            // As many octets for each address: where it ends and the password begins is plain.
+            // The same number of octets for every address, so that it is clear where the password begins.
             let octets = place.map(|place| match place {
                 IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
                 IpAddr::V6(v6) => v6.octets(),

@@ -1,13 +1,14 @@
-//! Who has a mailbox here: accounts, aliases, addresses with a detail, and the postmaster.
+//! Which addresses have a mailbox here: accounts, aliases, addresses with a detail, and the postmaster.
 //!
-//! The same rules hold when a recipient is named, when mail is delivered, and when a report is made for a local sender. An address is
-//! looked for in this order:
+//! The same rules apply at `RCPT`, when mail is delivered, and when a report is made for a local sender. An address is looked for
+//! in this order:
 //!
-//! 1. the aliases by address and domain ([`addresses`](crate::addresses)), and what they lead to again; then, in a local domain:
+//! 1. the aliases by address and domain ([`addresses`](crate::addresses)), and what they in turn lead to; then, in a local
+//!    domain:
 //! 2. the alias of exactly this name in the aliases file,
 //! 3. the account of exactly this address,
 //! 4. without its detail (`ann+shop` is `ann`): the alias, then the account,
-//! 5. where those whom nobody knows are sent, if that is wanted.
+//! 5. the destination for unknown users, if one is set.
 
 mod follow;
 mod known;
@@ -24,13 +25,13 @@ pub use self::known::{Lead, Member, Residence, Residents, TARGETS_ASKED_MAX, is_
 use self::place::Place;
 
 impl Residents<'_> {
-    /// Whether the mailboxes of a domain are here.
+    /// Whether a domain's mailboxes are here.
     #[must_use]
     pub fn is_local(&self, domain: &Domain) -> bool {
         domain == self.main_domain || self.local_domains.contains_by_name(domain)
     }
 
-    /// Whether it is the postmaster of a domain that is here, with a detail or without.
+    /// Whether it is the postmaster of a local domain, with or without a detail.
     fn is_postmaster_here(&self, address: &Mailbox) -> bool {
         let bare = self.without_detail(address);
         self.is_local(address.domain())
@@ -40,13 +41,13 @@ impl Residents<'_> {
                 .any(is_postmaster)
     }
 
-    /// Where mail for an address goes. One elsewhere for which there is no alias leads to itself.
+    /// Where mail for an address goes. A remote one without an alias leads to itself.
     pub async fn lead(&self, address: &Mailbox) -> Lead {
         follow::follow(self, address).await
     }
 
-    /// Where mail that was taken for this address lies: an account now, or what has become an alias of one account since. Addresses of
-    /// other domains are not judged.
+    /// The mailbox for mail accepted for this address: an account, or an address that has since become an alias of one account.
+    /// Addresses of other domains are not examined.
     pub async fn residence(&self, address: &Mailbox) -> Residence {
         if !self.is_local(address.domain()) {
             return Residence::Mailbox(address.clone());
@@ -65,7 +66,7 @@ impl Residents<'_> {
         }
     }
 
-    /// The mailbox of an address, aliases aside.
+    /// The mailbox of an address, ignoring aliases.
     async fn mailbox(&self, address: &Mailbox) -> Residence {
         let bare = self.without_detail(address);
         for candidate in [Some(address), bare.as_ref()].into_iter().flatten() {
@@ -85,7 +86,7 @@ impl Residents<'_> {
         }
     }
 
-    /// Whether somebody has exactly this address. Where no directory knows addresses, the aliases say it by an alias to itself.
+    /// Whether somebody has exactly this address. If no directory knows addresses, an alias to itself shows it.
     async fn has_account(&self, address: &Mailbox) -> Existence {
         if self.directories.knows_recipients() {
             return self.directories.recipient_exists(address).await;
@@ -118,7 +119,7 @@ impl Residents<'_> {
         self.aliases.lookup(&alias.unquoted_local()).unwrap_or_default()
     }
 
-    /// The aliases of the file with the targets that nobody has, in order.
+    /// The aliases of the file with the targets that match no user, in order.
     ///
     /// # Errors
     ///

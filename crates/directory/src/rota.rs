@@ -1,8 +1,8 @@
-//! Which server is asked first: fail-over to the next one, and back after a time.
+//! Which server is asked first: fail-over to the next one, and return after a time.
 
 use std::time::{Duration, Instant};
 
-/// What is known of the servers of one directory, in the order of the configuration.
+/// The state of the servers of one directory, in the order of the configuration.
 #[derive(Debug)]
 pub(crate) struct Rota {
     retry_after: Duration,
@@ -20,8 +20,8 @@ impl Rota {
 
     /// The order in which to try the servers now: those that work, then those that failed recently.
     ///
-    /// A server that failed longer ago than the retry time takes its own place again, for the one caller who gets this
-    /// answer: if it still hangs, only that one waits for it.
+    /// A server that failed longer ago than the retry time returns to its own place, but only for the caller that gets
+    /// this answer: if it still hangs, only that one waits for it.
     pub(crate) fn order(&mut self, now: Instant) -> Vec<usize> {
         let (mut first, mut last) = (Vec::with_capacity(self.failed_at.len()), Vec::new());
         for (index, failed_at) in self.failed_at.iter_mut().enumerate() {

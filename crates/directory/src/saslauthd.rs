@@ -1,8 +1,8 @@
-//! saslauthd as a directory: for sites that keep it.
+//! saslauthd as a directory: for sites that already use it.
 //!
-//! Its protocol has no way to say that its own back end is down: that is a `NO` like any other, which this directory
-//! can only pass on as [`DenyReason::Refused`]. Only when saslauthd itself does not answer is it an outage. It knows
-//! no addresses either, so it never says that a recipient exists.
+//! Its protocol cannot say that its own back end is down: that is a `NO` like any other, which this directory can only pass on
+//! as [`DenyReason::Refused`]. It is an outage only if saslauthd itself does not answer. It knows no addresses, so it never
+//! says that a recipient exists.
 
 use std::io;
 use std::path::PathBuf;
@@ -24,24 +24,24 @@ use crate::workers::{Asker, Workers};
 /// How to reach saslauthd.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SaslauthdSettings {
-    /// The socket, `mux` in the folder that saslauthd got with `-m`.
+    /// The socket, `mux` in the folder given to saslauthd with `-m`.
     ///
     /// Default `/run/saslauthd/mux`.
     pub socket: PathBuf,
     /// Name of the service, which PAM back ends use to find their configuration. Default `smtp`.
     pub service: String,
-    /// Realm sent with a login that names none. Default empty.
+    /// Realm sent with a login that has none. Default empty.
     pub realm: String,
-    /// Whether a login `user@realm` is sent as user and realm apart, split at the last `@`, as Cyrus SASL's own library
+    /// Whether a login `user@realm` is sent as separate user and realm, split at the last `@`, as Cyrus SASL's own library
     /// does. With `saslauthd -r` the two are joined again. Default true.
     pub split_realm: bool,
-    /// The realms that logins may name, besides `realm`; a login that names another is refused. Default empty: then it may
-    /// name any, which not every back end takes notice of, so the part of the login before the realm is what the account is
-    /// called, unless the realm is `realm`. Set it where the back end tells realms apart.
+    /// The realms that logins may have, besides `realm`; a login with another is refused. Default empty: any realm is allowed.
+    /// As not every back end checks the realm, the account is then named by the part of the login before the realm, unless the
+    /// realm is `realm`. Set it if the back end distinguishes realms.
     pub realms: Vec<String>,
     /// Longest time for one login, connecting included. Default 5 seconds.
     pub timeout: Duration,
-    /// How long a login that was granted counts without asking again. Default zero: each is asked about.
+    /// How long a granted login counts without asking again. Default zero: each is asked about.
     pub cache_ttl: Duration,
 }
 
@@ -65,10 +65,10 @@ const FIELD_MAX: usize = 256;
 /// Longest reply read, in octets.
 const REPLY_MAX: usize = 1_024;
 
-/// Most requests under way. saslauthd has a few processes and its socket a short queue; further logins wait here.
+/// Most concurrent requests. saslauthd has a few processes and its socket a short queue; further logins wait here.
 const REQUESTS_MAX: usize = 32;
 
-/// saslauthd behind its socket. Each login is a connection of its own, as the protocol has it.
+/// saslauthd on its socket. Each login uses a connection of its own, as the protocol demands.
 #[derive(Debug)]
 pub(crate) struct Saslauthd {
     settings: SaslauthdSettings,
@@ -141,11 +141,11 @@ impl Source for Saslauthd {
     }
 }
 
-/// Login, password, service and realm, each with its length in two octets before it. `None` for a field that saslauthd
-/// would not take, or would cut at a NUL.
+/// Login, password, service and realm, each preceded by its length in two octets. `None` for a field that saslauthd would not
+/// accept, or would truncate at a NUL.
 fn request(settings: &SaslauthdSettings, login: &str, password: &SecretString) -> Option<Zeroizing<Vec<u8>>> {
     let (user, realm) = match login.rsplit_once('@') {
-        // A realm that was told here goes out as it is written here: Kerberos tells capitals apart.
+        // A configured realm is sent as it is written in the configuration: Kerberos is case-sensitive.
         Some((user, realm)) if settings.split_realm => {
             let told = std::iter::once(&settings.realm).chain(&settings.realms);
             let told = told.filter(|told| told.eq_ignore_ascii_case(realm));
@@ -157,8 +157,8 @@ fn request(settings: &SaslauthdSettings, login: &str, password: &SecretString) -
     question(fields, FIELD_MAX)
 }
 
-/// The account of a login that saslauthd grants. An address is believed only if its realm is one that was told here: the client
-/// may have made it up, and back ends such as PAM do not look at it. `None` for a realm that no login may name.
+/// The account of a login that saslauthd grants. An address is trusted only if its realm is a configured one: the client may
+/// have made it up, and back ends such as PAM do not check it. `None` for a realm that no login may have.
 fn account(settings: &SaslauthdSettings, login: &str) -> Option<Account> {
     let Some((user, realm)) = login.rsplit_once('@') else {
         return Some(Account {
@@ -175,7 +175,7 @@ fn account(settings: &SaslauthdSettings, login: &str) -> Option<Account> {
     if !is_told && !settings.realms.is_empty() {
         return None;
     }
-    // What is sent whole is looked up whole.
+    // A login that is sent whole is looked up whole.
     if !is_told && settings.split_realm {
         return Some(Account {
             login: user.to_owned(),

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 /// Longest secret read from a file, in octets.
 const SECRET_MAX: u64 = 4_096;
 
-/// A secret file that cannot be used. Each text names the remedy.
+/// A secret file that cannot be used. Each message names the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretFileError {
     /// It cannot be opened or read.
@@ -41,7 +41,7 @@ pub enum SecretFileError {
 
 /// Reads a secret from a file of one line; the line break at its end is not part of it.
 ///
-/// The permissions are those of the file that was opened, so none can be slipped in between.
+/// The permissions are those of the file that was opened, so the file cannot be swapped in between.
 ///
 /// # Errors
 ///

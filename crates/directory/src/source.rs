@@ -1,6 +1,6 @@
-//! What a directory of any kind can be asked.
+//! The questions that any kind of directory can answer.
 //!
-//! A new kind implements this, and has a line in `set_up` of `directories`. What it does not say it can, it is not asked.
+//! A new kind implements this and gets a line in `set_up` of `directories`. It is only asked what it says it supports.
 
 use async_trait::async_trait;
 use postern_mail::Mailbox;
@@ -13,7 +13,7 @@ use crate::workers::Asker;
 /// One source of accounts.
 #[async_trait]
 pub(crate) trait Source: Send + Sync {
-    /// Whether this is the login's password. Nobody asks with an empty one.
+    /// Whether this is the login's password. Never called with an empty one.
     async fn check_password(
         &self,
         login: &str,
@@ -41,7 +41,7 @@ pub(crate) trait Source: Send + Sync {
         false
     }
 
-    /// Whether an address is an account's; only where [`knows_recipients`](Self::knows_recipients).
+    /// Whether an address belongs to an account; only where [`knows_recipients`](Self::knows_recipients).
     async fn recipient_exists(&self, _address: &Mailbox) -> Result<bool, Outage> {
         Ok(false)
     }
@@ -51,13 +51,13 @@ pub(crate) trait Source: Send + Sync {
         false
     }
 
-    /// The key of a login; only where [`keeps`](Self::keeps) it. The same questions are put to the directory whether there is one
+    /// The key of a login; only where [`keeps`](Self::keeps) it. The directory is asked the same questions whether there is one
     /// or not.
     async fn lookup_key(&self, _login: &str, _kind: &KeyKind, _asker: &Asker) -> Result<KeyFinding, Outage> {
         Ok(KeyFinding::Denied(DenyReason::UnknownUser))
     }
 
-    /// Finds out whether it answers by a question that needs no login, if it has one.
+    /// Checks whether it answers with a question that needs no login, if there is one.
     async fn probe(&self) -> Option<Result<(), Outage>> {
         None
     }

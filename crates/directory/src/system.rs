@@ -1,4 +1,4 @@
-//! The users of this machine as a directory: the name service says who exists, and nothing of passwords.
+//! The users of this machine as a directory: the name service says who exists, but checks no passwords.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::source::Source;
 use crate::verdict::{DenyReason, Finding, Outage};
 use crate::workers::Asker;
 
-/// Questions to the name service at once. It blocks, and may ask servers of its own.
+/// Most concurrent queries to the name service. It blocks, and may query other servers.
 const QUESTIONS: usize = 16;
 
 /// Longest time for an answer.
@@ -27,7 +27,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 pub struct SystemSettings {
     /// The lowest uid that has a mailbox. Root and `nobody` never have one.
     pub min_uid: u32,
-    /// Only addresses in these domains, in small letters; all when empty.
+    /// Only addresses in these domains, in lower case; all if empty.
     pub domains: Vec<String>,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct SystemDirectory {
 
 impl SystemDirectory {
     pub(crate) fn new(settings: SystemSettings) -> Self {
-        // Modules of the name service are loaded now: later the server cannot open every file.
+        // Loads the name service's modules now: later the server may not open every file.
         let _ = User::from_name("root");
         Self {
             settings,
@@ -47,8 +47,8 @@ impl SystemDirectory {
         }
     }
 
-    /// A question that takes too long goes on by itself and keeps its place, so that a name service that hangs holds as many threads
-    /// as there are places, and no more.
+    /// A query that takes too long keeps running in the background and keeps its permit, so that a name service that hangs blocks
+    /// at most as many threads as there are permits.
     async fn ask(&self, names: Vec<String>) -> Result<bool, Outage> {
         let late = |_| {
             Outage::new(format!(
@@ -70,7 +70,7 @@ impl SystemDirectory {
     }
 }
 
-/// Whether the first of these names that anybody has is that of a user with a mailbox. Blocking.
+/// Whether the first of these names that exists belongs to a user with a mailbox. Blocking.
 fn exists(names: &[String], min_uid: u32) -> nix::Result<bool> {
     for name in names {
         if let Some(user) = User::from_name(name)? {

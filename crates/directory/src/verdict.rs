@@ -9,108 +9,107 @@ use crate::proof::Proof;
 /// An account that has logged in.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Account {
-    /// The login as the directory names it, which may differ from what the client typed (`ACaird`, or an address where
-    /// the directory looks those up too).
+    /// The login as the directory names it, which may differ from what the client typed (`ACaird`, or an address if the
+    /// directory also looks those up).
     pub login: String,
-    /// The addresses it owns, for the sender rule `own`: as the directory has them, lower case, without duplicates.
-    /// Empty where the directory does not know any.
+    /// The addresses it owns, for the sender rule `own`: as the directory has them, lower case, without duplicates. Empty if the
+    /// directory knows none.
     pub addresses: Vec<String>,
-    /// The names of the groups that it is in, as the directory has them, without duplicates. Empty where the directory
-    /// knows no groups or was not told where to find them.
+    /// The names of its groups, as the directory has them, without duplicates. Empty if the directory knows no groups or is not
+    /// configured to find them.
     pub groups: Vec<String>,
-    /// The accounts that have made it their delegate: it may send with their addresses. Empty where the directory knows
-    /// of none.
+    /// The accounts that have made it their delegate: it may send with their addresses. Empty if the directory knows none.
     pub acts_for: Vec<Owner>,
-    /// By what the directory has granted the login.
+    /// What made the directory grant the login.
     pub proof: Proof,
-    /// The name of the directory; none where a certificate or a token alone says who it is.
+    /// The name of the directory; none if only a certificate or a token says who it is.
     // One pointer wide: accounts are passed on by value.
     pub directory: Option<Arc<String>>,
 }
 
-/// An account that lets another send in its name.
+/// An account that lets another send on its behalf.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Owner {
-    /// Its login, as the directory names it; an address where the directory tells nothing else.
+    /// Its login, as the directory names it; an address if the directory has nothing else.
     pub login: String,
     /// Its addresses, as in [`Account::addresses`].
     pub addresses: Vec<String>,
 }
 
-/// Whether a login and password hold.
+/// The verdict on a login and password.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum PasswordVerdict {
-    /// They do.
+    /// They are right.
     Granted(Account),
-    /// They do not: `535 5.7.8`. The reason is for the log; a client that learns it learns who exists.
+    /// They are not accepted: `535 5.7.8`. The reason is only for the log: it would tell a client who exists.
     Denied(DenyReason),
-    /// It cannot be found out now: `454 4.7.0`.
+    /// That cannot be determined now: `454 4.7.0`.
     Unavailable {
         /// Why, for the log.
         reason: String,
-        /// Whether another directory was asked and has denied the login. Then it counts as a guess, whatever that one's
-        /// reason: who counts some only tells a stranger who exists. Without one nothing is known of it.
+        /// Whether another directory was asked and denied the login. Then it counts as a guess, whatever that directory's
+        /// reason: counting only some would tell a stranger who exists. Otherwise nothing is known about it.
         wrong: bool,
     },
 }
 
-/// A verdict with what else was found out on the way.
+/// A verdict, with what else was found on the way.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use]
 pub struct Checked {
-    /// Whether login and password hold.
+    /// The verdict on login and password.
     pub verdict: PasswordVerdict,
-    /// The account that a directory has found, as that one names it: also where it denies the login. For counting alone.
+    /// The account that a directory found, by its own name for it, even if it denies the login. Only for counting.
     pub account: Option<String>,
-    /// Whether a directory was not asked because others are before this login.
+    /// Whether a directory was not asked because others are ahead of this login.
     pub busy: bool,
 }
 
-/// Why a login was denied. Ordered by how much it tells, so that of several directories the most telling is logged.
+/// Why a login was denied. Ordered by how much it tells, so that the most telling of several directories' reasons is logged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
 pub enum DenyReason {
-    /// A login or password that no directory could hold: empty, over its limit, or with a NUL.
+    /// A login or password that no directory could contain: empty, over its limit, or with a NUL.
     Malformed,
     /// An empty password, refused before any directory is asked: an LDAP bind with one succeeds without proving
     /// anything (RFC 4513 section 5.1.2).
     EmptyPassword,
     /// No directory knows the login.
     UnknownUser,
-    /// The directory said no and does not tell why (saslauthd).
+    /// The directory refused without a reason (saslauthd).
     Refused,
-    /// More than one entry answers to the login, so none is meant.
+    /// More than one entry matches the login, so none is used.
     Ambiguous,
-    /// The directory has found an account whose name is written otherwise, as a database does that folds accents. For a password
-    /// that is good enough. A key is shown before anything is proved, and who saw that two spellings have the same one would
-    /// know that somebody has it.
+    /// The directory found an account whose name is spelled differently, as a database that folds accents does. For a password
+    /// that is good enough. But a key look-up is visible before anything is proved: two spellings with the same salt would show
+    /// that the account exists.
     OtherSpelling,
-    /// The account is there, and has no key for the mechanism: its password was set before the mechanism was switched on,
-    /// or SASLprep refuses it.
+    /// The account exists but has no key for the mechanism: its password was set before the mechanism was enabled, or SASLprep
+    /// refuses it.
     NoKey,
-    /// The account is there, and the directory shows no password of it.
+    /// The account exists, but the directory does not show its password.
     NoPassword,
-    /// The account is there and switched off.
+    /// The account is disabled.
     Disabled,
-    /// The account is locked, as after too many wrong passwords.
+    /// The account is locked, for example after too many wrong passwords.
     Locked,
-    /// The time of the account is over.
+    /// The account has expired.
     AccountExpired,
-    /// The password is right or was, and has to be changed before it can be used.
+    /// The password is or was right, but must be changed before it can be used.
     PasswordExpired,
-    /// The account may not log in at this hour or from here, says the directory.
+    /// The directory says that the account may not log in at this hour or from here.
     NotNow,
     /// The account is in none of the groups that may log in.
     NotInGroup,
-    /// The account is there, the password is not its own.
+    /// The account exists, but the password is wrong.
     WrongPassword,
-    /// The right app password, after its expiry.
+    /// The right app password, but expired.
     AppPasswordExpired,
-    /// The right app password, from a network that it is not meant for.
+    /// The right app password, but from a network for which it is not valid.
     WrongNetwork,
-    /// The password was right at the login, and is another one now.
+    /// The password was right at the login but has changed since.
     PasswordChanged,
-    /// The app password was right at the login, and was taken back since.
+    /// The app password was right at the login but has been revoked since.
     AppPasswordRevoked,
 }
 
@@ -173,26 +172,26 @@ impl std::fmt::Display for DenyReason {
     }
 }
 
-/// Whether an address in an own domain exists.
+/// Whether an address in a local domain exists.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum Existence {
-    /// It does.
+    /// It exists.
     Yes,
     /// No directory has it: `550 5.1.1`.
     No,
-    /// No directory that answered has it, and one did not answer: `451 4.3.0`. The text says why, for the log.
+    /// No directory that answered has it, but one did not answer: `451 4.3.0`. The text says why, for the log.
     Unknown(String),
 }
 
-/// What one directory says of a login and password.
+/// What one directory says about a login and password.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Finding {
-    /// They hold.
+    /// They are right.
     Granted(Account),
-    /// They do not.
+    /// They are denied.
     Denied(DenyReason),
-    /// They do not, and this is the account that the login is of, as the directory names it.
+    /// They are denied, and this is the account, as the directory names it.
     DeniedTo(String, DenyReason),
 }
 
@@ -205,14 +204,14 @@ pub struct Outage {
     kind: OutageKind,
 }
 
-/// What an outage says of the directory.
+/// What an outage says about the directory.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum OutageKind {
     /// It does not answer.
     Down,
-    /// It answers, and what it holds of one login cannot be used.
+    /// It answers, but its data for one login cannot be used.
     Entry,
-    /// It was not asked, or not for long enough: others are before this login.
+    /// It was not asked, or not for long enough: others are ahead of this login.
     Busy,
 }
 
@@ -225,7 +224,7 @@ impl Outage {
         }
     }
 
-    /// Too many others are before this login, which says nothing of the directory.
+    /// Too many others are ahead of this login, which says nothing about the directory.
     pub fn busy(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
@@ -233,7 +232,7 @@ impl Outage {
         }
     }
 
-    /// The directory answers, and what it holds of this one login cannot be used.
+    /// The directory answers, but its data for this one login cannot be used.
     pub fn of_entry(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
@@ -241,13 +240,13 @@ impl Outage {
         }
     }
 
-    /// Whether the trouble is this login's alone, so that the directory is not down.
+    /// Whether only this login is affected, so that the directory is not down.
     #[must_use]
     pub const fn is_of_entry(&self) -> bool {
         matches!(self.kind, OutageKind::Entry)
     }
 
-    /// Whether the directory could not be asked for want of room here.
+    /// Whether the directory could not be asked for lack of capacity here.
     #[must_use]
     pub const fn is_busy(&self) -> bool {
         matches!(self.kind, OutageKind::Busy)
@@ -262,33 +261,33 @@ impl Outage {
     }
 }
 
-/// What came of looking for a key.
+/// The result of a key look-up.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum KeyVerdict {
-    /// Here it is. Whether the client knows the password is still to be seen.
+    /// The key was found. Whether the client knows the password is still open.
     Found {
         /// Whose it is.
         account: Account,
         /// The key.
         key: StoredKey,
-        /// Why another directory could not be asked, for the log. An exchange that fails then ends in `454 4.7.0`, as for
-        /// a login that is nowhere to be found: the difference would tell who exists.
+        /// Why another directory could not be asked, for the log. An exchange that fails then ends in `454 4.7.0`, as for a
+        /// login that is not found anywhere: a difference would tell who exists.
         outage: Option<String>,
     },
     /// There is none. The exchange goes on with a decoy and ends in `535`; the reason is for the log.
     Denied(DenyReason),
-    /// It cannot be found out now: `454 4.7.0`.
+    /// That cannot be determined now: `454 4.7.0`.
     Unavailable {
         /// Why, for the log.
         reason: String,
-        /// Whether another directory has answered. Then logins that it knows get a challenge, and so the exchange goes on
-        /// with a decoy for this one too, until it ends in the same reply.
+        /// Whether another directory answered. Then logins that it knows get a challenge, so the exchange continues with a decoy
+        /// for this one too, until it ends in the same reply.
         answered: bool,
     },
 }
 
-/// What one directory says of a key.
+/// What one directory says about a key.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum KeyFinding {
     Found { account: Account, key: StoredKey },

@@ -1,8 +1,8 @@
-//! Passwords that were verified a short time ago, so that a client that logs in for each mail costs one hash a minute.
+//! Recently verified passwords, so that a client that logs in for each message costs one hash a minute.
 //!
-//! An entry is an HMAC, keyed with a random key of this process, over the stored hash and the password. So it gives the
-//! password away to nobody who has not read the whole memory, and a new password, with its new salt, finds none: no
-//! entry ever has to be taken back.
+//! An entry is an HMAC, keyed with a random key of this process, over the stored hash and the password. So it reveals
+//! the password only to someone who has read the whole memory, and a new password, with its new salt, matches no entry:
+//! entries never have to be invalidated.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ const ENTRIES_MAX: usize = 50_000;
 type Tag = [u8; 32];
 
 pub(crate) struct VerifiedCache {
-    /// As long as a block of the hash, so that it is used as it is.
+    /// As long as a block of the hash, so that it is used unchanged.
     key: Zeroizing<[u8; 64]>,
     ttl: Duration,
     verified: TtlCache<Tag, ()>,
@@ -49,7 +49,7 @@ impl VerifiedCache {
 
     fn tag(&self, stored: &str, password: &SecretString) -> Tag {
         let mut mac = Hmac::<Sha256>::new((&*self.key).into());
-        // The length keeps hash and password apart.
+        // The length separates hash and password.
         mac.update(&(stored.len() as u64).to_be_bytes());
         mac.update(stored.as_bytes());
         mac.update(password.expose_secret().as_bytes());

@@ -1,4 +1,4 @@
-//! Places for work that is scarce (hashing, processes of other programs), given out fairly by the network that asks.
+//! Workers for scarce work (hashing, processes of other programs), shared fairly between client networks.
 
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -12,26 +12,25 @@ use tokio::time::timeout;
 
 use crate::verdict::Outage;
 
-/// Most that wait for one network. Those whose network nobody tells are many.
+/// Most waiting askers from one network. Askers without a known network may be many.
 const NETWORK_MAX: usize = 32;
 
-/// Most that wait for each place, of each standing: about as many as can be served before their time is
-/// over.
+/// Most waiting askers per worker and standing: about as many as can be served before they time out.
 const WAITING_PER_PLACE: usize = 128;
 
-/// Who asks, as far as it decides whose turn it is.
+/// Who asks, as far as that decides whose turn it is.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Asker {
-    /// The client's address, where it is known.
+    /// The client's address, if known.
     pub peer: Option<IpAddr>,
-    /// Its network, by which turns are given: the address without its last bits. Those without one share their turns.
+    /// Its network, by which turns are shared: the address without its last bits. Askers without one share one queue.
     pub network: Option<IpAddr>,
-    /// How the network is known: it goes before those that are known less well.
+    /// How well the network is known: better known ones go first.
     pub standing: Standing,
 }
 
 impl Asker {
-    /// Somebody at this address, of whom nothing else is known.
+    /// An asker at this address, about whom nothing else is known.
     #[must_use]
     pub fn at(peer: Option<IpAddr>) -> Self {
         Self {
@@ -42,7 +41,7 @@ impl Asker {
     }
 }
 
-/// A number of places.
+/// A number of workers.
 pub(crate) struct Workers {
     state: Mutex<State>,
 }
@@ -52,13 +51,13 @@ struct State {
     waiting: FairQueue<Option<IpAddr>, oneshot::Sender<Turn>>,
 }
 
-/// A place. It is free when this is dropped.
+/// A worker's turn. It is released when this is dropped.
 pub(crate) struct Turn {
     workers: Option<Arc<Workers>>,
 }
 
 impl Workers {
-    /// So many places, at least one.
+    /// That many workers, at least one.
     pub(crate) fn new(places: usize) -> Arc<Self> {
         let places = places.max(1);
         Arc::new(Self {
@@ -69,7 +68,7 @@ impl Workers {
         })
     }
 
-    /// Waits for a place.
+    /// Waits for a turn.
     ///
     /// # Errors
     ///
@@ -83,11 +82,11 @@ impl Workers {
                 return Ok(self.place());
             }
             if state.waiting.len() >= NETWORK_MAX {
-                // Those who have gone away meanwhile take nobody's room.
+                // Askers that have left meanwhile do not take up room.
                 state.waiting.retain(|waiting| !waiting.is_closed());
             }
             let (sender, receiver) = oneshot::channel();
-            // Dropping the one that has no room tells who waits for it.
+            // Dropping the sender of an asker without room notifies that asker.
             let most = asker.network.map_or(usize::MAX, |_| NETWORK_MAX);
             drop(state.waiting.push(asker.network, most, asker.standing, sender));
             receiver
@@ -95,11 +94,11 @@ impl Workers {
         receiver.await.map_err(|_| full())
     }
 
-    /// Waits for a place and then for an answer to `question`, each for `limit` at most. `outage` says whose answer is missing.
+    /// Waits for a turn and then for an answer to `question`, each for at most `limit`. `outage` says whose answer is missing.
     ///
     /// # Errors
     ///
-    /// There was no place in time, or no answer.
+    /// There was no turn in time, or no answer.
     pub(crate) async fn answer<T, E: Display>(
         self: &Arc<Self>,
         asker: &Asker,
@@ -122,7 +121,7 @@ impl Workers {
         }
     }
 
-    /// Gives a place on to the next who still waits for it.
+    /// Passes a turn on to the next asker that still waits.
     fn free(self: Arc<Self>) {
         let mut place = self.place();
         loop {
@@ -178,7 +177,7 @@ mod tests {
         }
     }
 
-    /// Waits in tasks of their own, in this order, and tells in which they had their turn.
+    /// Waits in separate tasks, in this order, and returns the order of their turns.
     async fn order(workers: &Arc<Workers>, askers: &[(&'static str, Asker)]) -> Vec<&'static str> {
         let taken = workers.turn(&from(0, Standing::Suspect)).await.unwrap();
         let (sender, mut turns) = tokio::sync::mpsc::unbounded_channel();

@@ -1,4 +1,4 @@
-//! The aliases file on a disk, with what it includes.
+//! The aliases file on disk, with what it includes.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -261,7 +261,7 @@ fn loops_through_an_own_domain_and_bounds() {
     let folder = Folder::with(&[("aliases", "all: :include:many\n"), ("many", &many)]);
     assert_eq!(folder.mistakes(), ["aliases:1: \"all\" has over 10000 targets"]);
 
-    // A diamond is no loop, however often it is passed.
+    // A diamond is not a loop, however often it is followed.
     let mut text: String = (0..9)
         .map(|n| format!("d{n}: d{0}, \"d{0}\", d{0}@local.test\n", n + 1))
         .collect();

@@ -115,7 +115,7 @@ async fn one_that_is_down_is_passed_over_but_never_counts_as_a_no() {
     let _ = unavailable(check(&directories, "nobody", "x").await);
 }
 
-/// What is denied by those that answer is a guess, whoever else is down; where nobody answers, nothing is known.
+/// A denial by those that answer is a guess, whatever else is down; if none answers, nothing is known.
 #[tokio::test]
 async fn guesses_count_while_another_one_is_down() {
     let folder = tempfile::tempdir().unwrap();
@@ -137,7 +137,7 @@ async fn guesses_count_while_another_one_is_down() {
     let _ = granted(check(&some, "acaird", "pass word").await);
 }
 
-/// Behind the first directory is one that holds its refusals back, as PAM does behind saslauthd.
+/// The second directory delays its refusals, as PAM does behind saslauthd.
 #[tokio::test]
 async fn a_login_that_the_first_one_knows_is_denied_as_late_as_others() {
     let folder = tempfile::tempdir().unwrap();
@@ -150,7 +150,7 @@ async fn a_login_that_the_first_one_knows_is_denied_as_late_as_others() {
             tokio::spawn(async move {
                 tokio::time::sleep(late).await;
                 let _ = stream.write_all(b"\0\x02NO").await;
-                // The question is taken before the end, or the answer would be lost.
+                // The question is read before closing, or the answer would be lost.
                 let _ = stream.read(&mut [0; 1_024]).await;
             });
         }

@@ -105,7 +105,7 @@ async fn outages_are_no_refusals() {
     let mut dovecot = Dovecot::start_auth("acaird:{PLAIN}pass word\n");
     let directories = only(at(dovecot.socket())).await;
     granted(check(&directories, "acaird", "pass word").await);
-    // The auth process outlives Dovecot's end for as long as somebody is connected: who comes anew finds nobody.
+    // The auth process outlives Dovecot as long as somebody is connected: new connections find nothing.
     dovecot.stop();
     let anew = only(at(dovecot.socket())).await;
     let reason = unavailable(check(&anew, "acaird", "pass word").await);
@@ -129,7 +129,7 @@ async fn a_connection_that_has_ended_is_made_anew() {
                 if let Some(rest) = line.strip_prefix("AUTH\t") {
                     let id = rest.split('\t').next().unwrap();
                     let _ = write.write_all(format!("OK\t{id}\n").as_bytes()).await;
-                    // One answer a connection.
+                    // One answer per connection.
                     break;
                 }
             }
@@ -141,7 +141,8 @@ async fn a_connection_that_has_ended_is_made_anew() {
     }
 }
 
-/// Dovecot may grant a login from certain networks alone (`allow_nets`): what it granted there is asked about elsewhere.
+/// Dovecot may grant a login from certain networks alone (`allow_nets`): a login granted from there is asked about again from
+/// elsewhere.
 #[tokio::test]
 async fn what_is_remembered_holds_for_the_same_client() {
     let (_folder, path) = pretend_at(GREETING, |line| match line.contains("rip=192.0.2.1\t") {
@@ -164,7 +165,7 @@ async fn what_is_remembered_holds_for_the_same_client() {
     granted(from("192.0.2.1").await);
 }
 
-/// A server that says what it was told to: `greeting` at once, and for each question `answer`, with `ID` filled in.
+/// A server that sends what it is given: `greeting` at once, and for each question `answer`, with `ID` filled in.
 async fn pretend(greeting: &'static str, answer: &'static str) -> (TempDir, Directories) {
     let (folder, path) = pretend_at(greeting, move |_| answer.to_owned());
     let settings = DovecotSettings {

@@ -60,7 +60,7 @@ async fn groups_and_delegates_come_with_the_account() {
     let user = store.get("boss").unwrap().unwrap();
     assert_eq!((user.delegates, user.acts_for), (texts(&["acaird"]), Vec::new()));
 
-    // At once, in a directory that is open already.
+    // At once, in a directory that is already open.
     store.disable("boss").unwrap();
     let found = directories.find_account("acaird").await;
     assert!(

@@ -211,7 +211,7 @@ async fn a_file_that_is_gone_is_no_refusal() {
     ));
 }
 
-/// The file as the version before stored keys made it.
+/// The file as the version before stored keys created it.
 #[tokio::test]
 async fn a_file_of_the_layout_before_loses_nothing() {
     let bench = Bench::new();
@@ -286,7 +286,7 @@ async fn app_passwords_have_keys_of_their_own() {
         assert_eq!(verdict, KeyVerdict::Denied(DenyReason::UnknownUser), "{unknown}");
     }
 
-    // The login with a label has this password and no other.
+    // The login with a label accepts this password and no other.
     let _ = granted(check(&directories, &name, made.expose_secret()).await);
     for (login, password) in [(&name, "pass word"), (&office, made.expose_secret())] {
         assert_eq!(

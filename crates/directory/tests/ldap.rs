@@ -181,7 +181,7 @@ async fn a_server_that_hangs_leaves_time_for_the_next() {
     let _ = granted(check(&directories, "acaird", "pass word").await);
 
     first.freeze();
-    // Granted at all: within the time for all servers.
+    // Being granted at all means within the time for all servers.
     let _ = granted(check(&directories, "acaird", "pass word").await);
 
     second.freeze();
@@ -251,7 +251,7 @@ async fn connections_are_kept_and_bounded() {
         })
         .await,
     );
-    // Connections on which something was asked. A question is logged before it is answered; that a connection was accepted may be
+    // Connections on which something was asked. A question is logged before it is answered; the acceptance of a connection may be
     // logged after its first answer.
     let used = |from: usize| {
         let log = slapd.log();
@@ -325,7 +325,7 @@ async fn tls_is_verified() {
 #[tokio::test]
 async fn a_certificate_for_another_name_is_refused() {
     let slapd = Slapd::start();
-    // The same server by an address that its certificate does not have.
+    // The same server, at an address that is not in its certificate.
     let url = format!("ldaps://127.0.0.2:{}/", slapd.ldaps_port());
     let relay = relay_from_another_address(slapd.ldaps_port());
     let settings = LdapSettings {
@@ -341,7 +341,7 @@ async fn a_certificate_for_another_name_is_refused() {
     assert_eq!(count(&slapd.log(), "BIND"), 0);
 }
 
-/// Passes connections to 127.0.0.2 on to 127.0.0.1, both at this port.
+/// Forwards connections from 127.0.0.2 to 127.0.0.1, both at this port.
 fn relay_from_another_address(port: u16) -> tokio::task::JoinHandle<()> {
     let listener = std::net::TcpListener::bind(("127.0.0.2", port)).unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -371,7 +371,7 @@ async fn starttls_that_is_refused_is_an_outage_and_nothing_goes_in_the_clear() {
     assert_eq!(count(&slapd.log(), "BIND"), 0);
 }
 
-/// With TLS 1.3 the server judges after the client takes the handshake for made.
+/// With TLS 1.3, the server decides after the client considers the handshake done.
 #[tokio::test]
 async fn tls_that_breaks_after_the_handshake_makes_no_wrong_password() {
     let slapd = Slapd::start_with(&SlapdOptions {

@@ -19,7 +19,7 @@ use postern_sasl::{DecoySecret, NtHash, ScramHash, ScramKeys, StoredKey};
 use postern_testkit::slapd::{PEOPLE, ROOT_DN, ROOT_PASSWORD, SUFFIX, Slapd, SlapdOptions, person};
 use tempfile::TempDir;
 
-/// Attributes that a site has from elsewhere: Samba, Active Directory, RFC 5803.
+/// Attributes that sites get from elsewhere: Samba, Active Directory, RFC 5803.
 const SCHEMA: &str = "\
 attributetype ( 1.3.6.1.4.1.55555.1.1 NAME 'authPassword' EQUALITY octetStringMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.40 )
 attributetype ( 1.3.6.1.4.1.55555.1.2 NAME 'sambaNTPassword' EQUALITY caseIgnoreIA5Match SYNTAX 1.3.6.1.4.1.1466.115.121.1.26 )
@@ -32,7 +32,7 @@ objectclass ( 1.3.6.1.4.1.55555.2.1 NAME 'user' SUP top AUXILIARY MAY ( authPass
 objectclass ( 1.3.6.1.4.1.55555.2.2 NAME 'computer' SUP top AUXILIARY )
 ";
 
-/// Everybody reads everything but passwords, which are for the service alone.
+/// Everybody reads everything except passwords, which only the service reads.
 const ACCESS: &str = "access to attrs=userPassword,authPassword,sambaNTPassword by anonymous auth by * none\naccess to * by * read\n";
 
 const SHA256: KeyKind = KeyKind::Scram(ScramHash::Sha256);
@@ -46,7 +46,7 @@ fn site(ldif: &str) -> Slapd {
     })
 }
 
-/// A person with lines of their own.
+/// A person with additional lines.
 fn somebody(uid: &str, password: &str, lines: &[&str]) -> String {
     let mut ldif = person(uid, &[], password);
     ldif.push_str("objectClass: user\n");
@@ -247,7 +247,7 @@ async fn keys_for_mechanisms_that_hide_the_password() {
     );
 }
 
-/// Somebody whose login has a comma.
+/// A user whose login contains a comma.
 fn comma() -> String {
     let ldif = person("b\\2cob", &[], "x");
     ldif.replace("uid: b\\2cob", "uid: b,ob")
@@ -417,7 +417,7 @@ async fn addresses_in_several_attributes() {
     }
 }
 
-/// Whoever logs in has made the domain up, where the filter does not look at it.
+/// The client may make up the domain if the filter does not use it.
 #[tokio::test]
 async fn a_login_is_called_by_what_was_looked_at() {
     let slapd = site(&somebody("ann", "x", &[]));
@@ -442,7 +442,7 @@ async fn a_login_is_called_by_what_was_looked_at() {
     );
 }
 
-/// Answers as DNS would, with what was put into it.
+/// Answers like DNS, with what was put into it.
 struct Dns {
     answer: Mutex<Result<Vec<ServiceRecord>, String>>,
     asked: Mutex<Vec<String>>,
@@ -496,7 +496,7 @@ async fn servers_that_dns_names() {
     assert!(reason.contains("no server within localhost"), "{reason}");
     assert_eq!(count(&second.log(), "BIND"), 0);
 
-    // The first one's certificate is of another authority, which is found out, and the next one is asked.
+    // The first one's certificate is from another authority, which is noticed, and the next one is asked.
     *dns.answer.lock() = Ok(vec![
         record(20, "localhost", second.port()),
         record(10, "localhost", first.port()),
@@ -559,7 +559,7 @@ async fn active_directory_by_principal_name() {
             one("5", "else@corp.test", "twin@corp.test", &[]),
         ]
         .concat(),
-        // As the overlay that keeps it.
+        // Like the overlay that maintains it.
         global: format!("{SCHEMA}moduleload memberof\n"),
         database: "overlay memberof".into(),
         ..SlapdOptions::default()
@@ -628,7 +628,7 @@ async fn binding_at_once_without_a_service() {
         "it cannot search"
     );
 
-    // Who binds by a name that is another's login for a search does not become that one.
+    // Binding by a name that in a search is another user's login does not give access to that user.
     let crossed = only_ldap(LdapSettings {
         direct_bind: Some(format!("uid={{local}},{PEOPLE}")),
         filter: "(uid={domain}{login})".into(),

@@ -63,7 +63,7 @@ fn stored(path: &Path, login: &str) -> String {
     connection.query_row(sql, [login], |row| row.get(0)).unwrap()
 }
 
-/// The file as version 0.1.0 made it first.
+/// The file as version 0.1.0 first created it.
 const FIRST_LAYOUT: &str = "\
 CREATE TABLE users (
     login           TEXT    NOT NULL PRIMARY KEY,
@@ -128,7 +128,7 @@ async fn a_file_of_the_first_layout_keeps_all_it_had() {
 async fn a_damaged_file_is_left_as_it_is() {
     let (_folder, path) = place();
     let old = rusqlite::Connection::open(&path).unwrap();
-    // Its second step cannot be made: the table is there already.
+    // Its second step fails: the table already exists.
     old.execute_batch(&format!("{FIRST_LAYOUT} CREATE TABLE app_passwords (x INTEGER);"))
         .unwrap();
     drop(old);
@@ -206,7 +206,7 @@ async fn an_imported_hash_is_upgraded_at_the_next_login() {
     );
 }
 
-/// Makes an LMDB file of what `db_dump` prints.
+/// Makes an LMDB file from `db_dump` output.
 fn load_lmdb(dump: &[u8], file: &Path) {
     let text = String::from_utf8(dump.to_vec()).unwrap();
     let records = text.split_once("HEADER=END").unwrap().1;
@@ -549,7 +549,7 @@ fn app_passwords_that_cannot_be() {
     );
 }
 
-/// A damaged file is no file without users: nobody is told that a password is wrong, and a backup in its place counts at once.
+/// A damaged file is not a file without users: nobody is told that a password is wrong, and a restored backup counts at once.
 #[tokio::test]
 async fn a_damaged_file_is_an_outage_until_a_backup_is_put_in_its_place() {
     let (folder, path) = place();
@@ -596,7 +596,8 @@ async fn a_damaged_file_is_an_outage_until_a_backup_is_put_in_its_place() {
     }
 }
 
-/// What can be read of a damaged file goes on; of who is missing nothing is said, until somebody says that nobody is.
+/// What can be read of a damaged file stays in use; missing users are neither granted nor refused until an administrator
+/// declares the file complete.
 #[tokio::test]
 async fn what_can_be_read_of_a_damaged_file_goes_on() {
     let (folder, path) = place();
@@ -646,7 +647,7 @@ async fn what_can_be_read_of_a_damaged_file_goes_on() {
 
     let rescued = UserStore::rescue(&path).unwrap().unwrap();
     assert!((250..300).contains(&rescued.users), "{rescued:?}");
-    // Those of the missing: an address and a membership each.
+    // Rows of missing users: an address and a group membership each.
     assert_eq!(rescued.left_out, 2 * (301 - rescued.users), "{rescued:?}");
     assert_eq!(fs::read(rescued.aside.join("users.db")).unwrap(), octets, "kept");
     assert_eq!(UserStore::rescue(&path).unwrap(), None, "done");
@@ -686,7 +687,7 @@ async fn what_can_be_read_of_a_damaged_file_goes_on() {
     drop(folder);
 }
 
-/// A crash between the steps leaves the damaged file or the new one, never none.
+/// A crash between the steps leaves either the damaged file or the new one, never none.
 #[tokio::test]
 async fn a_rescue_that_was_cut_short_is_ended() {
     let (folder, path) = place();

@@ -1,4 +1,4 @@
-//! saslauthd as a real process, in front of a real slapd, as in the procedure.
+//! saslauthd as a real process, in front of a real slapd, as in the acceptance procedure.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -14,7 +14,7 @@ use postern_testkit::process::wait_until;
 use postern_testkit::saslauthd::Saslauthd;
 use postern_testkit::slapd::{PEOPLE, Slapd};
 
-/// With all the time that a loaded machine may need: saslauthd asks slapd in turn.
+/// With ample time for a loaded machine: saslauthd in turn asks slapd.
 fn settings(saslauthd: &Saslauthd) -> SaslauthdSettings {
     SaslauthdSettings {
         socket: saslauthd.socket(),
@@ -30,7 +30,7 @@ async fn logins() {
     let directories = only(DirectorySettings::Saslauthd(settings(&saslauthd))).await;
     let account = granted(check(&directories, "acaird", "pass word").await);
     assert_eq!((account.login.as_str(), account.addresses.len()), ("acaird", 0));
-    // The realm is split off, and the back end does not look at it: anyone could name any.
+    // The realm is split off, and the back end does not check it: anyone could use any realm.
     let account = granted(check(&directories, "acaird@fccc.example", "pass word").await);
     assert_eq!((account.login.as_str(), account.addresses.len()), ("acaird", 0));
     let told = only(DirectorySettings::Saslauthd(SaslauthdSettings {
@@ -107,7 +107,8 @@ async fn down_or_hanging_is_an_outage() {
     let directories = only(DirectorySettings::Saslauthd(settings(&saslauthd))).await;
     let _ = granted(check(&directories, "acaird", "pass word").await);
 
-    // The short time is for who hangs alone: a login that shall succeed could miss it on a loaded machine.
+    // The short time limit is only for the server that hangs: a login that should succeed could exceed it
+    // on a loaded machine.
     saslauthd.freeze();
     let hurried = only(DirectorySettings::Saslauthd(SaslauthdSettings {
         timeout: Duration::from_millis(600),

@@ -31,7 +31,7 @@ const HASH: &str = "{SSHA512}+nL+lYwG7sMAOJ7/gWtwt/ghnLXnVckd8O82ArbyWO5yTELF4+3
 
 const BCRYPT: &str = "$2y$05$abcdefghijklmnopqrstuuIt/9/tGzLcigNq/.RWIDjeEVR30RSf.";
 
-/// Tables in the SQL that all engines take.
+/// Tables in SQL that all engines accept.
 fn tables() -> String {
     format!(
         "CREATE TABLE accounts (name VARCHAR(190) PRIMARY KEY, hash VARCHAR(300), active INTEGER NOT NULL);\
@@ -59,7 +59,7 @@ async fn open(settings: SqlSettings) -> Directories {
     only(DirectorySettings::Sql(settings)).await
 }
 
-/// A folder with the file of the database's password.
+/// A folder with the database's password file.
 fn secrets() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("sql.pass");
@@ -87,7 +87,7 @@ fn sqlite_file(folder: &Path) -> PathBuf {
     path
 }
 
-/// What every engine answers.
+/// What every engine must answer.
 async fn the_same_answers(directories: &Directories, engine: &str) {
     let account = granted(check(directories, "acaird", "pass word").await);
     assert_eq!(account.login, "acaird", "{engine}");
@@ -297,7 +297,7 @@ async fn sqlite_in_wal_mode_where_nothing_can_be_written() {
     );
 }
 
-/// A folder in which nothing can be written until dropped, not even by root.
+/// A folder in which nothing can be written, not even by root, until this is dropped.
 struct ReadOnly(PathBuf);
 
 impl ReadOnly {
@@ -356,7 +356,7 @@ async fn postgresql() {
     let reason = unavailable(check(&open(unverified).await, "acaird", "pass word").await);
     assert!(reason.contains("certificate"), "{reason}");
 
-    // The server makes of a parameter what the query asks for, and arrays and truth values are understood.
+    // The server converts a parameter to what the query needs, and arrays and booleans are understood.
     postgres.sql(
         "CREATE TABLE typed (id integer PRIMARY KEY, hash text, mail text[], ok boolean, word char(200));\
          INSERT INTO typed SELECT 7, hash, ARRAY['A@x.example', 'b@x.example'], true, hash FROM accounts WHERE name = 'acaird'",
@@ -396,7 +396,7 @@ async fn postgresql() {
         "{reason}"
     );
 
-    // A table that changes below a prepared query, and a wrong password of the database itself.
+    // A table that changes under a prepared query, and a wrong password of the database itself.
     let directories = open(base.clone()).await;
     let _ = granted(check(&directories, "acaird", "pass word").await);
     postgres.sql("ALTER TABLE accounts ALTER hash TYPE text, ALTER name TYPE text");
@@ -406,7 +406,7 @@ async fn postgresql() {
     assert!(reason.contains("28P01"), "{reason}");
 }
 
-/// Connections to the server change hands with each transaction there, and prepared statements and settings go with them.
+/// Connections to the server change hands with each transaction there, along with prepared statements and settings.
 #[tokio::test]
 async fn postgresql_behind_pgbouncer() {
     let postgres = Postgres::start();
@@ -420,7 +420,7 @@ async fn postgresql_behind_pgbouncer() {
     ));
     let base = settings(place);
     for round in ["first", "started anew", "once more"] {
-        // Dropped without a word to the server, as a crash would.
+        // Dropped without telling the server, as in a crash.
         the_same_answers(&open(base.clone()).await, round).await;
     }
     let plain = SqlSettings {
@@ -458,7 +458,7 @@ async fn postgresql_on_a_unix_socket() {
     postgres.sql(&tables());
     let (_folder, password_file) = secrets();
     let folder = postgres.socket_folder();
-    // The socket's name has the port, so the usual one is linked to it.
+    // The socket's name contains the port, so the usual one is linked to it.
     std::os::unix::fs::symlink(
         folder.join(format!(".s.PGSQL.{}", postgres.port())),
         folder.join(".s.PGSQL.5432"),
@@ -567,7 +567,7 @@ async fn without_tls_it_is_not_asked_in_the_clear() {
     assert!(reason.contains("offers no TLS"), "{reason}");
 }
 
-/// A server's own certificate, marked as an authority, in place of one that an authority signed.
+/// A server's self-signed certificate, marked as an authority, instead of one signed by an authority.
 #[tokio::test]
 async fn mariadb_with_its_own_certificate() {
     let mut mariadb = MariaDb::start();
@@ -685,7 +685,7 @@ async fn a_server_that_hangs_leaves_time_for_the_next() {
     assert_eq!(connections.load(Ordering::Relaxed), asked, "it is asked last now");
 }
 
-/// A server that takes connections and says nothing: its port, and how many it has taken.
+/// A server that accepts connections and stays silent: its port, and how many it has accepted.
 fn hangs() -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -812,7 +812,7 @@ async fn settings_that_cannot_work() {
     }
 }
 
-/// Tables of keys and groups in the SQL that all engines take. The keys are of `pencil`.
+/// Tables of keys and groups in SQL that all engines accept. The keys are for `pencil`.
 fn key_tables() -> String {
     let scram = scram().to_text().to_string();
     let nt = NtHash::derive("pencil").to_text()["NT$".len()..].to_owned();
@@ -832,7 +832,7 @@ fn scram() -> ScramKeys {
     ScramKeys::derive(ScramHash::Sha256, "pencil", b"0123456789abcdef", 4_096).unwrap()
 }
 
-/// What every engine answers about keys, accounts and groups.
+/// What every engine must answer about keys, accounts and groups.
 async fn the_same_keys(base: &SqlSettings, engine: &str) {
     let kind = KeyKind::Scram(ScramHash::Sha256);
     let with_query = SqlSettings {
@@ -906,7 +906,7 @@ async fn the_same_keys(base: &SqlSettings, engine: &str) {
         "{engine}"
     );
 
-    // One column for both: a SCRAM key in the place of the hash.
+    // One column for both: a SCRAM key in place of the hash.
     let one_column = SqlSettings {
         key_query: None,
         ..with_query
@@ -954,8 +954,8 @@ async fn keys_accounts_and_groups_in_mariadb() {
     the_same_keys(&settings(place), "MariaDB").await;
 }
 
-/// A collation that folds accents finds one row by many spellings: for a password the row's own name counts, and a key is not
-/// shown.
+/// A collation that folds accents finds one row by many spellings: for a password, the row's own name is used; a key is not
+/// returned.
 #[tokio::test]
 async fn a_collation_folds_more_than_a_name_may() {
     let mariadb = MariaDb::start();

@@ -1,4 +1,4 @@
-//! Whether a login of LDAP or SQL would be granted again: accounts that are switched off, gone, or have another password.
+//! Whether a login of LDAP or SQL would be granted again: accounts that are disabled, removed, or have another password.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -16,18 +16,18 @@ use postern_testkit::slapd::{PEOPLE, ROOT_DN, ROOT_PASSWORD, Slapd, SlapdOptions
 
 const SHA256: KeyKind = KeyKind::Scram(ScramHash::Sha256);
 
-/// As Active Directory has it, without its rule that only it may write it.
+/// As in Active Directory, but without its rule that only the server may write it.
 const SCHEMA: &str = "\
 attributetype ( 1.3.6.1.4.1.55555.1.8 NAME 'pwdLastSet' EQUALITY integerMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 )
 objectclass ( 1.3.6.1.4.1.55555.2.3 NAME 'dated' SUP top AUXILIARY MAY pwdLastSet )
 ";
 
-/// The password `x`, stored as a digest, which a bind takes as well.
+/// The password `x`, stored as a digest, which a bind accepts as well.
 const X: &str = "{SHA}EfatjsUqKYSrqv18O1FlA3hcIHI=";
 
 const HIDDEN: &str = "access to attrs=userPassword by anonymous auth by * none\naccess to * by * read\n";
 
-/// What became of a login: `None` while it holds.
+/// Why a login no longer holds: `None` while it does.
 async fn gone(directories: &Directories, account: &Account) -> Option<DenyReason> {
     match directories.standing(&account.proof, None).await {
         Standing::Holds(_) => None,
@@ -100,7 +100,7 @@ async fn sql() {
                 "{shows}, by certificate"
             );
         }
-        // A password that was taken away opens nothing any more.
+        // A removed password no longer grants anything.
         run("DELETE FROM accounts; INSERT INTO accounts VALUES ('ann', '{PLAIN}x', 1, NULL)");
         let password = granted(check(&directories, "ann", "x").await);
         run("UPDATE accounts SET hash = NULL");
@@ -111,7 +111,7 @@ async fn sql() {
     }
 }
 
-/// A second look compares with the login, not with the look before.
+/// A second check compares with the login, not with the previous check.
 #[tokio::test]
 async fn two_looks_are_of_one_login() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! Tables beside Postfix's own `postmap -q`: the same files, the same keys, the same values; real databases and slapd.
+//! Tables compared with Postfix's own `postmap -q`: the same files, the same keys, the same values; real databases and
+//! slapd.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -16,7 +17,7 @@ use postern_testkit::process::program;
 use postern_testkit::slapd::{PEOPLE, ROOT_DN, ROOT_PASSWORD, Slapd, SlapdOptions, person};
 use tempfile::TempDir;
 
-/// A folder with a configuration of Postfix that says nothing but where its kinds of tables are.
+/// A folder with a Postfix configuration that only says where its table types are.
 struct Postmap(TempDir);
 
 impl Postmap {
@@ -102,7 +103,7 @@ fn open(table: &str) -> Lookup {
         .unwrap_or_else(|mistakes| panic!("{table}: {mistakes:?}"))
 }
 
-/// Postern's values beside Postfix's.
+/// Compares Postern's values with Postfix's.
 async fn compare(postmap: &Postmap, table: &str, keys: &[&str]) {
     let lookup = open(table);
     let theirs = postmap.values(table, keys);
@@ -215,7 +216,7 @@ async fn postmap_says_the_same_of_patterns_and_networks() {
     compare(&postmap, &format!("cidr:{path}"), &keys).await;
 }
 
-/// Rows in the SQL that all engines take.
+/// Rows in SQL that all engines accept.
 const ROWS: &str = "CREATE TABLE aliases (source VARCHAR(190), destination VARCHAR(190), active INTEGER NOT NULL);\
     CREATE TABLE alias_domains (name VARCHAR(190), target VARCHAR(190));\
     INSERT INTO aliases VALUES ('board@x.org', 'rosa@x.org', 1), ('board@x.org', 'hugo@x.org', 1), ('off@x.org', 'z@x.org', 0),\
@@ -236,7 +237,7 @@ const KEYS: [&str; 11] = [
     "alt.org",
 ];
 
-/// The queries of a site, put to one engine by both.
+/// A site's queries, run on one engine by both.
 async fn compare_sql(postmap: &Postmap, kind: &str, place: &str) {
     let files = [
         (
@@ -351,7 +352,7 @@ async fn postmap_says_the_same_of_mariadb_and_an_outage_is_told() {
         ("@x.org", "all@x.org")
     );
     server.stop();
-    // What was asked a short time ago is known; what was not is no "no".
+    // What was asked recently is known; what was not asked is not taken for a "no".
     assert_eq!(lookup.get("nobody@x.org").await, Ok(None));
     assert_eq!(lookup.get("@X.ORG").await.unwrap().unwrap().value, "all@x.org");
     let down = lookup.get("pat@x.org").await.unwrap_err();

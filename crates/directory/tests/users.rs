@@ -284,7 +284,7 @@ async fn a_second_login_is_cheap_and_still_sees_every_change() {
     let bench = Bench::new();
     bench.add("tester@relay.test", "one", &[]).unwrap();
     let directories = bench.directory().await;
-    // Another connection to the file, as `postern user` has it.
+    // Another connection to the file, as `postern user` opens it.
     let elsewhere = UserStore::open(&bench.path()).unwrap();
     let login = "tester@relay.test";
     let _ = granted(check(&directories, login, "one").await);
@@ -363,7 +363,7 @@ async fn a_login_that_does_not_exist_takes_as_long() {
     let mut known = Duration::MAX;
     let mut unknown = Duration::MAX;
     let alike = |known: Duration, unknown: Duration| known.max(unknown) < known.min(unknown) * 2;
-    // A busy machine makes some rounds slow; the quickest of each kind come together if there is no other reason.
+    // A busy machine makes some rounds slow; the quickest of each kind are close if there is no other reason.
     for round in 0..100 {
         if round >= 5 && alike(known, unknown) {
             break;

@@ -1,4 +1,4 @@
-//! An address followed through all entries to where its mail goes in the end.
+//! Follows an address through all entries to where its mail finally goes.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -7,18 +7,18 @@ use postern_policy::alias::{Goal, RefusalText};
 
 use super::{AddressAliases, CHAIN_MAX, EXPANSION_MAX, Trouble};
 
-/// Where an address leads in the end.
+/// Where an address finally leads.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Expansion {
-    /// Addresses that no further entry is for, each once.
+    /// Addresses without a further entry, each once.
     pub addresses: Vec<Mailbox>,
     /// Names without a domain, each once.
     pub names: Vec<String>,
-    /// What the client is told, where one of the entries refuses. It counts where nothing else was found.
+    /// The reply if one of the entries refuses. Used only if nothing else was found.
     pub refusal: Option<RefusalText>,
-    /// Whether one of the entries throws mail away.
+    /// Whether one of the entries discards mail.
     pub discards: bool,
-    /// How it was come by, for people.
+    /// How this was found, for display.
     pub steps: Vec<Step>,
 }
 
@@ -27,16 +27,16 @@ pub struct Expansion {
 pub struct Step {
     /// The address.
     pub address: Mailbox,
-    /// The left side under which it was found.
+    /// The left-hand side under which it was found.
     pub key: String,
-    /// The right side.
+    /// The right-hand side.
     pub value: String,
-    /// Where the entry stands.
+    /// Where the entry is written.
     pub place: String,
 }
 
 impl AddressAliases {
-    /// Follows an address; `None` when there is no entry for it.
+    /// Follows an address; `None` if there is no entry for it.
     ///
     /// # Errors
     ///
@@ -91,7 +91,7 @@ impl AddressAliases {
 struct Walk {
     start: Mailbox,
     open: VecDeque<(Mailbox, usize)>,
-    /// Addresses that have been opened: each once.
+    /// Addresses already followed: each once.
     opened: HashSet<String>,
     /// Addresses that lead to themselves, and so to their mailboxes.
     fixed: HashSet<String>,

@@ -1,4 +1,4 @@
-//! Entries that stand in the configuration itself.
+//! Entries in the configuration itself.
 
 use std::collections::HashMap;
 
@@ -7,13 +7,13 @@ use postern_mail::{Domain, Mailbox, ParseOptions};
 
 use super::{Found, Table};
 
-/// Entries by their left sides.
+/// Entries by left-hand side.
 #[derive(Clone, Debug, Default)]
 pub struct Inline {
     entries: HashMap<Box<str>, Found>,
 }
 
-/// An invalid left side.
+/// An invalid left-hand side.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "{0:?} is no left side of an alias; write an address, \"user+*@example.org\" for any detail, or \"@example.org\" for a whole domain"
@@ -21,7 +21,7 @@ pub struct Inline {
 pub struct BadPattern(String);
 
 impl Inline {
-    /// Adds an entry; the one that is there already is given back instead.
+    /// Adds an entry; if there already is one, returns that instead.
     ///
     /// # Errors
     ///
@@ -42,7 +42,7 @@ impl Inline {
     }
 }
 
-/// A left side as look-ups have it.
+/// A left-hand side as look-ups use it.
 ///
 /// # Errors
 ///
@@ -52,11 +52,11 @@ pub fn key_of(pattern: &str) -> Result<String, BadPattern> {
     let (local, domain) = pattern.rsplit_once('@').ok_or_else(bad)?;
     let parsed = Domain::parse(domain, true).map_err(|_| bad())?;
     if local.is_empty() {
-        // An address literal has no domain to catch all of.
+        // A catch-all makes no sense for an address literal.
         let name = parsed.name().ok_or_else(bad)?;
         return Ok(format!("@{name}"));
     }
-    // `*` may stand in a local part by RFC 5321, so these are addresses, too.
+    // RFC 5321 allows `*` in a local part, so these are addresses too.
     let options = ParseOptions {
         utf8: true,
         ..ParseOptions::default()

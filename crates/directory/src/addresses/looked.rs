@@ -16,7 +16,7 @@ impl std::fmt::Debug for Looked {
 }
 
 impl Looked {
-    /// Where an entry stands: file and line, or the name of the table.
+    /// Where an entry is written: file and line, or the name of the table.
     fn place(&self, at: Option<(std::path::PathBuf, usize)>) -> String {
         match at {
             Some((path, 0)) => path.display().to_string(),

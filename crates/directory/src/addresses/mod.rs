@@ -1,9 +1,8 @@
-//! Aliases by address and domain: where they are kept, and where one leads in the end.
+//! Aliases by address and domain: where they are kept, and where one finally leads.
 //!
-//! Each address that mail is taken for is looked for in all sources, the closest key first
-//! ([`postern_policy::alias::keys`]), and what an entry leads to is looked for again, until nothing is found. An entry that
-//! leads to its own address ends there. What is left goes on as any other address would: to a mailbox, into the aliases file, or to
-//! the outside.
+//! Each recipient address is looked up in all sources, the closest key first ([`postern_policy::alias::keys`]), and the result of
+//! an entry is looked up again, until nothing is found. An entry that leads to its own address ends there. What remains is
+//! handled like any other address: as a mailbox, through the aliases file, or as a remote address.
 
 mod expand;
 mod inline;
@@ -21,7 +20,7 @@ pub use self::expand::{Expansion, Step};
 pub use self::inline::{BadPattern, Inline, key_of};
 pub use self::looked::Looked;
 
-/// Most entries in a chain, from an address to where its mail goes.
+/// Most entries in a chain, from an address to its final destination.
 pub const CHAIN_MAX: usize = 20;
 
 /// Most addresses that one address leads to: Postfix's `virtual_alias_expansion_limit`.
@@ -29,14 +28,14 @@ pub const EXPANSION_MAX: usize = 1_000;
 
 /// A place where entries are looked up.
 pub trait Table: Send + Sync + fmt::Debug {
-    /// The right side under a key, which is in small letters.
+    /// The right-hand side for a key, which is in lower case.
     ///
     /// # Errors
     ///
-    /// The table cannot be asked now; the text says why.
+    /// The table cannot be queried now; the text says why.
     fn find<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Found>, String>>;
 
-    /// Whether its left sides are patterns, which only a whole address is held against.
+    /// Whether its left-hand sides are patterns, which are matched only against whole addresses.
     fn has_patterns(&self) -> bool {
         false
     }
@@ -44,7 +43,7 @@ pub trait Table: Send + Sync + fmt::Debug {
     /// Its name, for log and listings.
     fn name(&self) -> String;
 
-    /// Its entries, where they can be listed.
+    /// Its entries, if they can be listed.
     fn entries(&self) -> Vec<(String, Found)> {
         Vec::new()
     }
@@ -53,19 +52,19 @@ pub trait Table: Send + Sync + fmt::Debug {
 /// An entry.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Found {
-    /// Its right side, as written.
+    /// Its right-hand side, as written.
     pub value: String,
-    /// Where it stands: file and line, as far as that is known.
+    /// Where it is written: file and line, if known.
     pub place: String,
 }
 
-/// What the right sides of a source say.
+/// The meaning of a source's right-hand sides.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Gives {
     /// Where mail goes.
     #[default]
     Targets,
-    /// The new address of somebody who is not here any more: Postfix's relocated(5).
+    /// The new address of a user who has moved: Postfix's relocated(5).
     NewAddress,
 }
 
@@ -76,20 +75,20 @@ pub struct Source {
     pub table: Arc<dyn Table>,
     /// How they are written.
     pub form: Form,
-    /// What their right sides say.
+    /// The meaning of their right-hand sides.
     pub gives: Gives,
-    /// Whether a detail that the left side does not have goes along.
+    /// Whether a detail (`+detail`) missing on the left-hand side is carried over.
     pub keep_detail: bool,
 }
 
 /// All aliases by address. The default has none, and costs nothing.
 #[derive(Clone, Debug, Default)]
 pub struct AddressAliases {
-    /// The sources, in the order in which they are asked.
+    /// The sources, in the order in which they are searched.
     pub sources: Vec<Source>,
-    /// Domains that have such aliases and nothing else: Postfix's `virtual_alias_domains`.
+    /// Domains that have only such aliases: Postfix's `virtual_alias_domains`.
     pub domains: DomainSet,
-    /// What stands between name and detail.
+    /// The separator between name and detail.
     pub separator: Option<char>,
 }
 
@@ -104,23 +103,23 @@ pub struct Match {
     pub found: Found,
 }
 
-/// Why it cannot be said where an address leads. Mail for it is put off, and never passed by the entry.
+/// Why it cannot be determined where an address leads. Mail for it is deferred; the entry is never skipped.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Trouble {
-    /// A table cannot be asked.
+    /// A table cannot be queried.
     #[error("the table {0} cannot be asked: {1}")]
     Down(String, String),
-    /// An entry makes no sense.
+    /// An invalid entry.
     #[error("the entry {key} in {place}: {error}")]
     Entry {
-        /// Its left side.
+        /// Its left-hand side.
         key: String,
-        /// Where it stands.
+        /// Where it is written.
         place: String,
         /// What is wrong.
         error: BadGoal,
     },
-    /// The chain is too long, or comes round.
+    /// The chain is too long, or is a loop.
     #[error("the aliases of {0} lead back to it, or through more than {CHAIN_MAX} entries")]
     Circle(Mailbox),
     /// It leads to too many.
@@ -135,13 +134,13 @@ impl AddressAliases {
         self.sources.is_empty() && self.domains.is_empty()
     }
 
-    /// Whether a domain has aliases and nothing else.
+    /// Whether a domain has only aliases.
     #[must_use]
     pub fn is_alias_domain(&self, domain: &Domain) -> bool {
         self.domains.contains_by_name(domain)
     }
 
-    /// The entry for an address, once.
+    /// The entry for an address, a single step.
     ///
     /// # Errors
     ///
@@ -173,7 +172,7 @@ impl AddressAliases {
         }
     }
 
-    /// What who writes to an address is told of somebody who has moved; `None` when nobody has.
+    /// The reply to senders if the user of this address has moved; `None` if not.
     ///
     /// # Errors
     ///
@@ -184,7 +183,7 @@ impl AddressAliases {
         Ok(found.map(|(_, _, found)| moved_to(&found.value)))
     }
 
-    /// The first entry, the closest key in all sources before the next.
+    /// The first entry: the most specific key in all sources before the next key.
     async fn find(
         &self,
         address: &Mailbox,
@@ -200,7 +199,7 @@ impl AddressAliases {
                     .map(|key| (source, key)),
             );
         }
-        // Stable: of one rank the source that stands first is asked first.
+        // A stable sort: sources of the same rank keep their order.
         asked.sort_by_key(|(_, key)| key.rank);
         for (source, key) in asked {
             let answer = source.table.find(&key.text).await;

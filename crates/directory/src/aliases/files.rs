@@ -1,7 +1,7 @@
-//! The aliases file and what it includes, read with care: who can write one of them can read others' mail.
+//! Reads the aliases file and what it includes, with care: anyone who can write to one of them can read others' mail.
 //!
-//! Programs and files among the targets are taken out, since nothing here runs or writes them; the rest of an alias works, and one that
-//! has nothing else refuses its mail.
+//! Programs and files among the targets are skipped, since they are never run or written to here; the rest of an alias works, and
+//! an alias with no other target refuses its mail.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
@@ -17,13 +17,13 @@ use super::target::AliasMistake;
 /// Largest file, in octets.
 const FILE_MAX: u64 = 64 * 1_024 * 1_024;
 
-/// Most files included in one another.
+/// Deepest nesting of included files.
 const INCLUDE_DEPTH_MAX: usize = 5;
 
-/// Most targets that the included files bring together: a file may be included by many aliases.
+/// Most targets from included files in total: a file may be included by many aliases.
 const INCLUDED_MAX: usize = 1_000_000;
 
-/// One alias, with its included files in their places.
+/// One alias, with included files expanded in place.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) line: usize,
@@ -31,7 +31,7 @@ pub(crate) struct Entry {
     pub(crate) targets: Vec<Goal>,
 }
 
-/// Reads the file and what it includes; what is wrong goes into `mistakes`, what is taken out into `warnings`.
+/// Reads the file and what it includes; errors go into `mistakes`, skipped targets into `warnings`.
 pub(crate) fn read(
     path: &Path,
     mistakes: &mut Vec<AliasMistake>,
@@ -71,7 +71,7 @@ pub(crate) fn read(
             for target in line.targets {
                 reader.add(path, line.number, target, &mut targets);
             }
-            // What it says otherwise is in the mistakes.
+            // Any other outcome is in the mistakes.
             if targets.is_empty() && reader.warnings.len() > before {
                 targets.push(Goal::Refuse(only_a_program()));
             }
@@ -85,19 +85,19 @@ pub(crate) fn read(
 }
 
 struct Includes<'a> {
-    /// Where paths that are not absolute start: the aliases file's folder.
+    /// The base of relative paths: the aliases file's folder.
     folder: PathBuf,
-    /// Owner of the aliases file, who with root may own what it includes.
+    /// Owner of the aliases file, who, besides root, may own the files it includes.
     owner: u32,
-    /// The files being read, each included by the one before.
+    /// The files being read, each included by the previous one.
     stack: Vec<PathBuf>,
-    /// Targets brought so far.
+    /// Targets read so far.
     count: usize,
     mistakes: &'a mut Vec<AliasMistake>,
     warnings: &'a mut Vec<AliasMistake>,
 }
 
-/// What the client is told of an alias that has nothing but programs and files.
+/// The reply for an alias that has only programs and files.
 fn only_a_program() -> RefusalText {
     RefusalText {
         code: 550,
@@ -171,11 +171,11 @@ impl Includes<'_> {
     }
 }
 
-/// Reads a file that nobody can have written but its owner, who is root or, for an included file, the owner of the
-/// aliases file.
+/// Reads a file that only its owner can have written, who is root or, for an included file, the owner of the aliases file.
 fn read_trusted(path: &Path, owner: Option<u32>) -> Result<(String, u32), String> {
     let failed = |error: io::Error| format!("cannot read {}: {error}", path.display());
-    // Looked at before it is opened, since opening a pipe would wait for its other end; then again, as what it is by then.
+    // Checked before it is opened, since opening a FIFO would wait for its other end; and again afterwards, in case it was
+    // replaced.
     if !fs::metadata(path).map_err(failed)?.is_file() {
         return Err(format!("{} is not an ordinary file", path.display()));
     }
@@ -210,7 +210,7 @@ fn check_owner_and_mode(path: &Path, metadata: &Metadata, owner: Option<u32>) ->
     }
 }
 
-/// Who can write to the folder can put another file in the place of this one, unless it is sticky as `/tmp` is.
+/// Anyone who can write to the folder can replace this file, unless the folder is sticky, as `/tmp` is.
 fn check_folder(path: &Path) -> Result<(), String> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,

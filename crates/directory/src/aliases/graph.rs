@@ -10,7 +10,7 @@ use super::files::Entry;
 use super::parse::Goal;
 use super::target::{AliasMistake, DEPTH_MAX, End, TARGETS_MAX, Target};
 
-/// What is put before the name of a list to name its owner.
+/// The prefix that makes a list's name its owner's.
 const OWNER: &str = "owner-";
 
 /// Aliases by lower-case name, with their targets linked.
@@ -18,9 +18,9 @@ const OWNER: &str = "owner-";
 pub(crate) struct Graph {
     by_name: HashMap<String, usize>,
     nodes: Vec<Vec<Link>>,
-    /// For each alias the name of its owner's, if it has one.
+    /// For each alias the name of its owner alias, if it has one.
     owners: Vec<Option<Arc<str>>>,
-    /// Where each stands.
+    /// Where each is written.
     lines: Vec<usize>,
     file: PathBuf,
 }
@@ -38,11 +38,11 @@ enum TooFar {
     Targets,
 }
 
-/// Following one alias to all its ends.
+/// Follows one alias to all its final targets.
 struct Walk<'a> {
     graph: &'a Graph,
     path: Vec<usize>,
-    /// Aliases that were followed: each counts once.
+    /// Aliases already followed: each counts once.
     followed: HashSet<usize>,
     seen: HashSet<Target>,
     ends: Vec<End>,
@@ -107,7 +107,7 @@ impl Graph {
         for (index, &line) in self.lines.iter().enumerate() {
             match self.walk(index) {
                 Ok(_) => {}
-                // Told once, at the first of its aliases.
+                // Reported once, at the first of its aliases.
                 Err(TooFar::Loop(members)) => {
                     if in_loops.is_disjoint(&members.iter().copied().collect()) {
                         mistakes.push(mistake(
@@ -134,7 +134,7 @@ impl Graph {
         self.walk(index).ok()
     }
 
-    /// The file and the line at which an alias stands.
+    /// The file and the line where an alias is defined.
     pub(crate) fn place(&self, local: &str) -> Option<String> {
         let index = self.by_name.get(&local.to_lowercase())?;
         Some(format!("{}:{}", self.file.display(), self.lines.get(*index)?))
@@ -195,7 +195,7 @@ impl Walk<'_> {
             return Ok(());
         }
         self.path.push(index);
-        // The list that is nearest to its members counts.
+        // The innermost list counts.
         let owner = self.graph.owners[index].as_ref().or(owner);
         for link in &self.graph.nodes[index] {
             match link {
@@ -221,7 +221,7 @@ impl Walk<'_> {
     }
 }
 
-/// Where one target of the alias `name` leads. An alias that names itself means its mailbox, as with sendmail.
+/// Where one target of the alias `name` leads. An alias that names itself means the mailbox, as with sendmail.
 fn link(
     by_name: &HashMap<String, usize>,
     is_local: &dyn Fn(&Domain) -> bool,

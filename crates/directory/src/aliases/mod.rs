@@ -1,4 +1,4 @@
-//! The aliases file, of sendmail's form.
+//! The aliases file, in sendmail's format.
 //!
 //! ```text
 //! # comment
@@ -10,13 +10,13 @@
 //! owner-list: acaird
 //! ```
 //!
-//! A line that starts with a blank goes on with the one before it; empty lines and comments in between do not matter. A
-//! name stands for a local part, compared without regard to case. `\name`, or an alias that names itself, is the
-//! mailbox of that name. Files (`/var/mail/x`) and programs (`|program`), which sendmail would write to and run, are left out with a
-//! warning: a relay runs nothing for a message. `/dev/null` throws mail away, and `lisa@new.example.REDIRECT` tells who writes where
-//! she has moved to. The mail of a list `x` goes under the sender `owner-x`, where there is such an alias.
+//! A line that starts with whitespace continues the previous one; empty lines and comments in between do not matter. A name is a
+//! local part, compared case-insensitively. `\name`, or an alias that names itself, is the mailbox of that name. Files
+//! (`/var/mail/x`) and programs (`|program`), which sendmail would write to and run, are skipped with a warning: a relay runs no
+//! program for a message. `/dev/null` discards mail, and `lisa@new.example.REDIRECT` tells senders where she has moved to. The
+//! mail of a list `x` is sent with the envelope sender `owner-x` if there is such an alias.
 //!
-//! The whole file is checked when it is read, so that no message ever meets a loop: all mistakes are told at once, each
+//! The whole file is checked when it is read, so that no message ever runs into a loop: all mistakes are reported at once, each
 //! with file and line.
 
 mod files;
@@ -36,18 +36,18 @@ use graph::Graph;
 
 pub use self::target::{AliasMistake, DEPTH_MAX, End, TARGETS_MAX, Target};
 
-/// Broken targets that the log is told of; it has heard enough then.
+/// Most broken targets that are logged.
 const TOLD_MAX: usize = 1_000;
 
-/// Under which sender the mail of a list goes that has an owner, an alias `owner-list`: who hears of mail that cannot be delivered.
+/// Which envelope sender the mail of a list with an owner (an alias `owner-list`) gets: the address that receives bounces.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum ListSender {
     /// The owner's alias, as with Postfix.
     #[default]
     OwnerAlias,
-    /// What the owner's alias leads to where that is one address, as with sendmail; its alias otherwise.
+    /// The address that the owner alias leads to if that is a single one, as with sendmail; otherwise the owner alias.
     Owner,
-    /// The sender that the mail has.
+    /// The original sender.
     Unchanged,
 }
 
@@ -57,26 +57,25 @@ pub enum ListSender {
 #[derive(Clone, Debug, Default)]
 pub struct Aliases {
     graph: Graph,
-    /// Those by address and domain.
+    /// The aliases by address and domain.
     addresses: AddressAliases,
     list_sender: ListSender,
     unknown_users: Option<Arc<str>>,
-    /// What was left out of the file.
+    /// What was skipped in the file.
     warnings: Vec<AliasMistake>,
-    /// What the log was told of.
+    /// What has been logged.
     told: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Aliases {
     /// Reads the file and what it includes. Blocking.
     ///
-    /// `is_local` says whether an address at a domain is looked up among the aliases again; a name without a domain
-    /// always is.
+    /// `is_local` says whether an address in a domain is looked up among the aliases again; a name without a domain always is.
     ///
     /// # Errors
     ///
-    /// All mistakes at once, in the order of the files: what cannot be read, is writable by others, or follows no rule;
-    /// names given twice; loops, and chains and lists over their bounds.
+    /// All mistakes at once, in the order of the files: what cannot be read, is writable by others, or is malformed; names given
+    /// twice; loops; chains and lists over their limits.
     pub fn load(path: &Path, is_local: &dyn Fn(&Domain) -> bool) -> Result<Self, Vec<AliasMistake>> {
         let (mut mistakes, mut warnings) = (Vec::new(), Vec::new());
         let entries = files::read(path, &mut mistakes, &mut warnings);
@@ -92,66 +91,66 @@ impl Aliases {
         }
     }
 
-    /// Where this local part leads in the end, each target once and none to be looked up again; `None` when it is no alias. The name is unquoted (see
-    /// [`Mailbox::unquoted_local`]).
+    /// Where this local part finally leads, each target once and none to be looked up again; `None` if it is not an alias. The
+    /// name is unquoted (see [`Mailbox::unquoted_local`]).
     #[must_use]
     pub fn lookup(&self, local: &str) -> Option<Vec<Target>> {
         let ends = self.ends(local)?;
         Some(ends.into_iter().map(|end| end.target).collect())
     }
 
-    /// The same, each with the owner of the list on which it stands.
+    /// The same, each with the owner of the list that contains it.
     #[must_use]
     pub fn ends(&self, local: &str) -> Option<Vec<End>> {
         self.graph.ends(local)
     }
 
-    /// The file and the line at which an alias stands, `aliases:12`; `None` when it is none.
+    /// The file and the line where an alias is defined, `aliases:12`; `None` if it is not an alias.
     #[must_use]
     pub fn place(&self, local: &str) -> Option<String> {
         self.graph.place(local)
     }
 
-    /// Adds those by address and domain.
+    /// Adds the aliases by address and domain.
     #[must_use]
     pub fn with_addresses(mut self, addresses: AddressAliases) -> Self {
         self.addresses = addresses;
         self
     }
 
-    /// Says under which sender the mail of lists goes.
+    /// Sets which envelope sender the mail of lists gets.
     #[must_use]
     pub fn with_list_sender(mut self, list_sender: ListSender) -> Self {
         self.list_sender = list_sender;
         self
     }
 
-    /// Says where mail goes for users whom nobody here knows: an address, or `@host` for the same name there.
+    /// Sets where mail for unknown users goes: an address, or `@host` for the same name there.
     #[must_use]
     pub fn with_unknown_users(mut self, to: Option<&str>) -> Self {
         self.unknown_users = to.map(Into::into);
         self
     }
 
-    /// Those by address and domain.
+    /// The aliases by address and domain.
     #[must_use]
     pub fn addresses(&self) -> &AddressAliases {
         &self.addresses
     }
 
-    /// Under which sender the mail of lists goes.
+    /// Which envelope sender the mail of lists gets.
     #[must_use]
     pub fn list_sender(&self) -> ListSender {
         self.list_sender
     }
 
-    /// Where mail goes for users whom nobody here knows.
+    /// Where mail for unknown users goes.
     #[must_use]
     pub fn unknown_users(&self) -> Option<&str> {
         self.unknown_users.as_deref()
     }
 
-    /// What was left out of the file: programs and files.
+    /// What was skipped in the file: programs and files.
     #[must_use]
     pub fn warnings(&self) -> &[AliasMistake] {
         &self.warnings
@@ -163,8 +162,8 @@ impl Aliases {
         self.graph.contains(local)
     }
 
-    /// Whether this is said for the first time since the aliases were read. What is said is made of what stands in the file, which
-    /// bounds how much of it there is.
+    /// Whether this is logged for the first time since the aliases were read. The texts come from the file, which bounds how many
+    /// there are.
     pub(crate) fn is_news(&self, what: &str) -> bool {
         let mut told = self.told.lock();
         told.len() < TOLD_MAX && told.insert(what.to_owned())

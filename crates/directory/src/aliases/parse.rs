@@ -6,7 +6,7 @@ use postern_policy::alias::RefusalText;
 
 use crate::addresses::moved_to;
 
-/// What is put behind an address of somebody who has moved there, as with sendmail's `FEATURE(redirect)`.
+/// The suffix of the new address of a user who has moved, as with sendmail's `FEATURE(redirect)`.
 const REDIRECT: &str = ".redirect";
 
 /// One alias as written.
@@ -26,11 +26,11 @@ pub(crate) type Wrong = (usize, String);
 /// One target as written.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Written {
-    /// Somebody.
+    /// An addressee.
     Goal(Goal),
-    /// `:include:/path`: whoever the file names.
+    /// `:include:/path`: everyone the file names.
     Include(String),
-    /// A program or a file, as written: nothing here runs the one or writes to the other.
+    /// A program or a file, as written: never run or written to here.
     Program(String),
 }
 
@@ -43,9 +43,9 @@ pub(crate) enum Goal {
     Mailbox(String),
     /// With domain.
     Address(Mailbox),
-    /// `/dev/null`: the mail is thrown away.
+    /// `/dev/null`: the mail is discarded.
     Discard,
-    /// Nowhere, and the client is told why.
+    /// Refused, with a reason for the client.
     Refuse(RefusalText),
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn included(text: &str) -> (Vec<(usize, Written)>, Vec<Wrong>) {
     (targets, mistakes)
 }
 
-/// Joins lines with those that go on with them; each with the number of its first.
+/// Joins continued lines; each with the number of its first.
 fn logical_lines(text: &str, mistakes: &mut Vec<Wrong>) -> Vec<(usize, String)> {
     let mut logical: Vec<(usize, String)> = Vec::new();
     for (index, line) in text.lines().enumerate() {
@@ -130,7 +130,7 @@ fn alias(line: &str) -> Result<(String, Vec<Written>), String> {
     Ok((name, targets))
 }
 
-/// A list with commas. A comma at its end, or two in a row, mean nothing, as with sendmail.
+/// A comma-separated list. A trailing comma or two in a row are ignored, as with sendmail.
 fn list(text: &str) -> Result<Vec<Written>, String> {
     let text = without_comments(text)?;
     let mut targets = Vec::new();
@@ -148,7 +148,7 @@ fn list(text: &str) -> Result<Vec<Written>, String> {
     }
 }
 
-/// One target: what stands between two commas.
+/// One target: the text between two commas.
 fn target(item: &str) -> Result<Written, String> {
     let whole = unquote(item)?;
     if let Some(path) = strip_include(&whole) {
@@ -160,7 +160,7 @@ fn target(item: &str) -> Result<Written, String> {
     if let Some(special) = special(item, &whole)? {
         return Ok(special);
     }
-    // `Jane Doe <jane@outside.example>`: what counts is inside.
+    // `Jane Doe <jane@outside.example>`: the address inside counts.
     if let Some(open) = find_outside(item, |c| c == '<')? {
         let Some(inner) = item[open + 1..].strip_suffix('>') else {
             return Err(format!("{item}: `<` without `>` at its end"));
@@ -174,7 +174,7 @@ fn target(item: &str) -> Result<Written, String> {
     goal(item).map(Written::Goal)
 }
 
-/// What other servers would run or write to; what they would take for an instruction is a mistake.
+/// Targets that other servers would run or write to; other special forms are mistakes.
 fn special(item: &str, target: &str) -> Result<Option<Written>, String> {
     match target.chars().next() {
         Some('/') if target == "/dev/null" => Ok(Some(Written::Goal(Goal::Discard))),
@@ -228,7 +228,7 @@ fn strip_include(text: &str) -> Option<&str> {
         .then(|| text[":include:".len()..].trim())
 }
 
-/// Takes the quotes off a text that is quoted as a whole; leaves any other as it is.
+/// Removes the quotes from a text that is quoted as a whole; leaves any other unchanged.
 fn unquote(text: &str) -> Result<String, String> {
     let Some(inner) = text.strip_prefix('"') else {
         return Ok(text.to_owned());
@@ -246,7 +246,7 @@ fn unquote(text: &str) -> Result<String, String> {
     Err(format!("{text}: a quote that does not end"))
 }
 
-/// Where the first character of a kind stands outside quotes. A backslash takes the next character's meaning away.
+/// Finds the first character of a kind outside quotes. A backslash escapes the next character.
 fn find_outside(text: &str, wanted: impl Fn(char) -> bool) -> Result<Option<usize>, String> {
     let (mut quoted, mut escaped) = (false, false);
     for (index, c) in text.char_indices() {
@@ -265,7 +265,7 @@ fn find_outside(text: &str, wanted: impl Fn(char) -> bool) -> Result<Option<usiz
     }
 }
 
-/// Takes out comments in parentheses, which nest (RFC 5322 section 3.2.2).
+/// Removes comments in parentheses, which nest (RFC 5322 section 3.2.2).
 fn without_comments(text: &str) -> Result<String, String> {
     let mut plain = String::with_capacity(text.len());
     let (mut quoted, mut escaped, mut depth) = (false, false, 0_usize);
@@ -510,7 +510,7 @@ mod tests {
     }
 
     proptest! {
-        /// No text makes it panic, and no target is a file or program.
+        /// No input makes it panic, and no target is a file or program.
         #[test]
         fn any_text(text in "[a-c:,\"\\\\()<>@ \\t\\n#|/.]{0,60}") {
             let (lines, _) = aliases(&text);

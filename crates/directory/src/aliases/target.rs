@@ -1,4 +1,4 @@
-//! Where aliases lead, how far, and what can be wrong with them.
+//! Where aliases lead, their limits, and their possible errors.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,23 +10,23 @@ use postern_policy::alias::RefusalText;
 /// Most aliases in a chain. sendmail's `MaxAliasRecursion` is 10.
 pub const DEPTH_MAX: usize = 10;
 
-/// Most targets of one alias in the end.
+/// Most final targets of one alias.
 pub const TARGETS_MAX: usize = 10_000;
 
-/// Where an alias leads in the end.
+/// Where an alias finally leads.
 #[derive(Clone, Debug, Eq, PartialEq, Hash)]
 pub enum Target {
-    /// A local name that is no alias, unquoted and as written: a mailbox of this host.
+    /// A local name that is not an alias, unquoted and as written: a mailbox of this host.
     Local(String),
-    /// An address with its domain, elsewhere or in an own domain where no alias has its local part.
+    /// An address with its domain, remote, or in a local domain that has no alias for its local part.
     Address(Mailbox),
-    /// Nowhere: it is thrown away.
+    /// Discarded.
     Discard,
-    /// Nowhere, and the client is told why.
+    /// Refused, with a reason for the client.
     Refused(RefusalText),
 }
 
-/// As people read it.
+/// For display.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -38,12 +38,12 @@ impl fmt::Display for Target {
     }
 }
 
-/// One end of an alias.
+/// One final target of an alias.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct End {
     /// Where it leads.
     pub target: Target,
-    /// The alias that names the owner of the list on which it stands: `owner-list`. Of lists on lists, that of the innermost one.
+    /// The alias that names the owner of the list that contains it: `owner-list`. For nested lists, that of the innermost one.
     pub owner: Option<Arc<str>>,
 }
 

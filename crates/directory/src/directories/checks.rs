@@ -1,4 +1,4 @@
-//! Questions of our own to directories that nobody asks, and what their answers change.
+//! Health checks of directories that are not being used, and what their answers change.
 
 use std::time::{Duration, Instant};
 
@@ -14,15 +14,15 @@ use crate::verdict::Outage;
 use crate::workers::Asker;
 
 impl Directories {
-    /// What is known of each, in the order of the configuration.
+    /// The status of each, in the order of the configuration.
     #[must_use]
     pub fn status(&self) -> Vec<DirectoryStatus> {
         self.list.iter().map(Directory::status).collect()
     }
 
-    /// Asks those that are down and due for another try, and those that nobody has asked for
-    /// [`Environment::check_after`](crate::Environment::check_after). To be called every second or so; a call returns when
-    /// all that it asked have answered or run out of time.
+    /// Asks those that are down and due for another try, and those that have not been asked for
+    /// [`Environment::check_after`](crate::Environment::check_after). Call it about every second; it returns when all that it
+    /// asked have answered or timed out.
     pub async fn check_health(&self) {
         let now = now();
         let due = self
@@ -55,7 +55,7 @@ impl Directory {
     }
 
     fn is_due(&self, idle: Option<Duration>, now: Instant) -> bool {
-        // A question to the others is a failed login in their log: that is for finding out whether they are back.
+        // A probe of the others is a failed login in their log, so they are probed only to find out whether they are back.
         self.health
             .is_due(idle.filter(|_| self.answers_without_password()), now)
     }
@@ -64,7 +64,7 @@ impl Directory {
         self.source.finds_accounts()
     }
 
-    /// Asks for a login that nobody has.
+    /// Asks for a nonexistent login.
     async fn probe(&self) {
         let login = format!("postern-{:016x}", rand::random::<u64>());
         let begun = now();
@@ -79,19 +79,19 @@ impl Directory {
         self.health.probed();
     }
 
-    /// Whether it is known to keep all waiting who ask.
+    /// Whether it is known to hang.
     pub(super) fn hangs(&self) -> bool {
         self.health.0.lock().hangs.is_some()
     }
 
-    /// Whether it is worth asking, or known to keep all waiting who ask.
+    /// Whether it may be asked, or is known to hang.
     pub(super) fn may_be_asked(&self) -> Result<(), Outage> {
         let admitted = self.health.admits(now());
         admitted.map_err(|reason| Outage::new(reason).within(&self.name))
     }
 
-    /// Takes note of an answer to a question that was put at `begun`. Logs a change of state, and nothing while it lasts. The
-    /// reason gets the directory's name.
+    /// Records an answer to a question that was asked at `begun`. Logs only changes of state. The reason is prefixed with the
+    /// directory's name.
     pub(super) fn watch<T>(&self, found: Result<T, Outage>, begun: Instant) -> Result<T, Outage> {
         if found.as_ref().is_err_and(Outage::is_busy) {
             return found.map_err(|outage| outage.within(&self.name));

@@ -1,8 +1,8 @@
-//! Whether each directory answers: what was seen at the last question, and questions of our own where nobody asks.
+//! Whether each directory answers: the result of the last question, with probes of our own when nobody asks.
 //!
-//! A change is logged once. A directory that is down is asked again by itself at a bounded pace, so that its recovery is
-//! seen without a login that has to fail for it; one that nobody has used for a while is asked as well, so that its
-//! outage is known before the next login.
+//! A change is logged once. A directory that is down is probed at a bounded rate, so that its recovery is noticed without a
+//! login having to fail first; one that has not been used for a while is probed as well, so that an outage is known before
+//! the next login.
 
 use std::time::{Duration, Instant};
 
@@ -15,17 +15,18 @@ const PACE_MIN: Duration = Duration::from_secs(5);
 /// How long at most.
 const PACE_MAX: Duration = Duration::from_secs(60);
 
-/// From how long on a question that fails has kept its client waiting: then the next ones are not put before the directory is
-/// known to answer again.
+/// A failed question that took this long counts as a hang: further ones are not asked before the directory is known to answer
+/// again.
 const SLOW: Duration = Duration::from_secs(1);
 
-/// How often one login is put to such a directory all the same, so that it is seen at once where somebody wants it.
+/// How often one login is nevertheless passed to such a directory, so that its recovery is noticed as soon as somebody needs
+/// it.
 const TRIAL: Duration = Duration::from_secs(5);
 
-/// Whether a directory answers, as far as that is known.
+/// Whether a directory answers, if known.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum DirectoryState {
-    /// It was not asked yet.
+    /// It has not been asked yet.
     Unknown,
     /// It answered the last question.
     Up,
@@ -45,7 +46,7 @@ impl DirectoryState {
     }
 }
 
-/// What is known of one directory.
+/// The status of one directory.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DirectoryStatus {
     /// Its kind and its place in the configuration, from 1: `ldap (directory 2)`.
@@ -56,11 +57,11 @@ pub struct DirectoryStatus {
     pub since: Option<Timestamp>,
     /// When it was asked last.
     pub asked_at: Option<Timestamp>,
-    /// Why it did not answer when that happened last, and when that was.
+    /// Why it last failed to answer, and when.
     pub last_error: Option<(Timestamp, String)>,
 }
 
-/// What was seen of one directory.
+/// The recorded state of one directory.
 #[derive(Debug, Default)]
 pub(super) struct Health(pub(super) Mutex<Seen>);
 
@@ -70,10 +71,10 @@ pub(super) struct Seen {
     pub(super) since: Option<Timestamp>,
     pub(super) asked: Option<(Instant, Timestamp)>,
     pub(super) error: Option<(Timestamp, String)>,
-    /// Questions of our own in a row that failed.
+    /// Consecutive failed probes.
     failures: u32,
     probing: bool,
-    /// Since when it keeps those waiting who ask, or when the last one was let through to try.
+    /// Since when it hangs, or when the last login was let through as a trial.
     pub(super) hangs: Option<Instant>,
 }
 
@@ -121,7 +122,7 @@ impl Health {
         self.0.lock().asked.is_some()
     }
 
-    /// Whether a login may ask now; if not, why. One that keeps all waiting is tried by one login at a time.
+    /// Whether a login may ask now; if not, why. A directory that hangs is tried by one login at a time.
     pub(super) fn admits(&self, now: Instant) -> Result<(), String> {
         let mut seen = self.0.lock();
         match seen.hangs {
@@ -140,7 +141,7 @@ impl Health {
         }
     }
 
-    /// Whether to ask now, for which the caller gets the turn: until [`Self::probed`] nobody else does.
+    /// Whether to probe now. If so, the caller has the turn: nobody else gets it until [`Self::probed`].
     pub(super) fn is_due(&self, idle: Option<Duration>, now: Instant) -> bool {
         let mut seen = self.0.lock();
         let wait = match seen.up {

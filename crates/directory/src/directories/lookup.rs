@@ -1,4 +1,4 @@
-//! Questions without a password: for the key of a login, and for the account of a login that was proved otherwise.
+//! Queries without a password: for the key of a login, and for the account of a login proved by other means.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,20 +23,19 @@ impl Directories {
 
     /// Finds the key of a login.
     ///
-    /// As with passwords, the first directory that knows the login decides, and one that cannot be asked is passed over.
-    /// But each is asked in any case: here nothing has been proved yet, and a stranger who could see which one
-    /// answered would learn who exists.
+    /// As with passwords, the first directory that knows the login decides, and one that cannot be asked is skipped. But all are
+    /// asked in every case: nothing has been proved yet, and a stranger who could see which one answered would learn who exists.
     pub async fn lookup_key(&self, login: &str, kind: &KeyKind) -> KeyVerdict {
         self.lookup_key_from(login, kind, None).await
     }
 
-    /// The same for a client at `peer`: the key of an app password, `LOGIN#LABEL`, may be for certain networks alone.
+    /// The same for a client at `peer`: the key of an app password, `LOGIN#LABEL`, may be limited to certain networks.
     pub async fn lookup_key_from(&self, login: &str, kind: &KeyKind, peer: Option<IpAddr>) -> KeyVerdict {
         self.find_key(login, kind, &Asker::at(peer)).await
     }
 
-    /// The same for whom it takes a turn, where keys are made on the fly. The directories are asked in the login's normal form, and
-    /// an account that is spelled otherwise is none: see [`DenyReason::OtherSpelling`].
+    /// The same for an asker that may need a worker's turn, where keys are derived on the fly. The directories are asked in the
+    /// login's normal form, and an account with a different spelling does not count: see [`DenyReason::OtherSpelling`].
     pub async fn find_key(&self, login: &str, kind: &KeyKind, asker: &Asker) -> KeyVerdict {
         let Some(login) = normal(login) else {
             return KeyVerdict::Denied(DenyReason::Malformed);
@@ -77,7 +76,7 @@ impl Directories {
         }
     }
 
-    /// Takes note of a login that a key has proved, as the client typed its name: the use of an app password is written down.
+    /// Records a login that was proved by a key, with the name as the client typed it: the use of an app password is recorded.
     pub async fn note_key_login(&self, login: &str, peer: Option<IpAddr>) {
         for directory in &self.list {
             if let Some(users) = &directory.own_users {
@@ -87,10 +86,10 @@ impl Directories {
         }
     }
 
-    /// Finds the account of a login that proved itself by other means than a password, such as a certificate.
+    /// Finds the account of a login that was proved by other means than a password, such as a certificate.
     ///
-    /// Own users, LDAP and SQL can be asked that, saslauthd and Dovecot cannot. Whether an account of LDAP is locked is read
-    /// from its entry, as far as the entry tells.
+    /// Own users, LDAP and SQL support this, saslauthd and Dovecot do not. Whether an LDAP account is locked is read from its
+    /// entry, as far as the entry shows it.
     pub async fn find_account(&self, login: &str) -> PasswordVerdict {
         match self.find_marked(login).await {
             PasswordVerdict::Granted(account) => PasswordVerdict::Granted(Account {
@@ -101,7 +100,7 @@ impl Directories {
         }
     }
 
-    /// The same, with the mark of its password where the directory shows anything of it.
+    /// The same, with the mark of its password if the directory shows any of it.
     pub(super) async fn find_marked(&self, login: &str) -> PasswordVerdict {
         let Some(login) = normal(login) else {
             return PasswordVerdict::Denied(DenyReason::Malformed);
@@ -121,7 +120,7 @@ impl Directories {
                 Err(error) => outage = outage.or(Some(error.reason)),
             }
         }
-        // Nothing was guessed at.
+        // This is no password guess.
         let unavailable = |reason| PasswordVerdict::Unavailable { reason, wrong: false };
         outage.map_or(PasswordVerdict::Denied(denied), unavailable)
     }
@@ -161,7 +160,7 @@ impl Directory {
         self.watch(self.proved(found, login), begun)
     }
 
-    /// Notes by what a login was granted.
+    /// Records how a login was proved.
     pub(super) fn proved(&self, found: Result<Finding, Outage>, login: &str) -> Result<Finding, Outage> {
         found.map(|finding| match finding {
             Finding::Granted(account) => Finding::Granted(self.with_proof(account, login)),
@@ -169,7 +168,7 @@ impl Directory {
         })
     }
 
-    /// Own users have said it themselves.
+    /// Own users have set it themselves.
     fn with_proof(&self, account: Account, login: &str) -> Account {
         let directory = Some(Arc::new(self.name.clone()));
         if self.own_users.is_some() {
@@ -188,7 +187,7 @@ impl Directory {
     }
 }
 
-/// The form in which directories are asked; `None` for a text that they cannot be asked about.
+/// The form in which directories are asked; `None` for a text that cannot be looked up.
 fn normal(login: &str) -> Option<String> {
     let is_sound = login.len() <= TEXT_MAX && !login.chars().any(char::is_control);
     is_sound.then(|| normal_login(login).ok()).flatten()

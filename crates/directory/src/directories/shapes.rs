@@ -1,12 +1,12 @@
-//! What SCRAM keys look like to a stranger, as learned from those that were looked up: accounts that do not exist show the
-//! same number of iterations, and a salt as long.
+//! What SCRAM keys look like to a stranger, learned from those that were looked up: nonexistent accounts show the same
+//! iteration count and salt length.
 
 use std::collections::HashMap;
 
 use parking_lot::Mutex;
 use postern_sasl::{ScramHash, ScramShape};
 
-/// Most shapes of one hash function that are counted.
+/// Most shapes counted for one hash function.
 const SHAPES_MAX: usize = 16;
 
 /// How often each shape was seen.

@@ -1,19 +1,19 @@
-//! Whether a directory has found an account by a name that is not quite its own.
+//! Whether a directory has found an account by a name that is not exactly its own.
 
 use postern_mail::normal_login;
 
 use crate::verdict::Account;
 
-/// Whether the account has another name than the one asked for, which only letters folded by the directory can have led to.
+/// Whether the account's name differs from the one asked for in a way that only the directory's folding of letters can explain.
 ///
-/// ASCII names are folded by nobody once they are in their normal form. An account that is found by something else, such as a
-/// number or a short name, has no name like it either: that is seen by the names being ASCII all of them.
+/// ASCII names in normal form are not folded any further. An account found by something else, such as a number or a short name,
+/// also has a different name: those cases are recognised by all names being ASCII.
 pub(super) fn is_other_spelling(asked: &str, account: &Account) -> bool {
     let names = || std::iter::once(&account.login).chain(&account.addresses);
     if asked.is_ascii() && names().all(|name| name.is_ascii()) {
         return false;
     }
-    // The name of an app password is the account's with a label behind it.
+    // The name of an app password is the account's followed by a label.
     let owner = asked.rsplit_once('#').map_or(asked, |(owner, _)| owner);
     !names().any(|name| normal_login(name).is_ok_and(|name| name == asked || name == owner))
 }

@@ -1,4 +1,4 @@
-//! Whether an account that a directory has granted a login would be granted it again.
+//! Whether a login that a directory has granted would be granted again.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use crate::time::now;
 use crate::users::OwnProof;
 use crate::verdict::{Account, DenyReason, Finding, KeyVerdict, PasswordVerdict};
 
-/// What becomes of a login that was granted earlier.
+/// The state of a login that was granted earlier.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum Standing {
@@ -60,7 +60,7 @@ impl Directories {
             }
         }
         Standing::Holds(Box::new(Account {
-            // What it was at the login, so that two changes are two changes.
+            // Compared with the state at login, so that two changes count as two.
             proof: proof.clone(),
             ..account
         }))
@@ -86,14 +86,14 @@ impl Directories {
         }
     }
 
-    /// A number that is another one after each change of own users by another process; `None` when it cannot be had without
-    /// waiting. It costs a look at the file's state, no read.
+    /// A number that changes with each change of own users by another process; `None` if it cannot be read without waiting.
+    /// Costs one check of the file's state, no read.
     #[must_use]
     pub fn users_state(&self) -> Option<u64> {
         let mut state = 0_u64;
         for directory in &self.list {
             if let Some(users) = directory.own_users.as_deref() {
-                // Multiplied, so that two files cannot change places.
+                // Multiplied, so that swapping two files is noticed.
                 state = state
                     .wrapping_mul(0x9E37_79B9_7F4A_7C15)
                     .wrapping_add(users.state()?);

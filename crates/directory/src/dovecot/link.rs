@@ -1,4 +1,4 @@
-//! One connection to Dovecot's auth service, with many questions under way.
+//! One connection to Dovecot's auth service, with many concurrent questions.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::settings::DovecotPlace;
 
-/// Lines that wait to be sent.
+/// Most lines waiting to be sent.
 const LINES_MAX: usize = 64;
 
 /// Longest greeting, in lines.
@@ -25,19 +25,19 @@ const GREETING_MAX: usize = 200;
 /// Why a question got no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LinkError {
-    /// The system said so.
+    /// An I/O error.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// What came is not this protocol.
+    /// The line received is not this protocol.
     #[error("not the protocol of its auth service: {0}")]
     Line(#[from] LineError),
     /// It speaks another version.
     #[error("it speaks version {0} of the protocol")]
     Version(u32),
-    /// It has no PLAIN.
+    /// It does not offer PLAIN.
     #[error("it does not offer PLAIN: add `plain` to its auth_mechanisms")]
     NoPlain,
-    /// The connection has ended.
+    /// The connection was closed.
     #[error("it ended the connection")]
     Closed,
 }
@@ -45,7 +45,7 @@ pub(super) enum LinkError {
 type Reading = Box<dyn AsyncRead + Send + Unpin>;
 type Writing = Box<dyn AsyncWrite + Send + Unpin>;
 
-/// Questions under way.
+/// Pending questions.
 #[derive(Debug, Default)]
 struct Waiting {
     answers: Mutex<HashMap<u32, oneshot::Sender<Answer>>>,
@@ -125,7 +125,7 @@ impl Link {
         if self.is_closed() {
             return Err(LinkError::Closed);
         }
-        // Zero is not a number to Dovecot, and one under way must not be given again.
+        // Dovecot rejects zero, and a pending number must not be used again.
         let id = std::iter::repeat_with(|| self.next.fetch_add(1, Ordering::Relaxed))
             .find(|id| *id != 0 && !answers.contains_key(id))
             .ok_or(LinkError::Closed)?;
@@ -134,7 +134,7 @@ impl Link {
     }
 }
 
-/// A question under way. Without an answer it is taken back.
+/// A pending question. Dropped without an answer, it is cancelled.
 struct Question<'a> {
     id: u32,
     link: &'a Link,
@@ -144,13 +144,13 @@ impl Drop for Question<'_> {
     fn drop(&mut self) {
         if self.link.waiting.answers.lock().remove(&self.id).is_some() {
             let cancel = Zeroizing::new(format!("CANCEL\t{}\n", self.id));
-            // Where there is no room, the answer comes and nobody waits for it.
+            // If the queue is full, the answer arrives and is ignored.
             let _ = self.link.lines.try_send(cancel);
         }
     }
 }
 
-/// Reads what Dovecot says first.
+/// Reads Dovecot's greeting.
 async fn greeting(read: &mut BufReader<Reading>) -> Result<(), LinkError> {
     let (mut understood, mut plain) = (false, false);
     for _ in 0..GREETING_MAX {
@@ -180,7 +180,7 @@ async fn next(read: &mut BufReader<Reading>) -> Result<Option<Vec<u8>>, LinkErro
     }
 }
 
-/// Sends lines until nobody gives any or the other side takes none.
+/// Sends lines until no sender is left or the other side stops reading.
 async fn send(mut write: Writing, mut lines: mpsc::Receiver<Zeroizing<String>>) {
     while let Some(line) = lines.recv().await {
         if write.write_all(line.as_bytes()).await.is_err() || write.flush().await.is_err() {
@@ -189,13 +189,13 @@ async fn send(mut write: Writing, mut lines: mpsc::Receiver<Zeroizing<String>>) 
     }
 }
 
-/// Hands answers out until the connection ends.
+/// Dispatches answers until the connection ends.
 async fn receive(mut read: BufReader<Reading>, waiting: Arc<Waiting>) {
     while let Ok(Some(line)) = next(&mut read).await {
         match Server::parse(&line) {
             Ok(Server::Answer(id, answer)) => {
                 if let Some(tell) = waiting.answers.lock().remove(&id) {
-                    // Who asked may have stopped waiting.
+                    // The asker may have stopped waiting.
                     let _ = tell.send(answer);
                 }
             }

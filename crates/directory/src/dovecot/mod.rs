@@ -1,8 +1,8 @@
 //! Dovecot as a directory: passwords are checked by its auth service, over the socket that it also gives to Postfix.
 //!
 //! Only passwords can be checked there: for all other mechanisms Dovecot would have to give its keys away, which it does not,
-//! or be handed whole exchanges, behind which Postern could not tell whose login is being guessed at. It tells no addresses
-//! either, so it never says that a recipient exists.
+//! or would have to be handed whole exchanges, and then Postern could not tell whose password is being guessed. Nor does it
+//! know addresses, so it never says that a recipient exists.
 
 mod link;
 mod settings;
@@ -23,10 +23,10 @@ use crate::source::Source;
 use crate::verdict::{Account, DenyReason, Finding, Outage};
 use crate::workers::{Asker, Workers};
 
-/// Most questions under way. Further logins wait.
+/// Most pending questions. Further logins wait.
 const QUESTIONS_MAX: usize = 256;
 
-/// Longest login taken from Dovecot, in octets.
+/// Longest user name accepted from Dovecot, in octets.
 const LOGIN_MAX: usize = 1_024;
 
 /// Dovecot's auth service. All questions share one connection, each with a number.
@@ -64,7 +64,7 @@ impl Dovecot {
         let link = self.link(None).await?;
         let service = &self.settings.service;
         match link.check(service, peer, login, password.expose_secret()).await {
-            // The connection was from before a restart of Dovecot: a new one may do.
+            // The connection dates from before a restart of Dovecot: a new one may work.
             Err(LinkError::Closed) => {
                 let link = self.link(Some(&link)).await?;
                 link.check(service, peer, login, password.expose_secret()).await
@@ -73,7 +73,7 @@ impl Dovecot {
         }
     }
 
-    /// The connection, made anew where there is none, or none but the one that has proved useless.
+    /// The connection; a new one if there is none, or only the one that turned out dead.
     async fn link(&self, useless: Option<&Arc<Link>>) -> Result<Arc<Link>, LinkError> {
         let mut held = self.link.lock().await;
         let is_useful = |link: &&Arc<Link>| {
@@ -120,13 +120,13 @@ impl Source for Dovecot {
         )
     }
 
-    /// By `allow_nets`.
+    /// Through `allow_nets`.
     fn looks_at_peers(&self) -> bool {
         true
     }
 }
 
-/// What an answer means, or why it means nothing.
+/// What an answer means, or why it cannot be used.
 fn verdict(answer: Answer, asked: &str) -> Result<Finding, String> {
     match answer {
         Answer::Granted { user } => {
@@ -143,13 +143,13 @@ fn verdict(answer: Answer, asked: &str) -> Result<Finding, String> {
             }
             Some(FailCode::UserDisabled) => Ok(Finding::Denied(DenyReason::Disabled)),
             Some(FailCode::PasswordExpired) => Ok(Finding::Denied(DenyReason::PasswordExpired)),
-            // Who logs in by PLAIN asks to act as nobody else.
+            // A PLAIN login never asks to act as somebody else here.
             Some(FailCode::Authorization) | None => Ok(Finding::Denied(DenyReason::Refused)),
         },
     }
 }
 
-/// Words of another program, fit for the log.
+/// Another program's text, made fit for the log.
 fn clean(words: &str) -> String {
     words.chars().filter(|c| !c.is_control()).take(200).collect()
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 pub struct DovecotSettings {
     /// Where it listens.
     pub place: DovecotPlace,
-    /// Name of the service, by which Dovecot's configuration can tell who asks. Default `smtp`.
+    /// Name of the service, with which Dovecot's configuration can tell the askers apart. Default `smtp`.
     pub service: String,
     /// Longest time for one login, connecting included. Default 10 seconds: Dovecot holds a refusal back for two.
     pub timeout: Duration,
-    /// How long a granted login counts without asking again. Default zero: not at all.
+    /// How long a granted login counts without asking again. Default zero: it is not remembered.
     pub cache_ttl: Duration,
 }
 

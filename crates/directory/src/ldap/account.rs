@@ -1,4 +1,4 @@
-//! What an entry says of its account: login, addresses, the groups it is in.
+//! What an entry says about its account: login, addresses, groups.
 
 use ldap3::SearchEntry;
 use zeroize::Zeroizing;
@@ -13,7 +13,7 @@ pub(super) struct Group {
     pub(super) name: String,
 }
 
-/// The values of an attribute, whose name the server may write in another case than asked for.
+/// The values of an attribute, whose name the server may return in different case.
 pub(super) fn values<'a>(entry: &'a SearchEntry, attribute: &str) -> &'a [String] {
     entry
         .attrs
@@ -22,9 +22,9 @@ pub(super) fn values<'a>(entry: &'a SearchEntry, attribute: &str) -> &'a [String
         .map_or(&[], |(_, values)| values.as_slice())
 }
 
-/// The same for secrets, which are taken out of the entry.
+/// The same for secrets, which are removed from the entry.
 pub(super) fn take_secrets(entry: &mut SearchEntry, attribute: &str) -> Vec<Zeroizing<String>> {
-    // Options may stand behind the name, such as `;x-hidden`.
+    // The name may be followed by options, such as `;x-hidden`.
     let is_it = |name: &str| {
         name.split(';')
             .next()
@@ -39,7 +39,7 @@ pub(super) fn take_secrets(entry: &mut SearchEntry, attribute: &str) -> Vec<Zero
     taken
 }
 
-/// The account of an entry, without its groups.
+/// The account in an entry, without its groups.
 pub(super) fn account(entry: &SearchEntry, typed: &str, settings: &LdapSettings) -> Account {
     let names = values(entry, &settings.login_attribute);
     let login = names
@@ -62,8 +62,8 @@ pub(super) fn account(entry: &SearchEntry, typed: &str, settings: &LdapSettings)
     }
 }
 
-/// An address in lower case. `smtp:` in front is taken off, as Exchange writes it; other words in front of a colon are not of
-/// mail.
+/// An address in lower case. A prefix `smtp:`, as Exchange writes it, is removed; other prefixes with a colon do not mean
+/// mail addresses.
 fn address(value: &str) -> Option<String> {
     let value = value.trim();
     let bare = match value.split_once(':') {
@@ -74,7 +74,7 @@ fn address(value: &str) -> Option<String> {
     (!bare.is_empty()).then(|| bare.to_lowercase())
 }
 
-/// The group that a distinguished name is of, by the value of its first part.
+/// The group with this distinguished name; its name is the value of the first part.
 pub(super) fn group(dn: &str) -> Group {
     Group {
         dn: dn.to_owned(),
@@ -130,7 +130,7 @@ fn normal(dn: &str) -> String {
     out
 }
 
-/// Whether an entry lies at or below another.
+/// Whether an entry is at or below another.
 pub(super) fn is_below(dn: &str, base: &str) -> bool {
     let (dn, base) = (normal(dn), normal(base));
     let rest = dn.strip_suffix(&base);

@@ -1,4 +1,4 @@
-//! The questions put to an LDAP directory, over its servers in turn.
+//! The questions asked of an LDAP directory, trying its servers in turn.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -43,25 +43,25 @@ pub(crate) struct Ldap {
     grouping: Grouping,
     fleets: Fleets,
     hashing: Hashing,
-    /// Places for binds, as many as there are connections for them.
+    /// Permits for binds, as many as there are connections for them.
     binds: Arc<Workers>,
     keys: KeyMaker,
 }
 
-/// An entry that answers to a login, with the secrets that were asked for apart.
+/// An entry that matches a login, with the requested secrets kept apart.
 struct Found {
     entry: SearchEntry,
     passwords: Vec<Zeroizing<String>>,
     keys: Vec<Zeroizing<String>>,
 }
 
-/// What came of looking for the entry of a login.
+/// The result of searching for a login's entry.
 enum Entries {
     One(Box<Found>),
     None(DenyReason),
 }
 
-/// What to read of an entry besides its account.
+/// What to read from an entry besides its account.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Also {
     Nothing,
@@ -71,7 +71,7 @@ enum Also {
 }
 
 impl Ldap {
-    /// Checks the settings and reads their files; connects to nothing yet.
+    /// Checks the settings and reads their files; makes no connection yet.
     pub(crate) fn new(settings: LdapSettings, environment: &Environment) -> Result<Self, SetUpError> {
         refuse_first(mistakes(&settings))?;
         let filter = Template::parse(&settings.filter).map_err(|e| SetUpError::setting("filter", e))?;
@@ -89,7 +89,7 @@ impl Ldap {
             direct_bind,
             grouping: Grouping::new(&settings)?,
             fleets: Fleets::new(&settings, environment)?,
-            // The row is read each time; the memory is of what was hashed.
+            // The entry is read each time; only verified hashes are cached.
             hashing: Hashing::new(settings.workers, settings.cache_ttl),
             binds: Workers::new(settings.pool_size),
             keys: KeyMaker::new(
@@ -102,7 +102,7 @@ impl Ldap {
         })
     }
 
-    /// Whether entries can be looked for without a user's password.
+    /// Whether entries can be searched for without a user's password.
     pub(crate) fn searches(&self) -> bool {
         self.direct_bind.is_none() || self.fleets.has_identity()
     }
@@ -125,7 +125,7 @@ impl Ldap {
         };
         let mut tried = false;
         for text in found.passwords {
-            // Others, such as those that point to Kerberos, are not for this.
+            // Others, such as those that point to Kerberos, are not meant for this.
             let Ok(stored) = Stored::parse(&text, &self.settings.schemes) else {
                 continue;
             };
@@ -148,7 +148,7 @@ impl Ldap {
         Ok(Finding::DeniedTo(account.login, DenyReason::WrongPassword))
     }
 
-    /// The entry of a login with its account and the reason why that may not log in, or why there is none.
+    /// The entry of a login with its account, and the reason if the account may not log in or does not exist.
     async fn find_with_account(
         &self,
         login: &str,
@@ -219,7 +219,7 @@ impl Ldap {
         }
     }
 
-    /// Binds by a name made of the login, and reads the entry of whoever that is.
+    /// Binds with a name made from the login, and reads that user's entry.
     async fn check_directly(
         &self,
         server: &Server,
@@ -246,7 +246,8 @@ impl Ldap {
         Ok(finding)
     }
 
-    /// The entry of who is bound. What the client typed is not enough: one may bind by a name which for a search is another's.
+    /// The entry of the bound user. What the client typed is not enough: a name used to bind may match another user's entry in
+    /// a search.
     async fn own_entry(&self, bound: &mut Bound<'_>, login: &str) -> Result<Entries, Fault> {
         let who = bound.who_am_i().await?;
         let filter = self.filter.fill(login);
@@ -263,7 +264,7 @@ impl Ldap {
                     own,
                 )
             }
-            // Anonymous, in spite of a password.
+            // Anonymous in spite of a password.
             _ => return Ok(Entries::None(DenyReason::WrongPassword)),
         };
         let search = Search {
@@ -278,7 +279,7 @@ impl Ldap {
         Ok(self.only(entries))
     }
 
-    /// The entry that answers to a login.
+    /// The entry that matches a login.
     async fn entry_of(
         &self,
         server: &Server,
@@ -342,7 +343,7 @@ impl Ldap {
         }
     }
 
-    /// The account with its groups, if those may log in.
+    /// The account with its groups, if they may log in.
     async fn finish(
         &self,
         via: Via<'_, '_>,
@@ -352,7 +353,7 @@ impl Ldap {
     ) -> Result<Finding, Fault> {
         let entry = &found.entry;
         let mut account = account::account(entry, self.filter.named(typed), &self.settings);
-        // A user may see more of his entry than who asks about it later: that would look like a change.
+        // A user may see more of the entry than the identity that asks about it later: that would look like a change.
         let mark = match &via {
             Via::Pool(_) => changed::mark(entry, &found.passwords),
             Via::Bound(_) => None,
@@ -374,7 +375,7 @@ impl Ldap {
         Ok(Finding::Granted(account))
     }
 
-    /// Binds as nobody with a password of our own making, so that an unknown login takes as long as a known one.
+    /// Binds as a nonexistent user with a made-up password, so that an unknown login takes as long as a known one.
     async fn bind_in_vain(&self, server: &Server, deadline: Instant) -> Result<(), Fault> {
         let nobody = format!("uid={:016x}", rand::random::<u64>());
         let dn = match self.settings.search_base.as_str() {
@@ -428,7 +429,7 @@ impl Source for Ldap {
         let fleet = self.fleets.current(end).await?;
         let ask = async |index: usize, deadline| {
             let server = &fleet.servers[index];
-            // What a password is compared with shows its change, too.
+            // The stored password it is compared with also shows a change.
             let also = match self.settings.check {
                 LdapCheck::Compare => Also::Passwords,
                 _ => Also::State,
@@ -438,7 +439,7 @@ impl Source for Ldap {
                 Entries::None(reason) => return Ok(Finding::Denied(reason)),
             };
             let refusal = state::refusal(&found.entry, Timestamp::now().as_second());
-            // How old the password is matters to those who use it.
+            // The password's age matters only to those who use it.
             if let Some(reason) = refusal.filter(|reason| *reason != DenyReason::PasswordExpired) {
                 return Ok(Finding::Denied(reason));
             }

@@ -6,8 +6,8 @@ use zeroize::Zeroizing;
 use super::account::values;
 use crate::mark::Mark;
 
-/// When a password was set, in the words of the servers. They leave out what they do not know, and each is written with the
-/// password alone, not with other changes of the entry.
+/// When a password was set, as various servers record it. They omit attributes that they do not know, and each is updated
+/// only with the password, not with other changes to the entry.
 pub(super) const ATTRIBUTES: &[&str] = &[
     // OpenLDAP's ppolicy and 389 Directory Server
     "pwdChangedTime",
@@ -19,9 +19,10 @@ pub(super) const ATTRIBUTES: &[&str] = &[
     "krbLastPwdChange",
 ];
 
-/// The mark of an entry's password, of these stored ones and of when they were set; `None` where nothing of it can be read.
+/// The mark of an entry's password, made from the stored passwords and when they were set; `None` if none of that can be
+/// read.
 pub(super) fn mark(entry: &SearchEntry, passwords: &[Zeroizing<String>]) -> Option<Mark> {
-    // A server gives several values in any order.
+    // A server returns several values in any order.
     let mut parts: Vec<&[u8]> = passwords.iter().map(|text| text.as_bytes()).collect();
     for name in ATTRIBUTES {
         parts.extend(

@@ -5,10 +5,10 @@ use ldap3::LdapResult;
 use crate::failover::Fault;
 use crate::verdict::DenyReason;
 
-/// Longest text of a server that goes into a log line, in characters.
+/// Longest server text put in a log line, in characters.
 const TEXT_MAX: usize = 200;
 
-/// What the result of a search means: `Ok` when its entries count.
+/// What the result of a search means: `Ok` if its entries count.
 ///
 /// `sizeLimitExceeded` counts: two entries were asked for at most, and more than one is already too many.
 pub(crate) fn of_search(result: &LdapResult) -> Result<(), Fault> {
@@ -25,8 +25,8 @@ pub(crate) fn of_search(result: &LdapResult) -> Result<(), Fault> {
 
 /// What the result of a bind as a user means: `Ok(None)` when the password holds.
 ///
-/// Only codes that speak of this account and password deny. All others may be the server's own trouble, and a client
-/// that hears a refusal forgets its password.
+/// Only codes about this account and password deny. All others may be the server's own trouble, and a client that is refused
+/// forgets its password.
 pub(crate) fn of_user_bind(result: &LdapResult) -> Result<Option<DenyReason>, Fault> {
     match result.rc {
         0 => Ok(None),
@@ -44,16 +44,17 @@ pub(crate) fn of_user_bind(result: &LdapResult) -> Result<Option<DenyReason>, Fa
     }
 }
 
-/// What Active Directory means by invalidCredentials: a number of Windows behind `data` in the text, as in `AcceptSecurityContext
-/// error, data 52e, v4563`. It tells of a locked account to everybody, and of the others to those who know the password.
+/// What Active Directory means by invalidCredentials: a Windows error number after `data` in the text, as in
+/// `AcceptSecurityContext error, data 52e, v4563`. It reports a locked account to everybody, and the other states to those who
+/// know the password.
 fn of_active_directory(text: &str) -> Option<DenyReason> {
     let (_, rest) = text.split_once("AcceptSecurityContext error, data ")?;
     let code = rest.split([',', ' ']).next()?;
     Some(match u32::from_str_radix(code, 16).ok()? {
         0x525 => DenyReason::UnknownUser,
-        // At this hour, or from this workstation.
+        // Not at this hour, or not from this workstation.
         0x530 | 0x531 => DenyReason::NotNow,
-        // Too old, or to be changed at the first login.
+        // Expired, or to be changed at the first login.
         0x532 | 0x773 => DenyReason::PasswordExpired,
         0x533 => DenyReason::Disabled,
         0x701 => DenyReason::AccountExpired,
@@ -62,13 +63,12 @@ fn of_active_directory(text: &str) -> Option<DenyReason> {
     })
 }
 
-/// operationsError, protocolError, timeLimitExceeded, adminLimitExceeded, busy, unavailable, other: another server may do
-/// better.
+/// operationsError, protocolError, timeLimitExceeded, adminLimitExceeded, busy, unavailable, other: another server may succeed.
 fn is_server_fault(code: u32) -> bool {
     matches!(code, 1 | 2 | 3 | 11 | 51 | 52 | 80)
 }
 
-/// The result in words for the log.
+/// The result, as text for the log.
 pub(crate) fn tell(result: &LdapResult) -> String {
     let text = result.to_string();
     text.chars()

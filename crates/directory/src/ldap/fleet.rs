@@ -1,4 +1,4 @@
-//! The servers of an LDAP directory: those of the configuration, or those that a domain names in DNS.
+//! The servers of an LDAP directory: those of the configuration, or those that DNS lists for a domain.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,26 +23,26 @@ use crate::verdict::Outage;
 /// Most servers of one directory.
 const SERVERS_MAX: usize = 16;
 
-/// How long discovered servers are asked before DNS is looked at again. The resolver keeps answers as long as DNS says.
+/// How long discovered servers are used before DNS is asked again. The resolver caches answers as long as DNS says.
 const REFRESH: Duration = Duration::from_secs(60);
 
-/// One server: searches on some connections, user binds on others.
+/// One server: searches and user binds use separate connections.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) searches: Pool,
     pub(super) binds: Pool,
 }
 
-/// The servers to ask, and which of them first.
+/// The servers to ask, and in which order.
 #[derive(Debug)]
 pub(crate) struct Fleet {
     pub(crate) servers: Vec<Server>,
     pub(crate) failover: Failover,
-    /// As discovered, in no order.
+    /// As discovered, unordered.
     records: Vec<ServiceRecord>,
 }
 
-/// How to get at the servers.
+/// How the servers are found.
 pub(crate) struct Fleets {
     connector: Connector,
     discovery: Option<Discovery>,
@@ -60,17 +60,17 @@ struct Connector {
 struct Discovery {
     domain: String,
     find: Arc<dyn FindServers>,
-    /// When DNS was looked at last. Whoever holds it looks; the others go on with what is there.
+    /// When DNS was last asked. The holder of the lock asks; the others use what is there.
     looked: tokio::sync::Mutex<Option<Instant>>,
 }
 
 impl Fleets {
-    /// Checks the settings and reads their files; connects to nothing yet.
+    /// Checks the settings and reads their files; makes no connection yet.
     pub(crate) fn new(settings: &LdapSettings, environment: &Environment) -> Result<Self, SetUpError> {
         Self::with_identity(settings, identity(settings)?, environment)
     }
 
-    /// The same with an identity that is in no file of its own.
+    /// The same with an identity that has no password file of its own.
     pub(crate) fn with_identity(
         settings: &LdapSettings,
         identity: Option<Identity>,
@@ -116,13 +116,13 @@ impl Fleets {
         self.connector.identity.is_some()
     }
 
-    /// The servers to ask now. Those that were discovered once are kept while DNS does not answer.
+    /// The servers to ask now. Servers discovered earlier are kept while DNS does not answer.
     pub(crate) async fn current(&self, deadline: Instant) -> Result<Arc<Fleet>, Outage> {
         let Some(discovery) = &self.discovery else {
             return self.known().ok_or_else(|| Outage::new("there are no servers"));
         };
         if let Some(fleet) = self.known() {
-            // One looks, the others need not wait.
+            // One task asks, the others need not wait.
             if let Ok(mut looked) = discovery.looked.try_lock()
                 && looked.is_none_or(|at| now().saturating_duration_since(at) >= REFRESH)
             {

@@ -1,4 +1,4 @@
-//! The groups that an entry is in.
+//! The groups of an entry.
 
 use std::time::Instant;
 
@@ -53,7 +53,8 @@ impl Grouping {
         Ok(Self { filter })
     }
 
-    /// The groups of an entry. What cannot be found out is a fault: a login must not be granted or refused for it.
+    /// The groups of an entry. If they cannot be determined, that is a fault: a login must be neither granted nor
+    /// refused because of it.
     pub(super) async fn find(
         &self,
         via: Via<'_, '_>,
@@ -82,7 +83,7 @@ impl Grouping {
         Ok(groups)
     }
 
-    /// The same question for an entry that nobody has, so that an unknown login takes as long as a known one.
+    /// The same question for a nonexistent entry, so that an unknown login takes as long as a known one.
     pub(super) async fn search_in_vain(
         &self,
         via: Via<'_, '_>,

@@ -1,4 +1,4 @@
-//! What is wrong with the settings of an LDAP directory, without a look at files or servers.
+//! What is wrong with the settings of an LDAP directory, without looking at files or servers.
 
 use super::settings::{LdapCheck, LdapSettings};
 use super::template::Template;
@@ -8,7 +8,7 @@ use crate::mistake::{Mistake, of_all};
 const SERVERS_MAX: usize = 16;
 
 impl LdapSettings {
-    /// What is wrong with them, all of it. Files and servers are not looked at.
+    /// All that is wrong with them. Files and servers are not looked at.
     #[must_use]
     pub fn mistakes(&self) -> Vec<Mistake> {
         mistakes(self)
@@ -71,7 +71,7 @@ pub(super) fn mistakes(settings: &LdapSettings) -> Vec<Mistake> {
     found
 }
 
-/// What is wrong with where the servers are.
+/// What is wrong with the addresses of the servers.
 pub(super) fn of_servers(settings: &LdapSettings) -> Option<Mistake> {
     let count = settings.servers.len();
     match &settings.discover {
@@ -111,7 +111,7 @@ fn of_identity(settings: &LdapSettings) -> Option<Mistake> {
     }
 }
 
-/// Finds the address in each of the attributes, in the form that Exchange has it in its own.
+/// Searches each attribute for the address, including the form that Exchange uses.
 pub(super) fn recipient_filter(attributes: &[String]) -> String {
     let one = |attribute: &String| match attribute.eq_ignore_ascii_case("proxyAddresses") {
         true => format!("({attribute}=smtp:{{address}})"),

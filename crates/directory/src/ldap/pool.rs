@@ -16,17 +16,17 @@ use super::code::tell;
 use crate::failover::Fault;
 use crate::pool;
 
-/// How long the cause of a broken connection is waited for: its task has as good as ended.
+/// How long to wait for the cause of a broken connection: its task is about to end.
 const CAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Who searches.
+/// The identity used for searches.
 #[derive(Clone)]
 pub(crate) struct Identity {
     pub(crate) dn: String,
     pub(crate) password: SecretString,
 }
 
-/// Up to a number of connections, of which unused ones are kept for later.
+/// A bounded number of connections; unused ones are kept for later.
 pub(crate) struct Pool {
     settings: LdapConnSettings,
     /// Bound once, when the connection is made; `None` for anonymous searches, and for a pool of user binds.
@@ -34,14 +34,15 @@ pub(crate) struct Pool {
     lines: pool::Pool<Line>,
 }
 
-/// A connection, and why it ended once it has.
+/// A connection, and why it ended if it has.
 struct Line {
     handle: Handle,
     cause: oneshot::Receiver<String>,
 }
 
 impl Line {
-    /// What broke. The library's own words for a connection that ended under a question do not say why it did.
+    /// Why a connection broke. The library's own error for a connection that ended during a question does not say
+    /// why.
     async fn broken(&mut self, error: LdapError) -> Fault {
         let ended = matches!(
             error,
@@ -60,16 +61,16 @@ impl Line {
     }
 }
 
-/// One connection, for one caller. Unless given back it is closed: its state is not known.
+/// One connection, for one caller. Unless given back, it is closed, since its state is unknown.
 struct Lease<'a> {
     pool: &'a Pool,
     place: pool::Lease<'a, Line>,
     line: Line,
-    /// Whether it was used before, so that the server may have closed it meanwhile.
+    /// Whether it was used before, in which case the server may have closed it meanwhile.
     reused: bool,
 }
 
-/// A connection that is bound as a user, for the questions about this user.
+/// A connection that is bound as a user, for questions about this user.
 pub(crate) struct Bound<'a>(Lease<'a>);
 
 /// What a search asks for.
@@ -135,7 +136,7 @@ impl Pool {
 
     /// Binds as a user and keeps the connection for questions with the user's rights, if the bind succeeds.
     ///
-    /// The pool must be one of binds: whoever gets the connection next binds first.
+    /// The pool must be one for binds: its next user binds first.
     pub(crate) async fn bind_and_stay(
         &self,
         name: &str,
@@ -251,7 +252,7 @@ impl Lease<'_> {
         }
     }
 
-    /// Puts a new connection in the place of one that turned out dead. Its idle sisters are most likely dead too.
+    /// Replaces a connection that turned out dead. The other idle ones are most likely dead too.
     async fn renew(&mut self) -> Result<(), Fault> {
         self.place.close_others();
         self.line = self.pool.connect().await?;
@@ -265,7 +266,7 @@ impl Lease<'_> {
 }
 
 impl Bound<'_> {
-    /// Who the server says is bound: `dn:…` or `u:…` (RFC 4532).
+    /// The bound identity according to the server: `dn:…` or `u:…` (RFC 4532).
     pub(crate) async fn who_am_i(&mut self) -> Result<String, Fault> {
         let ldap3::result::ExopResult(exop, result) = match self.0.line.handle.extended(WhoAmI).await {
             Ok(answer) => answer,
@@ -290,13 +291,13 @@ impl Bound<'_> {
         Ok(self.0.search(search).await?.into_parts())
     }
 
-    /// The connection can be bound again by the next one.
+    /// The next user of the connection can bind again.
     pub(crate) fn give_back(self) {
         self.0.give_back();
     }
 }
 
-/// A search's result; referrals in it were left aside by the library.
+/// A search's result; the library skipped any referrals.
 struct Found(ldap3::SearchResult);
 
 impl Found {

@@ -1,13 +1,13 @@
-//! Whether an entry says that its account is locked, switched off or over.
+//! Whether an entry says that its account is locked, disabled or expired.
 //!
-//! A bind finds that out by itself. This is for logins without one: by a certificate, a key, a stored password.
+//! A bind detects that by itself. This is for logins without one: by certificate, key or stored password.
 
 use ldap3::SearchEntry;
 
 use super::account::values;
 use crate::verdict::DenyReason;
 
-/// What is read of an entry for it. Servers leave out what they do not know.
+/// The attributes read for it. Servers omit those that they do not know.
 pub(super) const ATTRIBUTES: &[&str] = &[
     // Active Directory
     "userAccountControl",
@@ -26,10 +26,10 @@ pub(super) const ATTRIBUTES: &[&str] = &[
 /// `ACCOUNTDISABLE` of `userAccountControl`.
 const DISABLED: u32 = 0x2;
 
-/// `LOCKOUT` of its computed form.
+/// `LOCKOUT` of the computed attribute.
 const LOCKED: u32 = 0x10;
 
-/// `PASSWORD_EXPIRED` of its computed form.
+/// `PASSWORD_EXPIRED` of the computed attribute.
 const PASSWORD_EXPIRED: u32 = 0x80_0000;
 
 /// Seconds from 1601 to 1970, from which Windows counts.
@@ -42,15 +42,15 @@ const DAY: i64 = 86_400;
 
 /// Why the account may not log in. `now` is seconds since 1970.
 ///
-/// `pwdAccountLockedTime` locks as long as it is there: OpenLDAP removes it at the first bind after the time of its policy,
-/// which this does not know.
+/// `pwdAccountLockedTime` locks as long as it is present: OpenLDAP removes it at the first bind after the policy's lock-out
+/// time, which is not known here.
 pub(super) fn refusal(entry: &SearchEntry, now: i64) -> Option<DenyReason> {
     let flags = |name| {
         values(entry, name)
             .first()
             .and_then(|text| text.parse::<i64>().ok())
     };
-    // Written as a signed number, of which the lower 32 bits count.
+    // Written as a signed number; only the lower 32 bits count.
     let has = |name, bit: u32| flags(name).is_some_and(|value| value & i64::from(bit) != 0);
     let is_true = |name| {
         values(entry, name)

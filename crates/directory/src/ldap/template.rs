@@ -14,11 +14,11 @@ enum Piece {
     Whole,
     Local,
     Domain,
-    /// Of a filter for groups: the name of the entry.
+    /// In a filter for groups: the entry's distinguished name.
     Dn,
 }
 
-/// How values are made harmless.
+/// How values are escaped.
 #[derive(Clone, Copy)]
 enum Escape {
     /// As RFC 4515 section 3 asks.
@@ -32,14 +32,14 @@ enum Escape {
 impl Template {
     /// Reads a template. The error says what is wrong with it.
     ///
-    /// It has to name `{login}`, `{address}` or `{local}`: one that does not finds the same entry for everybody.
+    /// It must contain `{login}`, `{address}` or `{local}`: otherwise it would find the same entry for everybody.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let template = Self::read(text, false)?;
         template.check_filter(text, "{login} or {local}")?;
         Ok(template)
     }
 
-    /// Reads a filter for groups, which has to name `{dn}` or `{login}`.
+    /// Reads a filter for groups, which must contain `{dn}` or `{login}`.
     pub(crate) fn of_groups(text: &str) -> Result<Self, String> {
         let template = Self::read(text, true)?;
         template.check_filter(text, "{dn} or {login}")?;
@@ -107,13 +107,13 @@ impl Template {
         Ok(Self { pieces })
     }
 
-    /// The filter for a login or address, with everything escaped that could change its meaning.
+    /// The filter for a login or address, with everything that could change its meaning escaped.
     pub(crate) fn fill(&self, whole: &str) -> String {
         self.write(whole, "", Escape::Filter)
     }
 
-    /// What of a login this filter looks at, which is its name where the entry tells none: without its domain, if the
-    /// filter takes no notice of that. Whoever typed it may have made it up.
+    /// The part of a login that this filter uses; it serves as the account's name if the entry has none. That is
+    /// without the domain if the filter ignores it, since the client may have made it up.
     pub(crate) fn named<'a>(&self, whole: &'a str) -> &'a str {
         let looks_at_domain = |piece: &Piece| matches!(piece, Piece::Whole | Piece::Domain);
         match whole.rsplit_once('@') {
@@ -127,7 +127,7 @@ impl Template {
         self.write(login, dn, Escape::Filter)
     }
 
-    /// The name to bind as: a distinguished name where the template is one, else as it is.
+    /// The name to bind as: escaped as a distinguished name if the template is one, otherwise unchanged.
     pub(crate) fn fill_bind(&self, whole: &str) -> String {
         let is_dn = self
             .pieces

@@ -1,4 +1,4 @@
-//! What is said between Postern and the helper that asks PAM: one request and one reply on each connection.
+//! The protocol between Postern and the PAM helper: one request and one reply on each connection.
 
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
@@ -17,11 +17,11 @@ pub const REPLY_MAX: u64 = 2_048;
 /// A question to PAM.
 #[derive(Debug)]
 pub struct Request {
-    /// The login.
+    /// The user name.
     pub login: String,
     /// Its password.
     pub password: SecretString,
-    /// The client's address, where it is known.
+    /// The client's address, if known.
     pub peer: Option<String>,
 }
 
@@ -30,13 +30,13 @@ pub struct Request {
 pub enum Reply {
     /// The password is right, and the account may log in; its name as PAM has it.
     Granted(String),
-    /// It may not.
+    /// The login is refused.
     Denied(DenyReason),
-    /// It cannot be told.
+    /// That cannot be determined now.
     Unavailable(String),
 }
 
-/// Reasons and their words.
+/// Reasons and their words in the protocol.
 const REASONS: [(DenyReason, &str); 6] = [
     (DenyReason::UnknownUser, "unknown-user"),
     (DenyReason::WrongPassword, "wrong-password"),
@@ -47,12 +47,13 @@ const REASONS: [(DenyReason, &str); 6] = [
 ];
 
 impl Request {
-    /// Login, password and address, each behind its length in two octets. `None` when one is too long.
+    /// User name, password and address, each preceded by its length in two octets. `None` when one is too
+    /// long.
     #[must_use]
     pub fn encode(&self) -> Option<Zeroizing<Vec<u8>>> {
         let peer = self.peer.as_deref().unwrap_or_default();
         let fields = [self.login.as_str(), self.password.expose_secret(), peer];
-        // The room is reserved at once: growing would leave copies of the password behind.
+        // The memory is reserved at once: growing would leave copies of the password behind.
         let room = fields.iter().map(|field| field.len() + 2).sum();
         let mut octets = Zeroizing::new(Vec::with_capacity(room));
         for field in fields {
@@ -93,7 +94,7 @@ fn field<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
 }
 
 impl Reply {
-    /// A word, and what belongs to it.
+    /// A word and its arguments.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let text = match self {

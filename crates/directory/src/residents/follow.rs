@@ -1,4 +1,4 @@
-//! An address followed through both kinds of aliases to all whom its mail reaches.
+//! Follows an address through both kinds of aliases to everyone its mail reaches.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -12,10 +12,10 @@ use super::place::Place;
 use crate::addresses::EXPANSION_MAX;
 use crate::aliases::TARGETS_MAX;
 
-/// One address that is still to be looked at.
+/// An address still to be examined.
 struct Open {
     address: Mailbox,
-    /// Whether the aliases by address are asked; those that one of them has led to in the end are not.
+    /// Whether the aliases by address apply; they do not for their own final results.
     by_address: bool,
     owner: Option<Mailbox>,
 }
@@ -41,7 +41,7 @@ pub(super) async fn follow(residents: &Residents<'_>, address: &Mailbox) -> Lead
         owner: None,
     }]);
     let mut found = Found::default();
-    // Each address is looked at once in either way: aliases of both kinds may lead to each other in a circle.
+    // Each address is examined once in either way: aliases of both kinds may form a loop.
     let mut looked_at = HashSet::new();
     while let Some(one) = open.pop_front() {
         if !looked_at.insert((one.address.key(), one.by_address)) {
@@ -80,7 +80,7 @@ pub(super) async fn follow(residents: &Residents<'_>, address: &Mailbox) -> Lead
                 found.refusal = found.refusal.take().or(ends.refusal);
                 found.discards |= ends.discards;
                 for good in ends.good {
-                    // The owner of the list nearest to the member hears of its mail.
+                    // The owner of the innermost list receives the bounces.
                     let owner = good.owner.or_else(|| one.owner.clone());
                     if good.open && !found.seen.contains(&good.address.key()) {
                         open.push_back(Open {
@@ -98,7 +98,7 @@ pub(super) async fn follow(residents: &Residents<'_>, address: &Mailbox) -> Lead
     found.conclude(residents, address)
 }
 
-/// Asks the aliases by address, and who has moved; says whether that settled it.
+/// Looks in the aliases by address and in the list of moved users; says whether that settled it.
 async fn by_address(
     residents: &Residents<'_>,
     one: &Open,
@@ -132,7 +132,7 @@ async fn by_address(
     Ok(has_moved)
 }
 
-/// Where mail for a user goes whom nobody here knows, where that is wanted: sendmail's LUSER_RELAY, Postfix's `luser_relay`.
+/// Where mail for unknown users goes, if set: sendmail's LUSER_RELAY, Postfix's `luser_relay`.
 fn unknown_user(residents: &Residents<'_>, address: &Mailbox) -> Option<Vec<Open>> {
     let template = residents.aliases.unknown_users()?;
     if !residents.is_local(address.domain()) {
@@ -151,7 +151,7 @@ fn unknown_user(residents: &Residents<'_>, address: &Mailbox) -> Option<Vec<Open
             Goal::Name(name) => Mailbox::new(&name, residents.main_domain.clone()).ok(),
             Goal::Refuse(_) | Goal::Discard => None,
         })
-        // It would come here again.
+        // It would lead here again.
         .filter(|to| to.key() != address.key())
         .map(|address| Open {
             address,
@@ -186,7 +186,7 @@ impl Found {
         }
     }
 
-    /// Of targets that nobody has the log hears once.
+    /// Targets that match no user are logged once.
     fn tell(&self, residents: &Residents<'_>, alias: &Mailbox) {
         for to in &self.broken {
             if residents.aliases.is_news(&format!("{alias} {to}")) {

@@ -1,4 +1,4 @@
-//! What is known of the mailboxes of this host, and what can be said of an address.
+//! What is known about the mailboxes of this host, and what can be said about an address.
 
 use postern_mail::{Domain, Mailbox};
 use postern_policy::DomainSet;
@@ -7,34 +7,34 @@ use postern_policy::alias::RefusalText;
 use crate::aliases::Aliases;
 use crate::directories::Directories;
 
-/// Targets of one alias for which directories are asked when it is used; further ones are asked for at delivery alone, so that a name
-/// on a long list does not cost thousands of questions.
+/// Most targets of one alias that are looked up in directories when it is used; further ones are only looked up at delivery, so
+/// that a long list does not cost thousands of questions.
 pub const TARGETS_ASKED_MAX: usize = 100;
 
-/// What is known of the mailboxes of this host.
+/// What is known about the mailboxes of this host.
 #[derive(Clone, Copy, Debug)]
 pub struct Residents<'a> {
     /// The accounts.
     pub directories: &'a Directories,
     /// The aliases.
     pub aliases: &'a Aliases,
-    /// Domains whose mailboxes are here.
+    /// Domains with mailboxes here.
     pub local_domains: &'a DomainSet,
-    /// The domain of a bare `postmaster`, and of names behind aliases that the alias's own domain does not have. It is local, too.
+    /// The domain of a bare `postmaster`, and of alias targets that do not exist in the alias's own domain. It is local, too.
     pub main_domain: &'a Domain,
-    /// What stands between a user's name and a detail; `None` where names have none.
+    /// The separator between user name and detail; `None` if details are not used.
     pub separator: Option<char>,
     /// Whether addresses that no directory knows exist all the same.
     pub accept_unknown: bool,
 }
 
-/// In whose mailbox the mail of an address lies.
+/// The mailbox for the mail of an address.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum Residence {
-    /// In that of this address: the same, or the one without its detail.
+    /// That of this address: the same, or without its detail.
     Mailbox(Mailbox),
-    /// In nobody's mailbox.
+    /// There is none.
     Nobody,
     /// A directory cannot be asked now. The text says why, for the log.
     Unknown(String),
@@ -46,29 +46,29 @@ pub enum Residence {
 pub enum Lead {
     /// To the address itself.
     Itself,
-    /// To these, behind an alias: at least one, each once.
+    /// To the targets of an alias: at least one, each once.
     Alias(Vec<Member>),
-    /// To nobody: it is an alias none of whose targets exists.
+    /// Nowhere: it is an alias, but none of its targets exists.
     Broken,
-    /// To nobody, and who sends it is told why: an alias refuses, or the user has moved.
+    /// Nowhere, with a reason for the sender: an alias refuses, or the user has moved.
     Refused(RefusalText),
-    /// To nobody.
+    /// Nowhere: the address is unknown.
     Nobody,
     /// A directory or a table cannot be asked now. The text says why, for the log.
     Unknown(String),
 }
 
-/// One of those behind an alias.
+/// One target of an alias.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Member {
     /// Where its mail goes.
     pub address: Mailbox,
-    /// Under which sender: the owner of the list, who hears of mail that cannot be delivered; `None` for the sender that it has.
+    /// Its envelope sender: the owner of the list, who receives the bounces; `None` for the original sender.
     pub sender: Option<Mailbox>,
 }
 
 impl Member {
-    /// One that gets the mail under the sender that it has.
+    /// A target that gets the mail with the original sender.
     #[must_use]
     pub fn new(address: Mailbox) -> Self {
         Self {

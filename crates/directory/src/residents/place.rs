@@ -1,4 +1,4 @@
-//! What one address is, aliases by address aside: a mailbox, a name in the aliases file, nobody.
+//! What one address is, apart from aliases by address: a mailbox, a name in the aliases file, or unknown.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -11,26 +11,26 @@ use crate::verdict::Existence;
 
 /// What an address is.
 pub(super) enum Place {
-    /// Somebody has it, here or elsewhere.
+    /// It exists, here or elsewhere.
     There,
-    /// It stands for these.
+    /// It is an alias for these.
     Behind(Ends),
-    /// Nobody has it.
+    /// It does not exist.
     Nobody,
-    /// That cannot be said now, and why.
+    /// That cannot be determined now, and why.
     Unknown(String),
 }
 
 /// Where a name in the aliases file leads.
 #[derive(Default)]
 pub(super) struct Ends {
-    /// Targets that somebody has, and those elsewhere.
+    /// Targets that exist, and remote ones.
     pub(super) good: Vec<Good>,
-    /// Targets that nobody has.
+    /// Targets that match no user.
     pub(super) broken: Vec<Mailbox>,
-    /// What the client is told where nothing else was found.
+    /// The reply to the client if nothing else was found.
     pub(super) refusal: Option<RefusalText>,
-    /// Whether mail is thrown away.
+    /// Whether mail is discarded.
     pub(super) discards: bool,
 }
 
@@ -39,19 +39,19 @@ pub(super) struct Good {
     pub(super) address: Mailbox,
     /// The owner of the list that it is on.
     pub(super) owner: Option<Mailbox>,
-    /// Whether it was written with its domain, and is to be looked for among the aliases by address.
+    /// Whether it was written with its domain, and is to be looked up in the aliases by address.
     pub(super) open: bool,
 }
 
 impl Residents<'_> {
-    /// What an address is. Of a list, directories are asked about so many targets.
+    /// What an address is. For a list, directories are asked about that many targets at most.
     pub(super) async fn place(&self, address: &Mailbox, asked_max: usize) -> Place {
         let domain = address.domain();
         if !self.is_local(domain) {
             if !self.aliases.addresses().is_alias_domain(domain) {
                 return Place::There;
             }
-            // Its postmaster is that of this server.
+            // Its postmaster is this server's.
             let main = is_postmaster(address).then(|| Mailbox::new("postmaster", self.main_domain.clone()));
             let Some(Ok(main)) = main else {
                 return Place::Nobody;
@@ -85,7 +85,7 @@ impl Residents<'_> {
         }
     }
 
-    /// Where a name in the aliases file leads, with at most so many questions about targets; further ones count as good.
+    /// Where a name in the aliases file leads, with at most that many questions about targets; further ones count as good.
     pub(super) async fn behind(&self, alias: &Mailbox, asked_max: usize) -> Place {
         let mut open: VecDeque<End> = self.ends_of(alias).into();
         let mut followed = HashSet::new();
@@ -147,7 +147,7 @@ impl Residents<'_> {
         match self.aliases.list_sender() {
             ListSender::Unchanged => None,
             ListSender::OwnerAlias => itself(),
-            // sendmail takes what the owner's alias leads to, where that is one.
+            // sendmail takes what the owner's alias leads to, if that is a single address.
             ListSender::Owner => match &self.aliases.lookup(owner).unwrap_or_default()[..] {
                 [Target::Local(name)] => Mailbox::new(name, alias.domain().clone()).ok(),
                 [Target::Address(mailbox)] => Some(mailbox.clone()),
@@ -171,7 +171,7 @@ impl Residents<'_> {
         domains.into_iter().filter_map(address).collect()
     }
 
-    /// The first of these that is somebody's.
+    /// The first of these that exists.
     async fn first_of<'m>(&self, candidates: &'m [Mailbox]) -> Result<Option<&'m Mailbox>, String> {
         for candidate in candidates {
             match self.mailbox(candidate).await {

@@ -1,4 +1,4 @@
-//! How an address is followed through the aliases, step by step, for people.
+//! How an address is followed through the aliases, step by step, for display.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -8,11 +8,12 @@ use super::known::Residents;
 use crate::addresses::Step;
 use crate::aliases::Target;
 
-/// Most steps that are told.
+/// Most steps that are shown.
 const STEPS_MAX: usize = 200;
 
 impl Residents<'_> {
-    /// The entries that mail for an address goes through, in the order in which they are met; what cannot be asked now is left out.
+    /// The entries that mail for an address goes through, in the order in which they are met; tables that cannot be queried now
+    /// are skipped.
     pub async fn trail(&self, address: &Mailbox) -> Vec<Step> {
         let addresses = self.aliases.addresses();
         let is_local = |domain: &Domain| self.is_local(domain);
@@ -44,7 +45,7 @@ impl Residents<'_> {
         steps
     }
 
-    /// The alias of the file that an address is.
+    /// The alias in the file that matches an address.
     fn in_file(&self, address: &Mailbox, open: &mut VecDeque<(Mailbox, bool)>) -> Option<Step> {
         if !self.is_local(address.domain()) {
             return None;
@@ -57,7 +58,7 @@ impl Residents<'_> {
         for target in &targets {
             match target {
                 Target::Address(mailbox) => open.push_back((mailbox.clone(), true)),
-                // What is left of a chain in the file is no alias there.
+                // What a chain in the file ends in is not an alias there.
                 Target::Local(_) | Target::Discard | Target::Refused(_) => {}
             }
         }

@@ -12,16 +12,16 @@ use super::{Chosen, Rewritten, Trouble};
 /// Most different addresses of one header. Nobody writes to as many in one message.
 pub(super) const ADDRESSES_MAX: usize = 10_000;
 
-/// The same where databases are asked about each.
+/// The same if databases are asked about each.
 pub(super) const ASKED_MAX: usize = 1_000;
 
-/// Octets by which new addresses may make a header longer than it came.
+/// Most octets by which new addresses may make a header longer.
 pub(super) const GROWTH_MAX: usize = 1 << 20;
 
-/// Most changes that are told of one header.
+/// Most changes reported for one header.
 const TOLD_MAX: usize = 20;
 
-/// Fields that hold a signature over others.
+/// Fields with a signature over other fields.
 const SIGNATURES: [&str; 4] = [
     "DKIM-Signature",
     "ARC-Message-Signature",
@@ -34,11 +34,11 @@ const SIGNATURES: [&str; 4] = [
 pub struct Changed {
     /// How many fields.
     pub fields: usize,
-    /// The first addresses that have become others: what stood there, and what it has become.
+    /// The first addresses that were changed: old and new.
     pub addresses: Vec<(String, Rewritten)>,
 }
 
-/// Whether a header bears a signature.
+/// Whether a header contains a signature.
 #[must_use]
 pub fn is_signed(header: &Header) -> bool {
     header
@@ -53,7 +53,7 @@ impl Chosen<'_> {
     ///
     /// # Errors
     ///
-    /// [`Trouble`]; the header is then changed in part, and not to be used.
+    /// [`Trouble`]; the header is then partly changed and must not be used.
     pub async fn header(&self, header: &mut Header) -> Result<Changed, Trouble> {
         let mut changed = Changed::default();
         if !self.is_about_header() {
@@ -125,7 +125,7 @@ impl Chosen<'_> {
     }
 }
 
-/// Puts another value into a field; one with too long a line is folded.
+/// Replaces a field's value; too long a line is folded.
 fn put(header: &mut Header, index: usize, value: &[u8]) -> Result<(), FieldError> {
     match header.set_value(index, value) {
         Err(FieldError::Line) => {

@@ -1,7 +1,7 @@
-//! Rewrites addresses: puts the rules of [`postern_policy::rewrite`] to them, and asks the tables that those name.
+//! Rewrites addresses: applies the rules of [`postern_policy::rewrite`] and queries the tables that they name.
 //!
-//! A table that cannot be asked, a value that is not an address and a circle are all [`Trouble`]: the message is put off, and never goes
-//! its way half rewritten.
+//! A table that cannot be queried, a value that is not an address and a loop are all [`Trouble`]: the message is deferred and
+//! never sent half rewritten.
 
 mod header;
 
@@ -24,15 +24,15 @@ use crate::tables::{DomainTable, Down, Lookup, find_in};
 pub struct Rewriting {
     /// The rules in order.
     pub rules: Vec<Rule>,
-    /// The tables, by the numbers in [`LookUp::number`]; of each list the first that has a key decides.
+    /// The tables, by the numbers in [`LookUp::number`]; in each list, the first that has a key decides.
     pub tables: Vec<Vec<Lookup>>,
-    /// The domain of names without one that a table gives.
+    /// The domain added to names without one in a table's values.
     pub origin: Domain,
-    /// Domains in which keys without a domain count.
+    /// Domains in which keys without a domain match.
     pub local: DomainSet,
-    /// What stands between a user's name and a detail; `None` where names have none.
+    /// The separator between user name and detail; `None` if details are not used.
     pub separator: Option<char>,
-    /// Tables of domains that rules are limited to, and that have to be asked.
+    /// Tables of domains to which rules are limited and that must be queried.
     pub domain_tables: Vec<Arc<DomainTable>>,
 }
 
@@ -41,21 +41,21 @@ pub struct Rewriting {
 pub struct Chosen<'a> {
     all: &'a Rewriting,
     rules: Vec<&'a Rule>,
-    /// Whether the mail is from inside.
+    /// Whether the mail comes from inside.
     inside: bool,
 }
 
-/// An address that has become another.
+/// An address that was rewritten.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Rewritten {
-    /// What it has become.
+    /// The new address.
     pub to: Mailbox,
-    /// The names of the rules that have changed it, in order.
+    /// The names of the rules that changed it, in order.
     pub rules: Vec<Box<str>>,
 }
 
 impl Rewritten {
-    /// For the log: the rules, where the address stands, and what it has become.
+    /// For the log: the rules, where the address occurs, and the new address.
     #[must_use]
     pub fn told(&self, place: &str, from: &str) -> String {
         format!("{}: {place} {from} becomes {}", self.rules.join(" + "), self.to)
@@ -65,10 +65,10 @@ impl Rewritten {
 /// An address cannot be rewritten now.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Trouble {
-    /// A table cannot be asked.
+    /// A table cannot be queried.
     #[error(transparent)]
     Down(#[from] Down),
-    /// What a table has is not an address.
+    /// A table's value is not an address.
     #[error("rule {rule:?}: what {table} has for {key} {error}")]
     Value {
         /// The rule.
@@ -83,10 +83,10 @@ pub enum Trouble {
     /// A header has so many different addresses that not all of them are looked up.
     #[error("a header has more than {0} different addresses to be rewritten")]
     TooMany(usize),
-    /// The new addresses are so much longer that the header is not to be made.
+    /// The new addresses would make the header too long.
     #[error("rewritten addresses make a header longer by more than {0} octets")]
     Grown(usize),
-    /// It leads back to itself.
+    /// The address leads back to itself.
     #[error("rule {rule:?}: {address} leads back to itself, or through more than {REPEATS_MAX} entries")]
     Circle {
         /// The rule.
@@ -97,17 +97,17 @@ pub enum Trouble {
 }
 
 impl Rewriting {
-    /// The rules for mail of this client at this listener; `None` where there are none.
+    /// The rules for mail of this client at this listener; `None` if there are none.
     #[must_use]
     pub fn coming_in(&self, client: &Client, listener: &str) -> Option<Chosen<'_>> {
         let is_meant = |rule: &&Rule| rule.when == When::In && rule.is_for(client, listener);
         self.chosen(is_meant, client.is_inside())
     }
 
-    /// The rules for mail that leaves by SMTP; `None` where there are none.
+    /// The rules for mail that leaves by SMTP; `None` if there are none.
     #[must_use]
     pub fn going_out(&self) -> Option<Chosen<'_>> {
-        // Whose signature it is does not matter: it would break, our own too.
+        // Any signature would break, our own included.
         self.chosen(|rule| rule.when == When::Out, false)
     }
 
@@ -120,7 +120,7 @@ impl Rewriting {
         })
     }
 
-    /// What tables make of an address by one rule; `None` where they have nothing for it.
+    /// What one rule's tables turn an address into; `None` if they have no entry.
     ///
     /// # Errors
     ///
@@ -191,7 +191,7 @@ impl Chosen<'_> {
         self.rules.iter().any(|rule| rule.classes.in_header())
     }
 
-    /// Whether nobody has to be asked about an address: all that the rules look into is in memory.
+    /// Whether an address can be rewritten without queries: all tables of the rules are in memory.
     fn is_at_hand(&self) -> bool {
         let is_at_hand = |rule: &&Rule| match rule.way {
             Way::Tables(look_up) => {
@@ -205,7 +205,7 @@ impl Chosen<'_> {
         !asks_domains && self.rules.iter().all(is_at_hand)
     }
 
-    /// What an address of the envelope becomes; `None` where it stays.
+    /// What an address of the envelope becomes; `None` if it stays the same.
     ///
     /// # Errors
     ///
@@ -214,7 +214,8 @@ impl Chosen<'_> {
         self.address(class, &Written::Full(address.clone()), false).await
     }
 
-    /// What an address becomes; `None` where it stays. `signed` says that it stands in the header of a message that others have signed.
+    /// What an address becomes; `None` if it stays the same. `signed` says that it is in the header of a message signed by
+    /// others.
     async fn address(
         &self,
         class: Class,
@@ -263,7 +264,7 @@ impl Chosen<'_> {
     }
 }
 
-/// A table that is at hand, as header checks look into it.
+/// A table in memory, as header checks use it.
 #[derive(Clone, Debug)]
 pub struct TableTexts(pub Lookup);
 

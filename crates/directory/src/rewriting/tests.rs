@@ -1,4 +1,4 @@
-//! Rules put to addresses and headers, in the order of real sites.
+//! Rules applied to addresses and headers, as real sites order them.
 
 use futures_util::FutureExt as _;
 use postern_mail::Header;
@@ -250,7 +250,7 @@ fn headers() {
     assert_ne!(header(&all(false), &inside(), &signed), signed, "one of us");
 }
 
-/// Mail of the joinery for very many, one to a line.
+/// Mail from the joinery to very many recipients, one to a line.
 fn crowd(count: usize, name: impl Fn(usize) -> String) -> String {
     let list: Vec<String> = (0..count)
         .map(|number| format!("{}@oakfield.lan", name(number)))
@@ -281,7 +281,7 @@ fn however_many_addresses_there_are() {
         Some(Trouble::TooMany(most)),
         "nothing is passed by in silence"
     );
-    // Where a database has to be asked about each, not all are.
+    // If a database must be asked about each, not all are looked up.
     let mut asking = self::joinery();
     let nothing = table("none.example x\n", Format::Postfix);
     asking.domain_tables = vec![Arc::new(DomainTable::new(nothing))];

@@ -1,10 +1,10 @@
-//! What all schemes need.
+//! What all schemes share.
 
 use subtle::ConstantTimeEq;
 
 use super::error::SchemeError;
 
-/// Comparison in a time that depends on the lengths alone.
+/// Comparison in a time that depends only on the lengths.
 pub(super) fn same(one: &[u8], other: &[u8]) -> bool {
     one.ct_eq(other).into()
 }

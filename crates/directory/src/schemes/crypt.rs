@@ -15,7 +15,7 @@ const BCRYPT_COST_MAX: u64 = 14;
 /// Most rounds of SHA-crypt. passlib writes up to 656,000.
 const SHA_ROUNDS_MAX: u64 = 1_000_000;
 
-/// Fewest rounds of SHA-crypt that crypt(3) takes.
+/// Fewest rounds of SHA-crypt that crypt(3) accepts.
 const SHA_ROUNDS_MIN: u64 = 1_000;
 
 /// Longest password of SHA-crypt and yescrypt, in octets, as in libxcrypt: a longer one was never stored.
@@ -43,7 +43,7 @@ enum Family {
     Argon2,
 }
 
-/// A string of crypt(3), its parameters within limits.
+/// A string of crypt(3), with its parameters within limits.
 pub(super) struct Crypt {
     family: Family,
     text: String,
@@ -127,7 +127,7 @@ fn family(text: &str) -> Result<Family, SchemeError> {
     })
 }
 
-/// Identifier with its signs, salt and hash.
+/// Identifier with its `$` signs, salt and hash.
 fn md5_parts(text: &str) -> Result<(&str, &str, &str), SchemeError> {
     let damaged = SchemeError::Damaged("not of the form of MD5-crypt");
     let magic = if text.starts_with("$1$") { "$1$" } else { "$apr1$" };
@@ -156,7 +156,7 @@ fn check_bcrypt(text: &str) -> Result<(), SchemeError> {
     within("BLF-CRYPT", "cost", u64::from(parts.get_cost()), BCRYPT_COST_MAX)
 }
 
-/// `$5$[rounds=N$]salt$hash`. Out of its range the crate would take the rounds for the salt.
+/// `$5$[rounds=N$]salt$hash`. With rounds out of range, the crate would take them for the salt.
 fn check_sha(text: &str, family: Family) -> Result<(), SchemeError> {
     let damaged = SchemeError::Damaged("not of the form of SHA-crypt");
     let (scheme, len) = match family {
@@ -178,7 +178,7 @@ fn check_sha(text: &str, family: Family) -> Result<(), SchemeError> {
     }
 }
 
-/// `$y$params$salt$hash`. The length of the hash is checked here: compared with an empty one, every password is right.
+/// `$y$params$salt$hash`. The length of the hash is checked here: any password would match an empty one.
 fn check_yescrypt(text: &str) -> Result<(), SchemeError> {
     let damaged = SchemeError::Damaged("not of the form of yescrypt");
     let fields: Vec<&str> = text.split('$').skip(2).collect();
@@ -196,8 +196,8 @@ fn check_yescrypt(text: &str) -> Result<(), SchemeError> {
         .saturating_mul(u64::from(params.p()))
         / 8;
     within("YESCRYPT", "memory in KiB", kib, MEMORY_KIB_MAX)?;
-    // The crate keeps the time factor to itself; it is written only where it is not zero, after a letter that announces
-    // it. Nobody uses one, so any is refused.
+    // The crate does not expose the time factor; it is written only if it is not zero, after a letter that announces
+    // it. It is not used in practice, so any is refused.
     let plain = YescryptParams::new(yescrypt::Mode::default(), params.n(), params.r(), params.p());
     if plain.is_ok_and(|plain| plain == params) {
         Ok(())

@@ -20,10 +20,10 @@ const ROUNDS_MAX: u64 = 2_000_000;
 /// Longest key, in octets.
 const KEY_MAX: usize = 64;
 
-/// Shortest key, in octets: a shorter one is cut off.
+/// Shortest key, in octets: a shorter one has been truncated.
 const KEY_MIN: usize = 16;
 
-/// Base64 with `+` or `.`, with padding or without: passlib and OpenLDAP write `.` and none.
+/// Base64 with `+` or `.`, with or without padding: passlib and OpenLDAP write `.` and no padding.
 const LOOSE: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_padding_mode(DecodePaddingMode::Indifferent)
     .with_decode_allow_trailing_bits(true);
@@ -41,7 +41,7 @@ pub(super) struct Derived {
 }
 
 impl Derived {
-    /// `None` when the scheme is not of this family.
+    /// `None` if the scheme is not in this family.
     pub(super) fn parse(name: &str, text: &str) -> Result<Option<Self>, SchemeError> {
         let (scheme, hash) = match name {
             "PBKDF2" | "PBKDF2-SHA1" => ("PBKDF2", Hash::Sha1),
@@ -52,7 +52,7 @@ impl Derived {
             _ => return Ok(None),
         };
         let damaged = SchemeError::Damaged("not rounds, salt and key");
-        // Dovecot: `$1$SALT$ROUNDS$HEX`, the salt taken as it stands.
+        // Dovecot: `$1$SALT$ROUNDS$HEX`, with the salt as it is.
         if let Some(rest) = text.strip_prefix("$1$") {
             let mut parts = rest.splitn(3, '$');
             let (Some(salt), Some(rounds), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
@@ -65,7 +65,7 @@ impl Derived {
         Self::of_fields(scheme, hash, text).map(Some)
     }
 
-    /// passlib's `$pbkdf2-sha256$ROUNDS$SALT$KEY`; `None` when it is another crypt(3) string.
+    /// passlib's `$pbkdf2-sha256$ROUNDS$SALT$KEY`; `None` if it is another crypt(3) string.
     pub(super) fn parse_crypt(text: &str) -> Result<Option<Self>, SchemeError> {
         let families = [
             ("$pbkdf2$", "PBKDF2", Hash::Sha1),
@@ -134,7 +134,7 @@ impl Derived {
         if !self.scram {
             return same(&self.derive(password.as_bytes(), self.key.len()), &self.key);
         }
-        // RFC 5802 section 3. A text that SASLprep (RFC 4013) refuses is taken as it is, as most programs do.
+        // RFC 5802 section 3. A text that SASLprep (RFC 4013) refuses is used unchanged, as most programs do.
         let prepared = stringprep::saslprep(password).unwrap_or_else(|_| password.into());
         let salted = self.derive(prepared.as_bytes(), self.hash.len());
         let stored_key = match self.hash {

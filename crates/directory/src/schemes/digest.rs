@@ -1,6 +1,6 @@
-//! `{SHA}`, `{SSHA}` and their like: one digest over password and salt (RFC 2307 and the drafts after it).
+//! `{SHA}`, `{SSHA}` and the like: one digest over password and salt (RFC 2307 and the drafts after it).
 //!
-//! They are quick to break once stolen, and many directories hold them.
+//! They are quick to crack once stolen, but many directories still use them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -70,7 +70,8 @@ const SCHEMES: &[(&str, Hash, bool, bool)] = &[
 ];
 
 impl Salted {
-    /// `None` when the scheme is not of this family. `.HEX` and `.B64` behind a name choose the form, as in Dovecot.
+    /// `None` if the scheme is not in this family. `.HEX` and `.B64` after a name select the encoding, as in
+    /// Dovecot.
     pub(super) fn parse(name: &str, text: &str) -> Result<Option<Self>, SchemeError> {
         let (name, form) = name
             .split_once('.')

@@ -1,6 +1,6 @@
 //! Why a stored password cannot be used.
 
-/// A stored password that cannot be used. The texts never show any of it but the name of its scheme.
+/// A stored password that cannot be used. Messages show nothing of it but the name of its scheme.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SchemeError {
@@ -10,7 +10,7 @@ pub enum SchemeError {
     /// It has no scheme, and there is no default.
     #[error("it names no scheme: it begins with neither {{SCHEME}} nor $id$ (DES crypt is not supported)")]
     Unnamed,
-    /// The password stands there as it is, which is not allowed.
+    /// The password is stored in cleartext, which is not allowed.
     #[error("it is a password in clear text, which is not allowed here")]
     Plain,
     /// Its parameters would cost too much.
@@ -25,7 +25,7 @@ pub enum SchemeError {
         /// The limit.
         most: u64,
     },
-    /// It does not have the form of its scheme.
+    /// It does not have its scheme's format.
     #[error("it is damaged: {0}")]
     Damaged(&'static str),
 }

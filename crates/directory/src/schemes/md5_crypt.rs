@@ -1,4 +1,4 @@
-//! MD5-crypt: `$1$` of FreeBSD, and Apache's `$apr1$`, which differs in its name alone.
+//! MD5-crypt: `$1$` of FreeBSD, and Apache's `$apr1$`, which differs only in name.
 
 use md5::{Digest, Md5};
 
@@ -47,7 +47,7 @@ fn start(magic: &str, salt: &[u8], password: &[u8]) -> [u8; 16] {
     }
     let mut bits = password.len();
     while bits > 0 {
-        // The original adds a zero octet where the bit is set, and the first of the password where it is not.
+        // The original adds a zero octet if the bit is set, and the first octet of the password if not.
         md5.update(if bits & 1 == 1 { &[0] } else { &password[..1] });
         bits >>= 1;
     }
@@ -64,7 +64,7 @@ fn encode(digest: &[u8; 16]) -> [u8; 22] {
     out
 }
 
-/// Six bits a letter, lowest first.
+/// Six bits per letter, lowest first.
 fn letters_of(mut value: u32, out: &mut [u8]) {
     for letter in out {
         *letter = LETTERS[(value & 0x3f) as usize];

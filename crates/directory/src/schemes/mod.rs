@@ -1,9 +1,8 @@
 //! Stored passwords in the schemes that other programs write: LDAP's and Dovecot's `{SCHEME}` prefixes and the `$id$`
 //! strings of crypt(3).
 //!
-//! A stored password is first parsed, whereby all its parameters are checked against limits, and only then is anything
-//! computed: whoever can write to the database must not be able to stop the relay with one row. Comparison takes the
-//! same time whatever differs.
+//! A stored password is first parsed, with all its parameters checked against limits, before anything is computed: someone who
+//! can write to the database must not be able to stop the relay with one row. Comparison takes constant time.
 
 mod common;
 mod crypt;
@@ -28,13 +27,13 @@ use digest::Salted;
 /// Longest stored password, in octets.
 const STORED_MAX: usize = 1_024;
 
-/// What is taken as a stored password.
+/// Which stored passwords are accepted.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct SchemeRules {
-    /// Whether a password may be stored as it is, `{PLAIN}` and its synonyms. Default false.
+    /// Whether cleartext passwords are accepted, `{PLAIN}` and its synonyms. Default false.
     pub allow_plain: bool,
-    /// The scheme of a stored password that names none, such as `PLAIN-MD5`. Default: only the `$id$` strings of
-    /// crypt(3) need no name.
+    /// The scheme of a stored password without a prefix, such as `PLAIN-MD5`. Default: only the `$id$` strings of crypt(3) need
+    /// no name.
     pub default_scheme: Option<String>,
 }
 
@@ -55,8 +54,8 @@ impl Stored {
     ///
     /// See [`SchemeError`].
     pub fn parse(text: &str, rules: &SchemeRules) -> Result<Self, SchemeError> {
-        // Programs leave line ends behind it, and fixed-width columns fill up with blanks. Behind a password that is stored as it
-        // is, blanks belong to it.
+        // Programs leave line ends after it, and fixed-width columns are padded with blanks. After a cleartext password, blanks
+        // belong to it.
         let text = text.trim_end_matches(['\r', '\n']);
         let hash = text.trim_ascii_end();
         if hash.len() > STORED_MAX {
@@ -68,7 +67,7 @@ impl Stored {
                 Some(derived) => Ok(Self(Kind::Derived(derived))),
                 None => Crypt::parse(hash).map(Self::crypt),
             },
-            // As PostgreSQL keeps them in pg_authid.
+            // As PostgreSQL stores them in pg_authid.
             None if hash.starts_with("SCRAM-SHA-256$") => {
                 Self::of_scheme("SCRAM-SHA-256", &hash["SCRAM-SHA-256$".len()..], rules)
             }
@@ -131,7 +130,7 @@ impl Stored {
         }
     }
 
-    /// The password itself, where it is stored as it is.
+    /// The password itself, if it is stored in cleartext.
     #[must_use]
     pub fn plain(&self) -> Option<&str> {
         match &self.0 {
@@ -144,7 +143,7 @@ impl Stored {
     ///
     /// # Errors
     ///
-    /// [`SchemeError::Damaged`] for what shows only when computing.
+    /// [`SchemeError::Damaged`] for damage that shows only during computation.
     pub fn verify(&self, password: &SecretString) -> Result<bool, SchemeError> {
         let password = password.expose_secret();
         match &self.0 {

@@ -5,7 +5,7 @@ use super::error::SchemeError;
 /// Longest name, in octets.
 const NAME_MAX: usize = 32;
 
-/// Name in upper case and what follows; `None` when the text does not begin with a brace.
+/// Name in upper case and what follows; `None` if the text does not begin with a brace.
 pub(super) fn split(text: &str) -> Result<Option<(String, &str)>, SchemeError> {
     let Some(inner) = text.strip_prefix('{') else {
         return Ok(None);

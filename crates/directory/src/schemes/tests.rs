@@ -1,4 +1,4 @@
-//! Stored passwords as other programs wrote them. Hashes of crypt(3) are from libxcrypt 4.4, `$apr1$` from OpenSSL.
+//! Stored passwords as written by other programs. Hashes of crypt(3) are from libxcrypt 4.4, `$apr1$` from OpenSSL.
 
 use super::*;
 
@@ -218,7 +218,7 @@ mod properties {
     use proptest::prelude::*;
 
     proptest! {
-        /// Whatever stands in the database, it is read or refused, and nothing in it passes for an empty password's hash.
+        /// Whatever is in the database is read or refused, and nothing in it passes for the hash of an empty password.
         #[test]
         fn any_text(text in "[{$]?(SSHA|SHA|PBKDF2|SCRAM-SHA-256|y|5|6|1|2y|argon2id)?[}$]?[\\PC]{0,40}") {
             let rules = SchemeRules { allow_plain: false, default_scheme: None };

@@ -1,4 +1,4 @@
-//! What the rows of an answer say.
+//! Interprets the rows of an answer.
 
 use zeroize::Zeroizing;
 
@@ -7,14 +7,14 @@ use super::rows::{Cell, Rows};
 /// An account as a query found it.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Found {
-    /// `None` where the query has no such column: then it is what the client typed.
+    /// `None` if the query has no such column: then it is what the client typed.
     pub(super) login: Option<String>,
     /// `None` for an account without a password.
     pub(super) stored: Option<Zeroizing<String>>,
     pub(super) enabled: bool,
     pub(super) addresses: Vec<String>,
     pub(super) groups: Vec<String>,
-    /// Keys in text form, and what they can be made of.
+    /// Keys in text form, and texts from which keys can be made.
     pub(super) keys: Vec<Zeroizing<String>>,
 }
 
@@ -54,7 +54,7 @@ impl Purpose {
         }
     }
 
-    /// What the first column is, where none is named so.
+    /// What the first column means if no column has that name.
     const fn first(self) -> Option<(&'static [&'static str], Column)> {
         match self {
             Self::Password => Some((&["password"], Column::Password)),
@@ -108,7 +108,7 @@ pub(super) fn of_groups(rows: &Rows) -> Result<Vec<String>, String> {
     Ok(groups)
 }
 
-/// Leaves out what was there before.
+/// Removes duplicates.
 fn once(list: &mut Vec<String>) {
     let mut seen = std::collections::HashSet::new();
     list.retain(|one| seen.insert(one.clone()));

@@ -1,4 +1,4 @@
-//! The questions put to a SQL directory, over its servers in turn.
+//! The questions asked of a SQL directory, trying its servers in turn.
 
 use std::time::{Duration, Instant};
 
@@ -44,7 +44,7 @@ pub(crate) struct Sql {
 }
 
 impl Sql {
-    /// Checks the settings and reads their files; connects to nothing yet.
+    /// Checks the settings and reads their files; makes no connection yet.
     pub(crate) fn new(settings: SqlSettings, environment: &Environment) -> Result<Self, SetUpError> {
         refuse_first(settings.mistakes())?;
         let engine = match &settings.place {
@@ -135,7 +135,7 @@ impl Sql {
         Ok(marked(finding, mark))
     }
 
-    /// The mark of the stored password, which another query than that for the account finds.
+    /// The mark of the stored password, which a query other than the account query finds.
     async fn password_mark(&self, login: &str, end: Instant) -> Result<Mark, Outage> {
         let rows = self.ask(&self.password_query, login, end).await?;
         let answer = account::of_rows(&rows, Purpose::Password).map_err(Outage::new)?;
@@ -145,7 +145,8 @@ impl Sql {
         })
     }
 
-    /// The account with its groups, if it is on and those may log in; `typed` is its name if the rows have none.
+    /// The account with its groups, if it is enabled and they may log in; `typed` is its name if the rows have
+    /// none.
     async fn finish(&self, found: Found, typed: &str, end: Instant) -> Result<Finding, Outage> {
         let mut account = Account {
             login: found.login.unwrap_or_else(|| typed.to_owned()),
@@ -205,7 +206,7 @@ impl Source for Sql {
             Answer::Found(found) => {
                 let mark = match purpose {
                     Purpose::Password => Some(mark(found.stored.as_ref())),
-                    // Without an answer nothing is known of it.
+                    // Without an answer, nothing is known about it.
                     _ => self.password_mark(login, end).await.ok(),
                 };
                 let finding = self.finish(found, query.named(login), end).await?;
@@ -265,7 +266,7 @@ impl Source for Sql {
     }
 }
 
-/// The mark of a stored password; that there is none is one of its own.
+/// The mark of a stored password; the absence of one has its own mark.
 fn mark(stored: Option<&Zeroizing<String>>) -> Mark {
     Mark::of(stored.map(|text| text.as_bytes()))
 }

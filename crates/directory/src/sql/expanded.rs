@@ -1,7 +1,7 @@
 //! Queries as Postfix writes them, `… WHERE address = '%s'`, made into prepared statements.
 //!
-//! Postfix puts what is looked up into the text of the query. Here a quoted text with places becomes one parameter, whose value has
-//! those places filled: the database sees the same text, and never as SQL.
+//! Postfix inserts the key into the text of the query. Here a quoted text with placeholders becomes one parameter, whose value
+//! has them filled in: the database sees the same text, but never as SQL.
 
 use postern_table::{Expansion, Of};
 
@@ -10,7 +10,7 @@ use super::query::{Dialect, QUERY_MAX, Query, quoted_len};
 impl Query {
     /// Reads a query with `%s`, `%u`, `%d` and `%1` to `%9`. The error says what is wrong with it.
     ///
-    /// `typed` says of each parameter that it is a text, for a PostgreSQL that cannot tell.
+    /// `typed` says of each parameter that it is a text, for a PostgreSQL that cannot infer it.
     pub(crate) fn of_postfix(text: &str, dialect: Dialect, typed: bool) -> Result<Self, String> {
         if text.len() > QUERY_MAX {
             return Err("is longer than 16,384 octets".into());
@@ -93,7 +93,7 @@ impl Query {
     }
 }
 
-/// What a quoted text says, without what its engine needs around some characters.
+/// The meaning of a quoted text, without its engine's escapes.
 fn meaning(inside: &str, quote: char, escapes: bool) -> String {
     let mut meaning = String::with_capacity(inside.len());
     let mut chars = inside.chars().peekable();
@@ -108,7 +108,7 @@ fn meaning(inside: &str, quote: char, escapes: bool) -> String {
                 Some('t') => meaning.push('\t'),
                 Some('r') => meaning.push('\r'),
                 Some('0') => meaning.push('\0'),
-                // Those of LIKE stay what they are.
+                // Those of LIKE are kept.
                 Some(c @ ('%' | '_')) => {
                     meaning.push('\\');
                     meaning.push(c);

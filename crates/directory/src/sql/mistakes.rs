@@ -1,4 +1,4 @@
-//! What is wrong with the settings of a SQL directory, without a look at files or servers.
+//! What is wrong with the settings of a SQL directory, without looking at files or servers.
 
 use super::query::{Query, dialect};
 use super::settings::{SqlPlace, SqlServers, SqlSettings};
@@ -8,7 +8,7 @@ use crate::mistake::{Mistake, of_all};
 const SERVERS_MAX: usize = 16;
 
 impl SqlSettings {
-    /// What is wrong with them, all of it. Files and servers are not looked at.
+    /// All that is wrong with them. Files and servers are not looked at.
     #[must_use]
     pub fn mistakes(&self) -> Vec<Mistake> {
         let engine = match &self.place {
@@ -52,7 +52,7 @@ impl SqlSettings {
     }
 }
 
-/// What is wrong with how many servers there are.
+/// What is wrong with the number of servers.
 pub(super) fn of_servers(servers: &SqlServers) -> Option<Mistake> {
     let count = servers.servers.len();
     (!(1..=SERVERS_MAX).contains(&count)).then(|| {

@@ -82,12 +82,13 @@ impl fmt::Display for Place {
 ///
 /// # Errors
 ///
-/// What is neither a host with or without a port nor the path of a socket.
+/// Text that is neither a host with or without a port nor the path of a socket.
 pub fn check(text: &str) -> Result<(), String> {
     Place::parse(text, 1).map(drop)
 }
 
-/// Whether a server is on this machine, so that nothing crosses a network. False for what is no server.
+/// Whether a server is on this machine, so that nothing crosses a network. False for what is not a valid
+/// server.
 #[must_use]
 pub fn is_local(text: &str) -> bool {
     Place::parse(text, 1).is_ok_and(|place| place.is_local())

@@ -35,18 +35,18 @@ type BoxError = Box<dyn std::error::Error + Sync + Send>;
 pub(crate) struct Postgres {
     config: Config,
     tls: Option<Arc<ClientConfig>>,
-    /// Begins each transaction.
+    /// The statement that begins each transaction.
     begin: Arc<str>,
     columns: Arc<Columns>,
     pool: Pool<Connection>,
 }
 
-/// The columns of each query that has found nothing so far: the directory's queries at most.
+/// The columns of each query that has returned no rows so far; at most one entry per query of the directory.
 type Columns = Mutex<Vec<(String, Vec<String>)>>;
 
 struct Connection {
     client: Client,
-    /// Begins a transaction in which the server's time is limited.
+    /// Begins a transaction with a time limit on the server.
     begin: Arc<str>,
     columns: Arc<Columns>,
 }
@@ -82,7 +82,7 @@ impl Postgres {
             config,
             tls,
             columns: Arc::default(),
-            // A query that runs on after nobody waits for it any more would bind the server.
+            // A query that kept running after nobody waits for it would tie up the server.
             begin: format!(
                 "BEGIN; SET LOCAL statement_timeout = {}",
                 timeout.as_millis().max(1)
@@ -134,7 +134,7 @@ impl Postgres {
     }
 }
 
-/// Runs until the client is dropped. Its error comes back from the query under way.
+/// Runs until the client is dropped. Its error is returned by the pending query.
 fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static) {
     tokio::spawn(async move {
         if let Err(error) = connection.await {
@@ -145,9 +145,9 @@ fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error>> + S
 
 impl Connection {
     /// Asks in a transaction of its own. Nothing outlives it on the server, neither a setting nor a prepared statement: behind a
-    /// pooler such as pgbouncer, the next transaction may run on another connection, and somebody else's on this one.
+    /// pooler such as pgbouncer, the next transaction may run on another connection, and another client's on this one.
     async fn ask(&self, query: &Query, whole: &str) -> Result<Rows, Fault> {
-        // All three go out at once and are answered in order. After a query that failed, COMMIT means ROLLBACK.
+        // All three are sent at once and are answered in order. After a query that failed, COMMIT means ROLLBACK.
         let (begun, rows, ended) = tokio::join!(
             self.client.batch_execute(&self.begin),
             self.rows(query, whole),
@@ -163,7 +163,7 @@ impl Connection {
     }
 
     async fn rows(&self, query: &Query, whole: &str) -> Result<Rows, Fault> {
-        // The server finds out the types itself.
+        // The server infers the types itself.
         let values = query
             .values(whole)
             .into_iter()
@@ -201,7 +201,7 @@ impl Connection {
         Ok(columns)
     }
 
-    /// The columns of a query. An answer without rows does not tell them.
+    /// The columns of a query. An answer without rows does not include them.
     async fn ask_columns(&self, query: &Query) -> Result<Vec<String>, Fault> {
         let alone = format!("BEGIN READ ONLY; {}; ROLLBACK", query.blank());
         let answer = self.client.simple_query(&alone).await.map_err(of_query)?;
@@ -217,13 +217,13 @@ impl Connection {
     }
 }
 
-/// Connection trouble, a server that is starting, stopping or overloaded: another may do better. Anything else is the
-/// query's fault.
+/// Connection trouble, a server that is starting, stopping or overloaded: another may succeed. Anything else is the query's
+/// fault.
 fn of_query(error: tokio_postgres::Error) -> Fault {
     let told = tell(&error);
     match error.code().map(|code| code.code()) {
         None if error.as_db_error().is_none() && error.is_closed() => Fault::Server(told),
-        // Bound are the named parameters; the query has others besides.
+        // Only the named parameters are bound, but the query contains others.
         Some("08P01") => Fault::Question(format!(
             "the query has parameters besides the named ones ({told})"
         )),
@@ -235,10 +235,10 @@ fn of_query(error: tokio_postgres::Error) -> Fault {
         {
             Fault::Server(told)
         }
-        // A standby that lost the snapshot.
+        // A hot standby whose snapshot was lost.
         Some("40001") => Fault::Server(told),
-        // Data exceptions: the login is no number where one is asked for, or has characters that the encoding has not. Anyone
-        // can type such a one; the query is right.
+        // Data exceptions: the login is not a number where one is needed, or has characters missing from the encoding. Anyone
+        // can type such a login; the query is not at fault.
         Some(code) if code.starts_with("22") => Fault::Entry(told),
         None => Fault::Server(told),
         Some(_) => Fault::Question(told),
@@ -264,7 +264,7 @@ fn tell(error: &tokio_postgres::Error) -> String {
     super::text::one_line(&told)
 }
 
-/// A text for a parameter of any type: sent in text form, the server makes of it what the query asks for.
+/// A text for a parameter of any type: it is sent in text form, and the server converts it to the type that the query needs.
 #[derive(Debug)]
 struct Text<'a>(Cow<'a, str>);
 
@@ -295,7 +295,7 @@ impl<'a> FromSql<'a> for Cell {
             Type::INT2 => Self::Number(i16::from_sql(kind, raw)?.into()),
             Type::INT4 => Self::Number(i32::from_sql(kind, raw)?.into()),
             Type::INT8 => Self::Number(i64::from_sql(kind, raw)?),
-            // Filled up with blanks.
+            // Padded with blanks.
             Type::BPCHAR => Self::text(std::str::from_utf8(raw)?.trim_end_matches(' ')),
             Type::TEXT | Type::VARCHAR | Type::NAME | Type::UNKNOWN | Type::BYTEA => {
                 Self::octets(raw.to_vec())

@@ -1,4 +1,4 @@
-//! Queries with named parameters, made into what each engine prepares.
+//! Queries with named parameters, translated for each engine.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use postern_table::Expansion;
 /// Longest query, in octets.
 pub(super) const QUERY_MAX: usize = 16_384;
 
-/// Whose SQL it is: they differ in what is quoted and how a parameter is written.
+/// The SQL dialect: dialects differ in quoting and in how parameters are written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Dialect {
     PostgreSql,
@@ -20,15 +20,15 @@ pub(crate) enum Dialect {
 /// A query ready to be prepared.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Query {
-    /// With the engine's own parameters.
+    /// The SQL with the engine's own parameters.
     pub(super) sql: String,
-    /// What to bind, in order.
+    /// The values to bind, in order.
     parameters: Vec<Parameter>,
-    /// Where parameters stand in `sql`.
+    /// The positions of parameters in `sql`.
     places: Vec<Range<usize>>,
     /// What `:mechanism` stands for.
     mechanism: &'static str,
-    /// Texts with parts of the key, of a query that is written as Postfix does.
+    /// Texts that contain parts of the key, in a query written in Postfix's form.
     texts: Vec<Expansion>,
 }
 
@@ -37,7 +37,7 @@ enum Parameter {
     Whole,
     Local,
     Domain,
-    /// Of a query for keys.
+    /// In a query for keys.
     Mechanism,
     /// One of `texts`.
     Text(usize),
@@ -46,7 +46,7 @@ enum Parameter {
 impl Query {
     /// Reads a query. The error says what is wrong with it.
     ///
-    /// It has to name `:login`, `:address` or `:local`: one that does not finds the same for everybody.
+    /// It must contain `:login`, `:address` or `:local`: otherwise it would find the same for everybody.
     pub(crate) fn parse(text: &str, dialect: Dialect) -> Result<Self, String> {
         let query = Self::of_keys(text, dialect)?;
         if query.parameters.contains(&Parameter::Mechanism) {
@@ -55,7 +55,7 @@ impl Query {
         Ok(query)
     }
 
-    /// The same for a query for keys, which may have `:mechanism` too.
+    /// The same for a query for keys, which may also contain `:mechanism`.
     pub(super) fn of_keys(text: &str, dialect: Dialect) -> Result<Self, String> {
         if text.len() > QUERY_MAX {
             return Err("is longer than 16,384 octets".into());
@@ -95,7 +95,7 @@ impl Query {
         Ok(query)
     }
 
-    /// One of so many octets, without anything in it yet.
+    /// An empty query with room for that many octets.
     pub(super) fn empty(octets: usize) -> Self {
         Self {
             sql: String::with_capacity(octets),
@@ -106,7 +106,7 @@ impl Query {
         }
     }
 
-    /// Adds a parameter for a text with parts of the key. `cast` says which type it is of, where the server cannot tell.
+    /// Adds a parameter for a text with parts of the key. `cast` gives its type if the server cannot infer it.
     pub(super) fn bind(&mut self, text: Expansion, dialect: Dialect, cast: &str) {
         self.texts.push(text);
         self.parameters.push(Parameter::Text(self.texts.len() - 1));
@@ -124,13 +124,13 @@ impl Query {
         self.sql.push_str(cast);
     }
 
-    /// Whether it can be asked about a key: one without a domain says nothing to a query that looks at the domain.
+    /// Whether it can be used for a key: a key without a domain is useless for a query that uses the domain.
     pub(crate) fn fits(&self, key: &str) -> bool {
         let fits = |text: &Expansion| text.fill(key, "", &|part| part.to_owned()).is_some();
         self.texts.iter().all(fits)
     }
 
-    /// A colon: a parameter, a cast, or something else. Returns the length of what it began.
+    /// A colon: a parameter, a cast, or something else. Returns the length of what it introduces.
     fn colon(&mut self, rest: &str, dialect: Dialect) -> Result<usize, String> {
         let after = &rest[1..];
         if after.starts_with(':') {
@@ -177,7 +177,7 @@ impl Query {
         Ok(1 + len)
     }
 
-    /// The query with NULL in place of every parameter, for which nothing has to be bound: it finds nothing, and has the same
+    /// The query with NULL in place of every parameter, so that nothing has to be bound: it finds nothing but has the same
     /// columns. Not for MySQL.
     pub(super) fn blank(&self) -> String {
         let mut blank = String::with_capacity(self.sql.len());
@@ -191,7 +191,7 @@ impl Query {
         blank
     }
 
-    /// What to bind for a login or address: its parts are those before and after the last `@`; without one the local
+    /// The values to bind for a login or address: its parts are those before and after the last `@`; without `@`, the local
     /// part is all of it and the domain is empty.
     pub(super) fn values<'a>(&self, whole: &'a str) -> Vec<Cow<'a, str>> {
         let (local, domain) = whole.rsplit_once('@').unwrap_or((whole, ""));
@@ -211,8 +211,8 @@ impl Query {
             .collect()
     }
 
-    /// What of a login this query looks at, which is its name where the answer tells none: without its domain, if the query
-    /// takes no notice of that. Whoever typed it may have made it up.
+    /// The part of a login that this query uses; it serves as the account's name if the answer has none. That is without the
+    /// domain if the query ignores it, since the client may have made it up.
     pub(super) fn named<'a>(&self, whole: &'a str) -> &'a str {
         let looks_at = |wanted| self.parameters.contains(&wanted);
         match whole.rsplit_once('@') {
@@ -229,7 +229,7 @@ impl Query {
         }
     }
 
-    /// Whether nothing is to be bound.
+    /// Whether there is nothing to bind.
     pub(super) fn binds_nothing(&self) -> bool {
         self.parameters.is_empty()
     }
@@ -240,8 +240,8 @@ impl Query {
     }
 }
 
-/// Checks a query for PostgreSQL (`Some(true)`), MySQL (`Some(false)`) or SQLite (`None`) as far as that goes without
-/// a database. The error says what is wrong, to follow the key's name.
+/// Checks a query for PostgreSQL (`Some(true)`), MySQL (`Some(false)`) or SQLite (`None`) as far as possible without a
+/// database. The error says what is wrong, in words that follow the key's name.
 ///
 /// # Errors
 ///
@@ -259,7 +259,8 @@ pub fn check_keys(text: &str, engine: Option<super::SqlEngine>) -> Result<(), St
     Query::of_keys(text, dialect(engine)).map(drop)
 }
 
-/// Whether a query finds the same for a login in whatever domain: it looks at `:local` alone. False for what is no query.
+/// Whether a query finds the same for a login in any domain, because it uses only `:local`. False for what is not a valid
+/// query.
 #[must_use]
 pub fn takes_any_domain(text: &str, engine: Option<super::SqlEngine>) -> bool {
     Query::of_keys(text, dialect(engine)).is_ok_and(|query| query.named("a@b") == "a")
@@ -273,12 +274,12 @@ pub(crate) fn dialect(engine: Option<super::SqlEngine>) -> Dialect {
     }
 }
 
-/// The length of the quoted text or comment at the beginning; 0 when there is none.
+/// The length of the quoted text or comment at the beginning; 0 if there is none.
 pub(super) fn quoted_len(rest: &str, before: Option<char>, dialect: Dialect) -> Result<usize, String> {
     let octets = rest.as_bytes();
     let escapes = match dialect {
         Dialect::MySql => true,
-        // E'…' alone.
+        // Only in E'…'.
         Dialect::PostgreSql => matches!(before, Some('e' | 'E')),
         Dialect::Sqlite => false,
     };
@@ -337,7 +338,7 @@ fn comment_len(octets: &[u8], nested: bool) -> Result<usize, String> {
 
 /// PostgreSQL's `$tag$ … $tag$`.
 fn dollar_len(rest: &str, before: Option<char>) -> Result<usize, String> {
-    // Within a name it is a letter like others.
+    // Within a name it is an ordinary letter.
     if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '$') {
         return Ok(0);
     }

@@ -1,8 +1,8 @@
-//! What a query gives, the same for every engine.
+//! The result of a query, the same for every engine.
 
 use zeroize::Zeroizing;
 
-/// Most rows of one answer. An account has one, or as many as it has addresses.
+/// Most rows of one answer. An account has one, or one per address.
 pub(super) const ROWS_MAX: usize = 1_000;
 
 /// One value.
@@ -13,7 +13,7 @@ pub(crate) enum Cell {
     List(Vec<String>),
     /// A whole number; truth values are 1 and 0.
     Number(i64),
-    /// A value of a type that has no meaning here, by its name.
+    /// A value of an unsupported type, with the type's name.
     Other(String),
 }
 
@@ -22,7 +22,7 @@ impl Cell {
         Self::Text(Zeroizing::new(text.into()))
     }
 
-    /// Octets that should be text.
+    /// Octets that are expected to be text.
     pub(super) fn octets(octets: Vec<u8>) -> Self {
         match String::from_utf8(octets) {
             Ok(text) => Self::text(text),

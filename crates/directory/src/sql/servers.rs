@@ -1,4 +1,4 @@
-//! Where a database is asked: the servers with their pools, or the file.
+//! Where a database is: servers with their pools, or a file.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,17 +27,17 @@ pub(crate) enum Server {
 
 /// How they are connected to.
 pub(crate) struct Connecting<'a> {
-    /// The password, where it is in no file of its own.
+    /// The password, if it is not in a file of its own.
     pub(crate) password: Option<SecretString>,
     /// Longest time for one question.
     pub(crate) timeout: Duration,
-    /// Most connections to each.
+    /// Most connections to each server.
     pub(crate) pool_size: usize,
-    /// Who is told.
+    /// The observers to notify.
     pub(crate) observers: &'a Observers,
 }
 
-/// What the servers run, their names, and the servers ready to be connected to.
+/// The engine, the servers' names, and the servers ready to be connected to.
 pub(crate) fn connectable(
     place: &SqlPlace,
     connecting: &Connecting<'_>,

@@ -6,29 +6,29 @@ use std::time::Duration;
 use crate::foreign::ForeignKeys;
 use crate::schemes::SchemeRules;
 
-/// A SQL directory. The module's page describes the queries.
+/// A SQL directory. The queries are described in the module documentation.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SqlSettings {
     /// Where the database is.
     pub place: SqlPlace,
     /// The query that finds the stored password of a login.
     pub password_query: String,
-    /// The query that finds out whether a recipient's address exists. Without one the directory knows no recipients.
+    /// The query that finds out whether a recipient's address exists. Without it, the directory knows no recipients.
     pub recipient_query: Option<String>,
     /// The query that finds the keys of a login for mechanisms that never show the password. Default: the password query.
     pub key_query: Option<String>,
-    /// The query that finds the account of a login that was proved otherwise. Default: the password query.
+    /// The query that finds the account of a login that was proved by other means. Default: the password query.
     pub account_query: Option<String>,
     /// The query that finds the groups of an account, by its canonical login.
     pub group_query: Option<String>,
     /// The groups that may log in. Default: everybody may.
     pub allowed_groups: Vec<String>,
-    /// For which mechanisms there are keys. Default none.
+    /// The mechanisms for which there are keys. Default none.
     pub keys: ForeignKeys,
-    /// What is taken as a stored password.
+    /// Which stored passwords are accepted.
     pub schemes: SchemeRules,
-    /// How long a password that was verified need not be hashed again. Default 60 seconds; zero switches it off. The
-    /// query is made each time, so that a change takes effect at once.
+    /// How long a verified password need not be hashed again. Default 60 seconds; zero disables this. The query is made
+    /// each time, so that a change takes effect at once.
     pub cache_ttl: Duration,
     /// Most passwords hashed at the same time. Default: half the processors, at least 1.
     pub workers: usize,
@@ -36,14 +36,14 @@ pub struct SqlSettings {
     pub timeout: Duration,
     /// Most connections to each server. Default 8; 1 to 256.
     pub pool_size: usize,
-    /// How long a server that failed is left for last. Default 30 seconds.
+    /// How long a server that failed is tried last. Default 30 seconds.
     pub retry_primary_after: Duration,
 }
 
 /// Where the database is.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum SqlPlace {
-    /// An SQLite file. It is opened for reading and never made.
+    /// An SQLite file. It is opened for reading and never created.
     File(PathBuf),
     /// One or more servers with the same data.
     Servers(SqlServers),
@@ -52,24 +52,24 @@ pub enum SqlPlace {
 /// Servers that hold the same data.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SqlServers {
-    /// What they run.
+    /// The database engine.
     pub engine: SqlEngine,
     /// The servers, tried in order: `host`, `host:port`, `[IPv6]:port`, or the path of a Unix socket (for PostgreSQL the
     /// folder it is in). At least one, at most 16.
     pub servers: Vec<String>,
     /// The name of the database.
     pub database: String,
-    /// Who asks.
+    /// The database user.
     pub user: String,
-    /// File with its password, one line, readable by its owner alone.
+    /// File with its password, one line, readable only by its owner.
     pub password_file: Option<PathBuf>,
-    /// Whether connections are secured.
+    /// Whether connections use TLS.
     pub tls: SqlTls,
-    /// Certificates that the servers' must lead up to. Default: those the system trusts.
+    /// The authorities that must have issued the servers' certificates. Default: those the system trusts.
     pub ca_file: Option<PathBuf>,
 }
 
-/// What the servers run.
+/// The database engine.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum SqlEngine {
     /// PostgreSQL, from version 10.
@@ -79,7 +79,7 @@ pub enum SqlEngine {
 }
 
 impl SqlEngine {
-    /// The port where nothing else is said.
+    /// The default port.
     #[must_use]
     pub const fn port(self) -> u16 {
         match self {
@@ -98,11 +98,11 @@ impl SqlEngine {
     }
 }
 
-/// Whether connections to servers are secured by TLS. Certificates are always verified, and a server without TLS where it
-/// is required is an outage, never a reason to go on in the clear. A Unix socket needs none.
+/// Whether connections to servers use TLS. Certificates are always verified, and a server without TLS where it is
+/// required is an outage, never a reason to continue unencrypted. A Unix socket needs none.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum SqlTls {
-    /// Required, but for servers on this machine.
+    /// Required except for servers on this machine.
     #[default]
     Remote,
     /// Required everywhere.
@@ -112,7 +112,7 @@ pub enum SqlTls {
 }
 
 impl SqlSettings {
-    /// Settings with the defaults of all that has one.
+    /// Settings with all defaults.
     #[must_use]
     pub fn new(place: SqlPlace, password_query: impl Into<String>) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

@@ -13,7 +13,7 @@ use super::rows::{Cell, ROWS_MAX, Rows};
 use crate::failover::Fault;
 use crate::pool::Pool;
 
-/// Each connection is one thread's at a time.
+/// Each connection is used by one thread at a time.
 const READ_ONLY: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
 /// The file.
@@ -59,7 +59,7 @@ impl Sqlite {
                 lease.give_back(connection);
                 Ok(rows)
             }
-            // Not kept: the next query may find a writer at work.
+            // Not kept: the next query may find an active writer.
             Opened::Alone(connection, before) => {
                 let (_, rows) = ask_on(connection, query, whole).await?;
                 let path = self.path.clone();
@@ -76,20 +76,21 @@ impl Sqlite {
 
 /// A file opened for reading.
 enum Opened {
-    /// Beside others, who may write meanwhile.
+    /// Shared with others, who may write meanwhile.
     Shared(Connection),
-    /// In WAL mode in a folder where nothing can be written, and with no writer at work: SQLite cannot make the index that
-    /// readers share with writers, and without a writer needs none. What it reads holds while the stamp stays the same.
+    /// In WAL mode, in a folder where nothing can be written, and without an active writer: SQLite cannot create the index
+    /// that readers share with writers, and without a writer does not need it. What was read is valid while the stamp
+    /// stays the same.
     Alone(Connection, Stamp),
 }
 
-/// By which a change of the file shows.
+/// Shows whether the file has changed.
 #[derive(Debug, PartialEq)]
 struct Stamp {
     inode: u64,
     size: u64,
     changed: (i64, i64),
-    /// Whether a write-ahead log with something in it lies beside the file.
+    /// Whether there is a non-empty write-ahead log beside the file.
     log: bool,
 }
 
@@ -145,7 +146,7 @@ fn open_alone(path: &Path) -> Result<Opened, Fault> {
     Ok(Opened::Alone(connection, before))
 }
 
-/// Whether SQLite could not make the index of a write-ahead log.
+/// Whether SQLite could not create the index of a write-ahead log.
 fn lacks_index(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
@@ -212,7 +213,7 @@ fn of_query(error: rusqlite::Error) -> Fault {
     }
 }
 
-/// Runs what waits for the disk on a thread where that harms nobody.
+/// Runs work that waits for the disk on a thread where that does no harm.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
 ) -> Result<T, Fault> {

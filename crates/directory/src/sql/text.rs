@@ -1,6 +1,6 @@
-//! What servers say, fit for a log line.
+//! Server messages, made fit for a log line.
 
-/// Longest text of a server that goes into a log line, in characters.
+/// Longest server text put in a log line, in characters.
 const TEXT_MAX: usize = 300;
 
 /// A server's text on one line, not too long: it must not forge log lines.

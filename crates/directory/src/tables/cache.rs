@@ -1,4 +1,4 @@
-//! What databases said a short time ago.
+//! Recent answers of databases.
 
 use parking_lot::Mutex;
 use postern_policy::TtlCache;
@@ -20,7 +20,7 @@ impl Cache {
         }
     }
 
-    /// The answer that is kept for a key: none, or that there is no value, or the value.
+    /// The cached answer for a key: none, or that there is no value, or the value.
     pub(super) fn get(&self, key: &String) -> Option<Option<String>> {
         if self.rules.entries == 0 {
             return None;
@@ -28,7 +28,7 @@ impl Cache {
         self.entries.lock().get(key, time::now()).cloned()
     }
 
-    /// Keeps an answer; that there is no value for a shorter time.
+    /// Caches an answer; a negative one for a shorter time.
     pub(super) fn insert(&self, key: String, value: Option<String>) {
         let time = match value {
             Some(_) => self.rules.time,

@@ -1,4 +1,4 @@
-//! Tables of domains that have to be asked for each: what they said is remembered, so that rules can go by it without waiting.
+//! Tables of domains that must be queried for each domain: answers are remembered, so that rules can use them without waiting.
 
 use postern_mail::Domain;
 use postern_policy::AskedDomains;
@@ -8,19 +8,19 @@ use super::known::{Known, Worth};
 use super::{Down, Lookup};
 use crate::time;
 
-/// Most domains that are remembered. A name takes 255 octets at most.
+/// Most domains that are remembered. A name has at most 255 octets.
 const KNOWN_MAX: usize = 50_000;
 
 /// A table of domains.
 #[derive(Debug)]
 pub struct DomainTable {
     table: Lookup,
-    /// Whether a domain is listed.
+    /// The known answers: whether a domain is listed.
     known: Known<bool>,
 }
 
 impl DomainTable {
-    /// Of a table whose keys are domains. Values do not matter.
+    /// From a table whose keys are domains. Values do not matter.
     #[must_use]
     pub fn new(table: Lookup) -> Self {
         Self {
@@ -29,12 +29,12 @@ impl DomainTable {
         }
     }
 
-    /// Asks about a domain, unless that was done lately. From then on [`AskedDomains::is_listed`] knows it, as long as it is among the
-    /// last ones that were asked for. A table may have the domain, or with a dot in front one above it.
+    /// Looks up a domain, unless that was done recently. From then on, [`AskedDomains::is_listed`] knows it, as long as it is
+    /// among the most recent ones. A table may list the domain, or a parent domain with a leading dot.
     ///
     /// # Errors
     ///
-    /// [`Down`] where it cannot be asked and never was; else what it said before goes on to count.
+    /// [`Down`] if it cannot be queried and has no earlier answer; otherwise the earlier answer still counts.
     pub async fn learn(&self, domain: &Domain) -> Result<(), Down> {
         let Some(name) = domain.name() else {
             return Ok(());

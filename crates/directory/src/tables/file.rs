@@ -1,4 +1,4 @@
-//! Tables in files: read with care, since who can write one decides where mail goes.
+//! Tables in files: read with care, since anyone who can write to one decides where mail goes.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -33,7 +33,7 @@ impl TableMistake {
 ///
 /// # Errors
 ///
-/// What cannot be read, or is writable by everybody; all mistakes in the text.
+/// A file that cannot be read or is writable by everybody; all mistakes in the text.
 pub fn read_file(path: &Path, format: Format) -> Result<Parsed, Vec<TableMistake>> {
     let whole = |message: String| vec![TableMistake::new(path, Mistake { line: 0, message })];
     let text = read_text(path, TEXT_MAX).map_err(whole)?;
@@ -49,7 +49,8 @@ pub(super) fn read_text(path: &Path, most: usize) -> Result<Vec<u8>, String> {
         io::ErrorKind::NotFound => "does not exist: correct the path, or make the file".to_owned(),
         _ => format!("cannot be read: {error}"),
     };
-    // Looked at before it is opened, since opening a pipe would wait for its other end; then again, as what it is by then.
+    // Checked before it is opened, since opening a FIFO would wait for its other end; and again afterwards, in case it was
+    // replaced.
     if !fs::metadata(path).map_err(failed)?.is_file() {
         return Err("is no ordinary file".into());
     }

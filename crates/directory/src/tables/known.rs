@@ -1,33 +1,33 @@
-//! What tables said, for rules that go by it without waiting.
+//! Answers of tables, for rules that use them without waiting.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// For how long an answer is not asked for again.
+/// How long an answer stays fresh.
 const FRESH: Duration = Duration::from_secs(60);
 
-/// Answers by key, with the time of each. An old one goes on to count where nobody can be asked again.
+/// Answers by key, with the time of each. An old one still counts if the table cannot be queried again.
 #[derive(Debug)]
 pub(super) struct Known<V> {
     most: usize,
     answers: Mutex<HashMap<Box<str>, (V, Instant)>>,
 }
 
-/// How much an answer that is there is worth.
+/// How usable a stored answer is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Worth {
     /// There is none.
     Nothing,
-    /// It should be asked for again.
+    /// It should be looked up again.
     Old,
-    /// It counts.
+    /// It can be used.
     Fresh,
 }
 
 impl<V: Clone> Known<V> {
-    /// For so many answers.
+    /// With room for that many answers.
     pub(super) fn new(most: usize) -> Self {
         Self {
             most,
@@ -47,7 +47,7 @@ impl<V: Clone> Known<V> {
         }
     }
 
-    /// Keeps an answer. When there are too many, the older half goes: what is being decided now was asked for a moment ago.
+    /// Stores an answer. When there are too many, the older half is dropped: answers needed now were stored a moment ago.
     pub(super) fn note(&self, key: &str, value: V, now: Instant) {
         let mut answers = self.answers.lock();
         if answers.len() >= self.most && !answers.contains_key(key) {

@@ -26,7 +26,7 @@ pub(super) struct LdapSource {
 }
 
 impl LdapSource {
-    /// Connects to nothing yet. The error says which setting is wrong.
+    /// Makes no connection yet. The error says which setting is wrong.
     pub(super) fn new(settings: &LdapTable, environment: &Environment) -> Result<Self, String> {
         let sample = settings.filter.fill("u@a.b.c.d.e.f.g.h.i", "", &escaped);
         if settings.filter.is_fixed() {
@@ -81,7 +81,7 @@ impl LdapSource {
         let fleet = self.fleets.current(end).await?;
         let ask = async |index: usize, deadline| {
             let (entries, result) = fleet.servers[index].searches.search(&search, deadline).await?;
-            // A base with a part of the key in it need not be there.
+            // A base that contains a part of the key need not exist.
             if result.rc == 32 && !self.base.is_fixed() {
                 return Ok(Vec::new());
             }

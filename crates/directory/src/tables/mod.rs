@@ -1,15 +1,15 @@
-//! Tables of all kinds, to be asked alike: in files, in SQL, in LDAP.
+//! Tables of all kinds with one interface: in files, in SQL, in LDAP.
 //!
-//! A [`Lookup`] gives a text for a key. What is in a file or in the configuration is in memory, and answers at once; a database is
-//! asked over its pool of connections, with bound parameters, and what it said is kept for a short time. A table that cannot be
-//! asked is [`Down`]: whoever asks has to put off what depends on it (a 4xx reply), and never takes it for an empty answer.
+//! A [`Lookup`] returns a text for a key. Tables in files or in the configuration are in memory and answer at once; a database is
+//! queried over its pool of connections, with bound parameters, and its answers are cached for a short time. A table that cannot
+//! be queried is [`Down`]: the caller must defer what depends on it (a 4xx reply), and never treats it as an empty answer.
 //!
 //! [`Tables`] opens what a configuration names, once for each.
 //!
 //! # To add a kind of table
 //!
-//! One in text: a [`Format`](postern_table::Format) in `postern-table`. One that is asked: a module here with its settings and a type
-//! that has `get`, a variant of [`Source`], and of [`External`](postern_table::External) where Postfix has a word for it.
+//! One in text: a [`Format`](postern_table::Format) in `postern-table`. One that is queried: a module here with its settings and
+//! a type that has `get`, a variant of [`Source`], and of [`External`](postern_table::External) if Postfix has a name for it.
 
 mod cache;
 mod domains;
@@ -44,10 +44,10 @@ pub(crate) use self::source::TableDirectory;
 pub use self::source::TableSettings;
 use self::{ldap::LdapSource, service::ServiceSource, sql::SqlSource};
 
-/// Longest key that a database is asked about, in octets. Nothing that is looked up is longer.
+/// Longest key that is looked up in a database, in octets. Nothing that is looked up is longer.
 const KEY_MAX: usize = 1_024;
 
-/// A table cannot be asked now. Its text is for the log.
+/// A table cannot be queried now. Its text is for the log.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{table} cannot be asked: {reason}")]
 pub struct Down {
@@ -57,21 +57,21 @@ pub struct Down {
     pub reason: String,
 }
 
-/// What a table has for a key.
+/// A table's entry for a key.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Answer {
     /// The value, never empty.
     pub value: String,
-    /// The file and the line that it is written at, where it is in a file.
+    /// The file and line where it is written, if it is in a file.
     pub at: Option<(PathBuf, usize)>,
 }
 
-/// What was found by the keys of a plan.
+/// The result of looking up the keys of a plan.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Hit {
     /// The key that was found.
     pub key: Key,
-    /// What the table has for it.
+    /// The table's entry for it.
     pub answer: Answer,
     /// The table, as the configuration names it.
     pub table: String,
@@ -82,7 +82,7 @@ pub struct Hit {
 pub struct Lookup(Arc<Inner>);
 
 struct Inner {
-    /// As the configuration names it.
+    /// The name in the configuration.
     name: String,
     kind: Kind,
 }
@@ -90,13 +90,13 @@ struct Inner {
 enum Kind {
     Memory(Table, Option<PathBuf>),
     Asked(Box<Asked>),
-    /// The first that has the key.
+    /// Several tables; the first that has the key decides.
     First(Vec<Lookup>),
     Union(Vec<Lookup>),
     Pipe(Vec<Lookup>),
 }
 
-/// A table that is asked over a connection.
+/// A table that is queried over a connection.
 struct Asked {
     settings: Source,
     environment: OnceLock<Environment>,
@@ -117,11 +117,11 @@ impl Lookup {
         Self::new(name, Kind::Memory(table, file))
     }
 
-    /// A table that is asked. Nothing is connected to yet; certificates that it names are read now, to see that they can be.
+    /// A table that is queried. No connection is made yet; the certificates it names are read now to check that they can be.
     ///
     /// # Errors
     ///
-    /// A setting that is wrong; the text says which, and the remedy.
+    /// A wrong setting; the text says which, and the remedy.
     pub fn of_source(name: impl Into<String>, settings: Source, cache: CacheRules) -> Result<Self, String> {
         Backend::new(&settings, &Environment::default())?;
         let asked = Asked {
@@ -152,8 +152,8 @@ impl Lookup {
         &self.0.name
     }
 
-    /// Gives it what the program around it has: who is told of servers that fail. Only the first time counts; without it nobody is
-    /// told.
+    /// Gives it its environment: the observers to notify when servers fail. Only the first call counts; without it, nobody is
+    /// notified.
     pub fn start(&self, environment: &Environment) {
         match &self.0.kind {
             Kind::Memory(..) => {}
@@ -166,7 +166,7 @@ impl Lookup {
         }
     }
 
-    /// The file that it was read from, if it is in memory and has one.
+    /// The file it was read from, if it is in memory and came from one.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         match &self.0.kind {
@@ -175,7 +175,7 @@ impl Lookup {
         }
     }
 
-    /// The table, if it is in memory as a whole.
+    /// The table, if it is entirely in memory.
     #[must_use]
     pub fn in_memory(&self) -> Option<&Table> {
         match &self.0.kind {
@@ -184,7 +184,7 @@ impl Lookup {
         }
     }
 
-    /// Whether it is asked with whole keys alone; see [`Table::is_pattern`].
+    /// Whether it is only queried with whole keys; see [`Table::is_pattern`].
     #[must_use]
     pub fn is_pattern(&self) -> bool {
         match &self.0.kind {
@@ -194,7 +194,7 @@ impl Lookup {
         }
     }
 
-    /// Whether every look-up is answered from memory, and none ever fails.
+    /// Whether every look-up is answered from memory, so that none ever fails.
     #[must_use]
     pub fn is_at_hand(&self) -> bool {
         match &self.0.kind {
@@ -204,11 +204,11 @@ impl Lookup {
         }
     }
 
-    /// What it has for a key.
+    /// Its entry for a key.
     ///
     /// # Errors
     ///
-    /// [`Down`] where it cannot be asked now.
+    /// [`Down`] if it cannot be queried now.
     pub fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Answer>, Down>> {
         match &self.0.kind {
             Kind::Memory(table, file) => {
@@ -250,7 +250,7 @@ impl Lookup {
         }
     }
 
-    /// The same without waiting, where the table is in memory; `None` where it has to be asked.
+    /// The same without waiting, if the table is in memory; `None` if it must be queried.
     #[must_use]
     pub fn get_now(&self, key: &str) -> Option<Option<Answer>> {
         match &self.0.kind {
@@ -260,7 +260,7 @@ impl Lookup {
         }
     }
 
-    /// What it has for the first of these keys that it has.
+    /// Its entry for the first of these keys that it contains.
     ///
     /// # Errors
     ///
@@ -272,7 +272,7 @@ impl Lookup {
         }
     }
 
-    /// The tables that it is made of, where it is several in order; else itself.
+    /// The tables it consists of, if it is several in order; otherwise itself.
     #[must_use]
     pub fn parts(&self) -> &[Self] {
         match &self.0.kind {
@@ -343,18 +343,18 @@ impl PartialEq for Lookup {
 
 impl Eq for Lookup {}
 
-/// Looks for keys in tables: the first key that one of the tables has decides, and among tables the first.
+/// Looks for keys in tables: the first key found in any table decides, and among tables the first.
 ///
 /// # Errors
 ///
-/// [`Down`] where one cannot be asked that would have come before: what it might have said is not known.
+/// [`Down`] if a table that has precedence cannot be queried: its answer is unknown.
 pub async fn find_in(tables: &[Lookup], keys: &[Key]) -> Result<Option<Hit>, Down> {
     for key in keys {
         for table in tables {
             if key.is_part && table.is_pattern() {
                 continue;
             }
-            // What is in memory is not worth a future.
+            // A table in memory needs no future.
             let answer = match &table.0.kind {
                 Kind::Memory(memory, file) => of_memory(memory, file.as_deref(), &key.text),
                 _ => table.get(&key.text).await?,
@@ -405,13 +405,13 @@ impl Tables {
         named.chain(self.direct.iter().map(|(_, table)| table))
     }
 
-    /// What the authors of tables should know, found while they were read.
+    /// Warnings for the authors of tables, found while reading them.
     #[must_use]
     pub fn warnings(&self) -> &[TableMistake] {
         &self.warnings
     }
 
-    /// Notes what the author of a table should know.
+    /// Adds a warning for the author of a table.
     pub fn warn(&mut self, warnings: impl IntoIterator<Item = TableMistake>) {
         self.warnings.extend(warnings);
     }
@@ -420,7 +420,7 @@ impl Tables {
     ///
     /// # Errors
     ///
-    /// All mistakes in its files; a name that no `[[table]]` has.
+    /// All mistakes in its files; a name without a `[[table]]`.
     pub fn open(&mut self, reference: &Reference) -> Result<Lookup, Vec<TableMistake>> {
         if let Some((_, known)) = self.direct.iter().find(|(known, _)| known == reference) {
             return Ok(known.clone());
@@ -478,7 +478,7 @@ impl Tables {
         }
     }
 
-    /// Gives all of them what the program around them has.
+    /// Gives all of them their environment.
     pub fn start(&self, environment: &Environment) {
         self.all().for_each(|table| table.start(environment));
     }

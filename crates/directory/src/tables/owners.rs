@@ -12,18 +12,18 @@ use crate::time;
 /// Most addresses that are remembered.
 const KNOWN_MAX: usize = 10_000;
 
-/// Tables whose keys are sender addresses, and whose values are the logins that own them, parted by commas or blanks: Postfix's
-/// `smtpd_sender_login_maps`.
+/// Tables whose keys are sender addresses, and whose values are the logins that own them, separated by commas or blanks:
+/// Postfix's `smtpd_sender_login_maps`.
 #[derive(Debug)]
 pub struct OwnerTables {
     tables: Vec<Lookup>,
     separators: String,
-    /// The owners of addresses that were asked for.
+    /// The owners of addresses looked up so far.
     known: Known<Vec<String>>,
 }
 
 impl OwnerTables {
-    /// Of these tables, asked in order. `separator` stands between a user's name and a detail.
+    /// From these tables, searched in order. `separator` separates user name and detail.
     #[must_use]
     pub fn new(tables: Vec<Lookup>, separator: Option<char>) -> Self {
         Self {
@@ -33,11 +33,11 @@ impl OwnerTables {
         }
     }
 
-    /// Asks about an address, unless all tables are in memory or that was done lately.
+    /// Looks up an address, unless all tables are in memory or that was done recently.
     ///
     /// # Errors
     ///
-    /// [`Down`] where a table cannot be asked, and never was about this address.
+    /// [`Down`] if a table cannot be queried and there is no earlier answer for this address.
     pub async fn learn(&self, address: &Mailbox) -> Result<(), Down> {
         if self.tables.iter().all(Lookup::is_at_hand) {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Postfix's files on tables in databases: what `mysql:`, `pgsql:`, `sqlite:` and `ldap:` name.
+//! Postfix's configuration files for tables in databases, which `mysql:`, `pgsql:`, `sqlite:` and `ldap:` refer to.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,12 +17,12 @@ const FILE_MAX: usize = 256 * 1_024;
 /// Where MySQL's own library looks for a server when it is told `localhost`.
 const MYSQL_SOCKETS: [&str; 2] = ["/run/mysqld/mysqld.sock", "/var/run/mysqld/mysqld.sock"];
 
-/// Time limit and connections, as Postfix has them or as the other sources have.
+/// Time limit and connections, with Postfix's defaults or those of the other sources.
 const TIMEOUT: Duration = Duration::from_secs(5);
 const POOL_SIZE: usize = 8;
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 
-/// Parameters that say how Postfix works, and have no meaning here.
+/// Parameters about Postfix's own operation, which have no meaning here.
 const WITHOUT_MEANING: [&str; 12] = [
     "charset",
     "encoding",
@@ -38,11 +38,11 @@ const WITHOUT_MEANING: [&str; 12] = [
     "tls_random_file",
 ];
 
-/// What is made of a file while it is read.
+/// The state while a file is read.
 struct Reader<'a> {
     path: &'a Path,
     parameters: Parameters,
-    /// Names that were looked at.
+    /// The parameters that were read.
     known: Vec<&'static str>,
     mistakes: Vec<Mistake>,
     warnings: Vec<Mistake>,
@@ -52,7 +52,7 @@ struct Reader<'a> {
 ///
 /// # Errors
 ///
-/// A file that cannot be read; what is missing or not known how to do. Nothing of a password is in the messages.
+/// A file that cannot be read; what is missing or unsupported. Messages never contain any of a password.
 pub fn read_external(
     external: External,
     path: &Path,
@@ -147,7 +147,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What is made of answers, the same for all.
+    /// How answers are converted, the same for all.
     fn result(&mut self) -> ResultRules {
         let old = self.get("result_filter");
         let format = self.get("result_format").or(old);
@@ -211,7 +211,7 @@ impl Reader<'_> {
         })
     }
 
-    /// The query, or what Postfix had before there was one.
+    /// The query, or Postfix's older parameters for it.
     fn query(&mut self, engine: Option<SqlEngine>) -> Option<String> {
         let query = self.get("query");
         let function = match engine {
@@ -274,7 +274,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Authorities, and whether TLS is asked for: Postfix has it where one of its parameters is there.
+    /// Authorities, and whether TLS is used: with Postfix, that is the case if any of its parameters is set.
     fn tls(&mut self) -> (Option<PathBuf>, bool) {
         let ca_file = self.get("tls_CAfile");
         let others = [
@@ -299,14 +299,15 @@ impl Reader<'_> {
         (ca_file.map(|path| self.path_of(&path)), tls)
     }
 
-    /// A server as the settings have it. `localhost` means a socket to MySQL's library, and the network to PostgreSQL's.
+    /// A server in the form of our settings. `localhost` means a socket for MySQL's library, and the network for
+    /// PostgreSQL's.
     fn server(&self, engine: SqlEngine, host: &str) -> Result<String, String> {
         if host.contains("://") {
             return Err("`hosts` has a URL: write host, or inet:host:port, or unix:/path".into());
         }
         if let Some(path) = host.strip_prefix("unix:") {
             let path = match engine {
-                // The folder is what is wanted.
+                // The folder is needed.
                 SqlEngine::PostgreSql => path.split("/.s.PGSQL.").next().unwrap_or(path),
                 SqlEngine::MySql => path,
             };
@@ -451,7 +452,7 @@ impl Reader<'_> {
         urls
     }
 
-    /// Who asks. Postfix binds, without a name anonymously, unless it is told not to.
+    /// The bind identity. Postfix binds, anonymously if there is no name, unless told not to.
     fn bind(&mut self) -> Option<(String, SecretString)> {
         let dn = self.get("bind_dn");
         let password = self.get("bind_pw");
@@ -470,7 +471,7 @@ impl Reader<'_> {
         Some((dn, SecretString::from(password.unwrap_or_default())))
     }
 
-    /// A password in a file that everybody can read.
+    /// Warns about a password in a file that everybody can read.
     fn note_open_file(&mut self) {
         use std::os::unix::fs::MetadataExt;
         let is_open = std::fs::metadata(self.path).is_ok_and(|metadata| metadata.mode() & 0o004 != 0);
@@ -483,7 +484,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A path in the file; those that do not begin with `/` start at its folder.
+    /// A path in the file; relative ones start at its folder.
     fn path_of(&self, path: &str) -> PathBuf {
         self.path.parent().unwrap_or_else(|| Path::new("/")).join(path)
     }

@@ -1,4 +1,4 @@
-//! Tables of routes that are asked for each recipient: databases, patterns, and several tables as one.
+//! Tables of routes that are queried for each recipient: databases, patterns, and several tables as one.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::time;
 /// Most recipients whose routes are remembered.
 const KNOWN_MAX: usize = 20_000;
 
-/// For how long nobody is asked after a table was down: what waits for it must not stop what does not.
+/// How long a table is not queried after it was down: mail that waits for it must not hold up mail that does not.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// A table whose keys are recipients and domains, and whose values are routes.
@@ -23,16 +23,16 @@ const PAUSE: Duration = Duration::from_secs(5);
 pub struct RouteLookup {
     table: Lookup,
     form: EntryForm,
-    /// The port of hosts that have none.
+    /// The port for hosts without one.
     port: u16,
     separators: String,
-    /// What the table said of recipients.
+    /// The table's answers for recipients.
     known: Known<Option<AskedRoute>>,
     down: Mutex<Option<(Instant, Down)>>,
 }
 
 impl RouteLookup {
-    /// Of a table whose values are written in this form. `separator` stands between a user's name and a detail.
+    /// From a table whose values are in this form. `separator` separates user name and detail.
     #[must_use]
     pub fn new(table: Lookup, form: EntryForm, port: u16, separator: Option<char>) -> Self {
         Self {
@@ -51,17 +51,18 @@ impl RouteLookup {
         &self.table
     }
 
-    /// Whether [`AskedRoutes::route_of`] would know the way of a recipient without [`Self::learn`].
+    /// Whether [`AskedRoutes::route_of`] would know the route of a recipient without [`Self::learn`].
     #[must_use]
     pub fn knows(&self, recipient: &Mailbox) -> bool {
         self.table.is_at_hand() || self.known.worth(&recipient.key(), time::now()) == Worth::Fresh
     }
 
-    /// Asks about a recipient, unless the table is in memory or that was done lately.
+    /// Looks up a recipient, unless the table is in memory or that was done recently.
     ///
     /// # Errors
     ///
-    /// [`Down`] where it cannot be asked, and never was about this recipient; else what it said before goes on to count.
+    /// [`Down`] if it cannot be queried and there is no earlier answer for this recipient; otherwise the earlier answer
+    /// still counts.
     pub async fn learn(&self, recipient: &Mailbox) -> Result<(), Down> {
         if self.knows(recipient) {
             return Ok(());
@@ -90,7 +91,7 @@ impl RouteLookup {
         }
     }
 
-    /// Why nobody is asked now.
+    /// Why the table is not queried now.
     fn outage(&self, now: Instant) -> Option<Down> {
         let down = self.down.lock();
         down.as_ref()
@@ -128,7 +129,7 @@ impl RouteLookup {
         }
     }
 
-    /// What is said where nothing is known.
+    /// The error if nothing is known.
     fn unknown(&self) -> AskedRoute {
         let place = self.table.name().to_owned();
         AskedRoute {
@@ -139,7 +140,8 @@ impl RouteLookup {
     }
 }
 
-/// By which part of a recipient a key is. Tables of patterns are asked with whole addresses, but in a mailertable.
+/// Which part of a recipient a key stands for. Tables of patterns are queried with whole addresses, except in a
+/// mailertable.
 fn named_by(key: &Key) -> NamedBy {
     let text = key.text.as_str();
     match text.strip_prefix('.') {

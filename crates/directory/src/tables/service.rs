@@ -13,10 +13,10 @@ use tokio::time::timeout;
 
 use crate::verdict::Outage;
 
-/// Most questions at once, and most connections that are kept.
+/// Most concurrent queries, and most idle connections kept.
 const CONNECTIONS: usize = 16;
 
-/// Longest time for one question, with the connection to the service.
+/// Longest time for one query, connecting included.
 const TIME: Duration = Duration::from_secs(10);
 
 trait Stream: AsyncRead + AsyncWrite + Send {}
@@ -25,7 +25,7 @@ impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
 
 type Connection = Pin<Box<dyn Stream>>;
 
-/// A service, with connections to it.
+/// A service and the connections to it.
 pub(super) struct ServiceSource {
     service: Service,
     places: Semaphore,
@@ -33,7 +33,7 @@ pub(super) struct ServiceSource {
 }
 
 impl ServiceSource {
-    /// Connects to nothing yet.
+    /// Makes no connection yet.
     pub(super) fn new(service: Service) -> Self {
         Self {
             service,
@@ -62,7 +62,7 @@ impl ServiceSource {
 
     async fn ask(&self, key: &str) -> Result<Said, String> {
         let _place = self.places.acquire().await.map_err(|error| error.to_string())?;
-        // One that was kept may have been closed meanwhile.
+        // An idle connection may have been closed meanwhile.
         let kept = self.idle.lock().pop();
         if let Some(mut connection) = kept
             && let Ok(said) = self.talk(&mut connection, key).await
@@ -120,7 +120,7 @@ mod tests {
     use super::super::Tables;
     use super::*;
 
-    /// A socketmap that has one key and closes each connection after two answers.
+    /// A socketmap server that has one key and closes each connection after two answers.
     async fn serve(listener: UnixListener) {
         while let Ok((mut stream, _)) = listener.accept().await {
             tokio::spawn(async move {
@@ -160,7 +160,7 @@ mod tests {
             Reference::Service(service) => ServiceSource::new(service),
             _ => unreachable!("it was read as one"),
         };
-        // Over more connections than one: each is closed after two answers.
+        // Over more than one connection: each is closed after two answers.
         for _ in 0..5 {
             assert_eq!(source.get("a@b.test").await.unwrap().as_deref(), Some("ann"));
         }

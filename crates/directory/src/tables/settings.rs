@@ -1,4 +1,4 @@
-//! Where a table is that has to be asked, and how.
+//! Where a table that must be queried is, and how to query it.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use crate::ldap::LdapSettings;
 use crate::sql::SqlPlace;
 
-/// Where a table is that has to be asked.
+/// Where a table that must be queried is.
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "a configuration has a few of them")]
 pub enum Source {
@@ -20,48 +20,48 @@ pub enum Source {
     Service(Service),
 }
 
-/// A table in a SQL database: a value for each row and column of what a query finds, joined by commas.
+/// A table in a SQL database: a value for each row and column that a query returns, joined by commas.
 #[derive(Clone, Debug)]
 pub struct SqlTable {
     /// Where the database is.
     pub place: SqlPlace,
-    /// The password, where the place names no file with it.
+    /// The password, if the place names no file with it.
     pub password: Option<SecretString>,
-    /// What is asked.
+    /// The query.
     pub query: Question,
-    /// What is made of the answer.
+    /// How the answer is converted.
     pub result: ResultRules,
-    /// Longest time for one question, over all servers.
+    /// Longest time for one query, over all servers.
     pub timeout: Duration,
     /// Most connections to each server.
     pub pool_size: usize,
-    /// How long a server that failed is left for last.
+    /// How long a server that failed is tried last.
     pub retry_primary_after: Duration,
 }
 
 /// A table in an LDAP directory: a value for each value of some attributes of the entries found, joined by commas.
 #[derive(Clone, Debug)]
 pub struct LdapTable {
-    /// The servers, TLS, time limits. Of the rest nothing counts.
+    /// The servers, TLS, time limits. The rest is ignored.
     pub servers: LdapSettings,
-    /// Who asks, with the password, where `servers` names no file with it.
+    /// The bind identity, with the password, if `servers` names no file with it.
     pub bind: Option<(String, SecretString)>,
     /// Where the search starts.
     pub base: Expansion,
-    /// What is searched for.
+    /// The search filter.
     pub filter: Expansion,
-    /// The attributes whose values count.
+    /// The attributes whose values are returned.
     pub attributes: Vec<String>,
-    /// What is made of the answer.
+    /// How the answer is converted.
     pub result: ResultRules,
 }
 
-/// A query, by whose rules it is written.
+/// A query, by the syntax in which it is written.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Question {
     /// With `:key`, `:local` and `:domain`.
     Own(String),
-    /// With `%s`, `%u`, `%d`, `%1` to `%9`, as Postfix has it.
+    /// With `%s`, `%u`, `%d`, `%1` to `%9`, as in Postfix.
     Postfix(String),
 }
 
@@ -75,25 +75,25 @@ impl Question {
     }
 }
 
-/// What is made of an answer.
+/// How an answer is converted.
 #[derive(Clone, Debug, Default)]
 pub struct ResultRules {
-    /// The text around each value.
+    /// The format of each value.
     pub format: Option<Expansion>,
-    /// Most values of one answer; more are an outage, as with Postfix. 0 for no limit but that of rows.
+    /// Most values of one answer; more are an outage, as with Postfix. 0 for no limit except that on rows.
     pub most: usize,
-    /// The domains whose addresses alone are asked about, in lower case; all keys where there are none.
+    /// The domains to whose addresses queries are limited, in lower case; if empty, all keys are looked up.
     pub domains: Vec<String>,
 }
 
-/// How long answers are kept.
+/// How long answers are cached.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct CacheRules {
-    /// For how long a value counts. Default one minute; zero for not at all.
+    /// How long a value is cached. Default one minute; zero for not at all.
     pub time: Duration,
-    /// For how long it counts that there is none. Default ten seconds.
+    /// How long a negative answer is cached. Default ten seconds.
     pub time_without: Duration,
-    /// Most keys. Default 10,000; 0 for no memory at all.
+    /// Most keys. Default 10,000; 0 for no cache.
     pub entries: usize,
 }
 
@@ -108,7 +108,7 @@ impl Default for CacheRules {
 }
 
 impl ResultRules {
-    /// Whether a key is asked about at all. With `domains` only addresses are, which have somebody before the `@`.
+    /// Whether a key is looked up at all. With `domains`, only addresses with a local part are.
     pub(super) fn holds(&self, key: &str) -> bool {
         if self.domains.is_empty() {
             return true;
@@ -119,7 +119,7 @@ impl ResultRules {
         }
     }
 
-    /// The values in one text; `None` for none. The error says that there are too many.
+    /// The values joined into one text; `None` if there are none. The error says that there are too many.
     pub(super) fn join(&self, key: &str, values: &[String]) -> Result<Option<String>, String> {
         let mut joined = String::new();
         let mut count = 0;

@@ -1,4 +1,4 @@
-//! Tables as a directory: they say which addresses exist, and nothing of passwords.
+//! Tables as a directory: they say which addresses exist, but check no passwords.
 
 use async_trait::async_trait;
 use postern_mail::Mailbox;
@@ -10,11 +10,11 @@ use crate::source::Source;
 use crate::verdict::{DenyReason, Finding, Outage};
 use crate::workers::Asker;
 
-/// Tables of recipients. An address exists where one of them has a value for it: for the whole address, for its user alone, or for all
-/// of its domain (`@domain`).
+/// Tables of recipients. An address exists if one of them has a value for it: for the whole address, for its user name, or for
+/// its whole domain (`@domain`).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TableSettings {
-    /// The tables, asked in order.
+    /// The tables, in search order.
     pub recipients: Vec<Lookup>,
 }
 
@@ -30,7 +30,7 @@ impl TableDirectory {
 
     async fn has(&self, address: &Mailbox) -> Result<bool, Outage> {
         let (local, domain) = (address.unquoted_local(), address.domain().to_string());
-        // Details are cut off by who asks.
+        // The caller removes details.
         let keys = Plan::Address.keys(&Subject::Address(Address {
             local: &local,
             domain: &domain,

@@ -10,10 +10,10 @@ use crate::sql::{Cell, Connecting, Dialect, Query, Rows, Server, SqlPlace, conne
 use crate::time;
 use crate::verdict::Outage;
 
-/// A database, and what it is asked.
+/// A database and its query.
 pub(super) struct SqlSource {
     query: Query,
-    /// The same with its parameters called texts, for a PostgreSQL that could not tell what they are.
+    /// The same with its parameters cast to text, for a PostgreSQL that could not infer their type.
     typed: Option<Query>,
     is_typed: AtomicBool,
     result: ResultRules,
@@ -23,7 +23,7 @@ pub(super) struct SqlSource {
 }
 
 impl SqlSource {
-    /// Connects to nothing yet. The error says which setting is wrong.
+    /// Makes no connection yet. The error says which setting is wrong.
     pub(super) fn new(settings: &SqlTable, environment: &Environment) -> Result<Self, String> {
         let dialect = dialect(match &settings.place {
             SqlPlace::File(_) => None,
@@ -86,7 +86,7 @@ impl SqlSource {
             .filter(|_| self.is_typed.load(Ordering::Relaxed));
         let answer = server.ask(typed.unwrap_or(&self.query), key, deadline).await;
         match (answer, &self.typed) {
-            // The code for a type that cannot be told.
+            // The code for a type that cannot be determined.
             (Err(Fault::Question(told)), Some(typed)) if told.contains("42P18") => {
                 let answer = server.ask(typed, key, deadline).await;
                 if answer.is_ok() {
@@ -94,7 +94,7 @@ impl SqlSource {
                 }
                 answer
             }
-            // A text that the database's character set does not have: no row has it either.
+            // A text that the database's character set cannot represent: no row contains it either.
             (Err(Fault::Entry(_)), _) => Ok(Rows::default()),
             (answer, _) => answer,
         }

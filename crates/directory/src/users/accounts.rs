@@ -18,7 +18,7 @@ impl UserStore {
     ///
     /// # Errors
     ///
-    /// [`UserError::Exists`], [`UserError::AddressTaken`], the texts that cannot be, and failures of the database.
+    /// [`UserError::Exists`], [`UserError::AddressTaken`], the errors for invalid texts, and failures of the database.
     pub fn add(&self, login: &str, password: &SecretString, addresses: &[String]) -> Result<(), UserError> {
         self.add_in_groups(login, password, addresses, &[])
     }
@@ -75,7 +75,7 @@ impl UserStore {
         })
     }
 
-    /// Sets an account's password. Logins with the old one end at once.
+    /// Sets an account's password. Sessions logged in with the old one end at once.
     ///
     /// # Errors
     ///
@@ -160,8 +160,8 @@ impl UserStore {
         user.map(|user| with_the_rest(&connection, user)).transpose()
     }
 
-    /// Whether this is the account's password; `false` too for an account that is off or missing. Takes the same time
-    /// in every case.
+    /// Whether this is the account's password; also `false` for an account that is disabled or missing. Takes the same
+    /// time in every case.
     ///
     /// # Errors
     ///
@@ -201,8 +201,7 @@ impl UserStore {
         Ok(Some(record))
     }
 
-    /// Puts a stronger hash of the same password in the place of `old`, unless that was changed meanwhile. Returns whether
-    /// it did.
+    /// Replaces `old` with a stronger hash of the same password, unless it was changed meanwhile. Returns whether it did.
     pub(crate) fn upgrade_hash(&self, login: &str, old: &str, new: &str) -> Result<bool, UserError> {
         let sql = "UPDATE users SET password = ?3 WHERE login = ?1 AND password = ?2";
         let mut changed = 0;

@@ -1,7 +1,7 @@
-//! App passwords: one for each device or program, which the user does not choose and can take back.
+//! App passwords: one for each device or program, generated rather than chosen by the user, and revocable.
 //!
-//! They are made up with 120 bits of chance, so that one digest is enough to keep them, and finding the right one costs
-//! no hashing at all. Each is known by a label.
+//! They are generated with 120 random bits, so a plain digest is enough to store them, and finding the right one needs no
+//! slow hashing. Each has a label.
 
 use std::net::IpAddr;
 
@@ -26,22 +26,22 @@ const LABEL_MAX: usize = 64;
 /// Letters of an app password, without its hyphens. Five bits each.
 const LETTERS: usize = 24;
 
-/// Without 0, 1, l and o, which look like others.
+/// Without 0, 1, l and o, which are easily confused.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
-/// How long a use from the same address is not written down again, in seconds.
+/// How long a further use from the same address is not recorded, in seconds.
 const USE_INTERVAL: i64 = 300;
 
-/// An app password, as far as it is known: not the password itself.
+/// What is known about an app password: not the password itself.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AppPassword {
-    /// What its owner calls it.
+    /// The name its owner gave it.
     pub label: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it stops to hold; `None` for never.
+    /// When it expires; `None` for never.
     pub expires_at: Option<Timestamp>,
-    /// From where it holds; from everywhere when empty.
+    /// The networks from which it is valid; everywhere if empty.
     pub networks: Vec<IpNet>,
     /// When it was used last, to within five minutes.
     pub last_used_at: Option<Timestamp>,
@@ -52,7 +52,7 @@ pub struct AppPassword {
     pub keys: Vec<String>,
 }
 
-/// The app password that a login gave.
+/// The app password used in a login.
 #[derive(Debug)]
 pub(super) struct FoundAppPassword {
     pub(super) id: i64,
@@ -63,18 +63,18 @@ pub(super) struct FoundAppPassword {
     last_used_from: Option<String>,
 }
 
-/// A use to write down.
+/// A use to record.
 #[derive(Debug)]
 pub(super) struct Used {
     id: i64,
     at: Timestamp,
     from: Option<IpAddr>,
-    /// Whether it says more than what is written.
+    /// Whether it adds to what is recorded.
     pub(super) is_news: bool,
 }
 
 impl FoundAppPassword {
-    /// Of the columns id, label, expires_at, networks, last_used_at and last_used_from.
+    /// From the columns id, label, expires_at, networks, last_used_at and last_used_from.
     pub(super) fn from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: row.get(0)?,
@@ -86,7 +86,7 @@ impl FoundAppPassword {
         })
     }
 
-    /// Why it does not hold now, or not for this peer.
+    /// Why it is not valid now, or not for this peer.
     pub(super) fn refusal(&self, enabled: bool, now: Timestamp, peer: Option<IpAddr>) -> Option<DenyReason> {
         if !enabled {
             return Some(DenyReason::Disabled);
@@ -121,7 +121,7 @@ impl FoundAppPassword {
 }
 
 impl UserStore {
-    /// Makes up an app password for a user. It is shown now or never.
+    /// Generates an app password for a user. It can only be shown now.
     ///
     /// # Errors
     ///
@@ -229,7 +229,7 @@ impl UserStore {
         found.into_iter().map(with_keys).collect()
     }
 
-    /// Takes an app password back. Logins with it end at once.
+    /// Revokes an app password. Sessions logged in with it end at once.
     ///
     /// # Errors
     ///
@@ -251,7 +251,7 @@ impl UserStore {
         })
     }
 
-    /// The app password of a login, in its stored form, that this is. What cannot be one is not looked up.
+    /// The app password of a login (in its stored form) that this text is. A text that cannot be one is not looked up.
     pub(super) fn find_app_password(
         &self,
         login: &str,
@@ -272,7 +272,7 @@ impl UserStore {
         Ok(found.optional()?)
     }
 
-    /// The app password of a login, in its stored form, that is called so, whatever the case of its letters.
+    /// The app password of a login (in its stored form) with this label, case-insensitively.
     pub(super) fn app_password_of_label(
         &self,
         login: &str,
@@ -287,7 +287,7 @@ impl UserStore {
         Ok(found.optional()?)
     }
 
-    /// Writes down that an app password was used.
+    /// Records that an app password was used.
     pub(super) fn note_use(&self, used: &Used) -> Result<(), UserError> {
         let from = used.from.map(|from| from.to_string());
         let sql = "UPDATE app_passwords SET last_used_at = ?2, last_used_from = ?3 WHERE id = ?1";
@@ -298,7 +298,7 @@ impl UserStore {
     }
 }
 
-/// An app password in the form in which it was shown, which its keys are made of.
+/// An app password in the form in which it was shown, from which its keys are derived.
 pub(super) fn as_shown(password: &SecretString) -> Option<SecretString> {
     letters_of(password).map(|letters| in_groups(&letters))
 }
@@ -313,7 +313,7 @@ fn make_up() -> Zeroizing<String> {
     )
 }
 
-/// Six groups of four, for those who have to type it.
+/// In six groups of four, for easier typing.
 fn in_groups(letters: &str) -> SecretString {
     let mut out = Zeroizing::new(String::with_capacity(LETTERS + LETTERS / 4));
     for (index, letter) in letters.chars().enumerate() {
@@ -325,8 +325,7 @@ fn in_groups(letters: &str) -> SecretString {
     SecretString::from(out.as_str())
 }
 
-/// The letters of what may be an app password: hyphens, blanks and case do not count.
-/// Whether this has the form of an app password.
+/// Whether this has the form of an app password: hyphens, blanks and case do not matter.
 pub(super) fn is_app_password(password: &SecretString) -> bool {
     letters_of(password).is_some()
 }

@@ -1,4 +1,5 @@
-//! Own users as a directory: hashing in a bounded number of blocking threads, and a short memory of what was verified.
+//! Own users as a directory: hashing in a bounded number of blocking threads, and a short-lived cache of what was
+//! verified.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,20 +30,20 @@ pub(crate) struct Users {
     workers: Arc<Workers>,
 }
 
-/// What the blocking threads use too.
+/// What the blocking threads share.
 pub(super) struct Shared {
     pub(super) settings: UsersSettings,
     pub(super) observers: Observers,
-    /// None while the file is damaged: logins are told to try again, not that they are wrong.
+    /// None while the file is damaged: logins get a temporary failure, not a refusal.
     store: RwLock<Option<Arc<UserStore>>>,
     verified: Mutex<VerifiedCache>,
     recent: Mutex<Recent>,
 }
 
-/// What a look-up alone could tell.
+/// What a look-up alone could determine.
 enum Known {
     Settled(Finding),
-    /// Granted by an app password, whose use may have to be written down.
+    /// Granted by an app password, whose use may have to be recorded.
     AppPassword(Finding, Used, (i64, String)),
     ToHash(Option<Record>),
 }
@@ -101,7 +102,7 @@ impl Users {
                 tokio::task::spawn_blocking(move || {
                     let is_news = used.is_news;
                     shared.note_use(used);
-                    // Not at each login: the keys are there after the first.
+                    // Not at each login: after the first one, the keys exist.
                     if is_news && shared.settings.upgrade_keys && !shared.settings.keys.kinds.is_empty() {
                         shared.upgrade_app_password(&login, (id, &label), &given);
                     }
@@ -114,7 +115,7 @@ impl Users {
         let (shared, given) = (Arc::clone(&self.shared), password.clone());
         let old = record.as_ref().map(|record| record.hash.clone());
         let (finding, worker) = blocking(move || {
-            // The worker's place is free when the hashing ends, even if nobody waits for it any more.
+            // The worker's place becomes free when the hashing ends, even if nobody waits for it any more.
             let finding = shared.hash(record, &given)?;
             Ok((finding, worker))
         })
@@ -134,7 +135,7 @@ impl Users {
 }
 
 impl Shared {
-    /// The file, opened again when another was put in its place.
+    /// The file, reopened if it was replaced.
     pub(super) fn store(&self) -> Result<Arc<UserStore>, UserError> {
         let store = self.store.read().clone();
         if let Some(store) = store.filter(|store| store.is_current()) {
@@ -145,8 +146,8 @@ impl Shared {
         Ok(fresh)
     }
 
-    /// Grants by memory alone: the account was read, its password verified, and the file has not changed since. Waits for
-    /// nothing.
+    /// Grants from the cache alone: the account was read, its password verified, and the file has not changed since.
+    /// Never waits.
     pub(super) fn remembered(&self, login: &str, password: &SecretString) -> Option<Finding> {
         if is_app_password(password) {
             return None;
@@ -189,7 +190,7 @@ impl Shared {
             return Ok(self.with_app_password(record, &found, peer));
         }
         if is_app_password(password) {
-            // It may have been in the part that is lost.
+            // It may have been in the lost part.
             store.nobody()?;
         }
         if record.enabled && self.verified.lock().holds(&record.hash, password, time::now()) {
@@ -213,7 +214,7 @@ impl Shared {
         }
     }
 
-    /// Hashes, whether or not there is something to compare with.
+    /// Computes a hash whether or not there is one to compare with.
     fn hash(&self, record: Option<Record>, password: &SecretString) -> Result<Finding, UserError> {
         let Some(record) = record else {
             hash::spend(password).map_err(UserError::Hash)?;
@@ -231,7 +232,7 @@ impl Shared {
         Ok(Finding::Granted(self.account_by_password(record)))
     }
 
-    /// Replaces the hash of an older scheme. A failure is no matter of this login: the next one tries again.
+    /// Replaces the hash of an older scheme. A failure does not affect this login: the next one tries again.
     fn upgrade(&self, login: &str, old: &str, password: &SecretString) {
         let upgraded = hash::make(password).map_err(UserError::Hash).and_then(|new| {
             // A connection of its own: logins must not wait for this one's turn to write.
@@ -282,12 +283,12 @@ impl Shared {
         );
     }
 
-    /// A number for the state of the file, if it can be had without waiting.
+    /// A number for the state of the file, if it can be read without waiting.
     pub(super) fn state(&self) -> Option<u64> {
         let store = self.store.try_read()?.clone()?;
         let version = store.is_current().then(|| store.try_version()).flatten()?;
         let (device, inode) = store.identity();
-        // Where versions are counted anew, the file is another one.
+        // If versions start again, the file is a different one.
         Some(device.rotate_left(48) ^ inode.rotate_left(24) ^ version.cast_unsigned())
     }
 
@@ -311,7 +312,7 @@ impl Shared {
         }
     }
 
-    /// All addresses of an account, by its login and its further ones.
+    /// All addresses of an account, from its login and its further addresses.
     fn addresses(&self, login: &str, further: Vec<String>) -> Vec<String> {
         let mut addresses = Vec::with_capacity(further.len() + 1);
         if login.contains('@') {
@@ -331,7 +332,7 @@ impl Shared {
         }
         let local = address.unquoted_local();
         let found = match address.domain() {
-            // A local part with an `@` inside is nobody's bare login.
+            // A local part containing `@` is never a bare login.
             Domain::Name(domain)
                 if !local.contains('@') && self.settings.domains.iter().any(|own| **own == **domain) =>
             {
@@ -346,7 +347,7 @@ impl Shared {
     }
 }
 
-/// Runs what may wait for disk or processor on a thread where that harms nobody.
+/// Runs work that may wait for disk or processor on a thread where that does no harm.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, UserError> + Send + 'static,
 ) -> Result<T, Outage> {

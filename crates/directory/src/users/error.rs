@@ -12,32 +12,33 @@ pub enum UserError {
     /// The login is taken.
     #[error("there is a user {0} already")]
     Exists(String),
-    /// An address is another account's.
+    /// An address belongs to another account.
     #[error("the address {0} belongs to another user")]
     AddressTaken(String),
     /// There is no such login.
     #[error("there is no user {0}")]
     NoSuchUser(String),
-    /// The login is empty, too long, or has blanks or characters that no name can have (RFC 8265).
+    /// The login is empty, too long, or has blanks or characters that are not allowed in names (RFC
+    /// 8265).
     #[error("{0:?} cannot be a login: 1 to 255 octets of letters, digits and ASCII signs, without blanks")]
     BadLogin(String),
-    /// An address is none.
+    /// The text is not an address.
     #[error("{0:?} is not an address")]
     BadAddress(String),
     /// The name of a group is empty, too long, or has control characters.
     #[error("{0:?} cannot be a group: 1 to 255 characters without control characters")]
     BadGroup(String),
-    /// Nobody is a delegate of himself.
+    /// Nobody can be their own delegate.
     #[error("{0} sends in its own name without being its own delegate")]
     OwnDelegate(String),
-    /// The user does not have what was to be taken away.
+    /// The user does not have what should be removed.
     #[error("{login} has no {kind} {what}")]
     NotTheirs {
         /// The user.
         login: String,
         /// What kind of thing.
         kind: &'static str,
-        /// Which.
+        /// The thing itself.
         what: String,
     },
     /// The password is empty, over 1,024 octets, or has a NUL.
@@ -46,7 +47,7 @@ pub enum UserError {
     /// A label is empty, too long, or has control characters.
     #[error("{0:?} cannot be a label: 1 to 64 characters without control characters")]
     BadLabel(String),
-    /// The user has an app password of this label.
+    /// The user already has an app password with this label.
     #[error("{login} has an app password {label:?} already")]
     LabelTaken {
         /// The user.
@@ -54,7 +55,7 @@ pub enum UserError {
         /// The label.
         label: String,
     },
-    /// The user has no app password of this label.
+    /// The user has no app password with this label.
     #[error("{login} has no app password {label:?}")]
     NoSuchAppPassword {
         /// The user.
@@ -62,18 +63,18 @@ pub enum UserError {
         /// The label.
         label: String,
     },
-    /// The user has as many app passwords as it may have.
+    /// The user has as many app passwords as allowed.
     #[error("{login} has {most} app passwords, which is the most: revoke one")]
     TooManyAppPasswords {
         /// The user.
         login: String,
-        /// How many it may have.
+        /// How many are allowed.
         most: u32,
     },
     /// An app password would have expired before its first use.
     #[error("an expiry in the past")]
     ExpiryPast,
-    /// The file is open to others.
+    /// The file is accessible to others.
     #[error("{path} is readable or writable by others (mode {mode:03o}): chmod 600 {path}")]
     OpenToOthers {
         /// The file.
@@ -81,12 +82,12 @@ pub enum UserError {
         /// Its permission bits.
         mode: u32,
     },
-    /// The file is one of a later version.
+    /// The file was written by a later version.
     #[error("{path} was written by a later version (layout {found}, this version knows {known})")]
     LaterLayout {
         /// The file.
         path: PathBuf,
-        /// Its layout.
+        /// Its layout version.
         found: i64,
         /// The last layout that this version knows.
         known: i64,
@@ -102,19 +103,20 @@ pub enum UserError {
     /// The database fails.
     #[error("user database: {0}")]
     Database(#[from] rusqlite::Error),
-    /// Nobody was found in a file that may lack somebody.
+    /// Not found in a file that may be missing users.
     #[error(
         "the file of own users was damaged at {0}, and who is not in what could be read of it may have been in the rest: \
          add who is missing, then run `postern user complete`"
     )]
     Incomplete(Timestamp),
-    /// Hashing fails, for want of memory or because the stored hash is damaged.
+    /// Hashing fails, for lack of memory or because the stored hash is damaged.
     #[error("password hash: {0}")]
     Hash(String),
 }
 
 impl UserError {
-    /// Whether the file is damaged: what it has cannot be told from what it had.
+    /// Whether the file is damaged, so that missing content cannot be told from content that never
+    /// existed.
     #[must_use]
     pub fn is_damage(&self) -> bool {
         let Self::Database(error) = self else { return false };

@@ -1,4 +1,4 @@
-//! Password hashes: made as argon2id in the PHC string form (RFC 9106); imported ones may be of any scheme.
+//! Password hashes: new ones are argon2id in the PHC string format (RFC 9106); imported ones may have any scheme.
 
 use argon2::password_hash::{PasswordHash, PasswordHasher, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -7,8 +7,8 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::background;
 use crate::schemes::{SchemeError, SchemeRules, Stored};
 
-/// Memory of one hash, in KiB: 19 MiB. With [`PASSES`] it is the smallest setting that OWASP lists as sound, and takes
-/// 20 to 40 ms, so that a login is cheap and a stolen file is not.
+/// Memory of one hash, in KiB: 19 MiB. With [`PASSES`], this is the smallest setting that OWASP recommends. It takes
+/// 20 to 40 ms, so that a login is cheap but cracking a stolen file is not.
 const MEMORY_KIB: u32 = 19 * 1_024;
 
 /// Passes over the memory.
@@ -20,7 +20,7 @@ const SALT_LEN: usize = 16;
 /// Octets of hash.
 const HASH_LEN: usize = 32;
 
-/// Hashes a password for storing.
+/// Hashes a password for storage.
 pub(crate) fn make(password: &SecretString) -> Result<String, String> {
     let salt: [u8; SALT_LEN] = rand::random();
     let salt = SaltString::encode_b64(&salt).map_err(|error| error.to_string())?;
@@ -30,7 +30,7 @@ pub(crate) fn make(password: &SecretString) -> Result<String, String> {
     Ok(hash.to_string())
 }
 
-/// Whether a stored hash is this password's. The cost is that of the hash, whose own parameters count.
+/// Whether a stored hash is this password's. The cost depends on the parameters in the hash.
 pub(crate) fn verify(stored: &str, password: &SecretString) -> Result<bool, String> {
     let damaged = |error: SchemeError| error.to_string();
     let stored = Stored::parse(stored, &SchemeRules::default()).map_err(damaged)?;
@@ -53,7 +53,7 @@ pub(crate) fn is_current(stored: &str) -> bool {
     hash.algorithm.as_str() == "argon2id" && of("m") >= MEMORY_KIB && of("t") >= PASSES
 }
 
-/// Spends the time of [`verify`], for a login that does not exist.
+/// Takes as long as [`verify`], for a login that does not exist.
 pub(crate) fn spend(password: &SecretString) -> Result<(), String> {
     let mut out = [0; HASH_LEN];
     let hasher = hasher()?;

@@ -1,4 +1,4 @@
-//! What a user may be besides the login: further addresses, groups, and whose delegate.
+//! What a user may have besides the login: further addresses, groups, and delegates.
 
 use rusqlite::{Connection, Transaction, params};
 
@@ -14,8 +14,8 @@ impl UserStore {
     ///
     /// # Errors
     ///
-    /// [`UserError::NoSuchUser`], [`UserError::BadAddress`], [`UserError::AddressTaken`] also where the account has it
-    /// already, and failures of the database.
+    /// [`UserError::NoSuchUser`], [`UserError::BadAddress`], [`UserError::AddressTaken`] also if the account already
+    /// has it, and failures of the database.
     pub fn add_address(&self, login: &str, address: &str) -> Result<(), UserError> {
         let (login, address) = (canonical(login), check_address(address)?);
         self.change(|transaction| {
@@ -31,7 +31,7 @@ impl UserStore {
         })
     }
 
-    /// Takes a further address away.
+    /// Removes a further address.
     ///
     /// # Errors
     ///
@@ -42,7 +42,7 @@ impl UserStore {
         self.take(sql, &login, &address, "further address")
     }
 
-    /// Puts an account into a group. Groups are there when somebody is in them.
+    /// Adds an account to a group. A group exists as long as it has members.
     ///
     /// # Errors
     ///
@@ -55,7 +55,7 @@ impl UserStore {
         })
     }
 
-    /// Takes an account out of a group.
+    /// Removes an account from a group.
     ///
     /// # Errors
     ///
@@ -66,7 +66,7 @@ impl UserStore {
         self.take(sql, &login, &group, "group")
     }
 
-    /// Lets `delegate` send in the name of `owner`, and act as it.
+    /// Lets `delegate` send on behalf of `owner`, and act as it.
     ///
     /// # Errors
     ///
@@ -87,7 +87,7 @@ impl UserStore {
         })
     }
 
-    /// No longer lets `delegate` send in the name of `owner`.
+    /// No longer lets `delegate` send on behalf of `owner`.
     ///
     /// # Errors
     ///
@@ -150,7 +150,7 @@ pub(super) fn groups_of(connection: &Connection, login: &str) -> Result<Vec<Stri
     )
 }
 
-/// Who may send in the name of this account.
+/// Who may send on behalf of this account.
 pub(super) fn delegates_of(connection: &Connection, login: &str) -> Result<Vec<String>, UserError> {
     texts(
         connection,
@@ -159,7 +159,7 @@ pub(super) fn delegates_of(connection: &Connection, login: &str) -> Result<Vec<S
     )
 }
 
-/// In whose name this account may send, with their further addresses. Nobody acts for an account that is switched off.
+/// On whose behalf this account may send, with their further addresses. Nobody may act for a disabled account.
 pub(super) fn owners_of(connection: &Connection, login: &str) -> Result<Vec<Owner>, UserError> {
     let sql = "SELECT d.owner FROM delegates d JOIN users u ON u.login = d.owner
                WHERE d.delegate = ?1 AND u.enabled = 1 ORDER BY d.owner";

@@ -1,14 +1,14 @@
-//! Which keys of own users are kept, and how they are made of a password.
+//! Which keys of own users are kept, and how they are derived from a password.
 
 use postern_sasl::{ITERATIONS_DEFAULT, StoredKey};
 use secrecy::SecretString;
 
 use crate::keys::KeyKind;
 
-/// Which keys are kept of each user besides the password's hash.
+/// Which keys are kept for each user besides the password hash.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct KeyPolicy {
-    /// The kinds. Default none: who reads the file can log in with every kind but SCRAM's.
+    /// The kinds. Default none: anyone who reads the file can log in with any kind except SCRAM's.
     pub kinds: Vec<KeyKind>,
     /// Iterations of new SCRAM keys. Default 16,384.
     pub iterations: u32,
@@ -24,7 +24,8 @@ impl Default for KeyPolicy {
 }
 
 impl KeyPolicy {
-    /// Makes all keys of a password. A password that SASLprep refuses has none for SCRAM, and logs in with PLAIN.
+    /// Derives all keys of a password. A password that SASLprep refuses gets none for SCRAM, and works with PLAIN
+    /// only.
     pub(super) fn derive(&self, login: &str, password: &SecretString) -> Vec<StoredKey> {
         derive(&self.kinds, login, password, self.iterations)
     }
@@ -39,7 +40,7 @@ impl KeyPolicy {
         derive(kinds, login, password, self.iterations)
     }
 
-    /// The kinds that an account with these keys has not, or has in a weaker form.
+    /// The kinds that an account with these keys lacks, or has in a weaker form.
     pub(super) fn lacking(&self, keys: &[StoredKey]) -> Vec<KeyKind> {
         let is_good = |key: &StoredKey| match key {
             StoredKey::Scram(keys) => keys.iterations() >= self.iterations,

@@ -12,7 +12,7 @@ use super::store::UserStore;
 use crate::keys::KeyKind;
 use crate::verdict::Outage;
 
-/// Puts these keys in the place of all that the account had: their password is no more.
+/// Replaces all the account's keys with these: the old password is gone.
 pub(super) fn replace(
     transaction: &Transaction<'_>,
     login: &str,
@@ -37,7 +37,7 @@ pub(super) fn kinds_of(connection: &Connection, login: &str) -> Result<Vec<KeyKi
     Ok(all_of(connection, login)?.iter().map(KeyKind::of).collect())
 }
 
-/// A key that cannot be read counts as missing: the next upgrade mends it.
+/// A key that cannot be read counts as missing: the next upgrade repairs it.
 fn all_of(connection: &Connection, login: &str) -> Result<Vec<StoredKey>, UserError> {
     let mut statement =
         connection.prepare_cached("SELECT value FROM keys WHERE login = ?1 ORDER BY mechanism")?;
@@ -90,8 +90,8 @@ impl Users {
 }
 
 impl Shared {
-    /// Derives the keys that an account lacks from a password that was found right. What cannot be written is left for
-    /// the next login: this one has succeeded.
+    /// Derives the keys that an account lacks from a password that was verified. If they cannot be written, the next
+    /// login tries again: this one has succeeded.
     pub(super) fn upgrade_keys(&self, record: &Record, password: &SecretString) {
         let policy = &self.settings.keys;
         if !self.settings.upgrade_keys || policy.kinds.is_empty() {

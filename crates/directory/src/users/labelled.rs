@@ -1,8 +1,8 @@
 //! Logins with one app password: `ann@relay.test#phone`.
 //!
-//! A mechanism that never shows the password has to know which one is meant before anything is proved. The label behind `#`
-//! says so. Such a login has the app password and nothing else: the user's own password is not taken, so that nobody gets
-//! more tries at it by making labels up.
+//! A mechanism that never shows the password must know which one is meant before anything is proved. The label after `#`
+//! says so. Such a login works with the app password only: the user's own password is not accepted, so that nobody gets
+//! more tries at it by inventing labels.
 
 use std::net::IpAddr;
 
@@ -73,7 +73,7 @@ impl Shared {
         })
     }
 
-    /// Gives an app password that was shown the keys that it lacks. A failure is no matter of this login.
+    /// Derives the missing keys of an app password that was shown. A failure does not affect this login.
     pub(super) fn upgrade_app_password(&self, login: &str, found: (i64, &str), password: &SecretString) {
         let (id, label) = found;
         let upgraded = UserStore::open_existing(&self.settings.database).and_then(|store| {
@@ -99,7 +99,7 @@ impl Shared {
 }
 
 impl Users {
-    /// Writes down that an app password was used, if a login by a key was with one.
+    /// Records the use of an app password, if a login by key was made with one.
     pub(crate) async fn note_key_login(&self, login: &str, peer: Option<IpAddr>) {
         if split(login).is_none() {
             return;
@@ -107,7 +107,7 @@ impl Users {
         let (shared, login) = (self.shared.clone(), login.to_owned());
         let noted = tokio::task::spawn_blocking(move || {
             let store = shared.store()?;
-            // A login with this very name is nobody's app password.
+            // If a user has this very login, it is not an app password.
             if store.record(&login)?.is_none()
                 && let Some((_, found)) = store.labelled(&login)?
             {

@@ -1,4 +1,4 @@
-//! The layout of the file of own users, and the steps from one to the next.
+//! The layout of the file of own users, and the migrations from one version to the next.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::error::UserError;
 
-/// What makes each layout out of the one before, the first out of an empty file. The number of a layout is in the file's
+/// The step to each layout from the previous one, the first from an empty file. The layout version is in the file's
 /// `user_version`.
 const STEPS: [&str; 5] = [
     include_str!("layout-1.sql"),
@@ -16,7 +16,7 @@ const STEPS: [&str; 5] = [
     include_str!("layout-5.sql"),
 ];
 
-/// Brings a file to the last layout, in one transaction: after a crash it has the old one, whole.
+/// Brings a file to the latest layout in one transaction: after a crash it still has the old one, intact.
 pub(super) fn bring_up(connection: &mut Connection, path: &Path) -> Result<(), UserError> {
     let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;

@@ -37,26 +37,26 @@ pub use store::UserStore;
 /// Postern's own users as a directory.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct UsersSettings {
-    /// The database file. It is made when missing, readable by its owner alone. Default `users.db`, which the program
-    /// places in the state directory.
+    /// The database file. It is created if missing, readable only by its owner. Default `users.db`, which the program puts
+    /// in the state directory.
     pub database: PathBuf,
-    /// The own domains, lower case, no wildcards: a login without `@` owns its name at each of them. Default none.
+    /// The local domains, lower case, no wildcards: a login without `@` owns its name at each of them. Default none.
     pub domains: Vec<String>,
-    /// How long a password that was verified need not be hashed again. Default 60 seconds; zero switches it off.
+    /// How long a verified password need not be hashed again. Default 60 seconds; zero disables this.
     ///
-    /// A change of the password, and switching an account off or removing it, take effect at once all the same.
+    /// A password change, and disabling or removing an account, still take effect at once.
     pub cache_ttl: Duration,
-    /// Whether a hash of an older scheme, as an import brings it, is replaced by argon2id at the next login with the right
+    /// Whether a hash of an older scheme, from an import, is replaced by argon2id at the next login with the right
     /// password. Default true.
     pub upgrade_hashes: bool,
-    /// Most passwords hashed at the same time. Default: half the processors, at least 1, so that relaying always has
-    /// some. Each takes about 20 ms and 19 MiB.
+    /// Most passwords hashed at the same time. Default: half the processors, at least 1, so that relaying always has some
+    /// left. Each takes about 20 ms and 19 MiB.
     pub workers: usize,
     /// Longest time for one login, waiting for a worker included. Default 5 seconds.
     pub timeout: Duration,
     /// Which keys are kept for mechanisms other than PLAIN and LOGIN. Default none.
     pub keys: KeyPolicy,
-    /// Whether a login that shows the password gives the account the keys that it lacks. Default yes.
+    /// Whether a login that shows the password adds the keys that the account lacks. Default yes.
     pub upgrade_keys: bool,
 }
 

@@ -1,8 +1,8 @@
-//! What has proved a login of an own user, as it is kept with the login.
+//! What proved a login of an own user, as kept with the login.
 
 use jiff::Timestamp;
 
-/// What has proved a login of an own user.
+/// What proved a login of an own user.
 #[derive(Clone, Debug)]
 pub(crate) struct OwnProof {
     pub(super) login: Box<str>,
@@ -19,12 +19,12 @@ pub(super) enum By {
     AppPassword { id: i64, ends: Option<Timestamp> },
 }
 
-/// By which a password is known again.
+/// A mark by which a password is recognised.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Mark {
     pub(super) set_at: i64,
     pub(super) digest: [u8; 32],
-    /// Whether the hash is one that a login replaces by a stronger one of the same password.
+    /// Whether a login may replace the hash with a stronger one of the same password.
     pub(super) may_be_upgraded: bool,
 }
 

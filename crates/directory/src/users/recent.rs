@@ -1,5 +1,5 @@
-//! Accounts that were read a short time ago, good for as long as nobody has changed the file: logins by passwords that were
-//! verified recently then neither read the database nor change threads.
+//! Recently read accounts, valid until the file changes: logins with recently verified passwords then neither read the
+//! database nor change threads.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,18 +7,18 @@ use std::sync::Arc;
 use super::record::Record;
 use super::store::UserStore;
 
-/// Most accounts kept. Beyond it all go: those in use are back at once.
+/// Most accounts kept. Beyond that, all are dropped: those in use return at once.
 const ACCOUNTS_MAX: usize = 10_000;
 
 #[derive(Default)]
 pub(super) struct Recent {
-    /// The file they were read from, and its state then.
+    /// The file they were read from, and its state at that time.
     read_from: Option<(Arc<UserStore>, i64)>,
     accounts: HashMap<String, Arc<Record>>,
 }
 
 impl Recent {
-    /// The account of a login as the client types it, if the file is still as it was.
+    /// The account of a login as the client types it, if the file has not changed.
     pub(super) fn get(&self, store: &Arc<UserStore>, version: i64, login: &str) -> Option<Arc<Record>> {
         self.holds(store, version)
             .then(|| self.accounts.get(login).cloned())

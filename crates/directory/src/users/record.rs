@@ -1,4 +1,4 @@
-//! What the file says of an account.
+//! What the file says about an account.
 
 use jiff::Timestamp;
 
@@ -10,22 +10,22 @@ use crate::verdict::Owner;
 pub struct User {
     /// Its login, lower case.
     pub login: String,
-    /// Further addresses that it owns and receives mail at, lower case, in order. The login itself, where it is an
-    /// address, is not repeated.
+    /// Further addresses that it owns and receives mail at, lower case, in order. The login itself is not repeated
+    /// if it is an address.
     pub addresses: Vec<String>,
-    /// The groups that it is in, lower case, in order.
+    /// Its groups, lower case, in order.
     pub groups: Vec<String>,
-    /// Logins of those who may send in its name, in order.
+    /// Logins of its delegates, who may send on its behalf, in order.
     pub delegates: Vec<String>,
-    /// Logins of those, none switched off, in whose name it may send, in order.
+    /// Logins of the enabled accounts on whose behalf it may send, in order.
     pub acts_for: Vec<String>,
     /// Whether it may log in.
     pub enabled: bool,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
     /// When its password was set last.
     pub password_set_at: Timestamp,
-    /// For which mechanisms a key is stored.
+    /// The mechanisms for which a key is stored.
     pub keys: Vec<KeyKind>,
     /// The scheme of its stored password: `ARGON2ID`, or another until its first login after an import.
     pub scheme: &'static str,

@@ -1,8 +1,8 @@
-//! A damaged file of own users: what can be read of it goes into a new one, the damaged one is kept.
+//! A damaged file of own users: what can be read goes into a new one, and the damaged one is kept.
 //!
-//! The new file knows that it may lack somebody: who is not in it is told to try again (`454`, `451`), not that he does not exist,
-//! until an administrator says that nobody is missing any more. Nothing is guessed: rows are taken from the tables that the
-//! schema names, not from pages that hang nowhere, where what was revoked may lie.
+//! The new file records that users may be missing: unknown users get a temporary failure (`454`, `451`), not a refusal, until an
+//! administrator declares the file complete. Nothing is guessed: rows are taken from the tables in the schema, not from orphaned
+//! pages, which may hold revoked data.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
@@ -17,7 +17,7 @@ use super::error::UserError;
 use super::layout;
 use super::store::UserStore;
 
-/// Tables with their columns, those before that others refer to.
+/// Tables with their columns, referenced ones first.
 const TABLES: [(&str, usize); 7] = [
     ("users", 5),
     ("addresses", 2),
@@ -28,28 +28,28 @@ const TABLES: [(&str, usize); 7] = [
     ("app_password_keys", 3),
 ];
 
-/// What was done about a damaged file.
+/// The outcome of rescuing a damaged file.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Rescued {
     /// Users that could be read.
     pub users: usize,
-    /// Rows of all kinds that were read and do not fit together: their user is missing.
+    /// Rows of any kind that were read but do not fit together: their user is missing.
     pub left_out: usize,
     /// Where the damaged file is kept.
     pub aside: PathBuf,
 }
 
 impl UserStore {
-    /// Looks at the file before a server uses it. A damaged one is put aside, and what can be read of it becomes the file; `None`
-    /// where it is sound or missing, or nobody can be read: then it is left as it is. Blocking; reads the whole file.
+    /// Checks the file before a server uses it. A damaged one is moved aside, and what can be read becomes the new file; `None`
+    /// if it is sound or missing, or if no user can be read: then it is left unchanged. Blocking; reads the whole file.
     ///
     /// # Errors
     ///
-    /// [`UserError`]; the damaged file is in its place then.
+    /// [`UserError`]; the damaged file is then still in its place.
     pub fn rescue(path: &Path) -> Result<Option<Rescued>, UserError> {
         let ready = beside(path, ".salvaged");
         if ready.exists() {
-            // What a crash has left of this.
+            // Left over from a crash during this.
             put_in_place(path, &ready)?;
         }
         if !path.exists() || is_sound(path)? {
@@ -72,7 +72,7 @@ impl UserStore {
         }))
     }
 
-    /// Since when the file may lack somebody: it was made from a damaged one.
+    /// Since when users may be missing from the file: it was made from a damaged one.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl UserStore {
         ))
     }
 
-    /// From now on, who is not in the file does not exist.
+    /// From now on, a user who is not in the file does not exist.
     ///
     /// # Errors
     ///
@@ -105,7 +105,7 @@ impl UserStore {
         self.change(|transaction| Ok(transaction.execute_batch("DROP TABLE IF EXISTS salvaged")?))
     }
 
-    /// Nobody was found: an error where that does not mean that there is nobody.
+    /// The result for a user who was not found: an error if the file may be incomplete.
     pub(super) fn nobody(&self) -> Result<(), UserError> {
         match self.incomplete_since()? {
             Some(since) => Err(UserError::Incomplete(since)),
@@ -133,7 +133,7 @@ fn is_sound(path: &Path) -> Result<bool, UserError> {
     }
 }
 
-/// Makes a file of what can be read; returns how many users are in it, and how many rows had to be left out.
+/// Creates a file from what can be read; returns how many users are in it, and how many rows had to be left out.
 fn copy(damaged: &Path, new: &Path) -> Result<(usize, usize), UserError> {
     let failed = |source| UserError::Io {
         path: damaged.to_owned(),
@@ -167,7 +167,7 @@ fn copy(damaged: &Path, new: &Path) -> Result<(usize, usize), UserError> {
             match insert.execute(params_from_iter(&values)) {
                 Ok(1) if table == "users" => users += 1,
                 Ok(_) => {}
-                // Its user is missing, or a value is none that the column can have.
+                // Its user is missing, or a value is not valid for its column.
                 Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
                     left_out += 1
                 }
@@ -184,7 +184,7 @@ fn copy(damaged: &Path, new: &Path) -> Result<(usize, usize), UserError> {
     Ok((users, left_out))
 }
 
-/// The columns of a row, if it can be one of the table.
+/// The columns of a row, if it fits the table.
 fn columns_of(row: Row, table: &str, columns: usize) -> Option<Vec<Value>> {
     let Row { number, mut values } = row;
     if values.len() != columns {
@@ -225,7 +225,7 @@ fn keep(path: &Path) -> Result<PathBuf, UserError> {
     Ok(folder)
 }
 
-/// Puts the new file in the place of the damaged one, whose log must not come to it.
+/// Replaces the damaged file with the new one; the old log must not be applied to it.
 fn put_in_place(path: &Path, new: &Path) -> Result<(), UserError> {
     remove(&beside(path, "-wal"))?;
     remove(&beside(path, "-shm"))?;
@@ -264,7 +264,7 @@ fn remove(path: &Path) -> Result<(), UserError> {
     }
 }
 
-/// A name beside the file's own.
+/// A name next to the file's own.
 fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(end);

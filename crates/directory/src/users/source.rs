@@ -1,4 +1,4 @@
-//! What own users are asked as a directory.
+//! Own users as a source of accounts.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::workers::Asker;
 
 #[async_trait]
 impl Source for Users {
-    /// A change made by another process counts at once: what was kept of the file is forgotten with it.
+    /// A change made by another process counts at once: it invalidates what was cached.
     async fn check_password(
         &self,
         login: &str,

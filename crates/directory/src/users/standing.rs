@@ -1,4 +1,5 @@
-//! Whether a login of an own user still holds: the account is open, and what proved it is still there.
+//! Whether a login of an own user still holds: the account is enabled, and what proved it still
+//! exists.
 
 use std::net::IpAddr;
 
@@ -24,7 +25,7 @@ impl Mark {
         }
     }
 
-    /// Whether the account has the same password now.
+    /// Whether the account still has the same password.
     fn holds(&self, now: &Self) -> bool {
         self.set_at == now.set_at && (self.digest == now.digest || self.may_be_upgraded)
     }
@@ -61,7 +62,7 @@ impl Users {
         self.in_time(blocking(move || shared.stands(&proof, peer))).await
     }
 
-    /// A number for the state of the file, if it can be had without waiting.
+    /// A number for the state of the file, if it can be read without waiting.
     pub(crate) fn state(&self) -> Option<u64> {
         self.shared.state()
     }

@@ -1,4 +1,4 @@
-//! The file of own users: opened, read, changed. What is in it is the matter of others (`accounts`, `identity`, `keys`).
+//! The file of own users: opening, reading, changing. Its content is handled elsewhere (`accounts`, `identity`, `keys`).
 
 use std::fs;
 use std::io;
@@ -21,7 +21,7 @@ use crate::foreign;
 /// Longest login, in octets.
 const LOGIN_MAX: usize = 255;
 
-/// Longest password, in octets; the same as that of the mechanisms, so that each can be used.
+/// Longest password, in octets; the same as the mechanisms' limit, so that each can be used.
 const PASSWORD_MAX: usize = 1_024;
 
 /// How long to wait while another process writes.
@@ -29,19 +29,18 @@ pub(super) const BUSY: Duration = Duration::from_secs(5);
 
 /// The file of own users. Blocking: use it from a command line or a blocking thread.
 ///
-/// Several processes may have it open (SQLite in WAL mode); each change is one transaction, and is on the disk when the
-/// call returns.
+/// Several processes may have it open (SQLite in WAL mode); each change is one transaction, and on disk when the call returns.
 #[derive(Debug)]
 pub struct UserStore {
     path: PathBuf,
-    /// Device and inode of the file that is open.
+    /// Device and inode of the open file.
     identity: (u64, u64),
     pub(super) connection: Mutex<Connection>,
     pub(super) keys: KeyPolicy,
 }
 
 impl UserStore {
-    /// Opens the file, and makes it when it is missing, readable by its owner alone.
+    /// Opens the file, or creates it if missing, readable only by its owner.
     ///
     /// # Errors
     ///
@@ -65,7 +64,7 @@ impl UserStore {
         Self::open_existing(path)
     }
 
-    /// Opens the file, which must be there.
+    /// Opens the file, which must exist.
     pub(crate) fn open_existing(path: &Path) -> Result<Self, UserError> {
         let metadata = fs::metadata(path).map_err(|source| UserError::Io {
             path: path.to_owned(),
@@ -85,7 +84,7 @@ impl UserStore {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
-        // Hashes are in no file but this one, and the server can write to no other.
+        // Hashes are in this file only, and the server can write to no other.
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         // Old hashes are overwritten, not just unlinked.
         connection.pragma_update(None, "secure_delete", true)?;
@@ -99,40 +98,40 @@ impl UserStore {
         })
     }
 
-    /// From now on, keeps these keys of each password that is set. Before that none are kept.
+    /// From now on, stores these keys for each password that is set. Before that, none are stored.
     #[must_use]
     pub fn with_keys(mut self, keys: KeyPolicy) -> Self {
         self.keys = keys;
         self
     }
 
-    /// The keys that a hash is itself, as SCRAM's are.
+    /// The keys that the hash itself contains, as with SCRAM.
     pub(super) fn keys_in(&self, hash: &str) -> Vec<StoredKey> {
         let kinds = self.keys.kinds.iter();
         kinds.filter_map(|kind| foreign::key_in(kind, hash)).collect()
     }
 
-    /// The keys that are kept of a password.
+    /// The keys that are stored for a password.
     pub(super) fn derive_keys(&self, login: &str, password: &SecretString) -> Vec<StoredKey> {
         self.keys.derive(login, password)
     }
 
-    /// A number that changes with each change that others make to the file.
+    /// A number that changes whenever others change the file.
     pub(crate) fn version(&self) -> Result<i64, UserError> {
         version_of(&self.connection.lock())
     }
 
-    /// The same, if it can be had without waiting.
+    /// The same, if it can be read without waiting.
     pub(crate) fn try_version(&self) -> Option<i64> {
         version_of(&*self.connection.try_lock()?).ok()
     }
 
-    /// Device and inode of the file that is open.
+    /// Device and inode of the open file.
     pub(crate) const fn identity(&self) -> (u64, u64) {
         self.identity
     }
 
-    /// Whether the file that is open is still the one at its path, and not replaced by another (a restored copy).
+    /// Whether the open file is still the one at its path, and has not been replaced (by a restored copy).
     pub(crate) fn is_current(&self) -> bool {
         fs::metadata(&self.path).is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity)
     }
@@ -164,8 +163,8 @@ impl UserStore {
     }
 }
 
-/// SQLite makes its log and what goes with it with the rights that the file has at that moment, and never changes them. Where they
-/// cannot be changed, opening fails and says so.
+/// SQLite creates its log and the files that go with it with the permissions that the file has at that moment, and never changes
+/// them. If they cannot be changed, opening fails and says so.
 fn mend_modes(path: &Path) {
     for end in ["-wal", "-shm"] {
         let mut name = path.as_os_str().to_owned();
@@ -180,7 +179,7 @@ fn mend_modes(path: &Path) {
     }
 }
 
-/// The form in which a login is stored and looked up: its normal one. A name without one belongs to nobody, and stays as it is.
+/// The form in which a login is stored and looked up: its normal one. A name without one matches no user, and stays as it is.
 pub(crate) fn canonical(login: &str) -> String {
     normal_login(login).unwrap_or_else(|_| login.to_lowercase())
 }

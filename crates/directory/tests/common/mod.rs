@@ -16,7 +16,7 @@ use postern_mail::address::ParseOptions;
 use postern_testkit::slapd::PEOPLE;
 use secrecy::SecretString;
 
-/// LDAP settings for these servers and the tree of the procedure.
+/// LDAP settings for these servers and the tree of the acceptance procedure.
 pub(crate) fn ldap(servers: &[String]) -> LdapSettings {
     LdapSettings {
         servers: servers.to_vec(),
@@ -25,7 +25,7 @@ pub(crate) fn ldap(servers: &[String]) -> LdapSettings {
     }
 }
 
-/// One directory alone.
+/// A single directory.
 pub(crate) async fn only(settings: DirectorySettings) -> Directories {
     let environment = Environment {
         observers: observers(),
@@ -34,7 +34,7 @@ pub(crate) async fn only(settings: DirectorySettings) -> Directories {
     Directories::open_in(vec![settings], environment).await.unwrap()
 }
 
-/// One LDAP directory alone.
+/// A single LDAP directory.
 pub(crate) async fn only_ldap(settings: LdapSettings) -> Directories {
     only(DirectorySettings::Ldap(settings)).await
 }
@@ -90,7 +90,7 @@ pub(crate) fn count(text: &str, part: &str) -> usize {
 }
 
 thread_local! {
-    /// Where events of this thread go while something captures them.
+    /// Where events of this thread go while they are captured.
     static CAPTURE: RefCell<Option<Arc<Mutex<Vec<u8>>>>> = const { RefCell::new(None) };
 }
 
@@ -107,12 +107,12 @@ impl Observer for ToCapture {
     }
 }
 
-/// Those who hear of what directories tell.
+/// The observers of directory events.
 pub(crate) fn observers() -> Observers {
     Observers::new(vec![Box::new(ToCapture)])
 }
 
-/// What is told on this thread while it is there.
+/// Events on this thread while this exists.
 pub(crate) struct LogCapture {
     text: Arc<Mutex<Vec<u8>>>,
 }

@@ -30,7 +30,7 @@ pub(crate) struct MySql {
 }
 
 impl MySql {
-    /// `tls` says whose certificate is taken; `None` for a connection in the clear. A Unix socket needs none.
+    /// `tls` says which certificates are trusted; `None` for an unencrypted connection. A Unix socket needs none.
     pub(super) fn new(
         place: &Place,
         servers: &SqlServers,
@@ -126,7 +126,7 @@ fn cell(value: Value) -> Cell {
     }
 }
 
-/// A broken connection, a server that stops or is overloaded: another may do better. Anything else is the query's fault.
+/// A broken connection, a server that stops or is overloaded: another may succeed. Anything else is the query's fault.
 fn of_query(error: Error) -> Fault {
     let told = tell(&error);
     match &error {
@@ -147,8 +147,8 @@ fn of_query(error: Error) -> Fault {
     }
 }
 
-/// Whether the server could not take the text in the query's place: a mix of collations, a character that its character set
-/// has not. Anyone can type such a login; the query is right.
+/// Whether the server could not accept the parameter's text: a mix of collations, or a character missing from its character
+/// set. Anyone can type such a login; the query is not at fault.
 const fn is_of_data(code: u16) -> bool {
     matches!(code, 1_267 | 1_270 | 1_271 | 1_366 | 3_854)
 }

@@ -1,32 +1,32 @@
-//! What comes before TLS in MySQL's protocol, and the numbers of its packets: octets in, octets out.
+//! What comes before TLS in MySQL's protocol, and the numbers of its packets: pure functions on octets.
 //!
 //! A packet is three octets of length, one of number, and a payload. Numbers count up within one exchange, and each command
-//! begins anew at 0. The login is one exchange: the server's greeting is 0, a request for TLS is 1, the client's response comes
-//! next. A client that knows nothing of TLS sends its response as 1, so that each number of that exchange differs by one.
+//! starts again at 0. The login is one exchange: the server's greeting is 0, a request for TLS is 1, the client's response
+//! comes next. A client without TLS sends its response as 1, so each number of that exchange differs by one.
 
 /// Octets before a payload.
 pub(super) const HEADER: usize = 4;
 
-/// Longest payload before TLS, in octets. A greeting has less than 200, a response little more than the names in it.
+/// Longest payload before TLS, in octets. A greeting has less than 200, a response is little longer than the names in it.
 pub(super) const PAYLOAD_MAX: usize = 4_096;
 
-/// The server can do TLS; the client wants it.
+/// From the server: TLS is supported. From the client: TLS is wanted.
 const CLIENT_SSL: u16 = 0x0800;
 
-/// How much of a response is the request for TLS: capabilities, packet size, character set, filler.
+/// How much of a response makes up the request for TLS: capabilities, packet size, character set, filler.
 const SSL_REQUEST: usize = 32;
 
-/// The only version of greetings that there is since MySQL 3.21.
+/// The only version of the greeting since MySQL 3.21.
 const PROTOCOL: u8 = 10;
 
-/// What a server says instead of its greeting, when it takes nobody.
+/// What a server sends instead of its greeting when it accepts no connections.
 const REFUSAL: u8 = 0xff;
 
-/// The payload of the server's greeting as for a client that knows nothing of TLS.
+/// The payload of the server's greeting as for a client without TLS.
 ///
 /// # Errors
 ///
-/// A server without TLS, one that refuses, and what is no greeting; the text says which.
+/// A server without TLS, one that refuses, or something that is not a greeting; the text says which.
 pub(super) fn greeting_in_the_clear(mut payload: Vec<u8>) -> Result<Vec<u8>, String> {
     match payload.first() {
         Some(&PROTOCOL) => {}
@@ -52,12 +52,12 @@ pub(super) fn greeting_in_the_clear(mut payload: Vec<u8>) -> Result<Vec<u8>, Str
     Ok(payload)
 }
 
-/// The request for TLS, and the response that follows it within TLS, both as whole packets, for the payload of the response
-/// of a client that knows nothing of TLS.
+/// The request for TLS, and the response that follows it within TLS, both as whole packets, made from the payload of the
+/// response of a client without TLS.
 ///
 /// # Errors
 ///
-/// What is no response of today's protocol.
+/// Something that is not a response in the current protocol.
 pub(super) fn request_and_response(mut payload: Vec<u8>) -> Result<(Vec<u8>, Vec<u8>), String> {
     let Some(capabilities) = payload.first_chunk_mut::<4>() else {
         return Err("the response to the greeting is cut short".to_owned());
@@ -84,12 +84,12 @@ pub(super) const fn payload_length(header: [u8; HEADER]) -> usize {
     u32::from_le_bytes([header[0], header[1], header[2], 0]) as usize
 }
 
-/// Gives the packets of one direction other numbers, as their octets pass in pieces of any size.
+/// Renumbers the packets of one direction, as their octets pass in pieces of any size.
 #[derive(Debug)]
 pub(super) struct Renumber {
     /// Added to each number, modulo 256.
     by: u8,
-    /// The octets of the header that have passed.
+    /// The octets of the header seen so far.
     header: [u8; HEADER],
     have: usize,
     /// Octets of payload still to pass.
@@ -116,8 +116,8 @@ impl Renumber {
         }
     }
 
-    /// Changes the numbers in the next octets. True at a packet that is number 0 before the change: a command, with which the
-    /// login is over; it and all behind it is left as it is.
+    /// Changes the numbers in the next octets. True at a packet numbered 0 before the change: that is a command, so the login
+    /// is over; it and everything after it stay unchanged.
     pub(super) fn pass(&mut self, octets: &mut [u8]) -> bool {
         let mut at = 0;
         while at < octets.len() {

@@ -1,8 +1,8 @@
-//! TLS for connections to MySQL and MariaDB, under the same trust as all other clients.
+//! TLS for connections to MySQL and MariaDB, with the same trust settings as all other clients.
 //!
-//! The client library knows no verifier but its own, which refuses a server's own certificate marked as an authority. So TLS
-//! is made here, and the library gets a socket of this process that leads into it. It takes a Unix socket for secure, as
-//! `caching_sha2_password` must know, and that is what it gets.
+//! The client library only has its own verifier, which refuses a server's self-signed certificate marked as an authority. So
+//! TLS is done here, and the library connects to a socket of this process that leads into it. The library must regard the
+//! connection as secure for `caching_sha2_password`; it does so for a Unix socket, and that is what it gets.
 
 use std::io;
 use std::os::linux::net::SocketAddrExt;
@@ -27,13 +27,13 @@ use super::tell::tell;
 use crate::failover::Fault;
 use crate::sql::text::one_line;
 
-/// Octets that pass at once in one direction.
+/// Octets copied at once in one direction.
 const PIECE: usize = 8_192;
 
-/// After how long in silence the system asks whether the server is still there.
+/// Idle time before TCP keepalive probes are sent to the server.
 pub(super) const KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// A server that is talked to within TLS alone.
+/// A server that is only used over TLS.
 pub(super) struct Secured {
     host: String,
     port: u16,
@@ -50,7 +50,7 @@ impl Secured {
         }
     }
 
-    /// Connects and logs in. Nothing of the login leaves before the server's certificate is verified.
+    /// Connects and logs in. Nothing of the login is sent before the server's certificate is verified.
     pub(super) async fn connect(&self, options: OptsBuilder) -> Result<Conn, Fault> {
         let failed = |cause: io::Error| Fault::Server(one_line(&cause.to_string()));
         let mut server = self.dial().await.map_err(failed)?;
@@ -74,7 +74,7 @@ impl Secured {
             let server = self.secure(server, response).await.map_err(failed)?;
             tokio::spawn(async move {
                 if let Err(cause) = relay(server, &mut client).await {
-                    // Told before the socket closes, so that the one who sees it close finds the cause.
+                    // Reported before the socket closes, so that whoever sees it close finds the cause.
                     let _ = ended.send(cause);
                 }
             });
@@ -103,9 +103,9 @@ impl Secured {
     }
 }
 
-/// A socket of one use that this process alone gets through.
+/// A single-use socket that only this process can use.
 struct Door {
-    /// As the client library takes it: an abstract name, which has no place among files.
+    /// In the client library's form: an abstract name, which is not in the file system.
     name: String,
     listener: UnixListener,
 }
@@ -121,7 +121,7 @@ impl Door {
         })
     }
 
-    /// The connection of this process. Who else on this machine finds the name is turned away.
+    /// Accepts this process's connection. Others on this machine that find the name are rejected.
     async fn enter(self) -> io::Result<UnixStream> {
         loop {
             let (stream, _) = self.listener.accept().await?;
@@ -133,13 +133,13 @@ impl Door {
     }
 }
 
-/// Passes everything on until one side is done: numbers of packets change until the login is over.
+/// Forwards everything until one side is done; packet numbers are changed until the login is over.
 async fn relay(server: TlsStream<TcpStream>, client: &mut UnixStream) -> io::Result<()> {
     let over = AtomicBool::new(false);
     let (mut up, mut down) = (Renumber::up(), Renumber::down());
     let (from_server, to_server) = tokio::io::split(server);
     let (from_client, to_client) = client.split();
-    // The server says nothing more until it has the command that ends the login, so `over` is set in time.
+    // The server sends nothing more before it has the command that ends the login, so `over` is set in time.
     let to_server = carry(from_client, to_server, |octets| {
         if !over.load(Ordering::Acquire) && up.pass(octets) {
             over.store(true, Ordering::Release);

@@ -1,4 +1,4 @@
-//! Errors of the client library, in words.
+//! Errors of the client library, as text.
 
 use mysql_async::Error;
 

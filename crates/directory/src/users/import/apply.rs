@@ -1,4 +1,4 @@
-//! Entries into the file of own users.
+//! Imports entries into the file of own users.
 
 use jiff::Timestamp;
 use postern_sasl::StoredKey;
@@ -11,16 +11,16 @@ use crate::users::store::{UserStore, canonical, check_login, login_exists, owner
 use crate::users::{hash, keys};
 
 impl UserStore {
-    /// Imports accounts, all in one transaction. Passwords in the clear are hashed first, on all processors, and give the keys
-    /// of the mechanisms that are on.
+    /// Imports accounts, all in one transaction. Cleartext passwords are hashed first, on all processors, and also yield the
+    /// keys of the enabled mechanisms.
     ///
-    /// An account that is there already is kept, or gets the password and state of the entry when `replace` says so; its
-    /// addresses and app passwords stay.
+    /// An existing account is kept, or gets the password and state of the entry if `replace` says so; its addresses and app
+    /// passwords stay.
     ///
     /// # Errors
     ///
     /// Failures of the database, after which nothing of this call is imported. What is wrong with one entry is in its own
-    /// result: [`UserError::AddressTaken`] where the login is another account's address.
+    /// result: [`UserError::AddressTaken`] if the login is another account's address.
     pub fn import(
         &self,
         entries: &[Entry],
@@ -46,7 +46,7 @@ impl UserStore {
         Ok(results)
     }
 
-    /// The hash and the keys of each entry, made where its password is in the clear.
+    /// The hash and the keys of each entry, made if its password is in cleartext.
     fn hash_all(&self, entries: &[Entry]) -> Vec<Result<Made, String>> {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let share = entries.len().div_ceil(threads).max(1);
@@ -80,7 +80,7 @@ impl UserStore {
     }
 }
 
-/// What is stored of a password.
+/// What is stored for a password.
 struct Made {
     hash: String,
     keys: Vec<StoredKey>,
@@ -100,7 +100,7 @@ fn import_one(
         }
         let sql = "UPDATE users SET password = ?2, enabled = ?3, password_set_at = ?4 WHERE login = ?1";
         transaction.execute(sql, params![login, made.hash, entry.enabled, now])?;
-        // Keys of the password before must not outlive it; where there are no new ones, the next login makes them.
+        // Keys of the previous password must not outlive it; if there are no new ones, the next login makes them.
         keys::replace(transaction, &login, &made.keys)?;
         return Ok(Imported::Replaced);
     }

@@ -1,4 +1,4 @@
-//! One line of a file that is imported, and what is wrong with it.
+//! One line of an imported file, and what may be wrong with it.
 
 use secrecy::SecretString;
 
@@ -8,7 +8,7 @@ use crate::users::store::{check_login, check_password};
 /// One account to import.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Its login, as the file has it or with the domain put behind it.
+    /// Its login, as in the file or with the domain appended.
     pub login: String,
     /// Its password.
     pub password: Password,
@@ -16,51 +16,51 @@ pub struct Entry {
     pub enabled: bool,
 }
 
-/// A password as a file has it.
+/// A password as given in a file.
 #[derive(Clone, Debug)]
 pub enum Password {
     /// A hash of a known scheme.
     Hash(String),
-    /// In the clear: it is hashed at the import.
+    /// In cleartext: it is hashed during the import.
     Clear(SecretString),
 }
 
 /// Why a line is not imported.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Problem {
-    /// An account that nobody logs in to with a password, as those of system services. No mistake.
+    /// An account without a password login, such as one of a system service. Not a mistake.
     #[error("has no password")]
     NoPassword,
-    /// passwd has an `x` where shadow has the hash.
+    /// passwd has an `x`: the hash is in shadow.
     #[error("has its password in the shadow file: import that")]
     InShadow,
-    /// The line is not of its format.
+    /// The line does not have the file's format.
     #[error("{0}")]
     Form(&'static str),
     /// The hash cannot be used.
     #[error("its stored password cannot be used: {0}")]
     Scheme(SchemeError),
-    /// The login cannot be one here.
+    /// The login is not valid here.
     #[error("its name cannot be a login: 1 to 255 octets without blanks and control characters")]
     Login,
-    /// A password in the clear that cannot be one here.
+    /// A cleartext password that is not valid here.
     #[error("a password has 1 to 1,024 octets and no NUL")]
     Password,
 }
 
-/// One line that holds an account, or should.
+/// One line that contains an account, or should.
 #[derive(Clone, Debug)]
 pub struct Line {
     /// Its number, from 1.
     pub number: usize,
-    /// The name in it, as far as there is one.
+    /// The name in it, if there is one.
     pub name: String,
-    /// What it says.
+    /// Its entry, or what is wrong.
     pub entry: Result<Entry, Problem>,
 }
 
 pub(super) fn checked(entry: Entry) -> Result<Entry, Problem> {
-    // A domain behind no name is none either.
+    // A domain without a name is not valid either.
     let no_name = entry.login.starts_with('@') || entry.login.contains('\u{fffd}');
     if no_name || check_login(&entry.login).is_err() {
         return Err(Problem::Login);

@@ -18,31 +18,31 @@ use crate::schemes::{SchemeRules, Stored};
 pub enum Format {
     /// Apache's `user:hash`.
     Htpasswd,
-    /// `/etc/passwd`, of systems that keep hashes in it.
+    /// `/etc/passwd`, from systems that keep hashes in it.
     Passwd,
     /// `/etc/shadow`. Locked and expired accounts are imported as disabled.
     Shadow,
     /// Dovecot's passwd-file.
     Dovecot,
-    /// Cyrus SASL's `/etc/sasldb2` (Berkeley DB or LMDB), or what `db_dump` or `db_dump -p` prints of it. Its passwords are in the
-    /// clear and are hashed.
+    /// Cyrus SASL's `/etc/sasldb2` (Berkeley DB or LMDB), or the output of `db_dump` or `db_dump -p` for it. Its passwords are in
+    /// cleartext and are hashed.
     Sasldb,
 }
 
-/// What became of an entry.
+/// The outcome for an entry.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Imported {
     /// A new account.
     Added,
-    /// An account that was there has a new password now.
+    /// An existing account has a new password now.
     Replaced,
-    /// There was an account of this login, and it stays as it is.
+    /// An account with this login exists and stays unchanged.
     Kept,
 }
 
-/// Reads a file of accounts. `domain` is put behind names without `@`. `today` decides whether accounts have expired.
+/// Reads a file of accounts. `domain` is appended to names without `@`. `today` decides whether accounts have expired.
 ///
-/// Empty lines and comments give nothing; each other line gives an entry or a problem.
+/// Empty lines and comments are skipped; each other line yields an entry or a problem.
 #[must_use]
 pub fn read(format: Format, file: &[u8], domain: Option<&str>, today: Timestamp) -> Vec<Line> {
     if format == Format::Sasldb {
@@ -129,7 +129,7 @@ fn of_dovecot<'a>(fields: &[&'a str]) -> Fields<'a> {
     with_password(stored, enabled)
 }
 
-/// A `!` in front locks an account, `*` and `!` alone are no password.
+/// A leading `!` locks an account; `*` and `!` alone mean no password.
 fn with_password(stored: &str, enabled: bool) -> Fields<'_> {
     let unlocked = stored.trim_start_matches('!');
     if unlocked.is_empty() || unlocked.starts_with('*') {
@@ -161,7 +161,7 @@ mod tests {
     use proptest::prelude::*;
     use secrecy::ExposeSecret;
 
-    /// Number, name and what became of it.
+    /// Number, name and outcome.
     fn told(format: Format, text: &str) -> Vec<String> {
         let today = Timestamp::from_second(20_000 * 86_400 + 5).unwrap();
         read(format, text.as_bytes(), Some("relay.test"), today)
@@ -303,7 +303,7 @@ mod tests {
         );
     }
 
-    /// An empty file of either kind, with a page behind it.
+    /// An empty file of either kind, followed by a page.
     fn database(kind: usize) -> Vec<u8> {
         let mut file = vec![0; 3 * 512];
         if kind == 0 {

@@ -1,6 +1,6 @@
 //! Berkeley DB files of the kind "hash", as Cyrus SASL writes sasldb2 on most systems: the layout of `db_page.h`, versions 7 to 10.
 //!
-//! The hash itself is not followed: all pages are gone through, and the pairs on those that hold some are taken.
+//! The hash itself is not followed: all pages are read, and the pairs found on them are taken.
 
 use zeroize::Zeroizing;
 
@@ -43,7 +43,7 @@ fn read(file: Bytes<'_>) -> Result<Pairs, &'static str> {
     if !(7..=10).contains(&version) || !(512..=65_536).contains(&page_size) || !page_size.is_power_of_two() {
         return Err("is a Berkeley DB file of an unknown version: give what db_dump prints of it");
     }
-    // Encryption, and sums of pages, for which the items lie elsewhere.
+    // Encryption, or page checksums, with which the items are elsewhere.
     if file.u8(24) != Some(0) || file.u8(26).unwrap_or_default() & 1 != 0 {
         return Err("is an encrypted or checksummed Berkeley DB file: give what db_dump prints of it");
     }
@@ -58,7 +58,7 @@ fn read(file: Bytes<'_>) -> Result<Pairs, &'static str> {
     Ok(pairs)
 }
 
-/// Takes the pairs of a page: items lie from its end down, a key and its value in turn.
+/// Takes the pairs of a page: items are stored from its end backwards, key and value alternating.
 fn take(file: Bytes<'_>, page: Bytes<'_>, pairs: &mut Pairs) -> Option<()> {
     let items = usize::from(page.u16(20)?);
     let offset = |index: usize| page.u16(HEADER + 2 * index).map(usize::from);
@@ -81,7 +81,7 @@ fn take(file: Bytes<'_>, page: Bytes<'_>, pairs: &mut Pairs) -> Option<()> {
     Some(())
 }
 
-/// An item, with what it has on pages of its own.
+/// An item, including its overflow pages.
 fn whole(file: Bytes<'_>, item: &[u8], page_size: usize) -> Option<Zeroizing<Vec<u8>>> {
     /// `H_KEYDATA` and `H_OFFPAGE`.
     const HERE: u8 = 1;

@@ -44,12 +44,12 @@ impl<'a> Bytes<'a> {
         })
     }
 
-    /// So many octets from a place on.
+    /// That many octets from an offset on.
     pub(super) fn part(&self, at: usize, length: usize) -> Option<&'a [u8]> {
         self.octets.get(at..at.checked_add(length)?)
     }
 
-    /// The page of this number.
+    /// The page with this number.
     pub(super) fn page(&self, number: u64, size: usize) -> Option<Self> {
         let at = usize::try_from(number).ok()?.checked_mul(size)?;
         Some(Self {

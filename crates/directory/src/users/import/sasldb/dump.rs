@@ -1,11 +1,11 @@
-//! What `db_dump` prints of sasldb2.
+//! The output of `db_dump` for sasldb2.
 
 use zeroize::Zeroizing;
 
 use super::super::line::{Line, Problem};
 use super::record::{Record, of_record};
 
-/// Key and value stand on lines of their own, each after a blank; the key is `user NUL realm NUL property`.
+/// Key and value are on separate lines, each after a blank; the key is `user NUL realm NUL property`.
 pub(super) fn read(text: &str) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut hexadecimal = true;

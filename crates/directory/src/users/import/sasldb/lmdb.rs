@@ -6,7 +6,7 @@ use super::bytes::Bytes;
 use super::record::Pairs;
 
 const MAGIC: u32 = 0xBEEF_C0DE;
-/// Octets of a page before what it holds.
+/// Octets of a page before its content.
 const HEADER: usize = 16;
 /// The root of an empty database.
 const NONE: u64 = u64::MAX;
@@ -99,9 +99,9 @@ impl Tree<'_> {
         Some(())
     }
 
-    /// Takes the pair of a leaf's node.
+    /// Takes the pair in a node of a leaf page.
     fn take(&mut self, page: Bytes<'_>, at: usize, length: usize) -> Option<()> {
-        /// `F_BIGDATA`: the value is on pages of its own.
+        /// `F_BIGDATA`: the value is on overflow pages.
         const ELSEWHERE: u16 = 1;
         let flags = page.u16(at + 4)?;
         let key_length = usize::from(page.u16(at + 6)?);

@@ -1,4 +1,4 @@
-//! Cyrus SASL's sasldb2: the file itself, or what `db_dump` prints of it.
+//! Cyrus SASL's sasldb2: the file itself, or the output of `db_dump` for it.
 
 mod berkeley;
 mod bytes;

@@ -5,8 +5,8 @@ use zeroize::Zeroizing;
 
 use super::super::line::{Entry, Line, Password, Problem, checked};
 
-/// A key with its value, and where it stands: the line of a dump, the number of the record in a file. `None` for what a dump has
-/// in another form than it should.
+/// A key with its value, and where it stands: the line of a dump, the number of the record in a file. `None` for a malformed
+/// part of a dump.
 pub(super) struct Record {
     pub(super) number: usize,
     pub(super) key: Option<Vec<u8>>,
@@ -16,7 +16,7 @@ pub(super) struct Record {
 /// Keys and values of a database file.
 pub(super) type Pairs = Vec<(Vec<u8>, Zeroizing<Vec<u8>>)>;
 
-/// The key is `user NUL realm NUL property`. `None` for what is no password: secrets of other mechanisms.
+/// The key is `user NUL realm NUL property`. `None` for what is not a password: secrets of other mechanisms.
 pub(super) fn of_record(record: Record) -> Option<Line> {
     let number = record.number;
     let line = |name: String, entry| Some(Line { number, name, entry });
