@@ -81,7 +81,7 @@ fn bodies(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let mut decoder = DataDecoder::new(BodyRules::default());
                 let mut kept = 0;
-                // As it comes off a socket.
+                // In pieces, as from a socket.
                 for piece in body.as_bytes().chunks(65_536) {
                     let mut rest = piece;
                     while !rest.is_empty() {

@@ -1,32 +1,31 @@
 //! Decodes message bodies: dots and line endings of `DATA`, chunks of `BDAT`.
 //!
-//! A body that is found wrong is still read to its end, without a word of it being kept: were the
-//! rest left unread, it would be taken for commands.
+//! A faulty body is still read to its end, though nothing of it is kept: otherwise the rest would
+//! be taken for commands.
 
 use memchr::memchr2;
 
 pub use crate::line::BareLineEndings;
 
-/// What a body may be.
+/// What bodies are accepted.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct BodyRules {
-    /// Most octets after unstuffing, every CRLF counted and the final dot line not, as `SIZE` does
+    /// Most octets after unstuffing, counting every CRLF but not the final dot line, as `SIZE` does
     /// (RFC 1870 section 5). 0 for no limit.
     pub size_max: u64,
-    /// Most octets of a line with its CRLF (RFC 5321 section 4.5.3.1.6 asks for 1,000 at least).
+    /// Longest line in octets, with its CRLF (RFC 5321 section 4.5.3.1.6 asks for 1,000 at least).
     /// 0 for no limit.
     pub line_max: usize,
-    /// What becomes of a CR or LF without the other.
+    /// What to do with a CR or LF without the other.
     pub bare: BareLineEndings,
 }
 
-/// Octets past [`BodyRules::size_max`] that are read of a body which is refused: a client that does not know the limit reads the
-/// refusal only when all is sent, and tries again for days if the connection breaks instead.
+/// How many octets past [`BodyRules::size_max`] are still read of a refused body: a client that does not know the limit reads the
+/// refusal only after it has sent everything, and retries for days if the connection breaks instead.
 const EXCESS_MAX: u64 = 16 << 20;
 
 impl BodyRules {
-    /// Octets of one body, or of one unwanted chunk, that are read though it is refused. Past them the refusal is said at once,
-    /// and the connection closed.
+    /// How many octets of a refused body or chunk are read. Beyond that the refusal is sent at once and the connection closed.
     #[must_use]
     pub fn read_max(&self) -> u64 {
         match self.size_max {
@@ -36,10 +35,10 @@ impl BodyRules {
     }
 }
 
-/// Why a body cannot be taken.
+/// Why a body is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BodyFault {
-    /// A bare CR or LF. Nothing behind it can be trusted: reply and close the connection.
+    /// A bare CR or LF. Nothing after it can be trusted: reply and close the connection.
     #[error("bare CR or LF in the body")]
     BareLineEnding,
     /// Larger than [`BodyRules::size_max`].
@@ -50,11 +49,11 @@ pub enum BodyFault {
     LineTooLong,
 }
 
-/// What one call has decoded.
+/// The result of one call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub struct Decoded<'a> {
-    /// Octets of the input that are done with. Call again with the rest, if any.
+    /// Octets of the input that were used up. Call again with the rest, if any.
     pub consumed: usize,
     /// The next octets of the body.
     pub text: &'a [u8],
@@ -67,8 +66,8 @@ const CRLF: &[u8] = b"\r\n";
 /// Decodes the body of one `DATA`.
 ///
 /// Input may be cut anywhere, even between CR and LF; the result does not depend on where. Lines keep
-/// their CRLF, and a dot that opens a line is dropped. Only CRLF, dot, CRLF ends the body, whatever
-/// [`BareLineEndings`] says.
+/// their CRLF, and a dot at the start of a line is dropped. Only CRLF, dot, CRLF ends the body, whatever [`BareLineEndings`]
+/// says.
 ///
 /// RFC 5321 sections 2.3.8, 4.1.1.4 and 4.5.2.
 #[derive(Debug)]
@@ -78,8 +77,8 @@ pub struct DataDecoder {
 
 /// Decodes the chunks of one message sent with `BDAT` (RFC 3030 section 2).
 ///
-/// In a body that is text, line endings are held to the same rules as in `DATA`, across the borders
-/// of chunks too. A body declared `BINARYMIME` is taken as it is.
+/// In a text body, line endings follow the same rules as in `DATA`, also across chunk boundaries. A
+/// body declared `BINARYMIME` is taken as it is.
 #[derive(Debug)]
 pub struct ChunkDecoder {
     text: TextScan,
@@ -88,7 +87,7 @@ pub struct ChunkDecoder {
 }
 
 impl DataDecoder {
-    /// Starts at the first octet behind `DATA` CRLF.
+    /// Starts at the first octet after `DATA` CRLF.
     #[must_use]
     pub fn new(rules: BodyRules) -> Self {
         Self {
@@ -96,7 +95,7 @@ impl DataDecoder {
         }
     }
 
-    /// Decodes a part of `input`: as far as the octets can be handed out as they stand.
+    /// Decodes the first part of `input`: as much as can be handed out unchanged.
     pub fn decode<'a>(&mut self, input: &'a [u8]) -> Decoded<'a> {
         self.text.decode(input)
     }
@@ -172,18 +171,18 @@ impl ChunkDecoder {
     }
 }
 
-/// Where in a line the scan stands. What `Dot`, `DotCr` and `Cr` have seen is held back.
+/// Where in a line the scan is. The octets seen in `Dot`, `DotCr` and `Cr` are held back.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Position {
-    /// Behind a CRLF, or at the start of the body.
+    /// After a CRLF, or at the start of the body.
     LineStart,
     /// Anywhere else.
     Text,
-    /// Behind a dot at the start of a line.
+    /// After a dot at the start of a line.
     Dot,
-    /// Behind a dot and a CR at the start of a line.
+    /// After a dot and a CR at the start of a line.
     DotCr,
-    /// Behind a CR.
+    /// After a CR.
     Cr,
 }
 
@@ -193,7 +192,7 @@ struct TextScan {
     dots: bool,
     position: Position,
     size: u64,
-    /// Octets of the current line that earlier calls have handed out.
+    /// Octets of the current line that earlier calls handed out.
     line: usize,
     fault: Option<BodyFault>,
 }
@@ -245,8 +244,8 @@ impl TextScan {
         }
     }
 
-    /// Goes from line to line through `input`, whose first octet is neither held nor special, as far as
-    /// nothing has to be left out or put in.
+    /// Goes through `input` line by line, up to the first octet to be dropped or inserted. Its first octet is neither held nor
+    /// special.
     fn scan<'a>(&mut self, input: &'a [u8]) -> Decoded<'a> {
         let mut line_start = 0;
         let mut position = Position::Text;
@@ -332,7 +331,7 @@ impl TextScan {
         self.bare(0).text
     }
 
-    /// Closes a line of which `octets` were not counted yet.
+    /// Ends a line, of which `octets` have not been counted yet.
     fn check_line(&mut self, octets: usize) {
         if self.rules.line_max > 0 && self.line + octets > self.rules.line_max {
             self.blame(BodyFault::LineTooLong);
@@ -340,7 +339,7 @@ impl TextScan {
         self.line = 0;
     }
 
-    /// Counts what is to be handed out, and hands out nothing of a body that is found wrong.
+    /// Counts what is to be handed out; returns nothing of a faulty body.
     fn keep<'a>(&mut self, text: &'a [u8]) -> &'a [u8] {
         self.size = self.size.saturating_add(text.len() as u64);
         if self.rules.size_max > 0 && self.size > self.rules.size_max {
@@ -349,7 +348,7 @@ impl TextScan {
         if self.fault.is_some() { b"" } else { text }
     }
 
-    /// The first fault counts, but for a bare line ending: it decides whether the session goes on.
+    /// The first fault counts, except that a bare line ending overrides it: it decides whether the session goes on.
     fn blame(&mut self, fault: BodyFault) {
         if self.fault.is_none() || fault == BodyFault::BareLineEnding {
             self.fault = Some(fault);

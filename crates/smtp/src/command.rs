@@ -1,7 +1,8 @@
 //! Parses one command line (RFC 5321 section 4.1, RFC 3030, RFC 3207, RFC 4954).
 //!
-//! The result borrows from the line. Addresses and parameters are told apart here and read by
-//! [`server`](crate::server), which knows whether `SMTPUTF8` was given and which domain is added.
+//! The result borrows from the line. Addresses and parameters are only separated here; they are
+//! parsed by [`server`](crate::server), which knows whether `SMTPUTF8` was given and which domain
+//! to add.
 
 use postern_mail::AddressError;
 use postern_mail::address::split_path;
@@ -9,7 +10,7 @@ use postern_mail::address::split_path;
 /// One command with its arguments.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Command<'a> {
-    /// `HELO name`. Machines call themselves what their owners call them, in any character set.
+    /// `HELO name`. The name may be in any character set.
     Helo(&'a [u8]),
     /// `EHLO name`, likewise.
     Ehlo(&'a [u8]),
@@ -71,38 +72,39 @@ pub struct Parameters<'a>(&'a str);
 pub struct Parameter<'a> {
     /// The keyword as written.
     pub keyword: &'a str,
-    /// What stands behind `=`, never empty.
+    /// The text after `=`, never empty.
     pub value: Option<&'a str>,
 }
 
-/// Why a line is no command.
+/// Why a line is not a command.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CommandError<'a> {
-    /// Empty, or with octets that no command has: control characters, broken UTF-8.
+    /// Empty, or with octets not allowed in commands: control characters, invalid UTF-8.
     Unreadable,
     /// No command of this name.
     Unrecognized(&'a [u8]),
-    /// Another protocol, such as HTTP: somebody has a browser talk to us. Close the connection.
+    /// Another protocol, such as HTTP: a web browser has been made to connect here. Close the
+    /// connection.
     OtherProtocol,
-    /// An argument to a command that has none.
+    /// An argument to a command that takes none.
     Superfluous,
     /// `HELO` or `EHLO` without a name.
     NameMissing,
-    /// Not `MAIL FROM:`, or something wrong with the path's frame.
+    /// Not `MAIL FROM:`, or a malformed path.
     MailSyntax(Option<AddressError>),
-    /// Not `RCPT TO:`, or something wrong with the path's frame.
+    /// Not `RCPT TO:`, or a malformed path.
     RcptSyntax(Option<AddressError>),
     /// Not `BDAT size [LAST]`. How many octets of a message follow is unknown: close the connection.
     BdatSyntax,
-    /// `AUTH` alone.
+    /// `AUTH` without a mechanism.
     MechanismMissing,
-    /// More than two words behind `AUTH`.
+    /// More than two words after `AUTH`.
     AuthSyntax,
     /// `VRFY` or `EXPN` without a name.
     ArgumentMissing,
 }
 
-/// Largest chunk that `BDAT` can announce: 20 digits are read, as for `SIZE` (RFC 1870 section 3).
+/// Most digits of a size in `BDAT`: 20, as for `SIZE` (RFC 1870 section 3).
 const SIZE_DIGITS_MAX: usize = 20;
 
 impl<'a> Command<'a> {
@@ -156,7 +158,7 @@ impl<'a> Command<'a> {
     }
 }
 
-/// A line without the white space behind it, which is to be tolerated (RFC 5321 section 4.1.1).
+/// A line without trailing white space, which must be tolerated (RFC 5321 section 4.1.1).
 fn without_end(line: &[u8]) -> &[u8] {
     let end = line.iter().rposition(|octet| !matches!(octet, b' ' | b'\t'));
     end.map_or(&[], |last| &line[..=last])
@@ -217,7 +219,7 @@ fn bdat<'a>(rest: &str) -> Result<Command<'a>, CommandError<'a>> {
         Some(_) => return Err(CommandError::BdatSyntax),
         None => (rest, false),
     };
-    // A chunk of more octets than can be counted would never end.
+    // A chunk with more octets than can be counted would never end.
     let size = size
         .parse()
         .ok()
@@ -246,20 +248,20 @@ fn is_number(text: &str) -> bool {
 }
 
 impl<'a> Parameters<'a> {
-    /// Parameters with blanks between, as they stand behind a path.
+    /// Parameters separated by spaces, as after a path.
     #[must_use]
     pub const fn new(text: &'a str) -> Self {
         Self(text)
     }
 
-    /// Word by word, whether they are parameters or not.
+    /// All words, whether they are valid parameters or not.
     pub fn words(self) -> impl Iterator<Item = &'a str> {
         self.0.split(' ').filter(|word| !word.is_empty())
     }
 }
 
 impl<'a> Iterator for Parameters<'a> {
-    /// `Err` for a word that is no parameter.
+    /// `Err` for a word that is not a parameter.
     type Item = Result<Parameter<'a>, ()>;
 
     fn next(&mut self) -> Option<Self::Item> {

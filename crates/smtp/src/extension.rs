@@ -13,7 +13,7 @@ pub struct Offer<'a> {
     pub dsn: bool,
     /// RFC 3207; never inside TLS.
     pub starttls: bool,
-    /// RFC 4954: the mechanisms that are open now, none for no `AUTH` line.
+    /// RFC 4954: the mechanisms available now; without any, there is no `AUTH` line.
     pub mechanisms: &'a [&'static str],
     /// RFC 3030.
     pub chunking: bool,

@@ -1,6 +1,6 @@
-//! Entry points for fuzzing: each takes any octets and panics when a promise of this crate is broken.
+//! Entry points for fuzzing: each takes any octets and panics when an invariant of this crate is broken.
 //!
-//! The targets under `fuzz/` are one line each over these; the property tests call them too.
+//! The targets under `fuzz/` only call these; the property tests do too.
 
 use std::sync::Arc;
 
@@ -67,7 +67,7 @@ pub fn body(input: &[u8]) {
 ///
 /// # Panics
 ///
-/// When the replies depend on where the input is cut, or are no replies.
+/// When the replies depend on where the input is cut, or are not replies.
 pub fn dialogue(input: &[u8]) {
     let mut whole = Talk::new();
     whole.hear(input);
@@ -85,7 +85,7 @@ pub fn dialogue(input: &[u8]) {
     }
 }
 
-/// The body up to its end, where that is, and whether there is something wrong with it. Of a faulty one nothing counts.
+/// The body up to its end, where that is, and whether it is faulty. Nothing of a faulty one counts.
 fn data(pieces: &[&[u8]], rules: BodyRules) -> (Vec<u8>, Option<usize>, bool) {
     let mut decoder = DataDecoder::new(rules);
     let (mut text, mut total, mut ended) = (Vec::new(), 0, None);
@@ -120,7 +120,7 @@ fn chunks(pieces: &[&[u8]], rules: BodyRules) -> (Vec<u8>, bool) {
     (if fault { Vec::new() } else { text }, fault)
 }
 
-/// Where the first line of a single dot between two CRLF ends.
+/// The end of the first line that is a single dot between two CRLF.
 fn first_end(input: &[u8]) -> Option<usize> {
     if input.starts_with(b".\r\n") {
         return Some(3);
@@ -131,7 +131,7 @@ fn first_end(input: &[u8]) -> Option<usize> {
         .map(|at| at + 5)
 }
 
-/// Whether every CR is followed by LF, and every LF stands behind CR.
+/// Whether every CR is followed by LF, and every LF follows a CR.
 fn paired(text: &[u8]) -> bool {
     let crs = text.iter().filter(|&&octet| octet == b'\r').count();
     let lfs = text.iter().filter(|&&octet| octet == b'\n').count();
@@ -148,13 +148,13 @@ struct Talk {
     said: Vec<u8>,
 }
 
-/// What the next octets are.
+/// What the next octets belong to.
 enum Reads {
     Lines,
     Data(DataDecoder),
     Chunk(ChunkDecoder, bool),
     Nothing(u64, Reply),
-    /// No more.
+    /// Nothing more is read.
     Closed,
 }
 
@@ -176,7 +176,7 @@ impl Talk {
         }
     }
 
-    /// Takes what stands first; `None` when more is needed.
+    /// Takes the first item of the input; `None` when more is needed.
     fn once(&mut self) -> Option<usize> {
         match std::mem::replace(&mut self.reads, Reads::Closed) {
             Reads::Closed => None,

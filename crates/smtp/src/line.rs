@@ -5,30 +5,30 @@ use memchr::memchr;
 /// What to do about a CR or LF that does not come as a pair.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum BareLineEndings {
-    /// Refuse the line or the message. Servers disagree on what a bare one means, and that is how one
-    /// message is smuggled inside another.
+    /// Refuse the line or the message. Servers disagree on what a bare one means, which lets one message be smuggled inside
+    /// another.
     #[default]
     Refuse,
-    /// Take it for the end of a line and pass it on as CRLF. Only CRLF around it makes a dot the end of data.
+    /// Treat it as a line end and pass it on as CRLF. A dot ends the data only between two real CRLF.
     Normalise,
 }
 
-/// What stands at the start of the buffer.
+/// What the start of the buffer holds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Framed {
-    /// No whole line yet. Drop `discard` octets (they belong to a line that is too long) and read more.
+    /// No complete line yet. Drop `discard` octets (they belong to a line that is too long) and read more.
     Incomplete {
         /// Octets to drop now.
         discard: usize,
     },
-    /// A line of `len` octets without its ending, which takes up `consumed` octets.
+    /// A line of `len` octets, which with its ending takes up `consumed` octets.
     Line {
         /// Length of the text.
         len: usize,
         /// Length with the ending.
         consumed: usize,
     },
-    /// A line over the limit, of which the last `consumed` octets stand here. Answer `500 5.5.2`.
+    /// A line over the limit; its last `consumed` octets are here. Answer `500 5.5.2`.
     TooLong {
         /// Octets to drop.
         consumed: usize,
@@ -40,7 +40,7 @@ pub enum Framed {
     },
 }
 
-/// Finds the lines of a stream that arrives in pieces. No octet is looked at twice.
+/// Finds the lines of a stream that arrives in pieces. No octet is searched twice.
 #[derive(Debug, Default)]
 pub struct LineFramer {
     /// Octets of the buffer known to hold no LF.
@@ -59,7 +59,7 @@ impl LineFramer {
     /// Looks for the next line in `buffer`, which starts where the last call's `consumed` or `discard` ended.
     ///
     /// `max` counts the line with its ending. A longer one is dropped as it arrives, so that the
-    /// buffer never holds more than `max` octets and what was read with one call.
+    /// buffer never holds more than `max` octets plus one read.
     pub fn next(&mut self, buffer: &[u8], max: usize, bare: BareLineEndings) -> Framed {
         let Some(offset) = memchr(b'\n', &buffer[self.scanned..]) else {
             if self.overlong || buffer.len() >= max {
@@ -89,7 +89,7 @@ impl LineFramer {
         }
     }
 
-    /// Forgets a line under way, as when TLS starts.
+    /// Forgets a partial line, as when TLS starts.
     pub fn reset(&mut self) {
         *self = Self::default();
     }

@@ -10,19 +10,19 @@ pub mod texts;
 
 /// One reply of a server, of one line or several.
 ///
-/// The text keeps its lines apart with `\n`; none of them holds another control character once the
-/// reply is on the wire. Fixed texts cost no allocation.
+/// Lines of the text are separated by `\n`; on the wire they hold no other control character. Fixed
+/// texts cost no allocation.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Reply {
     /// The three digits, 200 to 599.
     pub code: u16,
-    /// The enhanced status code that stands before the text of every line, if any (RFC 2034).
+    /// The enhanced status code before the text of every line, if any (RFC 2034).
     pub status: Option<Status>,
     /// The text without code and status, lines separated by `\n`.
     pub text: Cow<'static, str>,
 }
 
-/// What the first digit of a code says (RFC 5321 section 4.2.1).
+/// The meaning of the first digit of a code (RFC 5321 section 4.2.1).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Class {
     /// 2xx: done.
@@ -56,7 +56,7 @@ impl Reply {
         }
     }
 
-    /// A reply whose text was made for the occasion.
+    /// A reply with a text of its own.
     #[must_use]
     pub fn new(code: u16, status: Option<Status>, text: impl Into<Cow<'static, str>>) -> Self {
         Self {
@@ -66,7 +66,7 @@ impl Reply {
         }
     }
 
-    /// What the code says in general. A code outside 200 to 499 counts as permanent failure.
+    /// The class of the code. A code outside 200 to 499 counts as permanent failure.
     #[must_use]
     pub fn class(&self) -> Class {
         match self.code {
@@ -102,8 +102,8 @@ impl Reply {
 
     /// Appends the reply as it goes on the wire, each line ended by CRLF.
     ///
-    /// A control character in the text goes out as `?`, so that nothing a client sent and a text
-    /// repeats can end the line early.
+    /// A control character in the text is sent as `?`, so that client input repeated in a text
+    /// cannot end the line early.
     pub fn write_to(&self, out: &mut impl BufMut) {
         let mut rest: &str = &self.text;
         loop {

@@ -1,8 +1,8 @@
 //! The server's side of one dialogue (RFC 5321 section 3), without I/O.
 //!
 //! [`Dialogue`] takes command lines and says in a [`Step`] what to do about each. It knows no socket,
-//! no clock and no policy: whatever is not decided by the protocol alone is a question to the
-//! driver. A question borrows the dialogue, so no command can overtake its answer.
+//! no clock and no policy: whatever the protocol alone does not decide is a question to the driver. A question borrows the
+//! dialogue, so no command can overtake its answer.
 //!
 //! Three things are kept apart: the *connection* is the driver's; the *dialogue* lives from greeting
 //! to close, but forgets everything when TLS starts; the *transaction* lives from `MAIL` to the end
@@ -30,29 +30,29 @@ pub use transaction::{Ground, Transaction, requests_of_recipient, requests_of_se
 pub enum Step<'d> {
     /// Send a reply.
     Answer(Answer),
-    /// Say whether this sender may be.
+    /// Say whether this sender is accepted.
     Sender(AskSender<'d>),
-    /// Say whether this recipient may be.
+    /// Say whether this recipient is accepted.
     Recipient(AskRecipient<'d>),
-    /// Say whether the message may come.
+    /// Say whether the message is accepted.
     Data(AskData<'d>),
-    /// Take a chunk of a message; then, after the last one, [`Dialogue::take_transaction`], or, if there is something
-    /// wrong with it, [`Dialogue::abandon`].
+    /// Take a chunk of a message; then, after the last one, [`Dialogue::take_transaction`], or, if it is faulty,
+    /// [`Dialogue::abandon`].
     Chunk(Chunk),
-    /// Read so many octets, throw them away, and send the reply: a chunk that cannot be taken (RFC 3030 section 4.1).
+    /// Read and discard this many octets, then send the reply: the chunk is refused (RFC 3030 section 4.1).
     Discard {
-        /// Octets to throw away.
+        /// Octets to discard.
         size: u64,
         /// The reply after them.
         reply: Reply,
     },
-    /// Send [`texts::READY_FOR_TLS`], throw away whatever was read, shake hands, and call [`Dialogue::tls_started`].
+    /// Send [`texts::READY_FOR_TLS`], discard whatever was read, perform the handshake, and call [`Dialogue::tls_started`].
     StartTls,
-    /// Take the next message of a login.
+    /// Take the next message of an authentication exchange.
     Auth(AuthTurn<'d>),
-    /// Say who is behind a name, or [`texts::VRFY_SILENT`].
+    /// Say which user has this name, or [`texts::VRFY_SILENT`].
     Verify(String),
-    /// Say who is on a list.
+    /// Say who is on this list.
     Expand(String),
 }
 
@@ -64,18 +64,18 @@ pub struct Answer {
     pub reply: Reply,
     /// Whether to close the connection after it.
     pub close: bool,
-    /// What is behind a refusal of the dialogue's own, where that is more than a mistake of the client.
+    /// The cause of a refusal by the dialogue itself, unless it is a mere mistake of the client.
     pub cause: Option<Cause>,
 }
 
-/// What is behind a refusal of the dialogue's own: a rule that it was given, or the login.
+/// The cause of a refusal by the dialogue itself: a rule that it was given, or authentication.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Cause {
     /// `MAIL` before `HELO` or `EHLO`, see [`CommandRules::mail_needs_helo`].
     MailBeforeHelo,
-    /// `VRFY` before them.
+    /// `VRFY` before `HELO` or `EHLO`.
     VrfyBeforeHelo,
-    /// `EXPN` before them.
+    /// `EXPN` before `HELO` or `EHLO`.
     ExpnBeforeHelo,
     /// `EXPN` is off.
     ExpnOff,
@@ -83,13 +83,13 @@ pub enum Cause {
     VerbOff,
     /// `ETRN` is off.
     EtrnOff,
-    /// A login is wanted before this.
+    /// Authentication is required first.
     LoginWanted,
     /// `AUTH` is not offered, here or now.
     AuthNotOffered,
     /// This mechanism is not offered.
     MechanismNotOffered,
-    /// `AUTH` where it has no place.
+    /// `AUTH` where it is not permitted.
     AuthOutOfOrder,
     /// `AUTH`, or a response, that does not follow RFC 4954.
     AuthSyntax,
@@ -116,7 +116,7 @@ impl Answer {
         }
     }
 
-    /// Says what is behind it. A session that ends does so for all its mistakes, and keeps no cause.
+    /// Adds the cause. A session that is closed for too many mistakes keeps none.
     fn because(mut self, cause: impl Into<Option<Cause>>) -> Self {
         self.cause = if self.close { None } else { cause.into() };
         self
@@ -147,14 +147,14 @@ pub struct Dialogue {
     peer: Box<str>,
     client: Option<Client>,
     tls: bool,
-    /// Whether `STARTTLS` has made this session forget what was offered, until the next `EHLO` (RFC 3207 section 4.2).
+    /// Whether `STARTTLS` has made this session forget what it offered, until the next `EHLO` (RFC 3207 section 4.2).
     offer_forgotten: bool,
     authenticated: bool,
-    /// Whether a security layer of a mechanism is in place.
+    /// Whether a mechanism's security layer is in effect.
     layered: bool,
-    /// Mechanisms that this session is not offered, by their place in the rules.
+    /// Mechanisms not offered to this session: a bit for each, by its position in the rules.
     withheld: u64,
-    /// The mechanism of an exchange under way, by its place in the rules.
+    /// The mechanism of the exchange under way.
     exchange: Option<&'static str>,
     transaction: Option<Box<Transaction>>,
     mistakes: u32,
@@ -350,13 +350,13 @@ impl Dialogue {
         }
     }
 
-    /// What the driver answers to a line it could not frame: `500`, or `421` when there were too many mistakes.
+    /// The reply to a line that could not be framed: the one given, or `421` after too many mistakes.
     pub fn bad_line(&mut self, reply: Reply) -> Answer {
         self.exchange = None;
         self.mistake(reply)
     }
 
-    /// A reply that says that the client did something wrong.
+    /// A reply to a mistake of the client, which is counted.
     fn mistake(&mut self, reply: Reply) -> Answer {
         self.mistakes += 1;
         if self.mistakes > self.rules.limits.mistakes_max {
@@ -365,19 +365,19 @@ impl Dialogue {
         Answer::stay(reply)
     }
 
-    /// A reply to a command that brings no message nearer.
+    /// A reply to a command without use, which is counted.
     fn idle(&mut self, reply: Reply) -> Answer {
         self.out_of_patience().unwrap_or_else(|| Answer::stay(reply))
     }
 
-    /// Counts such a command, and ends the session when there were too many.
+    /// Counts such a command, and ends the session after too many.
     fn out_of_patience(&mut self) -> Option<Answer> {
         self.idle_commands += 1;
         (self.idle_commands > self.rules.limits.idle_commands_max)
             .then(|| Answer::close(texts::TOO_MANY_MISTAKES))
     }
 
-    /// Forgets everything said before the handshake (RFC 3207 section 4.2): greeting, login, transaction.
+    /// Forgets everything said before the handshake (RFC 3207 section 4.2): greeting, authentication, transaction.
     pub fn tls_started(&mut self) {
         self.tls = true;
         self.offer_forgotten = true;
@@ -387,8 +387,8 @@ impl Dialogue {
         self.transaction = None;
     }
 
-    /// Says which mechanisms this session is offered besides what the rules say. Asked for anew after
-    /// [`tls_started`](Self::tls_started), when there is more to know.
+    /// Narrows down the mechanisms of the rules for this session. To be called again after [`tls_started`](Self::tls_started),
+    /// when more is known.
     pub fn offer_only(&mut self, is_offered: impl Fn(&'static str) -> bool) {
         let mechanisms = self.rules.auth.mechanisms.iter().take(64).enumerate();
         self.withheld = mechanisms
@@ -396,15 +396,15 @@ impl Dialogue {
             .fold(0, |withheld, (place, _)| withheld | 1 << place);
     }
 
-    /// Forgets what the client said before the security layer of a mechanism took effect (RFC 4954 section 4); the login
-    /// stays. Inside it there is no TLS.
+    /// Forgets what the client said before the security layer of a mechanism took effect (RFC 4954 section 4), but not the
+    /// authentication. Inside it there is no TLS.
     pub fn layer_started(&mut self) {
         self.layered = true;
         self.client = None;
         self.transaction = None;
     }
 
-    /// Takes the transaction off the dialogue, at the end of the last chunk. The client may begin another one.
+    /// Takes the transaction out of the dialogue, at the end of the last chunk. The client may begin another.
     pub fn take_transaction(&mut self) -> Option<Box<Transaction>> {
         self.idle_commands = 0;
         self.transaction.take()
@@ -421,7 +421,7 @@ impl Dialogue {
         self.transaction.as_deref()
     }
 
-    /// Whether chunks of a message were taken and the last one is still to come.
+    /// Whether chunks of a message have come but not the last one.
     #[must_use]
     pub fn in_chunks(&self) -> bool {
         self.transaction
@@ -447,7 +447,7 @@ impl Dialogue {
         self.client.as_ref().is_some_and(|client| client.extended)
     }
 
-    /// Longest line that may come next, with its ending.
+    /// Longest line accepted next, with its ending.
     ///
     /// A command line may be as long as an `AUTH` command with its initial response; the shorter limit of other
     /// commands is checked by [`line_fits`](Self::line_fits).
@@ -457,7 +457,7 @@ impl Dialogue {
         limits.auth_line_max.max(limits.command_line_max)
     }
 
-    /// Whether a line of `consumed` octets, ending included, is within the limit for what it is.
+    /// Whether a line of `consumed` octets, ending included, is within the limit for its kind.
     #[must_use]
     pub fn line_fits(&self, line: &[u8], consumed: usize) -> bool {
         let limits = &self.rules.limits;
@@ -485,7 +485,7 @@ impl Dialogue {
 }
 
 /// Whether the name of a greeting could be a host name or an address literal. It goes into the log and the trace field,
-/// so its characters are few; that it exists is nobody's business.
+/// so few characters are allowed; whether the host exists is not checked.
 fn is_helo_name(name: &[u8]) -> bool {
     name.len() <= HELO_NAME_MAX
         && name

@@ -198,7 +198,7 @@ proptest! {
         let (body, ends, fault) = decode(&cut(&input, &cuts), rules);
         let (whole, whole_ends, whole_fault) = decode(&[&input], rules);
         prop_assert_eq!(ends, whole_ends);
-        // Which of two faults in one packet is named first may differ; that there is one may not.
+        // Which of two faults in one packet is reported may differ, but not whether there is one.
         prop_assert_eq!(fault.is_some(), whole_fault.is_some());
         if fault.is_none() {
             prop_assert_eq!(body, whole);

@@ -25,9 +25,9 @@ pub struct Capabilities {
     pub starttls: bool,
     /// `SIZE` (RFC 1870); 0 when offered without a limit.
     pub size: Option<u64>,
-    /// `AUTH` (RFC 4954): whether `AUTH=` may stand on `MAIL`.
+    /// `AUTH` (RFC 4954): whether `MAIL` may carry `AUTH=`.
     pub auth: bool,
-    /// The mechanisms behind `AUTH`, in capitals and each once; of a peer that names very many, the first ones.
+    /// The mechanisms listed for `AUTH`, in capitals, without duplicates; at most the first 32.
     pub auth_mechanisms: Vec<Box<str>>,
     /// `LIMITS RCPTMAX=` (RFC 9422): recipients in one transaction.
     pub recipients_max: Option<usize>,
@@ -35,14 +35,14 @@ pub struct Capabilities {
     pub transactions_max: Option<u32>,
 }
 
-/// Most mechanisms that are taken note of.
+/// Most mechanisms that are kept.
 const MECHANISMS_MAX: usize = 32;
 
 /// Longest name of a mechanism (RFC 4422 section 3.1).
 const MECHANISM_NAME_MAX: usize = 20;
 
 impl Capabilities {
-    /// Reads the answer. Keywords count in any case; unknown ones are passed over.
+    /// Reads the answer. Keywords are case-insensitive; unknown ones are ignored.
     #[must_use]
     pub fn parse(reply: &Reply) -> Self {
         let mut lines = reply.lines();

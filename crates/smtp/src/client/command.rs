@@ -7,10 +7,10 @@ use postern_mail::{BodyKind, Domain, Envelope, Mailbox, Notify, Recipient, Ret, 
 
 use super::capabilities::Capabilities;
 
-/// What `MAIL` declares of the content, chosen for one peer by [`needs::check`](super::needs::check).
+/// What `MAIL` declares about the content, chosen for one peer by [`needs::check`](super::needs::check).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Declared {
-    /// `SIZE=` (RFC 1870); none when the peer does not offer it.
+    /// `SIZE=` (RFC 1870); `None` when the peer does not offer it.
     pub size: Option<u64>,
     /// `BODY=` (RFC 6152, RFC 3030); [`BodyKind::SevenBit`] is the default and not written.
     pub body: BodyKind,
@@ -18,10 +18,10 @@ pub struct Declared {
     pub smtputf8: bool,
 }
 
-/// Appends `MAIL FROM` with the parameters this peer understands. `sender` is that of the envelope, or the one that stands in for it.
+/// Appends `MAIL FROM` with the parameters this peer understands. `sender` is the envelope's, or the rewritten one.
 ///
-/// `AUTH=` goes along where the message came with one. RFC 4954 section 5 would have `AUTH=<>` on all other mail of a session
-/// that has logged in, and smarthosts refuse mail for it, so it is not added.
+/// `AUTH=` is passed on if the message came with one. RFC 4954 section 5 would have `AUTH=<>` on all other mail of an
+/// authenticated session, but smarthosts refuse mail because of it, so it is not added.
 pub fn mail(
     out: &mut Vec<u8>,
     sender: &ReversePath,
@@ -72,7 +72,7 @@ pub fn rcpt(out: &mut Vec<u8>, recipient: &Recipient, declared: &Declared, peer:
     out.push(b'>');
     if peer.dsn {
         match recipient.notify {
-            // What was not given is not given (RFC 3461 section 5.2.1).
+            // A parameter that was not given is not passed on (RFC 3461 section 5.2.1).
             Notify::Unspecified | Notify::FailureAlone => {}
             Notify::Never => out.extend_from_slice(b" NOTIFY=NEVER"),
             Notify::On {

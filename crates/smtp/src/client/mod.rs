@@ -2,10 +2,10 @@
 //!
 //! # How it is driven
 //!
-//! A driver owns the stream and two buffers. [`Opening`] leads from the greeting to [`Capabilities`], over `STARTTLS`
-//! if wished; [`needs::check`] then says whether this peer can take this message at all; [`Transaction`] hands over one
-//! message and ends with a [`Verdict`] for each recipient. Both write commands into a buffer and say what they wait for;
-//! the driver reads replies with [`ReplyParser`] and applies the time limit of the [`Stage`].
+//! A driver owns the stream and two buffers. [`Opening`] leads from the greeting to [`Capabilities`], through `STARTTLS` if
+//! wanted; [`needs::check`] then says whether this peer can take this message at all; [`Transaction`] hands over one message and
+//! ends with a [`Verdict`] for each recipient. Both write commands into a buffer and say what they wait for; the driver reads
+//! replies with [`ReplyParser`] and applies the time limit of the [`Stage`].
 //!
 //! # What happens when the peer lacks an extension
 //!
@@ -23,14 +23,15 @@
 //!
 //! # What happens when the peer offers an extension and then refuses it
 //!
-//! `SIZE`, `AUTH=`, `BODY=8BITMIME` for content that is ASCII, and all of `DSN` are courtesies: where a refusal may be about them,
-//! [`objection`] says so, and the driver asks once more without. What the message needs is never left out. A peer that does not
-//! know `BDAT` gets the message by `DATA`, over a new connection, since nobody knows what it took the octets of the chunk for.
+//! `SIZE`, `AUTH=`, `BODY=8BITMIME` for ASCII content, and all of `DSN` are optional: where a refusal may be about them,
+//! [`objection`] says so, and the driver tries once more without them. What the message needs is never left out. A peer that does
+//! not know `BDAT` gets the message with `DATA`, over a new connection, since there is no telling what it took the octets of the
+//! chunk for.
 //!
 //! Peers differ on 8-bit content: Postfix and sendmail re-encode it (which breaks DKIM signatures of others), Exim, qmail and OpenSMTPD
-//! send it as it is, which RFC 6152 forbids and in practice works, since hosts without the extension that mind the eighth bit
-//! are gone. The default is to convert ([`postern_mail::sevenbit`]); [`needs::EightBit::SendAnyway`] is there for a next hop known
-//! to be clean, [`needs::EightBit::Bounce`] for a site that would rather hear of it.
+//! send it as it is, which RFC 6152 forbids but works in practice, since hosts that cannot handle the eighth bit are gone. The
+//! default is to convert ([`postern_mail::sevenbit`]); [`needs::EightBit::SendAnyway`] is for a next hop known to be 8-bit clean,
+//! [`needs::EightBit::Bounce`] for a site that wants such mail bounced.
 //!
 //! RFC 5321, 2033 (LMTP), 2920, 3030, 3207, 3461, 6152, 6531, 9422 (LIMITS).
 
@@ -51,12 +52,12 @@ pub use postern_mail::Stage;
 pub use stuff::DotStuffer;
 pub use transaction::{BodyForm, Finished, Next, Order, Transaction, Verdict};
 
-/// Which of the two protocols is spoken.
+/// The protocol to speak.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Hash)]
 pub enum Protocol {
-    /// SMTP (RFC 5321): one answer to the end of the data.
+    /// SMTP (RFC 5321): one reply at the end of the data.
     #[default]
     Smtp,
-    /// LMTP (RFC 2033): `LHLO`, and an answer for each recipient at the end of the data.
+    /// LMTP (RFC 2033): `LHLO`, and a reply for each recipient at the end of the data.
     Lmtp,
 }

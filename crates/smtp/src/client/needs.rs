@@ -1,4 +1,4 @@
-//! Whether a peer can take a message at all, decided before anything of it is sent.
+//! Whether a peer can take a message at all, decided before any of it is sent.
 
 use postern_mail::sevenbit::Obstacle;
 use postern_mail::{BodyKind, Envelope, Mailbox, ReversePath, Status};
@@ -9,13 +9,13 @@ use super::command::Declared;
 /// What is known of a message's content.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Content {
-    /// Octets of header and body, every line end counted as two (RFC 1870 section 3).
+    /// Octets of header and body, counting every line end as two (RFC 1870 section 3).
     pub size: u64,
     /// Whether there is an octet above 127 anywhere.
     pub eight_bit: bool,
     /// Whether there is one in the header.
     pub eight_bit_header: bool,
-    /// Whether it cannot go by `DATA`: bare CR or LF, NUL, or a line of over 998 octets.
+    /// Whether it cannot be sent with `DATA`: bare CR or LF, NUL, or a line of over 998 octets.
     pub binary: bool,
 }
 
@@ -31,15 +31,15 @@ pub enum EightBit {
     SendAnyway,
 }
 
-/// Why this peer cannot take this message. All are permanent.
+/// Why this peer cannot take this message. All reasons are permanent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Unmet {
     /// Larger than the peer's `SIZE`.
     #[error("the message has {size} octets, the next hop takes {limit}")]
     TooLarge {
-        /// Of the message.
+        /// Size of the message.
         size: u64,
-        /// Of the peer.
+        /// The peer's limit.
         limit: u64,
     },
     /// An address or header field needs `SMTPUTF8`.
@@ -48,7 +48,7 @@ pub enum Unmet {
     /// 8-bit content, no `8BITMIME`.
     #[error("the message has 8-bit content, and the next hop does not offer 8BITMIME")]
     EightBit,
-    /// Content that needs a conversion, and cannot be converted.
+    /// Content that needs conversion but cannot be converted.
     #[error("the next hop takes 7 bits, and the message cannot be converted: {0}")]
     Unconvertible(Obstacle),
     /// Binary content, no `BINARYMIME`.
@@ -76,11 +76,11 @@ pub fn is_ascii(address: &Mailbox) -> bool {
 
 /// Decides what to declare on `MAIL`, or why the message cannot go to this peer.
 ///
-/// For [`EightBit::Convert`] the caller converts content for which this says [`Unmet::EightBit`] or [`Unmet::Binary`], and asks again
-/// with what that has become.
+/// With [`EightBit::Convert`] the caller converts content for which this returns [`Unmet::EightBit`] or [`Unmet::Binary`], and
+/// asks again with the result.
 ///
-/// `recipient` is any one recipient of the transaction; call this for each group of recipients that are alike in
-/// [`is_ascii`], since one address beyond ASCII does not keep the others from being served.
+/// `recipient` is any one recipient of the transaction; call this once for the recipients for which [`is_ascii`] holds and once
+/// for the others, so that one non-ASCII address does not hold up the rest.
 ///
 /// # Errors
 ///

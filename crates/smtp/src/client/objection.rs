@@ -1,8 +1,7 @@
-//! Whether a refusal may speak of something that the message can do without: a parameter, or `BDAT`.
+//! Whether a refusal may be about something that the message can do without: a parameter, or `BDAT`.
 //!
-//! Some hosts announce an extension and then refuse its parameters, or announce `CHUNKING` and do not know `BDAT`. Whether a
-//! refusal is of that kind cannot be told for certain. Where it may be, the driver asks once more without, and the second answer
-//! is the one that counts.
+//! Some hosts announce an extension and then refuse its parameters, or announce `CHUNKING` and do not know `BDAT`. That cannot be
+//! told for certain from a refusal. Where it is possible, the driver tries once more without, and the second reply counts.
 
 use postern_mail::Status;
 
@@ -10,8 +9,8 @@ use super::capabilities::Capabilities;
 use crate::reply::{Class, Reply};
 
 impl Capabilities {
-    /// The same peer with nothing that is a courtesy on `MAIL` and `RCPT`: `SIZE`, `AUTH=`, the parameters of `DSN`, and
-    /// `BODY=8BITMIME`, which [`needs::check`](super::needs::check) asks back for content that needs it.
+    /// The same peer without what is optional on `MAIL` and `RCPT`: `SIZE`, `AUTH=`, the parameters of `DSN`, and
+    /// `BODY=8BITMIME`, which [`needs::check`](super::needs::check) restores for content that needs it.
     #[must_use]
     pub fn without_courtesies(&self) -> Self {
         Self {
@@ -24,10 +23,10 @@ impl Capabilities {
     }
 }
 
-/// Whether a refusal of `MAIL` or `RCPT` may be about the parameters. `auth` says whether `AUTH=` was among them: some hosts refuse
-/// that as a matter of policy.
+/// Whether a refusal of `MAIL` or `RCPT` may be about the parameters. `auth` says whether `AUTH=` was among them: some hosts
+/// refuse it as a matter of policy.
 ///
-/// A status that speaks of address, mailbox, size or policy is taken at its word; without one the code decides.
+/// A status about the address, mailbox, size or policy is believed; without a status, the code decides.
 #[must_use]
 pub fn may_mean_parameters(reply: &Reply, auth: bool) -> bool {
     match (reply.class(), reply.status) {
@@ -46,13 +45,13 @@ pub fn may_mean_parameters(reply: &Reply, auth: bool) -> bool {
     }
 }
 
-/// Whether an answer to `BDAT` says that the host does not know the command, or not here.
+/// Whether a reply to `BDAT` says that the host does not know the command, or does not accept it here.
 #[must_use]
 pub fn means_no_bdat(reply: &Reply) -> bool {
     matches!(reply.code, 500..=504) && matches!(reply.status, None | Some(Status(_, 0 | 5, _)))
 }
 
-/// Whether a refusal of `RCPT` speaks of the number of recipients (RFC 5321 section 4.5.3.1.10, which has 452, and 552 for old
+/// Whether a refusal of `RCPT` is about the number of recipients (RFC 5321 section 4.5.3.1.10, which has 452, and 552 for old
 /// servers).
 #[must_use]
 pub fn means_too_many(reply: &Reply) -> bool {

@@ -11,7 +11,7 @@ use crate::reply::{Class, Reply};
 pub enum StartTls {
     /// Not even when offered.
     Never,
-    /// When offered; a refusal of the command is passed over.
+    /// When offered; if the command is refused, the session goes on without TLS.
     #[default]
     IfOffered,
     /// Nothing is sent without it.
@@ -45,16 +45,16 @@ enum Waiting {
 pub enum OpeningStep {
     /// Send what was written, then read a reply.
     Read(Stage),
-    /// Make the TLS handshake, then call [`Opening::secured`].
+    /// Perform the TLS handshake, then call [`Opening::secured`].
     ///
-    /// Octets that came behind the reply must end the connection: somebody in the middle put them there to be read as if
-    /// they had come inside TLS (RFC 3207 section 6).
+    /// If octets follow the reply, close the connection: somebody in the middle may have injected them, to be read as if they had
+    /// come inside TLS (RFC 3207 section 6).
     Handshake,
-    /// Ready for a transaction. The capabilities are those of the last `EHLO`, so after TLS of the one inside it.
+    /// Ready for a transaction. The capabilities are those of the last `EHLO`, so with TLS, of the one inside it.
     Ready(Capabilities),
-    /// The peer does not want to talk. Whether for now or for good, the reply says.
+    /// The peer refuses the session; its reply says whether for now or for good.
     Refused(Stage, Reply),
-    /// TLS is required, and the peer does not offer it, or refuses with the reply.
+    /// TLS is required, but the peer does not offer it, or refused it with this reply.
     NoTls(Option<Reply>),
 }
 
@@ -81,7 +81,7 @@ impl<'a> Opening<'a> {
                 self.capabilities = Capabilities::parse(&reply);
                 self.after_ehlo(out)
             }
-            // A server of before 1993, or one that pretends to be: try again without extensions (RFC 5321 section 3.2).
+            // A server without ESMTP: try again with `HELO` (RFC 5321 section 3.2).
             (Waiting::Ehlo, Class::Permanent)
                 if self.protocol == Protocol::Smtp && self.tls != StartTls::Required && reply.code != 521 =>
             {
@@ -113,7 +113,7 @@ impl<'a> Opening<'a> {
         }
     }
 
-    /// The handshake is made: forgets what was said before it and introduces the client again (RFC 3207 section 4.2).
+    /// Call this after the handshake. Forgets what was said before it and introduces the client again (RFC 3207 section 4.2).
     pub fn secured(&mut self, out: &mut Vec<u8>) -> OpeningStep {
         self.tls = StartTls::Never;
         self.capabilities = Capabilities::default();
@@ -177,7 +177,7 @@ mod tests {
         (String::from_utf8(sent).unwrap().replace("\r\n", "; "), step)
     }
 
-    /// What the case shows, protocol, wish for TLS, the server's replies; what is sent, how it ends.
+    /// What the case shows, protocol, use of TLS, the server's replies; what is sent, how it ends.
     type Case = (
         &'static str,
         Protocol,

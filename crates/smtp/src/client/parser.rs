@@ -11,7 +11,7 @@ use crate::reply::Reply;
 pub struct ReplyLimits {
     /// Longest line, in octets with its line end. Default 4,096; RFC 5321 section 4.5.3.1.5 allows 512.
     pub line_max: usize,
-    /// Longest reply, in octets over all lines. Default 64 KiB.
+    /// Longest reply, in octets of all lines together. Default 64 KiB.
     pub reply_max: usize,
     /// How much of the text is kept, in octets; the rest is read and dropped. Default 8 KiB, which holds any `EHLO` answer.
     pub text_max: usize,
@@ -27,17 +27,17 @@ impl Default for ReplyLimits {
     }
 }
 
-/// Why what came is no reply. The connection is of no further use: nobody knows where the next reply begins.
+/// Why the input is not a reply. The connection cannot be used any more: there is no telling where the next reply begins.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplyError {
-    /// A line outgrew [`ReplyLimits::line_max`].
+    /// A line exceeds [`ReplyLimits::line_max`].
     #[error("the server sent a reply line of over {0} octets")]
     LineTooLong(usize),
-    /// The reply outgrew [`ReplyLimits::reply_max`].
+    /// The reply exceeds [`ReplyLimits::reply_max`].
     #[error("the server sent a reply of over {0} octets")]
     TooLong(usize),
-    /// A line that does not begin with a code; its first characters are given, cleaned.
+    /// A line that does not begin with a code; its first characters, cleaned.
     #[error("the server sent something that is not an SMTP reply: {0:?}")]
     Malformed(String),
     /// The lines of one reply have different codes (RFC 5321 section 4.2.1).
@@ -45,14 +45,14 @@ pub enum ReplyError {
     MixedCodes(u16, u16),
 }
 
-/// Puts replies together from bytes that come in any pieces.
+/// Assembles replies from bytes that arrive in pieces of any size.
 ///
-/// Lines may end in a bare LF, since some servers do so and nothing can be smuggled through a reply. The text is cleaned at
-/// this border: control characters become `?`, what is not UTF-8 the replacement character.
+/// Lines may end in a bare LF, since some servers do so and nothing can be smuggled through a reply. The text is cleaned here:
+/// control characters become `?`, and what is not UTF-8 the replacement character.
 #[derive(Clone, Debug, Default)]
 pub struct ReplyParser {
     limits: ReplyLimits,
-    /// Octets at the start of the input that were searched for a line end already.
+    /// Octets at the start of the input that were already searched for a line end.
     searched: usize,
     /// Octets of the lines taken so far.
     octets: usize,
@@ -60,7 +60,7 @@ pub struct ReplyParser {
 }
 
 impl ReplyParser {
-    /// A parser with other limits than the default ones.
+    /// A parser with limits other than the defaults.
     #[must_use]
     pub fn new(limits: ReplyLimits) -> Self {
         Self {
@@ -71,8 +71,8 @@ impl ReplyParser {
 
     /// Takes one reply off the start of `input`, or `None` when more octets are needed.
     ///
-    /// Whole lines are taken even when the reply is not complete; the parser keeps them. What follows the reply
-    /// stays in `input`, as pipelining needs. Between calls, `input` may only grow at its end.
+    /// Complete lines are taken even if the reply is not complete; the parser keeps them. What follows the reply stays in
+    /// `input`, as pipelining needs. Between calls, `input` may only grow at its end.
     ///
     /// # Errors
     ///
@@ -106,7 +106,7 @@ impl ReplyParser {
         }
     }
 
-    /// Whether the start of a reply has been taken, so that the end of input now would cut it short.
+    /// Whether the start of a reply has been taken, so that the end of input would truncate it.
     #[must_use]
     pub fn is_mid_reply(&self) -> bool {
         self.partial.is_some() || self.searched > 0
@@ -135,7 +135,7 @@ impl ReplyParser {
     }
 }
 
-/// One line of a reply, taken apart.
+/// One parsed line of a reply.
 struct Line<'a> {
     code: u16,
     last: bool,
@@ -173,7 +173,8 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Parts the enhanced status code from the text. One whose class contradicts the code is left where it is (RFC 2034 section 4).
+/// Separates the enhanced status code from the text. One whose class contradicts the code is left where it is (RFC 2034 section
+/// 4).
 fn split_status(code: u16, text: &[u8]) -> (Option<Status>, &[u8]) {
     let class = (code / 100) as u8;
     let parse = || -> Option<(Status, &[u8])> {
@@ -207,12 +208,12 @@ fn number(text: &[u8]) -> Option<(u16, &[u8])> {
     Some((value, &text[digits..]))
 }
 
-/// Appends `bytes` as clean text until `text` holds `max` octets (a character more or less).
+/// Appends `bytes` as clean text until `text` holds `max` octets (give or take a character).
 fn append_clean(text: &mut String, bytes: &[u8], max: usize) {
     let room = max.saturating_sub(text.len());
     let bytes = &bytes[..bytes.len().min(room)];
     if bytes.iter().all(|octet| (b' '..127).contains(octet)) {
-        // ASCII without control characters is UTF-8 as it stands.
+        // ASCII without control characters is valid UTF-8.
         text.push_str(std::str::from_utf8(bytes).unwrap_or_default());
         return;
     }
@@ -223,8 +224,8 @@ fn append_clean(text: &mut String, bytes: &[u8], max: usize) {
     );
 }
 
-/// Whether a character does something to the lines around it where the reply is shown, in a log or a bounce: control
-/// characters, and those that turn the direction of the text (Unicode's Bidi_Control).
+/// Whether a character could distort the text around it in a log or a bounce: control characters, and those that change the
+/// direction of text (Unicode's Bidi_Control).
 fn misleads(c: char) -> bool {
     let turns =
         matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -304,7 +305,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a server sends: no panic, bounded text, and the cuts do not matter.
+        /// Whatever a server sends: no panic, bounded text, and the same result wherever it is cut.
         #[test]
         fn cuts_do_not_matter(input in "([2-5][0-9]{2}[ -][ -~\u{80}]{0,20}\r?\n|[ -~]{0,9}\n){0,6}", cut in 0_usize..100) {
             let bytes = input.as_bytes();
@@ -315,7 +316,7 @@ mod tests {
             prop_assert_eq!(&all(&single), &whole);
         }
 
-        /// A written reply is read back.
+        /// A reply that was written is read back unchanged.
         #[test]
         fn written_replies_are_read(code in 200_u16..600, status in any::<bool>(), lines in prop::collection::vec("[a-zA-Z][ -~]{0,15}", 1..3)) {
             let class = (code / 100) as u8;
@@ -326,7 +327,7 @@ mod tests {
             prop_assert_eq!(all(&[&octets]), (vec![reply], None));
         }
 
-        /// Noise is refused or waited for, never a panic.
+        /// Random input is refused or incomplete, never a panic.
         #[test]
         fn noise(input in prop::collection::vec(any::<u8>(), 0..300)) {
             let (replies, _) = all(&[&input]);

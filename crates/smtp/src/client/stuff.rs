@@ -1,21 +1,21 @@
-//! Transparency for `DATA`: a dot that opens a line is doubled (RFC 5321 section 4.5.2).
+//! Transparency for `DATA`: a dot at the start of a line is doubled (RFC 5321 section 4.5.2).
 
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-/// Two octets that call for a dot between them.
+/// The pair of octets that needs a dot inserted between them.
 static LINE_DOT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\n."));
 
 /// Encodes the content of a message for `DATA`, piece by piece.
 ///
-/// The work is a search and block copies; nothing is done octet by octet. Pieces may be cut anywhere.
+/// It searches and copies blocks, never octet by octet. Pieces may be cut anywhere.
 ///
-/// A dot behind a bare LF is doubled as well. What the spool holds has none, unless it came in as `BINARYMIME`, which never goes out
-/// by `DATA`; but should one get here, no peer that takes it for a line end can be made to see the end of the data.
+/// A dot after a bare LF is doubled as well. Messages in the spool have no bare LF, unless they came as `BINARYMIME`, which is
+/// never sent with `DATA`; but if one gets here, a peer that takes it for a line end will not see an end of data.
 #[derive(Clone, Debug)]
 pub struct DotStuffer {
-    /// The last two octets given in.
+    /// The last two octets of the input so far.
     tail: [u8; 2],
 }
 
@@ -55,7 +55,7 @@ impl DotStuffer {
         }
     }
 
-    /// Appends what ends the data: a line end if the last line has none, and the dot.
+    /// Appends the end of the data: a line end if the last line has none, and the dot.
     pub fn finish(self, out: &mut Vec<u8>) {
         if self.tail == *b"\r\n" {
             out.extend_from_slice(b".\r\n");
@@ -129,7 +129,7 @@ mod tests {
     }
 
     proptest! {
-        /// What one side stuffs, the other side reads as it was; only a last line without an end gets one.
+        /// The server reads back what was stuffed; only a last line without a line end gets one.
         #[test]
         fn the_server_reads_what_the_client_meant(lines in prop::collection::vec("[.a ]{0,4}", 0..12), open in "[.a]{0,3}", cut in 0_usize..60) {
             let mut content: Vec<u8> = lines.iter().flat_map(|line| format!("{line}\r\n").into_bytes()).collect();
@@ -156,7 +156,7 @@ mod tests {
             pieces.push(&bytes[from..]);
             let whole = stuffed(&[bytes]);
             prop_assert_eq!(&stuffed(&pieces), &whole);
-            // Seen by the most lenient reader, the one dot line is at the very end.
+            // Even for the most lenient reader, the only dot line is at the very end.
             let lenient = String::from_utf8(whole).unwrap().replace("\r\n", "\n");
             let lenient = format!("\n{lenient}");
             prop_assert_eq!(lenient.find("\n.\n"), Some(lenient.len() - 3));

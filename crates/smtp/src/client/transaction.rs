@@ -11,9 +11,9 @@ use crate::reply::{Class, Reply};
 
 /// Hands one message to one peer.
 ///
-/// Call [`Transaction::next`] and do what it says, until it says [`Next::Done`]; then [`Transaction::finish`] tells what became
-/// of each recipient. With `PIPELINING`, all commands up to `DATA` are written at once; with `CHUNKING` on top, a small message
-/// goes along with them, so that it takes one round trip in all.
+/// Call [`Transaction::next`] and do what it says, until it says [`Next::Done`]; then [`Transaction::finish`] returns the verdict
+/// for each recipient. With `PIPELINING`, all commands up to `DATA` are written at once; with `CHUNKING` as well, a small message
+/// is sent along with them, in one round trip altogether.
 ///
 /// The next transaction on the same dialogue begins when this one is done.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct Transaction<'a> {
     phase: Phase,
     /// Commands written, `MAIL` being the first.
     sent: usize,
-    /// Replies taken to them.
+    /// Replies received to them.
     answered: usize,
     /// The answer to `MAIL`, if it was no.
     mail_refused: bool,
@@ -37,12 +37,12 @@ pub struct Transaction<'a> {
     reusable: bool,
 }
 
-/// What is to be handed over.
+/// What to hand over.
 #[derive(Clone, Copy, Debug)]
 pub struct Order<'a> {
-    /// The message's envelope; of its recipients only [`Order::recipients`] count.
+    /// The message's envelope, of whose recipients only those in [`Order::recipients`] count.
     pub envelope: &'a Envelope,
-    /// The sender that the peer is told: the envelope's, or one that stands in for it.
+    /// The sender to give in `MAIL`: the envelope's, or a rewritten one.
     pub sender: &'a ReversePath,
     /// The recipients of this transaction, at least one.
     pub recipients: &'a [&'a Recipient],
@@ -52,8 +52,8 @@ pub struct Order<'a> {
     pub size: u64,
     /// Whether `BDAT` may be used where offered. `BINARYMIME` needs it in any case.
     pub chunking: bool,
-    /// Whether the content may go along with the envelope, before it is known if the peer takes any recipient: good for what
-    /// fits into a packet or few. Needs `CHUNKING` and `PIPELINING`.
+    /// Whether the content may be sent along with the envelope, before it is known whether the peer takes any recipient: useful
+    /// for content that fits in a few packets. Needs `CHUNKING` and `PIPELINING`.
     pub eager: bool,
 }
 
@@ -78,7 +78,7 @@ enum Progress {
 pub enum BodyForm {
     /// Through [`DotStuffer`](super::DotStuffer), with its end.
     Dots,
-    /// As it is, to the last octet and not one more: its length was announced.
+    /// As it is, exactly as many octets as were announced.
     Chunk,
 }
 
@@ -88,7 +88,7 @@ pub enum BodyForm {
 pub enum Next {
     /// Send what was written, read a reply, hand it to [`Transaction::reply`].
     Read(Stage),
-    /// Send what was written and the content behind it. For a small one, both fit into one write.
+    /// Send what was written, then the content. For a small one, both fit into one write.
     Body(BodyForm),
     /// Send what was written, if anything, and call [`Transaction::finish`].
     Done,
@@ -99,13 +99,14 @@ pub enum Next {
 pub enum Verdict {
     /// The peer has the message and answers for it.
     Taken(Reply),
-    /// The peer said no, for now (4xx) or for good (5xx).
+    /// The peer refused, for now (4xx) or for good (5xx).
     Refused(Stage, Reply),
-    /// Not in this transaction: the peer takes no more recipients in one, but took others (RFC 5321 section 4.5.3.1.10).
+    /// To be sent in another transaction: the peer takes no more recipients in this one, but took others (RFC 5321 section
+    /// 4.5.3.1.10).
     NextTransaction,
-    /// The peer announced `CHUNKING` and does not know `BDAT`. By `DATA`, over another connection, it may take the message.
+    /// The peer announced `CHUNKING` but does not know `BDAT`. With `DATA`, over a new connection, it may take the message.
     NoBdat(Reply),
-    /// The connection broke while this was waited for. After [`Stage::EndOfData`] the peer may have the message.
+    /// The connection broke while waiting in this stage. After [`Stage::EndOfData`] the peer may have the message.
     Lost(Stage),
 }
 
@@ -128,7 +129,7 @@ impl<'a> Transaction<'a> {
             peer,
             order,
             form: if chunk { BodyForm::Chunk } else { BodyForm::Dots },
-            // An LMTP server answers once a recipient, and how often when it took none is anyone's guess.
+            // An LMTP server replies once per accepted recipient; how often if it accepted none is not defined.
             eager: order.eager && chunk && peer.pipelining && protocol == Protocol::Smtp,
             phase: Phase::Envelope,
             sent: 0,
@@ -176,10 +177,10 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Takes the reply to what [`Transaction::next`] said is to be read.
+    /// Takes the reply that [`Transaction::next`] said to read.
     pub fn reply(&mut self, reply: Reply) {
         if reply.code == 421 {
-            // The peer hangs up (RFC 5321 section 3.8): this is the answer to all that is open.
+            // The peer is closing the connection (RFC 5321 section 3.8): this answers everything still open.
             let stage = self.stage();
             self.decide_open(|| Verdict::Refused(stage, reply.clone()));
             self.end(false);
@@ -193,7 +194,7 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// The connection broke, a time limit passed, or what came was no reply: what is open stays open.
+    /// The connection broke, a time limit passed, or the input was not a reply: whatever is open stays open.
     pub fn lost(&mut self) {
         let stage = self.stage();
         self.decide_open(|| Verdict::Lost(stage));
@@ -218,7 +219,7 @@ impl<'a> Transaction<'a> {
         self.form
     }
 
-    /// Whether any reply has come. While not, a dialogue that was idle before may simply have been closed by the peer.
+    /// Whether any reply has come. If none has, the peer may simply have closed an idle connection.
     #[must_use]
     pub fn was_answered(&self) -> bool {
         self.answered > 0
@@ -233,7 +234,7 @@ impl<'a> Transaction<'a> {
         let stage = self.stage();
         let progressed = self.progress.iter().any(|progress| !postponed(progress));
         let verdicts = self.progress.into_iter().map(|progress| match progress {
-            // Where none was taken, one transaction more would end in the same way.
+            // If none was accepted, another transaction would end the same way.
             Progress::Decided(Verdict::Refused(Stage::Recipient, reply))
                 if progressed && objection::means_too_many(&reply) =>
             {
@@ -282,7 +283,7 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// All recipients are answered for.
+    /// All recipients have been answered.
     fn envelope_ended(&mut self) {
         let pipelined_data = self.sent > self.answered;
         if pipelined_data {
@@ -306,7 +307,7 @@ impl<'a> Transaction<'a> {
             }
         };
         if !self.any_accepted() {
-            // To content that nobody was to get.
+            // The reply to content that was for nobody.
             self.reset();
             return;
         }

@@ -1,8 +1,8 @@
 //! Every reply the server can send, named once.
 //!
-//! Codes and enhanced codes are those of the sendmail that Postern replaces; words are kept where
-//! they tell a stranger nothing. What a client sent is repeated only where it is an address that
-//! was parsed, or a verb made of letters.
+//! Codes and enhanced codes are those of the sendmail that Postern replaces; its wording is kept
+//! where it tells a stranger nothing. Client input is repeated only if it is a parsed address, or a
+//! verb made of letters.
 
 use std::fmt::Display;
 
@@ -19,11 +19,11 @@ macro_rules! fixed {
 
 // Session.
 fixed! {
-    /// A client that talks before it was greeted.
+    /// A client that sends commands before the greeting.
     EARLY_TALKER = 554 (5, 7, 1) "Command sent before the greeting";
     /// The server stops.
     SHUTTING_DOWN = 421 (4, 3, 2) "System going down, try again later";
-    /// Sessions are scarce, and this one gave its place to another.
+    /// The session limit is reached, and this session made room for another.
     TOO_BUSY = 421 (4, 3, 2) "Too many connections, try again later";
     /// Longer silence than the time limit allows (RFC 5321 section 4.5.3.2.7).
     TIMEOUT = 421 (4, 4, 2) "Timeout, closing connection";
@@ -41,15 +41,15 @@ fixed! {
     DOMAIN_NEEDED = 501 (5, 0, 0) "EHLO requires domain address";
     /// `HELO` or `EHLO` with something that is neither a name nor an address literal.
     DOMAIN_INVALID = 501 (5, 0, 0) "Invalid domain name";
-    /// An empty line, a control character, an octet above 127 where none may be.
+    /// An empty line, a control character, or an octet above 127 where none is allowed.
     BAD_LINE = 500 (5, 5, 2) "Line is not a command";
     /// A command line that ends in a bare LF.
     BARE_LINE_FEED = 500 (5, 5, 2) "Lines must end in CR LF";
     /// A line over the limit (RFC 5321 section 4.5.3.1.4).
     LINE_TOO_LONG = 500 (5, 5, 2) "Line too long";
-    /// A command with an argument that has none.
+    /// An argument to a command that takes none.
     NO_ARGUMENT_ALLOWED = 501 (5, 5, 4) "Command takes no argument";
-    /// Something failed that the client has no part in.
+    /// Something failed that is not the client's fault.
     LOCAL_ERROR = 451 (4, 3, 0) "Local error, try again later";
 }
 
@@ -67,41 +67,41 @@ fixed! {
 
 // AUTH.
 fixed! {
-    /// Logged in.
+    /// Authenticated.
     AUTHENTICATED = 235 (2, 0, 0) "OK Authenticated";
-    /// `AUTH` where it is not offered, in clear text above all.
+    /// `AUTH` where it is not offered, above all without TLS.
     AUTH_UNAVAILABLE = 503 (5, 3, 3) "AUTH not available";
-    /// `AUTH` after a login.
+    /// `AUTH` when already authenticated.
     ALREADY_AUTHENTICATED = 503 (5, 5, 0) "Already Authenticated";
     /// `AUTH` inside a transaction.
     AUTH_IN_TRANSACTION = 503 (5, 5, 0) "AUTH not permitted during a mail transaction";
-    /// `AUTH` alone.
+    /// `AUTH` without a mechanism.
     MECHANISM_MISSING = 501 (5, 5, 2) "AUTH mechanism must be specified";
-    /// A mechanism that is off.
+    /// A mechanism that is not available.
     MECHANISM_UNAVAILABLE = 504 (5, 3, 3) "AUTH mechanism not available";
-    /// Not Base64; what was sent is not repeated, it may be a password.
+    /// Not Base64. It is not repeated, since it may be a password.
     BASE64_INVALID = 501 (5, 5, 4) "cannot BASE64 decode";
-    /// Too many words behind `AUTH`.
+    /// Too many words after `AUTH`.
     AUTH_SYNTAX = 501 (5, 5, 4) "AUTH takes a mechanism and an initial response";
     /// `*`.
     AUTH_ABORTED = 501 (5, 0, 0) "AUTH aborted";
     /// A response over 12,288 octets (RFC 4954 section 4).
     AUTH_LINE_TOO_LONG = 500 (5, 5, 6) "Authentication exchange line is too long";
-    /// The mechanism got something that is not its protocol.
+    /// A message that does not follow the mechanism.
     AUTH_PROTOCOL = 501 (5, 5, 2) "Authentication exchange not understood";
-    /// Wrong login or password, without saying which.
+    /// Wrong user name or password, without saying which.
     AUTH_FAILED = 535 (5, 7, 0) "authentication failed";
-    /// A login that holds, in a session that is weaker than what is asked for.
+    /// Valid credentials, in a session with less security than required.
     AUTH_TOO_WEAK = 534 (5, 7, 9) "Authentication mechanism is too weak";
     /// No directory could say whether the password is right.
     AUTH_TEMPORARY = 454 (4, 7, 0) "Temporary authentication failure";
-    /// Too many failures from this network for this login.
+    /// Too many failures from this network for this user name.
     AUTH_LOCKED_OUT = 454 (4, 7, 0) "Too many failed logins, try again later";
     /// More failed logins than one session may make.
     AUTH_TOO_MANY = 421 (4, 7, 0) "Too many failed logins, closing connection";
-    /// `MAIL` before the login on a listener that wants one.
+    /// `MAIL` before authentication on a listener that requires it.
     AUTH_NEEDED = 530 (5, 7, 0) "Authentication required";
-    /// The same where no login is offered before `STARTTLS` (RFC 3207 section 4).
+    /// The same where `AUTH` is not offered before `STARTTLS` (RFC 3207 section 4).
     TLS_NEEDED = 530 (5, 7, 0) "Must issue a STARTTLS command first";
 }
 
@@ -113,7 +113,7 @@ fixed! {
     SENDER_ALREADY = 503 (5, 5, 0) "Sender already specified";
     /// Not `MAIL FROM:<address>`.
     MAIL_SYNTAX = 501 (5, 5, 2) "Syntax error, use MAIL FROM:<address>";
-    /// A parameter with a value that cannot be (RFC 5321 section 4.1.1.11).
+    /// A parameter with an invalid value (RFC 5321 section 4.1.1.11).
     PARAMETER_INVALID = 501 (5, 5, 4) "Invalid parameter";
     /// A parameter given twice.
     PARAMETER_TWICE = 501 (5, 5, 4) "Parameter given twice";
@@ -135,7 +135,7 @@ fixed! {
 fixed! {
     /// `DATA` or `BDAT` without `MAIL`.
     DATA_WITHOUT_MAIL = 503 (5, 0, 0) "Need MAIL command";
-    /// `DATA` or `BDAT` without a recipient that was taken.
+    /// `DATA` or `BDAT` without an accepted recipient.
     DATA_WITHOUT_RCPT = 503 (5, 0, 0) "Need RCPT (recipient)";
     /// `DATA` for a body that declared itself binary (RFC 3030 section 3).
     DATA_BINARY = 503 (5, 5, 1) "BINARYMIME needs BDAT";
@@ -150,23 +150,23 @@ pub const START_DATA: Reply = Reply::bare(354, "End data with <CR><LF>.<CR><LF>"
 
 // HELP, VRFY, EXPN, VERB, ETRN.
 fixed! {
-    /// `VRFY` where it tells nothing.
+    /// `VRFY` where it is configured to reveal nothing.
     VRFY_SILENT = 252 (2, 5, 2) "Cannot VRFY user; try RCPT to attempt delivery (or try finger)";
     /// `EXPN` where it is off.
     EXPN_OFF = 502 (5, 7, 0) "Sorry, we do not allow this operation";
     /// `VERB` where it is off.
     VERB_OFF = 502 (5, 7, 0) "Verbose unavailable";
-    /// `VERB`: nothing comes of it, since deliveries are not made while the client waits.
+    /// `VERB`: it has no effect, since nothing is delivered while the client waits.
     VERB_DONE = 250 (2, 0, 0) "Verbose mode";
     /// `ETRN` where it is off by `noetrn`.
     ETRN_OFF = 502 (5, 7, 0) "Sorry, we do not allow this operation";
-    /// `ETRN`: this server keeps no queue to be turned (RFC 1985 section 5.3).
+    /// `ETRN`: this server does not support it (RFC 1985 section 5.3).
     ETRN_UNSUPPORTED = 458 (4, 5, 1) "Unable to queue messages for that node";
     /// `VRFY` or `EXPN` without a name.
     ARGUMENT_MISSING = 501 (5, 5, 2) "Argument required";
     /// `VRFY` or `EXPN` when no directory answers.
     VRFY_TEMPORARY = 451 (4, 4, 3) "Directory not available, try again later";
-    /// `EXPN` for a name that is no list.
+    /// `EXPN` for a name that is not a list.
     EXPN_NONE = 550 (5, 1, 1) "Not a mailing list";
     /// `HELP`.
     HELP = 214 (2, 0, 0) "Commands: HELO EHLO STARTTLS AUTH MAIL RCPT DATA BDAT\nRSET NOOP QUIT HELP VRFY EXPN VERB ETRN\nSee RFC 5321";
@@ -198,7 +198,7 @@ pub fn hello(hostname: &str, client: &str) -> Reply {
     )
 }
 
-/// `500` for a verb that does not exist, repeated only when it is a word.
+/// `500` for a verb that does not exist, repeated only if it is a word.
 #[must_use]
 pub fn unrecognized(verb: &[u8]) -> Reply {
     let status = Some(Status(5, 5, 1));
@@ -210,7 +210,7 @@ pub fn unrecognized(verb: &[u8]) -> Reply {
     }
 }
 
-/// `504` for a mechanism that is off or unknown, repeated when it could be one's name.
+/// `504` for a mechanism that is off or unknown, repeated if it could be a mechanism name.
 #[must_use]
 pub fn mechanism_unavailable(name: &str) -> Reply {
     if name.len() > 20
@@ -227,7 +227,7 @@ pub fn mechanism_unavailable(name: &str) -> Reply {
     )
 }
 
-/// `334` with a challenge that is Base64 already.
+/// `334` with a challenge already in Base64.
 #[must_use]
 pub fn challenge(base64: String) -> Reply {
     Reply::new(334, None, base64)
@@ -245,13 +245,13 @@ pub fn recipient_ok(path: &impl Display) -> Reply {
     Reply::new(250, Some(Status(2, 1, 5)), format!("{path}... Recipient ok"))
 }
 
-/// The recipient should live here and does not.
+/// The recipient's domain is local, but there is no such user.
 #[must_use]
 pub fn user_unknown(path: &impl Display) -> Reply {
     Reply::new(550, Some(Status(5, 1, 1)), format!("{path}... User unknown"))
 }
 
-/// An address that is none. It is not repeated: nobody knows what is in it.
+/// An invalid address. It is not repeated, since it may hold anything.
 #[must_use]
 pub fn bad_address(error: AddressError, kind: PathKind) -> Reply {
     let reply = error.reply(kind);
@@ -275,7 +275,7 @@ fn too_large(what: &str, limit: u64) -> Reply {
     Reply::new(552, Some(Status(5, 3, 4)), text)
 }
 
-/// The refusal of a policy that has no address to name.
+/// A policy's refusal that names no address.
 #[must_use]
 pub fn refusal((code, status, words): (u16, Status, &'static str), mark: &str) -> Reply {
     if mark.is_empty() {
@@ -284,15 +284,15 @@ pub fn refusal((code, status, words): (u16, Status, &'static str), mark: &str) -
     Reply::new(code, Some(status), format!("{words}{mark}"))
 }
 
-/// The refusal of a sender or recipient by a policy: `550 5.7.1 <a@b>... Relaying denied`.
+/// A policy's refusal of a sender or recipient: `550 5.7.1 <a@b>... Relaying denied`.
 ///
-/// `mark` is empty, or what a client may quote to the administrator: the session.
+/// `mark` is empty, or the session id, which a client may quote to the administrator.
 #[must_use]
 pub fn refused_path(path: &impl Display, (code, status, words): (u16, Status, &str), mark: &str) -> Reply {
     Reply::new(code, Some(status), format!("{path}... {words}{mark}"))
 }
 
-/// The message is on stable storage under this id.
+/// The message is on stable storage with this queue id.
 #[must_use]
 pub fn accepted(id: &impl Display) -> Reply {
     Reply::new(
@@ -302,13 +302,13 @@ pub fn accepted(id: &impl Display) -> Reply {
     )
 }
 
-/// A chunk was taken, more are to come (RFC 3030 section 2).
+/// A chunk was accepted, more are to come (RFC 3030 section 2).
 #[must_use]
 pub fn chunk_ok(octets: u64) -> Reply {
     Reply::new(250, Some(Status(2, 0, 0)), format!("{octets} octets received"))
 }
 
-/// `VRFY` found somebody.
+/// `VRFY` found a user.
 #[must_use]
 pub fn verified(mailbox: &impl Display) -> Reply {
     Reply::new(250, Some(Status(2, 1, 5)), format!("<{mailbox}>"))

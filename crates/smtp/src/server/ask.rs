@@ -1,4 +1,4 @@
-//! Questions to the driver within a transaction. Each gives the dialogue back only by an answer.
+//! Questions to the driver within a transaction. Only an answer gives the dialogue back.
 
 use postern_mail::{Envelope, ForwardPath, Notify, Recipient, Ret, ReversePath};
 
@@ -13,7 +13,7 @@ pub struct AskSender<'d> {
     pub(super) transaction: Box<Transaction>,
 }
 
-/// May this recipient be reached?
+/// May the client send to this recipient?
 #[derive(Debug)]
 #[must_use]
 pub struct AskRecipient<'d> {
@@ -23,7 +23,7 @@ pub struct AskRecipient<'d> {
     pub(super) orcpt: Option<String>,
 }
 
-/// May the message come?
+/// May the client send the message?
 #[derive(Debug)]
 #[must_use]
 pub struct AskData<'d> {
@@ -56,16 +56,15 @@ impl AskSender<'_> {
         self.transaction.envelope.auth.as_deref()
     }
 
-    /// Takes `AUTH=` for `AUTH=<>`, where it was given: this client is not trusted to say who submitted the message (RFC 4954
-    /// section 5).
+    /// Treats `AUTH=`, if given, as `AUTH=<>`: this client is not trusted to say who submitted the message (RFC 4954 section 5).
     pub fn forget_submitter(&mut self) {
         if let Some(auth) = &mut self.transaction.envelope.auth {
             auth.clear();
         }
     }
 
-    /// Forgets `ENVID=`, and returns header fields alone: this client is one that nobody knows, and what it has the server send to
-    /// an address that it may have forged is to be little.
+    /// Forgets `ENVID=`, and has bounces return the header only: the client is unknown, and what it makes the server send to a
+    /// possibly forged address should be small.
     pub fn forget_requests(&mut self) {
         let envelope = &mut self.transaction.envelope;
         envelope.envid = None;
@@ -92,7 +91,7 @@ impl AskRecipient<'_> {
         &self.path
     }
 
-    /// What reports the client wants for it.
+    /// Which reports the client wants for it.
     #[must_use]
     pub fn notify(&self) -> Notify {
         self.notify
@@ -120,7 +119,7 @@ impl AskRecipient<'_> {
             .and_then(|transaction| transaction.declared_size)
     }
 
-    /// Recipients taken in this transaction so far, those among them whose mail is thrown away.
+    /// Recipients accepted in this transaction so far, including those whose mail is discarded.
     #[must_use]
     pub fn taken(&self) -> usize {
         self.dialogue.transaction().map_or(0, |transaction| {
@@ -128,7 +127,7 @@ impl AskRecipient<'_> {
         })
     }
 
-    /// Whether this very address was taken before in this transaction: nobody needs to be asked about it again.
+    /// Whether this address was already accepted in this transaction, so that no check is needed again.
     #[must_use]
     pub fn is_repeated(&self) -> bool {
         let ForwardPath::Mailbox { mailbox, .. } = &self.path else {
@@ -144,8 +143,7 @@ impl AskRecipient<'_> {
         })
     }
 
-    /// It may, on this ground: the message goes to `recipients`, more than one where an alias has led to them. One that the
-    /// transaction has already is not taken twice.
+    /// Yes, on this ground: the message goes to `recipients`, more than one if an alias was expanded. Duplicates are dropped.
     pub fn accept(self, ground: Ground, recipients: impl IntoIterator<Item = Recipient>) -> Reply {
         let reply = texts::recipient_ok(&self.path);
         if let Some(transaction) = &mut self.dialogue.transaction {
@@ -157,7 +155,7 @@ impl AskRecipient<'_> {
         reply
     }
 
-    /// The client hears that it may, and what comes for it is thrown away.
+    /// Tells the client yes, but discards mail for this recipient.
     pub fn discard(self) -> Reply {
         let reply = texts::recipient_ok(&self.path);
         if let Some(transaction) = &mut self.dialogue.transaction {
@@ -166,7 +164,7 @@ impl AskRecipient<'_> {
         reply
     }
 
-    /// It may not. A refusal for good counts against the client.
+    /// No. A permanent refusal counts against the client.
     pub fn refuse(self, reply: Reply) -> Answer {
         if reply.is_permanent() {
             self.dialogue.refused_recipients += 1;
@@ -185,13 +183,13 @@ impl AskData<'_> {
         &self.transaction
     }
 
-    /// It may: send [`texts::START_DATA`], then feed what follows to a [`DataDecoder`](crate::body::DataDecoder).
+    /// Yes: send [`texts::START_DATA`], then feed what follows to a [`DataDecoder`](crate::body::DataDecoder).
     pub fn start(self) -> Box<Transaction> {
         self.dialogue.idle_commands = 0;
         self.transaction
     }
 
-    /// It may not. The transaction is over.
+    /// No. The transaction ends.
     pub fn refuse(self, reply: Reply) -> Reply {
         reply
     }

@@ -1,4 +1,4 @@
-//! `AUTH` (RFC 4954): the frame around the exchange of a mechanism.
+//! `AUTH` (RFC 4954): the framing of a mechanism's exchange.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,16 +17,16 @@ pub struct AuthTurn<'d> {
     first: bool,
 }
 
-/// Why an exchange ended without a login.
+/// Why an exchange failed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AuthFailure {
-    /// The credentials do not hold: `535 5.7.0`.
+    /// The credentials are wrong: `535 5.7.0`.
     Denied,
-    /// Nobody can tell now: `454 4.7.0`, so that the client keeps its password.
+    /// They cannot be checked now: `454 4.7.0`, so that the client keeps its password.
     Unavailable,
-    /// They hold, but the session is weaker than the server wants it: `534 5.7.9`.
+    /// They are right, but the session is less secure than required: `534 5.7.9`.
     TooWeak,
-    /// This network has failed too often for this login: `454 4.7.0`.
+    /// Too many failures from this network for this user name: `454 4.7.0`.
     LockedOut,
     /// The client's message does not follow the mechanism: `501 5.5.2`.
     Malformed,
@@ -35,7 +35,7 @@ pub enum AuthFailure {
 }
 
 impl Dialogue {
-    /// Says that a login is wanted, or that `STARTTLS` comes before it.
+    /// Says that authentication is required, or `STARTTLS` before it.
     pub(super) fn login_wanted(&self) -> Reply {
         let offers_tls = self.rules.starttls && !self.tls && !self.layered;
         if offers_tls && self.open_mechanisms().next().is_none() {
@@ -62,7 +62,7 @@ impl Dialogue {
             .filter(move |mechanism| plaintext || !mechanism.plaintext)
     }
 
-    /// Whether `AUTH` may come now, whatever its arguments.
+    /// Whether `AUTH` is permitted now, whatever its arguments.
     pub(super) fn auth_state(&self) -> Result<(), (Reply, Cause)> {
         if self.open_mechanisms().next().is_none() {
             Err((texts::AUTH_UNAVAILABLE, Cause::AuthNotOffered))
@@ -153,13 +153,13 @@ impl AuthTurn<'_> {
         texts::challenge(STANDARD.encode(octets))
     }
 
-    /// The client is who it says.
+    /// Authentication succeeds.
     pub fn succeed(self) -> Reply {
         self.dialogue.authenticated = true;
         texts::AUTHENTICATED
     }
 
-    /// It is not, or cannot be told. Only credentials that do not hold count against the client.
+    /// Authentication fails. Only wrong credentials count against the client.
     pub fn fail(self, failure: AuthFailure) -> Answer {
         let reply = match failure {
             AuthFailure::Denied => texts::AUTH_FAILED,

@@ -1,4 +1,4 @@
-//! What a dialogue is told at its start.
+//! The settings of a dialogue.
 
 use postern_mail::{AddressLimits, Domain};
 
@@ -9,7 +9,7 @@ use crate::body::BodyRules;
 pub struct Limits {
     /// Longest command line in octets, with CRLF; a longer one gets `500 5.5.2`.
     ///
-    /// Default 2,048: the 512 of RFC 5321 section 4.5.3.1.4 and what each extension adds to it.
+    /// Default 2,048: the 512 of RFC 5321 section 4.5.3.1.4 plus what each extension adds.
     pub command_line_max: usize,
     /// Longest line of an `AUTH` command or exchange in octets, with CRLF; a longer one gets `500 5.5.6`.
     ///
@@ -17,7 +17,7 @@ pub struct Limits {
     pub auth_line_max: usize,
     /// Longest line of a message in octets, with CRLF; a message with a longer one gets `554 5.6.0`. 0 for no limit.
     ///
-    /// Default 0. RFC 5321 section 4.5.3.1.6 lets a server stop at 1,000, but much honest mail has longer lines.
+    /// Default 0. RFC 5321 section 4.5.3.1.6 lets a server stop at 1,000, but much legitimate mail has longer lines.
     pub text_line_max: usize,
     /// Largest header section in octets; a larger one gets `552 5.3.4`. Default 256 KiB.
     pub header_max: u64,
@@ -30,7 +30,7 @@ pub struct Limits {
     /// Commands without use (`NOOP`, `RSET`, `HELP`, `VRFY`, `EXPN`, `VERB`, `ETRN`, repeated greetings) between two
     /// messages before the session is closed with `421 4.7.0`. Default 100.
     pub idle_commands_max: u32,
-    /// Recipients refused for good in one session before it is closed with `421 4.7.0`: somebody is guessing names.
+    /// Recipients refused for good in one session before it is closed with `421 4.7.0`: the client is guessing addresses.
     ///
     /// Default 100.
     pub refused_recipients_max: u32,
@@ -57,7 +57,7 @@ impl Default for Limits {
 /// What holds for every dialogue of one listener.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// The name by which the server introduces itself.
+    /// The name that the server gives itself.
     pub hostname: String,
     /// The domain given to senders without one (RFC 6409 section 8.1); `None` where those are refused.
     pub qualify: Option<Domain>,
@@ -65,13 +65,13 @@ pub struct Rules {
     pub qualify_recipients: Option<Domain>,
     /// Sizes and counts.
     pub limits: Limits,
-    /// What a body may be; its size is announced as `SIZE`.
+    /// What bodies are accepted; the largest size is announced as `SIZE`.
     pub body: BodyRules,
     /// Extensions that can be off.
     pub extensions: Extensions,
     /// Whether `STARTTLS` is offered.
     pub starttls: bool,
-    /// How clients log in.
+    /// How clients authenticate.
     pub auth: AuthRules,
     /// Which commands need a greeting before them, and which are off.
     pub commands: CommandRules,
@@ -102,14 +102,14 @@ impl Default for Extensions {
     }
 }
 
-/// How clients log in.
+/// How clients authenticate.
 #[derive(Clone, Debug, Default)]
 pub struct AuthRules {
     /// Mechanisms in the order in which they are offered; none where `AUTH` is off.
     pub mechanisms: Vec<OfferedMechanism>,
-    /// Whether mechanisms that show the password are open outside TLS too.
+    /// Whether mechanisms that reveal the password are available without TLS too.
     pub plaintext_anywhere: bool,
-    /// Whether `MAIL` needs a login before it.
+    /// Whether `MAIL` requires authentication.
     pub required: bool,
 }
 
@@ -118,7 +118,7 @@ pub struct AuthRules {
 pub struct OfferedMechanism {
     /// Its registered name, in capitals.
     pub name: &'static str,
-    /// Whether who reads the wire learns the password.
+    /// Whether an eavesdropper learns the password.
     pub plaintext: bool,
 }
 
@@ -127,14 +127,14 @@ pub struct OfferedMechanism {
 pub struct CommandRules {
     /// `MAIL` needs `HELO` or `EHLO` first.
     pub mail_needs_helo: bool,
-    /// The greeting may have any name, in any character set: mail programs send what their machine is called. What reads it
-    /// makes it harmless.
+    /// The greeting may have any name, in any character set: mail programs send their machine's name. It is made harmless when it
+    /// is read.
     pub any_helo_name: bool,
-    /// `VRFY` does.
+    /// So does `VRFY`.
     pub vrfy_needs_helo: bool,
-    /// `EXPN` does.
+    /// So does `EXPN`.
     pub expn_needs_helo: bool,
-    /// `VRFY` tells nothing.
+    /// `VRFY` reveals nothing.
     pub vrfy_off: bool,
     /// `EXPN` is off.
     pub expn_off: bool,

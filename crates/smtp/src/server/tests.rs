@@ -32,7 +32,7 @@ fn told(answer: &Answer) -> String {
     if answer.close { format!("close {}", answer.reply) } else { answer.reply.to_string() }
 }
 
-/// Runs lines through a dialogue whose driver says yes to everything; what follows each is told in a word.
+/// Runs a line through a dialogue whose driver says yes to everything; returns what follows in a word.
 fn run(dialogue: &mut Dialogue, line: &str) -> String {
     match dialogue.step(line.as_bytes()) {
         Step::Answer(answer) => told(&answer),

@@ -16,22 +16,22 @@ pub struct Transaction {
     pub envelope: Envelope,
     /// `SIZE=` (RFC 1870).
     pub declared_size: Option<u64>,
-    /// For what its recipients were taken: the widest ground that one of them needed.
+    /// Why its recipients were accepted: the widest ground that any of them needed.
     pub ground: Ground,
-    /// Recipients that were taken, and whose mail is thrown away: they are not among those of the envelope. Where there are no others,
-    /// the message comes all the same.
+    /// Recipients that were accepted but whose mail is discarded: they are not in the envelope. The message is received even if
+    /// there are no others.
     pub discarded: u32,
     in_chunks: bool,
 }
 
-/// For what a recipient was taken, from what any client may to what few may.
+/// Why a recipient was accepted, from what any client may do to what few may.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Ground {
-    /// It is here.
+    /// It is local.
     Here,
-    /// It is behind here.
+    /// It is in a domain for which this server relays.
     Behind,
-    /// The client may relay.
+    /// The client may relay to any domain.
     Relayed,
 }
 
@@ -47,7 +47,7 @@ impl Transaction {
         self.in_chunks
     }
 
-    /// Adds a recipient, unless its address is there already.
+    /// Adds a recipient, unless its address is already there.
     pub(super) fn add(&mut self, recipient: Recipient) {
         let recipients = &mut self.envelope.recipients;
         if !recipients.iter().any(|known| known.address == recipient.address) {
@@ -114,7 +114,7 @@ impl Dialogue {
         }
     }
 
-    /// Whether a message may come now, whichever way.
+    /// Whether a message may be sent now, with `DATA` or `BDAT`.
     fn ready_for_message(&self) -> Result<&Transaction, Reply> {
         match self.transaction.as_deref() {
             None => Err(texts::DATA_WITHOUT_MAIL),
@@ -159,7 +159,7 @@ impl Dialogue {
                 reply: answer.reply,
             };
         }
-        // An empty chunk brings the message no nearer to its end.
+        // An empty chunk makes no progress.
         if size == 0
             && !last
             && let Some(answer) = self.out_of_patience()
@@ -217,7 +217,7 @@ fn mail_parameters(
         envid,
         body: body.unwrap_or_default(),
         smtputf8: utf8.is_some(),
-        // Who has not logged in could name anybody, and is heard as `AUTH=<>` (RFC 4954 section 5).
+        // An unauthenticated client could name anybody; its `AUTH=` counts as `AUTH=<>` (RFC 4954 section 5).
         auth: auth.map(|auth| if authenticated { auth } else { String::new() }),
     };
     Ok(Transaction {
@@ -243,21 +243,21 @@ fn rcpt_parameters(parameters: Parameters<'_>, dsn: bool) -> Result<(Notify, Opt
     Ok((notify.unwrap_or_default(), orcpt))
 }
 
-/// What parameters of `RCPT` ask for that do not come from a client: which reports, and `ORCPT` as `type;address` (RFC 3461).
+/// What `RCPT` parameters that do not come from a client ask for: which reports, and `ORCPT` as `type;address` (RFC 3461).
 ///
 /// # Errors
 ///
-/// What a client would be told: one is not known, is given twice, or makes no sense.
+/// The reply that a client would get: a parameter is unknown, given twice, or invalid.
 pub fn requests_of_recipient(parameters: &str) -> Result<(Notify, Option<String>), Reply> {
     rcpt_parameters(Parameters::new(parameters), true)
 }
 
-/// What parameters of `MAIL` ask for that do not come from a client: `RET` and `ENVID` (RFC 3461). Those that say what the message
-/// is like (`SIZE`, `BODY`, `SMTPUTF8`) or who submitted it (`AUTH`) are passed over: that is known already.
+/// What `MAIL` parameters that do not come from a client ask for: `RET` and `ENVID` (RFC 3461). Those that say what the message
+/// is like (`SIZE`, `BODY`, `SMTPUTF8`) or who submitted it (`AUTH`) are ignored: that is already known.
 ///
 /// # Errors
 ///
-/// What a client would be told: one is not known, is given twice, or makes no sense.
+/// The reply that a client would get: a parameter is unknown, given twice, or invalid.
 pub fn requests_of_sender(parameters: &str) -> Result<(Option<Ret>, Option<String>), Reply> {
     let (mut ret, mut envid) = (None, None);
     for parameter in Parameters::new(parameters) {
@@ -283,7 +283,7 @@ impl KeywordOf<'_> {
     }
 }
 
-/// Keeps a parameter's value, once. `None` is a value that cannot be.
+/// Keeps a parameter's value, once. `None` is an invalid value.
 fn once<T>(slot: &mut Option<T>, value: Option<T>) -> Result<(), Reply> {
     if slot.is_some() {
         return Err(texts::PARAMETER_TWICE);
