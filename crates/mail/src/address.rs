@@ -30,7 +30,7 @@ pub struct Mailbox {
 /// The argument of `MAIL FROM`.
 #[derive(Clone, Debug, Eq, PartialEq, Hash)]
 pub enum ReversePath {
-    /// `<>`: a report, to which nobody may answer with another report.
+    /// `<>`: a report, which must never cause another report.
     Null,
     /// An address.
     Mailbox(Mailbox),
@@ -45,7 +45,7 @@ pub enum ForwardPath {
     Mailbox {
         /// The address at the end of the path.
         mailbox: Mailbox,
-        /// Whether a source route (`@a,@b:`) stood before it. It is dropped, but relaying looks at it.
+        /// Whether a source route (`@a,@b:`) preceded it. The route is dropped, but relay rules look at this.
         source_route: bool,
     },
 }
@@ -61,14 +61,14 @@ pub struct AddressLimits {
     pub domain_max: usize,
     /// Longest path, angle brackets and source route included. Default 256 (section 4.5.3.1.3).
     pub path_max: usize,
-    /// Longest local part of an address that a forwarder has rewritten (see [`is_rewritten`]), where that is more than `local_max`:
-    /// it holds a whole address, and reports have to find back to it. The path may be longer by as much. Default 64, no more than
-    /// of others.
+    /// Longest local part of an address rewritten by a forwarder (see [`is_rewritten`]), if more than `local_max`: it holds a
+    /// whole address, and reports must be able to return to it. The path may be longer by the same amount. Default 64, the same
+    /// as for others.
     pub rewritten_max: usize,
 }
 
 impl AddressLimits {
-    /// The longest local part in the place of this one, quotes included.
+    /// The limit for this local part, quotes included.
     fn local_max_of(&self, local: &str) -> usize {
         if is_rewritten(local.strip_prefix('"').unwrap_or(local)) {
             self.local_max.max(self.rewritten_max)
@@ -77,14 +77,14 @@ impl AddressLimits {
         }
     }
 
-    /// The longest path in the place of this one; `inner` is without the opening bracket.
+    /// The limit for this path; `inner` is without the opening bracket.
     fn path_max_of(&self, inner: &str) -> usize {
         self.path_max + (self.local_max_of(inner) - self.local_max)
     }
 }
 
-/// Whether a local part looks rewritten by the Sender Rewriting Scheme, here or elsewhere: `SRS0` or `SRS1` in any case, and one of
-/// its separators behind it. It is given without quotes.
+/// Whether a local part looks rewritten by the Sender Rewriting Scheme, here or elsewhere: `SRS0` or `SRS1` in any case, followed
+/// by a separator. `local` is without quotes.
 #[must_use]
 pub fn is_rewritten(local: &str) -> bool {
     let Some((tag, rest)) = local.split_at_checked(4) else {
@@ -107,7 +107,7 @@ pub struct ParseOptions<'a> {
     pub limits: AddressLimits,
 }
 
-/// Which command an address came with, for the choice of the reply.
+/// Which command an address came with, which decides the reply.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PathKind {
     /// `MAIL FROM`.
@@ -131,7 +131,7 @@ pub struct AddressReply {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddressError {
-    /// Nothing where something is needed.
+    /// Empty where an address is required.
     #[error("empty address")]
     Empty,
     /// A quoted string that does not end.
@@ -140,7 +140,7 @@ pub enum AddressError {
     /// `<` without `>` or the reverse.
     #[error("unbalanced angle bracket")]
     UnbalancedAngle,
-    /// A local part without `@` where no default domain applies.
+    /// A local part without a domain, and no default domain applies.
     #[error("domain name required")]
     DomainMissing,
     /// The local part is over 64 octets (RFC 5321 section 4.5.3.1.1).
@@ -155,7 +155,7 @@ pub enum AddressError {
     /// A character that the grammar does not allow there (control characters among them).
     #[error("character not allowed in an address")]
     BadCharacter,
-    /// The domain is no domain.
+    /// The domain is not valid.
     #[error("malformed domain")]
     BadDomain,
     /// An octet above 127 without `SMTPUTF8`.
@@ -164,7 +164,7 @@ pub enum AddressError {
 }
 
 impl AddressError {
-    /// The reply that this mistake earns, in sendmail's codes.
+    /// The reply for this error, with sendmail's codes.
     #[must_use]
     pub fn reply(self, kind: PathKind) -> AddressReply {
         // The detail says whose address is wrong (RFC 3463 section 3.2): mailbox, then system.
@@ -198,7 +198,7 @@ impl Mailbox {
         parse::mailbox(text, options)
     }
 
-    /// Puts an address together from an unquoted local part, which is quoted where it has to be.
+    /// Makes an address from an unquoted local part, which is quoted if necessary.
     ///
     /// # Errors
     ///
@@ -233,7 +233,7 @@ impl Mailbox {
         })
     }
 
-    /// The local part as it is meant: without quotes and backslashes.
+    /// The local part without quotes and backslashes.
     #[must_use]
     pub fn unquoted_local(&self) -> Cow<'_, str> {
         let Some(inner) = self
@@ -327,8 +327,8 @@ impl fmt::Display for ForwardPath {
 }
 
 impl AddressLimits {
-    /// What stored addresses are read with, and the most that a configuration may set: an address that was accepted once
-    /// is read back whatever the limits are by then.
+    /// The limits for stored addresses, and the highest that a configuration may set: an address that was accepted can always be
+    /// read back, whatever the limits are by then.
     pub const STORED: Self = Self {
         local_max: 1_024,
         domain_max: 255,
@@ -348,7 +348,7 @@ impl Default for AddressLimits {
     }
 }
 
-/// Reads a stored or configured addr-spec: UTF-8 is allowed, a domain is needed.
+/// Reads a stored or configured addr-spec: UTF-8 is allowed, a domain is required.
 impl FromStr for Mailbox {
     type Err = AddressError;
 
@@ -377,12 +377,12 @@ impl Domain {
     ///
     /// # Errors
     ///
-    /// See [`AddressError`]; [`AddressError::NeedsUtf8`] for a name outside ASCII when `utf8` is false.
+    /// See [`AddressError`]; [`AddressError::NeedsUtf8`] for a non-ASCII name when `utf8` is false.
     pub fn parse(text: &str, utf8: bool) -> Result<Self, AddressError> {
         parse::domain(text, utf8)
     }
 
-    /// The name, if it is one and no literal.
+    /// The name; `None` for a literal.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         match self {
@@ -423,9 +423,9 @@ impl ForwardPath {
     }
 }
 
-/// Splits what follows `FROM:` or `TO:` into the path and the parameters behind it.
+/// Splits what follows `FROM:` or `TO:` into the path and the parameters after it.
 ///
-/// Blanks before the path are dropped; quoted strings are honoured, so `<"a> b"@c> SIZE=1` splits after the second `>`.
+/// Spaces before the path are dropped; quoted strings are honoured, so `<"a> b"@c> SIZE=1` splits after the second `>`.
 ///
 /// # Errors
 ///

@@ -1,22 +1,21 @@
-//! The addresses in the value of a header field (RFC 5322 section 3.4), each with the octets that it stands in, so that an address can
-//! be replaced and nothing else changes: display names, comments, groups, encoded words, folds and octets beyond ASCII stay.
+//! The addresses in the value of a header field (RFC 5322 section 3.4), each with its position, so that an address can be
+//! replaced while nothing else changes: display names, comments, groups, encoded words, folds and non-ASCII octets stay.
 //!
-//! What is written in no known form is left alone: an entry with two addresses, text behind an address, quotes and brackets that
-//! never end.
+//! Malformed entries are left alone: one with two addresses, text after an address, unterminated quotes and brackets.
 
 use std::ops::Range;
 
 use crate::{AddressLimits, Mailbox, ParseOptions};
 
-/// Longest address, in octets as it stands in the field.
+/// Longest address, in octets as written in the field.
 const ADDRESS_MAX: usize = 1_400;
 
 /// An address in a field.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Place {
-    /// Where it stands in the value: from the first octet of the local part to the last one of the domain.
+    /// Its position in the value: from the first octet of the local part to the last one of the domain.
     pub range: Range<usize>,
-    /// Which it is.
+    /// The address.
     pub address: Written,
 }
 
@@ -25,7 +24,7 @@ pub struct Place {
 pub enum Written {
     /// A local part without a domain, with its quotes.
     Bare(String),
-    /// A whole one.
+    /// A complete address.
     Full(Mailbox),
 }
 
@@ -38,7 +37,7 @@ impl std::fmt::Display for Written {
     }
 }
 
-/// The addresses in a value, in their order, each found when it is asked for.
+/// The addresses in a value, in order, found lazily.
 pub fn places(value: &[u8]) -> impl Iterator<Item = Place> + '_ {
     let mut entry = Entry::default();
     let mut at = Some(0);
@@ -49,7 +48,7 @@ pub fn places(value: &[u8]) -> impl Iterator<Item = Place> + '_ {
                     at = None;
                     Some(std::mem::take(&mut entry))
                 }
-                // What never ends swallows all that follows: nobody can say what it is.
+                // What is unterminated swallows everything after it: its meaning is unknown.
                 Some(token) if token.kind == Kind::Unended => {
                     at = None;
                     None
@@ -77,7 +76,7 @@ pub fn places(value: &[u8]) -> impl Iterator<Item = Place> + '_ {
     })
 }
 
-/// The value with other addresses in these places, which are in order and do not overlap.
+/// The value with the addresses at these positions replaced; they are in order and do not overlap.
 #[must_use]
 pub fn replaced(value: &[u8], changes: &[(Range<usize>, String)]) -> Vec<u8> {
     let mut out = Vec::with_capacity(value.len() + 64);
@@ -121,7 +120,7 @@ enum Kind {
     Unended,
 }
 
-/// The next token behind blanks and folds.
+/// The next token, after blanks and folds.
 fn next(value: &[u8], mut at: usize) -> Option<Token> {
     while matches!(value.get(at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
         at += 1;
@@ -202,13 +201,13 @@ fn comment_end(value: &[u8], start: usize) -> Option<usize> {
     }
 }
 
-/// One entry of the list: what stands before angle brackets, and within them.
+/// One entry of the list: the tokens before angle brackets, and those within them.
 #[derive(Debug, Default)]
 struct Entry {
     outside: Vec<Token>,
     inside: Vec<Token>,
     angle: Angle,
-    /// Whether it is of no known form.
+    /// Whether it is malformed.
     odd: bool,
 }
 
@@ -221,7 +220,7 @@ enum Angle {
 }
 
 impl Entry {
-    /// Whether all of it may be the name of a group.
+    /// Whether it may be the name of a group.
     fn is_phrase(&self) -> bool {
         self.angle == Angle::Before
             && !self.outside.is_empty()
@@ -233,7 +232,7 @@ impl Entry {
             (Kind::Comment, _) => {}
             (Kind::Open, Angle::Before) => self.angle = Angle::Within,
             (Kind::Close, Angle::Within) => self.angle = Angle::Behind,
-            // A route (RFC 5322 section 4.4): the address is what stands behind it.
+            // A route (RFC 5322 section 4.4): the address follows it.
             (Kind::Colon, Angle::Within) if self.is_route() => self.inside.clear(),
             (Kind::Open | Kind::Close | Kind::Colon, _) | (_, Angle::Behind) => self.odd = true,
             (_, Angle::Before) => self.outside.push(token),
@@ -251,7 +250,7 @@ impl Entry {
         }
         let tokens = match self.angle {
             Angle::Before => &self.outside,
-            // A route with commas has been taken apart by them.
+            // A route with commas has been split at them.
             Angle::Within => return None,
             Angle::Behind => &self.inside,
         };
@@ -278,7 +277,7 @@ fn address(value: &[u8], tokens: &[Token]) -> Option<Written> {
         ..ParseOptions::default()
     };
     let Some(domain) = domain.get(1..) else {
-        // It is one if it would be one in a domain.
+        // It is valid if it would be valid with a domain.
         let text = format!("{local}@localhost");
         return Mailbox::parse(&text, &options).ok().map(|_| Written::Bare(local));
     };
@@ -290,7 +289,7 @@ fn address(value: &[u8], tokens: &[Token]) -> Option<Written> {
     Mailbox::parse(&text, &options).ok().map(Written::Full)
 }
 
-/// Whether words and dots take turns, with a word at both ends.
+/// Whether words and dots alternate, with a word at both ends.
 fn alternate(tokens: &[Token], words: &[Kind]) -> bool {
     tokens.len() % 2 == 1
         && tokens.iter().enumerate().all(|(place, token)| {

@@ -2,8 +2,8 @@
 
 use std::error::Error;
 
-/// The text of an error with those of its causes, each of which prints its own part only: `doing: error: cause`. Some libraries
-/// print their cause as well; it is not repeated.
+/// The text of an error and of its causes, each of which prints its own part only: `doing: error: cause`. Some libraries print
+/// their cause as well; it is not repeated.
 #[must_use]
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();

@@ -1,29 +1,29 @@
-//! Goes through the body of a message while it streams by, and edits it: the header fields of its parts and of messages within it, and the
-//! lines of all else.
+//! Edits the body of a message while it streams through: the header fields of its parts and of messages within it, and all other
+//! lines.
 //!
-//! What is not edited stays to the octet. Memory is bounded by 256 KiB of one header, 4 KiB of one line and the nesting that
-//! [`crate::sevenbit`] goes through.
+//! What is not edited stays the same to the octet. Memory is bounded by 256 KiB of one header, 4 KiB of one line and the depth of
+//! nesting that [`crate::sevenbit`] allows.
 
 use memchr::memchr;
 
 use crate::Header;
 use crate::sevenbit::scan::{Part, Reader, Scan};
 
-/// Octets of one header of a part that are looked at; a longer one passes as it is.
+/// Most octets of a part's header that are examined; a longer one passes unchanged.
 const HEADER_HELD: usize = 256 << 10;
 
-/// Octets of a line that are looked at as one. A longer one is looked at in pieces.
+/// Most octets of a line that are examined as one. A longer line is examined in pieces.
 const LINE_HELD: usize = 4 << 10;
 
-/// Octets of the content of each part that are looked at, as with Postfix (`body_checks_size_limit`). The rest passes as it is.
+/// Most octets of each part's content that are examined, as in Postfix (`body_checks_size_limit`). The rest passes unchanged.
 const CONTENT_LOOKED_AT: usize = 50 << 10;
 
-/// What is looked at.
+/// What an editor is shown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Piece<'a> {
     /// A field in the header of a part, with its folds and its last line end.
     Field {
-        /// Whether it is of a message within the message.
+        /// Whether it belongs to a message within the message.
         nested: bool,
         /// All its octets.
         raw: &'a [u8],
@@ -32,27 +32,27 @@ pub enum Piece<'a> {
     Line(&'a [u8]),
 }
 
-/// What is done with it.
+/// What to do with a piece.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Edit {
-    /// It stays.
+    /// Keep it.
     #[default]
     Keep,
-    /// It goes, with its line end.
+    /// Remove it, with its line end.
     Remove,
-    /// This stands in its place: of a field with the last line end, of a line without it.
+    /// Replace it: a field with its last line end, a line without it.
     Replace(Vec<u8>),
-    /// This comes before it, likewise.
+    /// Insert this before it, likewise.
     Before(Vec<u8>),
 }
 
-/// Decides about one piece after the other.
+/// Decides about each piece in turn.
 pub trait Editor {
-    /// What is done with a piece.
+    /// What to do with a piece.
     fn edit(&mut self, piece: Piece<'_>) -> Edit;
 }
 
-/// Goes through one body.
+/// Edits one body.
 #[derive(Debug)]
 pub struct ContentEditor {
     scan: Scan,
@@ -61,13 +61,13 @@ pub struct ContentEditor {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whether the message's own header is under way, which is known already.
+    /// Whether the message's own header is being read, which is already known.
     own: bool,
     header: Vec<u8>,
-    /// Whether the header under way is too long to be looked at.
+    /// Whether the current header is too long to be examined.
     overlong: bool,
     line: Vec<u8>,
-    /// Octets of the content of the part under way.
+    /// Octets of the current part's content so far.
     seen: usize,
     edited: bool,
 }
@@ -79,7 +79,7 @@ struct Telling<'a, E> {
 }
 
 impl ContentEditor {
-    /// For the body of a message with this header, without the empty line behind it.
+    /// For the body of a message with this header, given without the empty line after it.
     #[must_use]
     pub fn new(header: &[u8]) -> Self {
         struct Nobody;
@@ -96,7 +96,7 @@ impl ContentEditor {
             },
         };
         let mut nothing = Vec::new();
-        // Nothing else in it matters, and a line that is no field would end it early.
+        // Nothing else in it matters, and a line that is not a field would end it early.
         for field in Header::parse(header.to_vec()).fields() {
             if field.is_named("Content-Type") || field.is_named("Content-Transfer-Encoding") {
                 made.feed(field.raw(), &mut Nobody, &mut nothing);
@@ -110,13 +110,13 @@ impl ContentEditor {
         made
     }
 
-    /// Takes the next octets of the body, and writes what becomes of them.
+    /// Takes the next octets of the body, and writes the result.
     pub fn feed<E: Editor>(&mut self, octets: &[u8], editor: &mut E, out: &mut Vec<u8>) {
         let Self { scan, state } = self;
         scan.feed(octets, &mut Telling { state, editor, out });
     }
 
-    /// Says that the body ends here, and writes what is left.
+    /// Says that the body ends here, and writes the rest.
     pub fn finish<E: Editor>(&mut self, editor: &mut E, out: &mut Vec<u8>) {
         let Self { scan, state } = self;
         let mut telling = Telling { state, editor, out };
@@ -124,7 +124,7 @@ impl ContentEditor {
         telling.end_line(b"");
     }
 
-    /// Whether something was edited.
+    /// Whether anything was edited.
     #[must_use]
     pub const fn is_edited(&self) -> bool {
         self.state.edited
@@ -147,7 +147,7 @@ impl<E: Editor> Telling<'_, E> {
         }
     }
 
-    /// The line under way has ended, with this line end.
+    /// The current line has ended, with this line end.
     fn end_line(&mut self, end: &[u8]) {
         let line = std::mem::take(&mut self.state.line);
         if line.is_empty() && end.is_empty() {
@@ -257,7 +257,7 @@ mod tests {
 
     use super::*;
 
-    /// Removes what says `gone`, replaces `old`, puts something before `late`; notes all that it sees.
+    /// Removes `gone`, replaces `old`, inserts something before `late`; records everything it sees.
     #[derive(Default)]
     struct Words(Vec<String>);
 
@@ -353,7 +353,7 @@ mod tests {
     }
 
     proptest! {
-        /// What nobody edits comes out to the octet, however it is cut.
+        /// What is not edited comes out the same to the octet, however it is cut.
         #[test]
         fn what_is_kept_stays(
             lines in proptest::collection::vec("(--b(--)?|Content-Type: (text/plain|message/rfc822|multipart/mixed; boundary=c)|--c|[a-c: ]{0,9}|)(\r\n|\n|\r|)", 0..20),

@@ -14,7 +14,7 @@ pub struct Envelope {
     pub sender: ReversePath,
     /// `RCPT TO`, in the order given; never empty once spooled.
     pub recipients: Vec<Recipient>,
-    /// `RET=`, how much of the message a failure report shall return (RFC 3461 section 4.3).
+    /// `RET=`, how much of the message a failure report should return (RFC 3461 section 4.3).
     pub ret: Option<Ret>,
     /// `ENVID=`, decoded from xtext (RFC 3461 section 4.4); at most 100 octets.
     pub envid: Option<String>,
@@ -22,7 +22,7 @@ pub struct Envelope {
     pub body: BodyKind,
     /// Whether `SMTPUTF8` was given (RFC 6531).
     pub smtputf8: bool,
-    /// `AUTH=` on `MAIL`, decoded, if this client may say so (RFC 4954 section 5). `<>` is `Some("")`.
+    /// `AUTH=` on `MAIL`, decoded, if this client is trusted to say so (RFC 4954 section 5). `<>` is `Some("")`.
     pub auth: Option<String>,
 }
 
@@ -35,9 +35,8 @@ pub struct Recipient {
     pub notify: Notify,
     /// `ORCPT=` as `type;address`, decoded from xtext (RFC 3461 section 4.2).
     pub orcpt: Option<String>,
-    /// Under which sender the recipient gets the message: the owner of the list that it is on, who hears of mail that cannot be
-    /// delivered (RFC 5321 section 3.9.2). `None` for the envelope's. A message is parted by it before it is queued, so the queue
-    /// never has one.
+    /// The sender for this recipient: the owner of the mailing list, who gets the bounces (RFC 5321 section 3.9.2). `None` for
+    /// the envelope's. A message is split by it before it is queued, so in the queue it is always `None`.
     pub sender: Option<Mailbox>,
 }
 
@@ -56,13 +55,13 @@ impl Recipient {
 
 /// `NOTIFY=` of one recipient (RFC 3461 section 4.1).
 ///
-/// When nothing was asked, failures and delays are reported, successes are not.
+/// By default, failures and delays are reported, successes are not.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Notify {
     /// The parameter was not given.
     #[default]
     Unspecified,
-    /// The parameter was not given, by a client that hears of failures alone: one that may not relay.
+    /// The parameter was not given, by a client that is told about failures only: one that may not relay.
     FailureAlone,
     /// `NEVER`.
     Never,
@@ -78,7 +77,7 @@ pub enum Notify {
 }
 
 impl Notify {
-    /// Whether a failure is to be reported. So it is when nothing was asked.
+    /// Whether to report a failure. The default is yes.
     #[must_use]
     pub fn failure(self) -> bool {
         matches!(
@@ -87,14 +86,14 @@ impl Notify {
         )
     }
 
-    /// Whether a delay is to be reported. So it is when nothing was asked.
+    /// Whether to report a delay. The default is yes.
     #[must_use]
     pub fn delay(self) -> bool {
         matches!(self, Self::Unspecified | Self::On { delay: true, .. })
     }
 
-    /// What is left of the request where only failures are reported, since the client is one that nobody knows. It can forge the
-    /// sender, and reports are not to be sent to whom it likes.
+    /// The request reduced to failures, for an unknown client: it can forge the sender, and must not have reports sent to anybody
+    /// it likes.
     #[must_use]
     pub fn without_success_and_delay(self) -> Self {
         match self {
@@ -108,7 +107,7 @@ impl Notify {
         }
     }
 
-    /// Whether success is to be reported.
+    /// Whether to report success.
     #[must_use]
     pub fn success(self) -> bool {
         matches!(self, Self::On { success: true, .. })
@@ -137,7 +136,7 @@ impl fmt::Display for Notify {
     }
 }
 
-/// A value that `NOTIFY=` cannot have.
+/// An invalid value of `NOTIFY=`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("NOTIFY is NEVER, or a list of SUCCESS, FAILURE and DELAY")]
 pub struct BadNotify;
@@ -180,7 +179,7 @@ pub enum Ret {
     Headers,
 }
 
-/// What the client declared of the body.
+/// What the client declared about the body.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub enum BodyKind {
     /// No declaration, or `BODY=7BIT`.
@@ -188,7 +187,7 @@ pub enum BodyKind {
     SevenBit,
     /// `BODY=8BITMIME` (RFC 6152).
     EightBitMime,
-    /// `BODY=BINARYMIME` (RFC 3030): may hold bare CR and LF, and lines without end.
+    /// `BODY=BINARYMIME` (RFC 3030): may hold bare CR and LF, and lines of any length.
     BinaryMime,
 }
 

@@ -1,4 +1,4 @@
-//! What kind of failure kept mail from its next hop, and at which step: the words that queue, log and listings have for it.
+//! The kind of failure that kept mail from its next hop, and the step: the words for it in queue, log and listings.
 
 use std::fmt;
 
@@ -44,7 +44,7 @@ impl Stage {
         Self::Quit,
     ];
 
-    /// What was being done, as queue, bounces and logs say it.
+    /// What was being done, in the words of queue, bounces and logs.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -76,8 +76,8 @@ impl fmt::Display for Stage {
 
 macro_rules! kinds {
     ($($name:literal $variant:ident $meaning:literal)*) => {
-        /// A kind of failure. Where it is formatted, that is its name, such as `dns.null-mx`; the names are a contract, as those of
-        /// rules are.
+        /// A kind of failure. It is formatted as its name, such as `dns.null-mx`; the names are a contract, as those of rules
+        /// are.
         #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
         pub enum FailureKind {
             $(
@@ -161,13 +161,13 @@ impl Serialize for FailureKind {
     }
 }
 
-/// What is kept of the cause of a failure beside its text.
+/// What is kept of the cause of a failure, besides its text.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub struct FailureFact {
-    /// Of which kind it was.
+    /// Its kind.
     #[serde(rename = "failure")]
     pub kind: FailureKind,
-    /// What was waited for; `None` where that says nothing, or is not known.
+    /// The stage in which it occurred; `None` if unknown or meaningless.
     pub stage: Option<Stage>,
 }
 

@@ -1,8 +1,9 @@
-//! The header section of a message as a list of raw fields: looked up and edited one by one, every other octet as it came.
+//! The header section of a message as a list of raw fields: looked up and edited one by one, while every other octet stays as it
+//! came.
 //!
-//! [`Header`] keeps the text that it was made of and, beside it, where each field lies in there. An edit adds its octets at the
-//! end and changes the list; nothing that was there is moved or copied. What a filter must not touch it cannot touch by
-//! mistake, and a signature over fields that nobody edited holds (RFC 6376 section 3.4.1, the `simple` form).
+//! [`Header`] keeps its original text and a list of the positions of the fields. An edit appends octets to the text and changes
+//! the list; existing text is neither moved nor copied. A filter cannot change other fields by mistake, and a signature over
+//! fields that were not edited stays valid (RFC 6376 section 3.4.1, the `simple` form).
 
 mod list;
 mod new;

@@ -1,10 +1,10 @@
-//! Puts the head of a message in order while it streams by, so that every reader behind us finds the same fields in it.
+//! Cleans up the header of a message while it streams through, so that every later reader finds the same fields in it.
 //!
-//! Readers differ in what they do with a line that is no field: some end the head there, some skip it, some take it for a
+//! Readers differ in what they do with a line that is not a field: some end the header there, some skip it, some take it for a
 //! part of the field before. The filter leaves them no choice. A mailbox separator (`From root Sun Nov 22 10:00:00 2026`) and a
-//! stray line among fields become fields of their own; where text begins without the empty line before it, that is put in.
+//! stray line among fields become fields of their own; where text begins without an empty line before it, one is inserted.
 //!
-//! Of a submission it also takes out what is not valid, for its caller to put in what is (RFC 6409 section 8).
+//! From a submission it also removes invalid fields, for which its caller adds valid ones (RFC 6409 section 8).
 
 mod line;
 mod value;
@@ -14,51 +14,52 @@ use memchr::{memchr, memchr2_iter};
 use self::line::Line;
 pub use self::value::{is_author, is_date, is_message_id};
 
-/// Octets of a line that are kept until its end is seen. A longer one is judged by its beginning.
+/// Most octets of a line that are kept until its end comes. A longer one is judged by its beginning.
 const LINE_HELD: usize = 8 << 10;
 
-/// Octets of a field that are kept until it is judged. A longer `From` is passed on, a longer `Date` or `Message-ID` is not valid.
+/// Most octets of a field that are kept until it is judged. A longer `From` is passed on, a longer `Date` or `Message-ID` is not
+/// valid.
 const FIELD_HELD: usize = 8 << 10;
 
-/// Octets of stray lines that may be followed by a field. With more of them it is text.
+/// Most octets of stray lines before the next field. More than that is body text.
 const STRAY_MAX: usize = 4 << 10;
 
-/// Octets behind which a stray line goes on a line of its own, so that none outgrows 998 octets.
+/// Octets after which a stray line goes on a new line, so that none exceeds 998 octets.
 const FOLD_STRAY: usize = 980;
 
-/// What a mailbox separator becomes, as Postfix has it.
+/// The field that a mailbox separator becomes, as in Postfix.
 const SEPARATOR_FIELD: &[u8] = b"Mailbox-Line:";
 
-/// What any other stray line becomes.
+/// The field that any other stray line becomes.
 const STRAY_FIELD: &[u8] = b"X-Stray-Line:";
 
 const CRLF: &[u8] = b"\r\n";
 
-/// How much is put in order.
+/// How much is cleaned up.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct HeadRules {
-    /// Whether the message is a submission: fields that are not valid are taken out, of several `Date`, `Message-ID` and `From`
-    /// fields all but the first valid one, blanks before a colon, and continuation lines of blanks alone.
+    /// Whether the message is a submission, from which are removed: invalid fields, all but the first valid one of several
+    /// `Date`, `Message-ID` and `From` fields, blanks before a colon, and blank continuation lines.
     pub submission: bool,
-    /// Whether `SMTPUTF8` was given, so that a `Message-ID` may go beyond ASCII.
+    /// Whether `SMTPUTF8` was given, so that a `Message-ID` may have non-ASCII characters.
     pub utf8: bool,
-    /// Whether each `From` is passed on that is not empty, for somebody who judges all of them.
+    /// Whether every non-empty `From` is passed on, for a later check of all of them.
     pub every_from: bool,
 }
 
-/// A head in order, as far as the filter has come.
+/// The cleaned header, as far as the filter has come.
 #[derive(Clone, Debug, Default)]
 pub struct Ordered {
     /// The header fields, each with its CRLF.
     pub fields: Vec<u8>,
     /// Whether an empty line follows them. A message that ends within its header has none.
     pub separated: bool,
-    /// The beginning of the body: text that stood there without an empty line before it.
+    /// The beginning of the body: text without an empty line before it.
     pub text: Vec<u8>,
 }
 
 impl Ordered {
-    /// All of it as it is sent.
+    /// All of it, as it is sent.
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {
         let separator = if self.separated { CRLF } else { b"" };
@@ -66,10 +67,10 @@ impl Ordered {
     }
 }
 
-/// Why a message cannot be taken: rule 5 of the invariants, for heads whose body may be binary.
+/// Why a message is refused: invariant 5, for messages whose body may be binary.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum HeadFault {
-    /// A CR without LF, or the other way round.
+    /// A CR without LF, or an LF without CR.
     #[error("bare CR or LF in the header")]
     BareLineEnding,
     /// A NUL.
@@ -77,24 +78,24 @@ pub enum HeadFault {
     Nul,
 }
 
-/// The filter. Memory is bounded by three times 8 KiB, however the input is cut and whatever is in it.
+/// The filter. Memory is bounded by three times 8 KiB, whatever the input and however it is cut.
 #[derive(Debug, Default)]
 pub struct HeadFilter {
     rules: HeadRules,
-    /// The beginning of a line whose end was not seen.
+    /// The beginning of a line whose end has not come yet.
     line: Vec<u8>,
-    /// Whether the beginning of the line under way was judged already.
+    /// Whether the beginning of the current line was already judged.
     within: bool,
-    /// Whether a CR was the last octet of what was judged of a line under way.
+    /// Whether the judged part of the current line ended in CR.
     after_cr: bool,
-    /// Where the lines of the field under way go.
+    /// Where the lines of the current field go.
     field: Sink,
     held: Vec<u8>,
-    /// Lines that are no fields, until what follows says what they are.
+    /// Lines that are not fields, until what follows decides what they are.
     stray: Vec<u8>,
-    /// Whether a line was seen.
+    /// Whether a line has come.
     begun: bool,
-    /// The valid fields that were passed on, of those that may be there once.
+    /// Which of the fields that may occur once were passed on.
     kept: [bool; 3],
     seen: u64,
     complete: bool,
@@ -111,13 +112,13 @@ enum Sink {
     Out,
     /// Kept until the field's end.
     Held(Single),
-    /// Taken out.
+    /// Removed.
     Dropped,
     /// Among the stray lines.
     Stray,
 }
 
-/// A field that a submission has once.
+/// A field that may occur only once.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Single {
     Date,
@@ -135,8 +136,8 @@ impl HeadFilter {
         }
     }
 
-    /// Takes as much of the input as belongs to the head, writes what goes on, and says how many octets it took. What is left,
-    /// and all that comes after [`is_complete`](Self::is_complete), is body, behind [`Ordered::text`].
+    /// Takes as much of the input as belongs to the header, writes the result, and returns how many octets it took. The rest, and
+    /// everything after [`is_complete`](Self::is_complete), is body, to follow [`Ordered::text`].
     pub fn feed(&mut self, input: &[u8], out: &mut Ordered) -> usize {
         let mut taken = 0;
         while !self.complete && taken < input.len() {
@@ -179,19 +180,19 @@ impl HeadFilter {
         }
     }
 
-    /// Whether the end of the head was seen.
+    /// Whether the header has ended.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.complete
     }
 
-    /// Octets of the head so far, as they came in.
+    /// Octets of the header so far, as received.
     #[must_use]
     pub fn seen(&self) -> u64 {
         self.seen
     }
 
-    /// What is wrong with the head so far. Nothing more is written then.
+    /// What is wrong with the header so far. After a fault nothing more is written.
     #[must_use]
     pub fn fault(&self) -> Option<HeadFault> {
         self.fault
@@ -244,7 +245,7 @@ impl HeadFilter {
 
     fn continued(&mut self, line: &[u8], blank: bool, out: &mut Ordered) {
         match self.field {
-            // A continuation of nothing.
+            // A continuation line without a field.
             Sink::None => {
                 self.field = Sink::Stray;
                 self.take(Sink::Stray, line, out);
@@ -254,7 +255,7 @@ impl HeadFilter {
         }
     }
 
-    /// Takes more of a line whose beginning was judged.
+    /// Takes more of a line whose beginning was already judged.
     fn go_on(&mut self, piece: &[u8], ended: bool, out: &mut Ordered) {
         if self.is_clean(piece) {
             self.take(self.field, piece, out);
@@ -305,7 +306,7 @@ impl HeadFilter {
         }
     }
 
-    /// Passes the field under way on, or not.
+    /// Ends the current field: passes it on, or not.
     fn end_field(&mut self, out: &mut Ordered) {
         if let Sink::Held(single) = std::mem::replace(&mut self.field, Sink::Out) {
             if self.is_wanted(single) {
@@ -334,7 +335,7 @@ impl HeadFilter {
             }
     }
 
-    /// A field follows: the stray lines are within the head.
+    /// A field follows: the stray lines are part of the header.
     fn write_stray(&mut self, out: &mut Ordered) {
         let stray = std::mem::take(&mut self.stray);
         let mut under_way = false;
@@ -360,7 +361,7 @@ impl HeadFilter {
         }
     }
 
-    /// Text follows: what was taken for stray lines is its beginning.
+    /// Text follows: the stray lines are the beginning of the body.
     fn begin_text(&mut self, out: &mut Ordered) {
         if !self.stray.is_empty() {
             out.separated = true;
@@ -369,7 +370,7 @@ impl HeadFilter {
         }
     }
 
-    /// Looks for what no head may hold. What is found wrong is not written, nor is anything behind it.
+    /// Looks for what no header may hold. A faulty piece is not written, nor is anything after it.
     fn is_clean(&mut self, piece: &[u8]) -> bool {
         if self.fault.is_none() {
             self.fault = self.fault_of(piece);

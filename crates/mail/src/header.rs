@@ -1,37 +1,37 @@
-//! Looks at the head of a message while it streams by. Nothing is ever rewritten.
+//! Examines the header of a message while it streams through. Nothing is ever rewritten.
 
 use memchr::memchr;
 
-/// Octets kept of one `From` or `Message-ID` value.
+/// Most octets kept of one `From` or `Message-ID` value.
 const VALUE_MAX: usize = 2_000;
 
-/// `From` fields whose values are kept. RFC 5322 section 3.6 allows one.
+/// Most `From` fields whose values are kept. RFC 5322 section 3.6 allows one.
 const FROM_FIELDS_MAX: usize = 4;
 
-/// `Sender` fields whose values are kept. RFC 5322 section 3.6 allows one.
+/// Most `Sender` fields whose values are kept. RFC 5322 section 3.6 allows one.
 const SENDER_FIELDS_MAX: usize = 2;
 
-/// `Resent-From` and `Resent-Sender` fields whose values are kept.
+/// Most `Resent-From` and `Resent-Sender` fields whose values are kept.
 const RESENT_FIELDS_MAX: usize = 8;
 
-/// Octets of the longest field name that is looked for, `resent-sender`.
+/// Length of the longest field name that is looked for, `resent-sender`.
 const NAME_MAX: usize = 13;
 
 /// Scans the header fields of a message, fed in pieces of any size.
 ///
-/// The head ends at the first empty line, or before the first line that is neither a field nor a continuation. Memory does not
+/// The header ends at the first empty line, or before the first line that is neither a field nor a continuation. Memory does not
 /// grow with the message.
 #[derive(Debug, Default)]
 pub struct HeaderScan {
     state: State,
-    /// Octets looked at.
+    /// Octets examined.
     position: u64,
-    /// Where the line under way begins.
+    /// Where the current line begins.
     line_start: u64,
-    /// The beginning of the field name under way, in lower case.
+    /// The beginning of the current field name, in lower case.
     name: [u8; NAME_MAX],
     name_len: usize,
-    /// The field under way, if its value is kept.
+    /// The current field, if its value is kept.
     kept: Kept,
     value: Vec<u8>,
     found: Found,
@@ -54,7 +54,7 @@ struct Found {
     message_id_value: Option<String>,
 }
 
-/// Where in the head the next octet is.
+/// Where in the header the next octet is.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum State {
     /// At the very beginning, where a line cannot be a continuation.
@@ -70,7 +70,7 @@ enum State {
     NameEnd,
     /// In a field value.
     Value,
-    /// The head has ended.
+    /// The header has ended.
     Complete,
 }
 
@@ -91,7 +91,7 @@ impl HeaderScan {
         Self::default()
     }
 
-    /// Looks at the next piece. After [`is_complete`](Self::is_complete) it costs nothing.
+    /// Examines the next piece. After [`is_complete`](Self::is_complete) it costs nothing.
     pub fn feed(&mut self, input: &[u8]) {
         let mut rest = input;
         while self.state != State::Complete {
@@ -111,7 +111,7 @@ impl HeaderScan {
     pub fn finish(&mut self) {
         match self.state {
             State::Complete => {}
-            // A line that might have become a field, and did not.
+            // A line that could have become a field, but did not.
             State::Name | State::NameEnd | State::Cr => self.end_without_separator(),
             State::First | State::LineStart | State::Value => {
                 self.keep_value();
@@ -121,21 +121,21 @@ impl HeaderScan {
         }
     }
 
-    /// Whether the end of the head was seen.
+    /// Whether the header has ended.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.state == State::Complete
     }
 
-    /// Octets of the head, without the empty line. Before [`is_complete`](Self::is_complete): of all its lines so far.
+    /// Octets of the header, without the empty line. Before [`is_complete`](Self::is_complete): of its lines so far.
     #[must_use]
     pub fn header_len(&self) -> u64 {
         self.line_start
     }
 
-    /// Whether the head ended without an empty line before the body, at a line that is no field.
+    /// Whether the header ended without an empty line before the body, at a line that is not a field.
     ///
-    /// If then also [`header_len`](Self::header_len) is 0, fields put before the message need an empty line after them.
+    /// If [`header_len`](Self::header_len) is then 0 too, fields put before the message need an empty line after them.
     #[must_use]
     pub fn lacks_separator(&self) -> bool {
         self.found.lacks_separator
@@ -165,7 +165,7 @@ impl HeaderScan {
         self.found.mime_version
     }
 
-    /// Whether an octet above 127 is in the head (RFC 6532), so that a next hop needs SMTPUTF8.
+    /// Whether an octet above 127 is in the header (RFC 6532), so that a next hop needs SMTPUTF8.
     #[must_use]
     pub fn has_non_ascii(&self) -> bool {
         self.found.non_ascii
@@ -195,7 +195,7 @@ impl HeaderScan {
 
     /// Whether [`from_values`](Self::from_values), [`sender_values`](Self::sender_values) and
     /// [`resent_values`](Self::resent_values) hold less than the message: a value was cut, there are more resent fields than
-    /// are kept, or the head ended at a line that is no field, behind which other readers may find one.
+    /// are kept, or the header ended at a line that is not a field, after which other readers may find another.
     #[must_use]
     pub fn from_is_in_doubt(&self) -> bool {
         self.found.from_cut || (self.found.lacks_separator && self.header_len() > 0)
@@ -235,7 +235,7 @@ impl HeaderScan {
         };
     }
 
-    /// Takes as much of a value as there is, and gives back what follows its line.
+    /// Takes as much of a value as there is, and returns what follows its line.
     fn value<'i>(&mut self, input: &'i [u8]) -> &'i [u8] {
         let end = memchr(b'\n', input);
         let line = &input[..end.unwrap_or(input.len())];
@@ -255,7 +255,7 @@ impl HeaderScan {
         if let Some(place) = self.name.get_mut(self.name_len) {
             *place = octet.to_ascii_lowercase();
         }
-        // One more than fits says that the name is longer than any that is looked for.
+        // One more than the maximum means that the name is longer than any that is looked for.
         self.name_len = (self.name_len + 1).min(NAME_MAX + 1);
     }
 
@@ -299,7 +299,7 @@ impl HeaderScan {
         }
     }
 
-    /// Puts the value that has ended where it belongs.
+    /// Stores the value that has ended.
     fn keep_value(&mut self) {
         if self.kept == Kept::Nothing {
             return;
@@ -332,7 +332,7 @@ mod tests {
 
     use super::*;
 
-    /// What a scan says: head length, separator missing, Received count, flags, From values, Message-ID.
+    /// The result of a scan: header length, separator missing, Received count, flags, From values, Message-ID.
     fn scan(pieces: &[&[u8]]) -> (u64, bool, u32, String, Vec<String>, Option<String>) {
         let mut scan = HeaderScan::new();
         for piece in pieces {

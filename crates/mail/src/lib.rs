@@ -1,4 +1,4 @@
-//! The words that all other crates speak: addresses, envelopes, status codes, header fields, reports.
+//! The vocabulary of all other crates: addresses, envelopes, status codes, header fields, reports.
 //!
 //! Nothing here opens a socket or a file, reads a clock, draws a random number, or awaits.
 

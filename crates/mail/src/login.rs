@@ -1,4 +1,4 @@
-//! Logins that are meant to be the same one.
+//! The normal form of user names: spellings of the same name become one.
 
 mod complete;
 mod identifier;
@@ -11,27 +11,27 @@ use crate::{Mailbox, ParseOptions};
 
 pub use self::complete::complete_login;
 
-/// A text that cannot be a login: it has no normal form.
+/// A text that cannot be a user name: it has no normal form.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("not a name that a user can have (RFC 8265)")]
 pub struct NoNormalForm;
 
-/// The one form of a login in which every directory is asked, whatever mechanism it came by.
+/// The form of a user name in which every directory is asked, whatever the mechanism.
 ///
-/// An address is taken apart first, so that quotes, a trailing dot and the ways to write a domain count for nothing. Then
-/// `UsernameCaseMapped` holds for the name (RFC 8265 section 3.3): widths are mapped, letters made small, accents composed (NFC);
-/// what cannot be seen or has a second look, and text of both directions in an unclear order, is no login. Blanks around the
-/// name go, and several inside are one. What stands behind the last `#` is the label of an app password, which may hold anything
-/// that can be seen.
+/// An address is parsed first, so that quotes, a trailing dot and the spelling of the domain make no difference. Then
+/// `UsernameCaseMapped` applies to the name (RFC 8265 section 3.3): widths are mapped, letters become lower case, accents are
+/// composed (NFC); invisible and compatibility characters, and ambiguous mixtures of text directions, are refused. Spaces around
+/// the name are removed, and several inside become one. The text after the last `#` is the label of an app password, which may
+/// hold any visible character.
 ///
-/// A login in its normal form stays as it is.
+/// A user name in its normal form stays as it is.
 ///
 /// # Errors
 ///
-/// [`NoNormalForm`] for what nobody can be called.
+/// [`NoNormalForm`] for what cannot be a user name.
 pub fn normal_login(login: &str) -> Result<String, NoNormalForm> {
     if !login.is_ascii() {
-        // First of all: a wide `@` or `#` is one.
+        // First of all, since a full-width `@` or `#` counts as one.
         let mapped: String = login.chars().flat_map(width_mapped).collect();
         return in_usual_width(&mapped);
     }
@@ -53,7 +53,7 @@ fn in_usual_width(login: &str) -> Result<String, NoNormalForm> {
             if label.chars().any(is_unseen) {
                 return Err(NoNormalForm);
             }
-            // A small letter may go together with an accent that its capital does not.
+            // A lower-case letter may compose with an accent where its capital does not.
             let label: String = label.to_ascii_lowercase().nfc().collect();
             Ok(format!("{}#{label}", normal_owner(owner)?))
         }
@@ -61,10 +61,10 @@ fn in_usual_width(login: &str) -> Result<String, NoNormalForm> {
     }
 }
 
-/// The normal form of a login without a label.
+/// The normal form of a user name without a label.
 fn normal_owner(login: &str) -> Result<String, NoNormalForm> {
     match address(login) {
-        // The domain is in its own one form already (RFC 5890).
+        // The domain is already in its normal form (RFC 5890).
         Some(mailbox) => {
             let key = mailbox.key();
             let domain = key.rsplit_once('@').map_or("", |(_, domain)| domain);
@@ -72,7 +72,7 @@ fn normal_owner(login: &str) -> Result<String, NoNormalForm> {
         }
         None => {
             let mapped = case_mapped(login)?;
-            // It may have been blanks alone that made it none.
+            // Perhaps only its spaces kept it from being an address.
             match address(&mapped) {
                 Some(_) => normal_owner(&mapped),
                 None => Ok(mapped),
@@ -92,7 +92,7 @@ fn address(login: &str) -> Option<Mailbox> {
         .flatten()
 }
 
-/// `UsernameCaseMapped`. Small letters of small letters are not always the same: it is done until nothing changes (RFC 8264
+/// `UsernameCaseMapped`. Mapping to lower case is not always idempotent, so it is repeated until nothing changes (RFC 8264
 /// section 7).
 fn case_mapped(name: &str) -> Result<String, NoNormalForm> {
     const ROUNDS: usize = 4;
@@ -112,19 +112,19 @@ fn case_mapped(name: &str) -> Result<String, NoNormalForm> {
     }
 }
 
-/// The usual form of a character that is wide or narrow (RFC 8265 section 3.3.1).
+/// The usual form of a full-width or half-width character (RFC 8265 section 3.3.1).
 fn width_mapped(c: char) -> impl Iterator<Item = char> {
     let of_width = matches!(c, '\u{3000}' | '\u{ff01}'..='\u{ffee}');
     let mapped = std::iter::once(c).filter(move |_| of_width).nfkc();
     mapped.chain(std::iter::once(c).filter(move |_| !of_width))
 }
 
-/// A form in which spellings of one login are equal, for counting what was tried with it.
+/// A form in which all spellings of one user name are equal, for counting failed attempts.
 ///
-/// Directories are generous beyond the [normal form](normal_login): databases fold accents and letters that their collation
-/// takes for others. Who could make a login that looks new by each of these would never be slowed down. So this form folds more
-/// than most of them do; two accounts that share one have their failures counted together, and nothing else. It names nobody:
-/// never look an account up by it, and make nothing of it that a stranger sees.
+/// Directories are more lenient than the [normal form](normal_login): databases fold accents and letters as their collation says.
+/// An attacker who could vary a name in these ways would never be slowed down. So this form folds more than most of them do; two
+/// accounts that share one have their failures counted together, and nothing else. It identifies nobody: never look up an account
+/// by it, and never show it to a client.
 #[must_use]
 pub fn fold_login(login: &str) -> String {
     let login = login.trim();
@@ -149,7 +149,7 @@ pub fn fold_login(login: &str) -> String {
     words.join(" ").trim_end_matches('.').to_owned()
 }
 
-/// What collations take a letter for that has no parts by Unicode's tables.
+/// What collations fold a letter to that Unicode does not decompose.
 fn plain_letters(c: char) -> Option<&'static str> {
     Some(match c {
         'ß' => "ss",
@@ -167,7 +167,7 @@ fn plain_letters(c: char) -> Option<&'static str> {
     })
 }
 
-/// Control characters, and those that Unicode has left out where they cannot be shown (Default_Ignorable_Code_Point).
+/// Control characters, and those that Unicode says to ignore if they cannot be shown (Default_Ignorable_Code_Point).
 fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -281,13 +281,13 @@ mod tests {
             }
         }
 
-        /// Case counts for nothing.
+        /// Case makes no difference.
         #[test]
         fn case_is_folded(login in "[ -~]{0,20}(@[ -~]{0,20})?") {
             prop_assert_eq!(fold_login(&login), fold_login(&login.to_ascii_uppercase()));
         }
 
-        /// Addresses that a directory takes for one are one here.
+        /// Addresses that a directory takes for the same are the same here.
         #[test]
         fn addresses_with_one_key_are_one(login in "[a-zA-Z\"\\\\.\u{ad}\u{17f}]{1,8}@[a-zA-Z\u{ad}\u{ff41}-\u{ff5a}]{1,8}\\.(test|TEST)\\.?") {
             let options = ParseOptions { utf8: true, ..ParseOptions::default() };

@@ -1,19 +1,19 @@
-//! Addresses that some reader may show for a field, wherever in it they stand: in a display name, behind an encoded word, in a
-//! comment, behind the bracket. The lax counterpart of [`mailbox_list`](crate::mailbox_list).
+//! Addresses that some reader may show for a field, wherever in it they are: in a display name, in an encoded word, in a comment,
+//! after the bracket. The lax counterpart of [`mailbox_list`](crate::mailbox_list).
 
 mod encoded;
 
 use self::encoded::decoded;
 
-/// How often what was decoded is decoded again. No reader is known to do so twice.
+/// How often the result of decoding is decoded again. No reader is known to decode more than once.
 const ROUNDS: usize = 3;
 
 /// Something that looks like an address.
 #[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd)]
 pub struct Lookalike {
-    /// What stands before the `@`, quotes around it removed.
+    /// The text before the `@`, without quotes around it.
     pub local: String,
-    /// What stands behind it.
+    /// The text after it.
     pub domain: String,
 }
 
@@ -26,10 +26,10 @@ impl Lookalike {
     }
 }
 
-/// All that looks like an address in the value of a field, in order and once each. `None` where an encoded word has a charset
-/// in which other octets than those of ASCII may be an `@`, so that nobody can tell.
+/// Everything that looks like an address in the value of a field, in order and once each. `None` if an encoded word has a charset
+/// in which octets other than ASCII's may be an `@`, so that there is no telling.
 ///
-/// An `@` between blanks counts where a domain with a dot follows: `Ann @ Work` is a name.
+/// An `@` between blanks counts only if a domain with a dot follows: `Ann @ Work` is a name.
 #[must_use]
 pub fn lookalikes(value: &str) -> Option<Vec<Lookalike>> {
     let mut found = Vec::new();
@@ -49,7 +49,7 @@ pub fn lookalikes(value: &str) -> Option<Vec<Lookalike>> {
     Some(found)
 }
 
-/// A text as a screen shows it: without characters that are not seen, and with the plain form of those that look the same.
+/// A text as a screen shows it: without invisible characters, and with the plain form of those that look the same.
 fn as_seen(text: &str) -> String {
     let invisible = |c: char| {
         matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
@@ -68,7 +68,7 @@ fn as_seen(text: &str) -> String {
         .collect()
 }
 
-/// A text without what stands in parentheses, as far as they pair, and without backslashes.
+/// A text without balanced parentheses and their content, and without backslashes.
 fn without_comments(text: &str) -> String {
     let mut depth = 0_usize;
     let mut kept = String::with_capacity(text.len());
@@ -125,7 +125,7 @@ fn domain_of(after: &str) -> &str {
     after[..end].trim_matches(|c| matches!(c, '.' | '-' | '_'))
 }
 
-/// Quotation marks, dashes and brackets beyond ASCII.
+/// Non-ASCII quotation marks, dashes and brackets.
 fn is_ornament(c: char) -> bool {
     matches!(c, '\u{a1}' | '\u{ab}' | '\u{b4}' | '\u{b7}' | '\u{bb}' | '\u{bf}' | '\u{2010}'..='\u{2027}' | '\u{2030}'..='\u{205e}'
         | '\u{3001}'..='\u{3003}' | '\u{3008}'..='\u{301f}' | '\u{ff08}' | '\u{ff09}' | '\u{ff0c}' | '\u{ff1a}'..='\u{ff1e}' | '\u{fffd}')
@@ -186,7 +186,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever reads strictly and finds an address finds one that the lax reader has found too.
+        /// Every address that the strict reader finds is found by the lax reader too.
         #[test]
         fn the_lax_reader_sees_what_the_strict_one_does(value in "[ab@.<>\",() =?]{0,30}|\\PC{0,40}") {
             if let (Some(list), Some(found)) = (mailbox_list(&value), lookalikes(&value)) {

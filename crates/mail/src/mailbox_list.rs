@@ -1,12 +1,12 @@
-//! The mailboxes of a `From` field (RFC 5322 section 3.4), for who must know exactly whom it names.
+//! The mailboxes of a `From` field (RFC 5322 section 3.4), for callers that must know exactly whom it names.
 //!
-//! Strict where readers differ: whatever two of them could take for different addresses is no list at all. Nothing is kept
-//! of display names and comments.
+//! Strict where readers differ: a value that two of them could read as different addresses is refused. Display names and comments
+//! are dropped.
 
 use crate::{Mailbox, ParseOptions};
 
-/// Reads the value of one `From` field, unfolded. `None` for what is no plain list of mailboxes: groups, routes, angle
-/// brackets or quotes that never end, text behind an address, nothing at all.
+/// Reads the value of one `From` field, unfolded. `None` for what is not a plain list of mailboxes: groups, routes, unterminated
+/// angle brackets or quotes, text after an address, nothing at all.
 #[must_use]
 pub fn mailbox_list(value: &str) -> Option<Vec<Mailbox>> {
     let mut list = Vec::new();
@@ -20,7 +20,7 @@ pub fn mailbox_list(value: &str) -> Option<Vec<Mailbox>> {
     Some(list)
 }
 
-/// One entry of the list while it is read.
+/// The state while reading one entry of the list.
 #[derive(Debug, Default)]
 struct Reader {
     /// Depth of comments.
@@ -28,7 +28,7 @@ struct Reader {
     quoted: bool,
     escaped: bool,
     angle: Angle,
-    /// What stands outside comments and angle brackets: a display name, or the address itself.
+    /// The text outside comments and angle brackets: a display name, or the address itself.
     outside: String,
     inside: String,
 }
@@ -60,7 +60,7 @@ impl Reader {
             '(' if !self.quoted => self.comments += 1,
             ')' if !self.quoted => self.comments = self.comments.checked_sub(1)?,
             _ if self.comments > 0 => {}
-            // Readers differ in what they show of it.
+            // Readers differ in how they show this.
             '"' if self.angle == Angle::After => return None,
             '"' => {
                 self.quoted = !self.quoted;
@@ -88,7 +88,7 @@ impl Reader {
         }
     }
 
-    /// The address of the entry. The next one begins.
+    /// Returns the address of the entry, and begins the next.
     fn finish(&mut self) -> Option<Mailbox> {
         let entry = std::mem::take(self);
         if entry.quoted || entry.escaped || entry.comments > 0 {

@@ -1,19 +1,19 @@
-//! How far an answer of the DNS is proven by DNSSEC: the words that plans, log and listings have for it.
+//! How far DNSSEC proves a DNS answer: the words for it in plans, log and listings.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// What DNSSEC says of an answer (RFC 4035 section 4.3). An answer that is [`Bogus`](Self::Bogus) is never made use of.
+/// What DNSSEC says of an answer (RFC 4035 section 4.3). A [`Bogus`](Self::Bogus) answer is never used.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Proof {
-    /// Signed, from a trust anchor down to the answer; where the answer is that there is nothing, this is proven too.
+    /// Signed, from a trust anchor down to the answer; a negative answer is proven too.
     Secure,
-    /// From a zone that is proven not to be signed; or a resolver that is trusted does not vouch for it.
+    /// From a zone that is proven to be unsigned; or a trusted resolver does not vouch for it.
     Insecure,
-    /// Nobody has looked: DNSSEC is off, or the answer is not from the DNS but from `/etc/hosts`.
+    /// Not checked: DNSSEC is off, or the answer is from `/etc/hosts`.
     Indeterminate,
-    /// It should be signed, and its signatures are wrong, missing, or out of date.
+    /// It should be signed, but its signatures are wrong, missing, or expired.
     Bogus,
 }
 
@@ -32,7 +32,7 @@ impl Proof {
         }
     }
 
-    /// How far two answers are proven that only count together.
+    /// How far two answers that depend on each other are proven.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         let rank = |proof: Self| Self::ALL.iter().position(|one| *one == proof);

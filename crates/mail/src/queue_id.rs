@@ -1,13 +1,13 @@
-//! The id by which `250` names a queued message.
+//! The id of a queued message, as given with `250`.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Names one queued message for its whole life, and is never used again.
+/// Identifies one queued message for its whole life, and is never reused.
 ///
-/// A 63-bit number that grows with time: 42 bits of milliseconds since 2020, 8 bits of the machine that took the message, 13 bits
-/// that tell its messages of one millisecond apart. Shown as 13 characters of Crockford's base 32 (no I, L, O, U),
-/// so that ids sort by age, fit in a log column, and can be read over the telephone.
+/// A 63-bit number that grows with time: 42 bits of milliseconds since 2020, 8 bits for the machine that accepted the message, 13
+/// bits to distinguish its messages of one millisecond. Shown as 13 characters of Crockford's base 32 (no I, L, O, U), so that
+/// ids sort by age, fit in a log column, and can be read over the telephone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash, Ord, PartialOrd)]
 pub struct QueueId(i64);
 
@@ -40,7 +40,7 @@ impl QueueId {
         Self::new(unix_ms, u32::from(node) << NUMBER_BITS)
     }
 
-    /// The next id of a machine: the lowest that is higher than this one, whosever this one is.
+    /// The next id of a machine: the lowest that is higher than this one, which may be another machine's.
     #[must_use]
     pub fn next_of(self, node: u8) -> Self {
         let next = Self(self.0 + 1);
@@ -52,13 +52,13 @@ impl QueueId {
         Self(((ms + later) << SEQUENCE_BITS) | (i64::from(node) << NUMBER_BITS))
     }
 
-    /// The machine that took the message.
+    /// The machine that accepted the message.
     #[must_use]
     pub fn node(self) -> u8 {
         ((self.0 >> NUMBER_BITS) & ((1 << NODE_BITS) - 1)) as u8
     }
 
-    /// When it was given out, by the clock of then: milliseconds since 1970.
+    /// When it was issued, by the clock at that time: milliseconds since 1970.
     #[must_use]
     pub fn unix_ms(self) -> i64 {
         (self.0 >> SEQUENCE_BITS) + EPOCH_2020_MS
@@ -70,7 +70,7 @@ impl QueueId {
         self.0
     }
 
-    /// The id kept under this integer.
+    /// The id stored as this integer.
     #[must_use]
     pub fn from_i64(value: i64) -> Self {
         Self(value & i64::MAX)

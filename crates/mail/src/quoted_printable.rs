@@ -1,9 +1,9 @@
-//! Quoted-printable (RFC 2045 section 6.7), for what has to go as 7-bit text.
+//! Quoted-printable (RFC 2045 section 6.7), for what must be sent as 7-bit text.
 
 /// Octets of a line with its soft line break.
 const LINE_MAX: usize = 76;
 
-/// Encodes a text whose lines end in CRLF. Line ends stay.
+/// Encodes a text whose lines end in CRLF. Line ends are kept.
 pub(crate) fn encode(text: &[u8], out: &mut Vec<u8>) {
     for line in text.split_inclusive(|&octet| octet == b'\n') {
         let (body, end) = match line {
@@ -15,7 +15,7 @@ pub(crate) fn encode(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Writes one octet by its number.
+/// Writes one octet as `=` and its number.
 pub(crate) fn put_octet(octet: u8, out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     out.extend_from_slice(&[

@@ -1,4 +1,4 @@
-//! The trace field that every hop puts before a message (RFC 5321 section 4.4).
+//! The trace field that every hop adds on top of a message (RFC 5321 section 4.4).
 
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -8,16 +8,16 @@ use jiff::tz::Offset;
 
 use crate::date::write_rfc5322;
 
-/// What a `Received:` field tells.
+/// The content of a `Received:` field.
 #[derive(Clone, Copy, Debug)]
 pub struct Trace<'a> {
-    /// The name the client gave in `EHLO`; written with anything unfit replaced by `?`.
+    /// The name the client gave in `EHLO`; unsuitable characters are written as `?`.
     pub helo: &'a str,
     /// The name of the client's address in the DNS, if forward-confirmed.
     pub peer_name: Option<&'a str>,
     /// The client's address.
     pub peer_ip: IpAddr,
-    /// The login, if there was one.
+    /// The authentication, if there was one.
     pub authenticated: Option<TraceAuth<'a>>,
     /// Our host name.
     pub by: &'a str,
@@ -29,22 +29,22 @@ pub struct Trace<'a> {
     pub id: &'a str,
     /// The TLS session, if there was one.
     pub tls: Option<TraceTls<'a>>,
-    /// The recipient without angle brackets; give it only where there is a single one, else blind copies show.
+    /// The recipient without angle brackets; only to be given if there is a single one, else blind copies would show.
     pub for_: Option<&'a str>,
     /// When the message was received.
     pub date: Timestamp,
     /// The zone to write `date` in.
     pub offset: Offset,
-    /// Leaves out `from` with the client's names and address, and the login.
+    /// Leaves out `from` with the client's names and address, and the user name.
     pub hide_submitter: bool,
 }
 
-/// The login in a trace field.
+/// The authentication in a trace field.
 #[derive(Clone, Copy, Debug)]
 pub struct TraceAuth<'a> {
     /// Strength of the SASL security layer, 0 without one.
     pub bits: u32,
-    /// The login, where the configuration shows it.
+    /// The user name, if the configuration says to show it.
     pub login: Option<&'a str>,
 }
 
@@ -57,11 +57,11 @@ pub struct TraceTls<'a> {
     pub cipher: &'a str,
     /// Strength of the cipher.
     pub bits: u32,
-    /// What became of the client's certificate.
+    /// The result of verifying the client's certificate.
     pub verify: Verify,
 }
 
-/// What became of the client's certificate.
+/// The result of verifying the client's certificate.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Verify {
     /// `OK`: presented and verified.
@@ -72,7 +72,7 @@ pub enum Verify {
     Fail,
 }
 
-/// The protocol a message came by, as registered for the `with` clause (RFC 3848, RFC 6531 section 4.3).
+/// The protocol with which a message came, as registered for the `with` clause (RFC 3848, RFC 6531 section 4.3).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct With {
     /// LMTP rather than SMTP (RFC 2033).
@@ -81,22 +81,22 @@ pub struct With {
     pub esmtp: bool,
     /// Inside TLS.
     pub tls: bool,
-    /// After a login.
+    /// After authentication.
     pub auth: bool,
     /// `SMTPUTF8` was given for this message.
     pub utf8: bool,
 }
 
-/// What a `Received:` field tells of a message that a user of this machine has handed in.
+/// The content of a `Received:` field of a message submitted by a user of this machine.
 #[derive(Clone, Copy, Debug)]
 pub struct LocalTrace<'a> {
     /// Our host name.
     pub by: &'a str,
     /// The software: `Postern`.
     pub software: &'a str,
-    /// The number of the user's account; `None` where the submitter is hidden.
+    /// The user id of the account; `None` where the submitter is hidden.
     pub uid: Option<u32>,
-    /// The name of the account, where the configuration shows it.
+    /// The name of the account, if the configuration says to show it.
     pub name: Option<&'a str>,
     /// The queue id.
     pub id: &'a str,
@@ -124,7 +124,7 @@ impl Verify {
 impl With {
     /// The keyword: `SMTP`, `ESMTP`, `ESMTPS`, `ESMTPA`, `ESMTPSA`, `UTF8SMTP` and so on.
     ///
-    /// `HELO` cannot be told from TLS or a login by any registered keyword; it is always `SMTP`.
+    /// No registered keyword combines `HELO` with TLS or authentication; it is always `SMTP`.
     #[must_use]
     pub fn keyword(self) -> &'static str {
         match (self.lmtp, self.utf8, self.tls, self.auth) {
@@ -152,8 +152,8 @@ impl With {
 impl Trace<'_> {
     /// Appends the whole field, with its final CRLF, to `out`.
     ///
-    /// The form is sendmail's, continued by tabs. Whatever the client chose is written with anything unfit for a
-    /// comment or an atom replaced by `?`, so no client can forge a line of it.
+    /// The form is sendmail's, with continuation lines that begin with a tab. In whatever the client chose, characters unsuitable
+    /// for a comment or an atom are replaced by `?`, so that no client can forge a line of it.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"Received: ");
         if !self.hide_submitter {
@@ -285,7 +285,7 @@ fn put_name(out: &mut Vec<u8>, name: &str, utf8: bool) {
     }
 }
 
-/// Whether a recipient may be shown: no line break, no bracket outside quotes to close ours, and short enough for one line.
+/// Whether a recipient may be shown: no line break, no closing bracket outside quotes, and short enough for one line.
 fn fits_angles(recipient: &str) -> bool {
     recipient.len() <= 512
         && (recipient.starts_with('"') || !recipient.contains('>'))

@@ -17,29 +17,29 @@ use crate::status::Status;
 /// Octets of an original message that are returned whole by default; a larger one is returned as its header fields.
 pub const RETURN_WHOLE_MAX: usize = 64 * 1024;
 
-/// What a report tells. One report tells one kind of thing.
+/// What a report is about. One report is of one kind.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ReportKind {
     /// Recipients that will not get the message.
     Failure,
     /// Recipients that have not got it yet.
     Delay,
-    /// Recipients whose message arrived or was passed on to where no further report comes from.
+    /// Recipients whose message was delivered, or passed on to a host that sends no report.
     Success,
 }
 
-/// What became of one recipient (RFC 3464 section 2.3.3).
+/// What happened to one recipient (RFC 3464 section 2.3.3).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Action {
     /// `failed`.
     Failed,
     /// `delayed`.
     Delayed,
-    /// `delivered`: it lies in the mailbox.
+    /// `delivered`: it is in the mailbox.
     Delivered,
     /// `relayed`: passed to a host that will not report.
     Relayed,
-    /// `expanded`: an alias gave it to several others.
+    /// `expanded`: an alias passed it on to several others.
     Expanded,
 }
 
@@ -50,11 +50,11 @@ pub struct ReportRecipient<'a> {
     pub address: &'a Mailbox,
     /// `ORCPT=`, decoded: `rfc822;user@example.org`.
     pub orcpt: Option<&'a str>,
-    /// What became of it.
+    /// What happened to it.
     pub action: Action,
     /// Its status.
     pub status: Status,
-    /// The host that answered, if one did.
+    /// The host that replied, if one did.
     pub remote_mta: Option<&'a str>,
     /// The reply of that host with its code, lines joined by blanks; `None` when our own server decided.
     pub diagnostic: Option<&'a str>,
@@ -69,7 +69,7 @@ pub struct ReportRecipient<'a> {
 /// The message that a report is about.
 #[derive(Clone, Copy, Debug)]
 pub struct Original<'a> {
-    /// The beginning of the message: with `rest` at least its header section, as far as it is at hand.
+    /// The beginning of the message: together with `rest` at least its header section, as far as available.
     pub head: &'a [u8],
     /// What follows `head`, empty if `head` is all that was read; the header section may go on in it.
     pub rest: &'a [u8],
@@ -77,10 +77,10 @@ pub struct Original<'a> {
     pub len: u64,
 }
 
-/// All that a report is made of.
+/// Everything that a report is made of.
 #[derive(Clone, Debug)]
 pub struct Report<'a> {
-    /// What it tells.
+    /// What it is about.
     pub kind: ReportKind,
     /// Our host name, for `Reporting-MTA` and the human text.
     pub reporting_mta: &'a str,
@@ -88,7 +88,7 @@ pub struct Report<'a> {
     pub from: &'a Mailbox,
     /// The sender of the original, to whom the report goes.
     pub to: &'a Mailbox,
-    /// The report's own queue id; it makes its Message-ID and its boundary.
+    /// The report's own queue id; its Message-ID and its boundary are made from it.
     pub id: &'a str,
     /// The queue id of the original.
     pub original_id: &'a str,
@@ -98,7 +98,7 @@ pub struct Report<'a> {
     pub arrival: Timestamp,
     /// `ENVID=` of the original, decoded.
     pub envid: Option<&'a str>,
-    /// `RET=` of the original. Delay and success reports always return the head only.
+    /// `RET=` of the original. Delay and success reports always return the header only.
     pub ret: Option<Ret>,
     /// Whether the original came with `SMTPUTF8`.
     pub smtputf8: bool,
@@ -122,7 +122,7 @@ pub struct ReportMessage {
 impl Report<'_> {
     /// Writes the report.
     ///
-    /// The result is `BODY=8BITMIME` if anything in it is outside ASCII, and needs `SMTPUTF8` if its recipient does. The report
+    /// The result is `BODY=8BITMIME` if anything in it is not ASCII, and needs `SMTPUTF8` if its recipient does. The report
     /// itself asks for no report.
     #[must_use]
     pub fn build(&self) -> ReportMessage {

@@ -9,10 +9,10 @@ pub enum XtextError {
     /// `+` without two hexadecimal digits, or `\` without `x{…}` and one to six of them.
     #[error("an escape is not followed by hexadecimal digits")]
     BadEscape,
-    /// A character that must have been encoded, or a control character behind an escape.
+    /// A character that must have been encoded, or a control character that was escaped.
     #[error("character not allowed in xtext")]
     BadCharacter,
-    /// What comes out is not UTF-8.
+    /// The result is not UTF-8.
     #[error("decoded text is not UTF-8")]
     NotUtf8,
 }
@@ -63,7 +63,7 @@ pub fn decode(text: &str) -> Result<String, XtextError> {
 ///
 /// # Errors
 ///
-/// See [`XtextError`]; [`XtextError::BadCharacter`] when the type is missing or no atom, or the address is empty.
+/// See [`XtextError`]; [`XtextError::BadCharacter`] if the type is missing or not an atom, or the address is empty.
 pub fn decode_orcpt(text: &str) -> Result<String, XtextError> {
     let (kind, address) = text.split_once(';').ok_or(XtextError::BadCharacter)?;
     let atom = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
@@ -80,8 +80,8 @@ pub fn decode_orcpt(text: &str) -> Result<String, XtextError> {
 
 /// Encodes `type;address` as the value of `ORCPT=`.
 ///
-/// `smtputf8` says whether the next hop takes UTF-8; without it the address goes out in ASCII only. An address outside
-/// ASCII always goes out with the type `utf-8`.
+/// `smtputf8` says whether the next hop takes UTF-8; without it the address is sent in ASCII only. A non-ASCII address is always
+/// sent with the type `utf-8`.
 #[must_use]
 pub fn encode_orcpt(orcpt: &str, smtputf8: bool) -> String {
     let (kind, address) = orcpt.split_once(';').unwrap_or(("rfc822", orcpt));

@@ -4,7 +4,7 @@ use postern_mail::address::split_path;
 use postern_mail::{AddressLimits, Domain, ForwardPath, Mailbox, ParseOptions, ReversePath};
 use proptest::prelude::*;
 
-/// Text over the characters that mean something in an address.
+/// Text made of the characters that have a meaning in an address.
 fn tricky() -> impl Strategy<Value = String> {
     proptest::collection::vec(
         prop_oneof![
@@ -20,7 +20,7 @@ fn tricky() -> impl Strategy<Value = String> {
     .prop_map(|parts| parts.concat())
 }
 
-/// A local part as it is meant.
+/// An unquoted local part.
 fn local() -> impl Strategy<Value = String> {
     "[ -~ä-üα-ω]{1,20}"
 }

@@ -17,7 +17,7 @@ fn at(text: &str) -> Timestamp {
     text.parse().expect("a time of the test")
 }
 
-/// What a test changes, and what it does not.
+/// The inputs of a report, of which a test changes some.
 struct Case {
     kind: ReportKind,
     to: &'static str,

@@ -1,10 +1,10 @@
-//! Reading addresses: one pass over the text, no copy before it is known to be good.
+//! Reading addresses: one pass over the text, no copy before it is known to be valid.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{AddressError, Domain, ForwardPath, Mailbox, ParseOptions, ReversePath};
 
-/// Octets of a domain as written, before an internationalised one becomes A-labels; longer ones are not looked at.
+/// Octets of a domain as written, before an internationalised one is converted to A-labels; longer ones are refused unseen.
 const RAW_DOMAIN_MAX: usize = 1_024;
 
 /// Octets of a domain name in A-labels (RFC 5321 section 4.5.3.1.2).
@@ -74,7 +74,7 @@ pub(super) fn domain(text: &str, utf8: bool) -> Result<Domain, AddressError> {
     domain_name(&idna::domain_to_ascii(text).map_err(|_| AddressError::BadDomain)?)
 }
 
-/// Splits `FROM:` or `TO:` argument and parameters. See [`super::split_path`].
+/// Splits the argument of `FROM:` or `TO:` from the parameters. See [`super::split_path`].
 pub(super) fn split_path(text: &str) -> Result<(&str, &str), AddressError> {
     let text = text.trim_start_matches([' ', '\t']);
     let angled = text.starts_with('<');
@@ -106,7 +106,7 @@ pub(super) fn split_path(text: &str) -> Result<(&str, &str), AddressError> {
     Ok((path, rest.trim_matches([' ', '\t'])))
 }
 
-/// Whether `local` may stand unquoted: atoms joined by single dots.
+/// Whether `local` needs no quotes: atoms joined by single dots.
 pub(super) fn is_dot_string(local: &str) -> bool {
     !local.is_empty()
         && local
@@ -127,7 +127,7 @@ fn domain_within(text: &str, options: &ParseOptions<'_>) -> Result<Domain, Addre
     }
 }
 
-/// Takes the angle brackets off, if they are there.
+/// Removes the angle brackets, if there are any.
 fn inside_angles<'t>(text: &'t str, options: &ParseOptions<'_>) -> Result<&'t str, AddressError> {
     let text = text.trim_matches([' ', '\t']);
     let (brackets, inner) = match text.strip_prefix('<') {
@@ -160,7 +160,7 @@ fn has_open_quote(text: &str) -> bool {
     quoted
 }
 
-/// Splits off a source route, `@a,@b:` (RFC 5321 section 4.1.2, `A-d-l`). Its hosts have to be domains.
+/// Splits off a source route, `@a,@b:` (RFC 5321 section 4.1.2, `A-d-l`). Its hosts must be valid domains.
 fn split_source_route<'t>(
     text: &'t str,
     options: &ParseOptions<'_>,
@@ -171,7 +171,7 @@ fn split_source_route<'t>(
     let mut rest = text;
     loop {
         let host = rest.strip_prefix('@').ok_or(AddressError::BadCharacter)?;
-        // A literal holds colons of its own.
+        // A literal contains colons itself.
         let from = if host.starts_with('[') {
             host.find(']').ok_or(AddressError::BadDomain)?
         } else {
@@ -204,10 +204,10 @@ fn quoted_end(text: &str, utf8: bool) -> Result<usize, AddressError> {
     let mut escaped = false;
     for (index, c) in text.char_indices().skip(1) {
         match c {
-            // Only graphic characters and the blank may follow a backslash.
+            // Only graphic characters and the space may follow a backslash.
             ' '..='~' if escaped => escaped = false,
             '\\' => escaped = true,
-            // `""@domain` fits the grammar and names nobody.
+            // `""@domain` fits the grammar but names nobody.
             '"' if index == 1 => return Err(AddressError::Empty),
             '"' => return Ok(index + 1),
             c if is_quotable(c, utf8) && !escaped => {}
@@ -248,14 +248,14 @@ fn is_atext(c: char, utf8: bool) -> bool {
     }
 }
 
-/// Characters outside ASCII that steer rather than show: C1 controls, line and paragraph separators, and those that turn the
-/// direction of writing, by which an address can be made to look like another.
+/// Non-ASCII control characters: C1 controls, line and paragraph separators, and those that change the direction of text, with
+/// which an address can be made to look like another.
 fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// What stands between the brackets of an address literal (RFC 5321 section 4.1.3).
+/// The text between the brackets of an address literal (RFC 5321 section 4.1.3).
 fn address_literal(text: &str) -> Result<Domain, AddressError> {
     const TAG: &str = "IPv6:";
     let ip = match text.get(..TAG.len()) {
@@ -267,7 +267,7 @@ fn address_literal(text: &str) -> Result<Domain, AddressError> {
         .map_err(|_| AddressError::BadDomain)
 }
 
-/// A name in ASCII. Letters, digits, hyphens, and underscores because they are about.
+/// An ASCII name. Letters, digits, hyphens, and underscores, which are in use.
 fn domain_name(text: &str) -> Result<Domain, AddressError> {
     let text = text.strip_suffix('.').unwrap_or(text);
     if text.len() > DOMAIN_MAX {
@@ -286,14 +286,14 @@ fn domain_name(text: &str) -> Result<Domain, AddressError> {
         }
         last = label;
     }
-    // `192.0.2.1` without brackets is no name, though some resolvers take it for an address. Nor is `0x7f.1`.
+    // `192.0.2.1` without brackets is not a name, since some resolvers take it for an address. Nor is `0x7f.1`.
     if is_number(last) {
         return Err(AddressError::BadDomain);
     }
     Ok(Domain::Name(text.to_ascii_lowercase().into_boxed_str()))
 }
 
-/// Whether a resolver could take the last label for the end of an IPv4 address: digits, or `0x` and hexadecimal ones.
+/// Whether a resolver could take the last label for the end of an IPv4 address: digits, or `0x` and hexadecimal digits.
 fn is_number(label: &str) -> bool {
     let hexadecimal = label.strip_prefix("0x").or_else(|| label.strip_prefix("0X"));
     hexadecimal.is_some_and(|digits| digits.bytes().all(|octet| octet.is_ascii_hexdigit()))

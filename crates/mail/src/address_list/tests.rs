@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The addresses that are found, as they are meant.
+/// The addresses found.
 fn found(value: &str) -> Vec<String> {
     places(value.as_bytes())
         .map(|place| place.address.to_string())
@@ -87,7 +87,7 @@ fn addresses_are_bounded() {
 }
 
 proptest! {
-    /// Whatever the value: places are in order and within it, what stands between them stays, and another look finds as many.
+    /// For any value: positions are in order and within it, the text between them is kept, and a second pass finds as many.
     #[test]
     fn nothing_but_addresses_changes(value in prop_oneof![
         "[ab@.<>,;:()\\[\\]\\\\\" \t]{0,60}".prop_map(String::into_bytes),

@@ -7,54 +7,54 @@ use memchr::memchr;
 
 use super::new::{FieldError, NewField};
 
-/// Octets that edits may add to a header in all. A filter that wants more has lost its way.
+/// Most octets that edits may add to a header in all. A filter that wants more is faulty.
 const ADDED_MAX: usize = 1 << 20;
 
-/// The header section of a message, without the empty line behind it.
+/// The header section of a message, without the empty line after it.
 ///
-/// Fields are counted from 0, from the top. Whatever the text is made of, [`write`](Self::write) gives it back to the octet as
-/// long as nothing was edited: lines that are no fields count as fields without a name.
+/// Fields are counted from 0, from the top. Whatever the text is, [`write`](Self::write) reproduces it to the octet if nothing
+/// was edited: lines that are not fields count as fields without a name.
 #[derive(Clone, Debug, Default)]
 pub struct Header {
-    /// What it was made of, and behind that what edits have added.
+    /// The original text, followed by what edits have added.
     text: Vec<u8>,
     /// Octets of `text` that edits have added.
     added: usize,
-    /// Where the fields lie in `text`, in the order in which they are sent.
+    /// The positions of the fields in `text`, in the order in which they are sent.
     fields: Vec<Span>,
 }
 
-/// Where one field lies.
+/// The position of one field.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Span {
     from: usize,
     to: usize,
 }
 
-/// One field as it stands in the message.
+/// One field as it is in the message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Field<'a> {
     raw: &'a [u8],
 }
 
-/// What is done with a field.
+/// What to do with a field.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum FieldEdit {
-    /// It stays.
+    /// Keep it.
     #[default]
     Keep,
-    /// It goes.
+    /// Remove it.
     Remove,
-    /// This stands in its place.
+    /// Replace it with this.
     Replace(NewField),
-    /// This comes before it.
+    /// Insert this before it.
     Before(NewField),
 }
 
 impl Header {
-    /// Takes a header section apart. The text ends where the section does: before the empty line, or with the message.
+    /// Parses a header section. The text ends where the section does: before the empty line, or with the message.
     ///
-    /// A field ends with the last line behind which no line begins with a blank (RFC 5322 section 2.2.3).
+    /// A field goes on in the next line as long as that begins with a blank (RFC 5322 section 2.2.3).
     #[must_use]
     pub fn parse(text: Vec<u8>) -> Self {
         let mut fields: Vec<Span> = Vec::new();
@@ -74,7 +74,7 @@ impl Header {
         }
     }
 
-    /// Parts a message in memory: its header, and where its body begins, behind the empty line. Without an empty line all of it
+    /// Splits a message in memory: its header, and the offset of its body, after the empty line. Without an empty line all of it
     /// is header, and there is no body.
     #[must_use]
     pub fn split(content: &[u8]) -> (&[u8], usize) {
@@ -112,20 +112,20 @@ impl Header {
         self.fields.iter().map(|span| self.field(*span))
     }
 
-    /// The field at this place.
+    /// The field at this index.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Field<'_>> {
         self.fields.get(index).map(|span| self.field(*span))
     }
 
-    /// The fields of this name in any case, from the top, each with its place.
+    /// The fields with this name in any case, from the top, each with its index.
     pub fn named<'h>(&'h self, name: &'h str) -> impl DoubleEndedIterator<Item = (usize, Field<'h>)> {
         self.fields()
             .enumerate()
             .filter(move |(_, field)| field.is_named(name))
     }
 
-    /// The place of the field that is number `nth` of its name, counted from 0.
+    /// The index of the `nth` field with this name, counted from 0.
     #[must_use]
     pub fn place(&self, name: &str, nth: usize) -> Option<usize> {
         self.named(name).nth(nth).map(|(place, _)| place)
@@ -140,7 +140,7 @@ impl Header {
         self.insert(self.fields.len(), field)
     }
 
-    /// Adds a field before the one at `index`; below all others where there is none.
+    /// Adds a field before the one at `index`, or below all others if there is none.
     ///
     /// # Errors
     ///
@@ -152,7 +152,7 @@ impl Header {
         Ok(())
     }
 
-    /// Puts a field in place of the one at `index`. Gives false, and changes nothing, where there is none.
+    /// Replaces the field at `index`. Returns false, and changes nothing, if there is none.
     ///
     /// # Errors
     ///
@@ -165,8 +165,8 @@ impl Header {
         Ok(true)
     }
 
-    /// Puts another value into the field at `index`, and nothing else of it changes: name, colon and last line end stay as they are.
-    /// Gives false, and changes nothing, where there is no such field.
+    /// Replaces the value of the field at `index`; name, colon and last line end stay as they are. Returns false, and changes
+    /// nothing, if there is no such field.
     ///
     /// # Errors
     ///
@@ -184,7 +184,7 @@ impl Header {
         Ok(true)
     }
 
-    /// Takes the field at `index` out. Gives false where there is none.
+    /// Removes the field at `index`. Returns false if there is none.
     pub fn remove(&mut self, index: usize) -> bool {
         if index >= self.fields.len() {
             return false;
@@ -193,8 +193,7 @@ impl Header {
         true
     }
 
-    /// Puts a field in place of number `nth` of its name, counted from 0. Where there are not so many it is added below all
-    /// others.
+    /// Replaces the `nth` field with this name, counted from 0. If there are fewer, the new one is added below all others.
     ///
     /// # Errors
     ///
@@ -206,12 +205,12 @@ impl Header {
         }
     }
 
-    /// Takes number `nth` of the fields of this name out, counted from 0. Gives false where there are not so many.
+    /// Removes the `nth` field with this name, counted from 0. Returns false if there are fewer.
     pub fn remove_nth(&mut self, name: &str, nth: usize) -> bool {
         self.place(name, nth).is_some_and(|index| self.remove(index))
     }
 
-    /// Takes out all fields of which `keep` does not want to know any more. Gives how many.
+    /// Removes all fields for which `keep` returns false. Returns how many.
     pub fn retain(&mut self, mut keep: impl FnMut(Field<'_>) -> bool) -> usize {
         let before = self.fields.len();
         let text = &self.text;
@@ -223,10 +222,11 @@ impl Header {
         before - self.fields.len()
     }
 
-    /// Does to each of these fields, from the top, what `edit` says, in one pass however many edits there are. Gives how many fields there
-    /// are in their place.
+    /// Does to each of these fields, from the top, what `edit` says, all in one pass. Returns how many fields there are in their
+    /// place.
     ///
-    /// A field for which there is no room any more ([`FieldError::TooMuchAdded`]) is left out, and the one it is for stays.
+    /// A new field for which there is no room ([`FieldError::TooMuchAdded`]) is left out, and the field that it would replace
+    /// stays.
     pub fn edit(&mut self, fields: Range<usize>, mut edit: impl FnMut(Field<'_>) -> FieldEdit) -> usize {
         let end = fields.end.min(self.fields.len());
         let begin = fields.start.min(end);
@@ -241,7 +241,7 @@ impl Header {
                     self.fields.push(made);
                 }
                 FieldEdit::Before(new) => {
-                    // Below all that there are so far.
+                    // Below all others so far.
                     let _ = self.push(&new);
                     self.fields.push(span);
                 }
@@ -252,7 +252,7 @@ impl Header {
         left
     }
 
-    /// The text in as few pieces as it lies in: one where nothing was edited.
+    /// The text in as few pieces as possible: one if nothing was edited.
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         let mut spans = self.fields.iter().copied().peekable();
         std::iter::from_fn(move || {
@@ -271,7 +271,7 @@ impl Header {
         }
     }
 
-    /// The fields as they are sent. Where nothing was edited that is the text it was made of, not copied.
+    /// The fields as they are sent. If nothing was edited this is the original text, not copied.
     #[must_use]
     pub fn into_text(self) -> Vec<u8> {
         let untouched = Span {
@@ -315,7 +315,8 @@ impl Header {
         })
     }
 
-    /// Gives the field above `index` a line end where the message ended without one: what follows would be a part of it.
+    /// Gives the field above `index` a line end if the message ended without one: otherwise the next field would become part of
+    /// it.
     fn end_last_line(&mut self, index: usize) {
         let Some(above) = index.checked_sub(1).and_then(|above| self.fields.get_mut(above)) else {
             return;
@@ -340,7 +341,7 @@ impl<'a> Field<'a> {
         self.raw
     }
 
-    /// Its name as it stands there, without blanks before the colon (RFC 5322 section 4.5); empty for a line that is no field.
+    /// Its name as written, without blanks before the colon (RFC 5322 section 4.5); empty for a line that is not a field.
     #[must_use]
     pub fn name(self) -> &'a [u8] {
         let name = &self.raw[..self.colon().unwrap_or(0)];
@@ -357,7 +358,7 @@ impl<'a> Field<'a> {
         !name.is_empty() && self.name().eq_ignore_ascii_case(name.as_bytes())
     }
 
-    /// What stands behind the colon, blanks, folds and all, without the last line end; of a line that is no field all of it.
+    /// Everything after the colon, blanks and folds included, without the last line end; all of a line that is not a field.
     #[must_use]
     pub fn value(self) -> &'a [u8] {
         let value = &self.raw[self.value_start()..];
@@ -365,7 +366,7 @@ impl<'a> Field<'a> {
         value.strip_suffix(b"\r").unwrap_or(value)
     }
 
-    /// The value as one line (RFC 5322 section 2.2.3): line ends within it are gone, blanks before and behind it too. All other
+    /// The value as one line (RFC 5322 section 2.2.3): without line ends, and without blanks before and after it. All other
     /// blanks stay.
     #[must_use]
     pub fn unfolded(self) -> Cow<'a, [u8]> {

@@ -1,9 +1,9 @@
-//! Fields that are put into a header: whoever makes them, they are of the form in which a field may be sent.
+//! Fields to be put into a header: whoever makes them, they are well formed.
 
 /// Octets of a line without its end (RFC 5322 section 2.1.1).
 const LINE_MAX: usize = 998;
 
-/// Octets of a name: it has to fit into a line with its colon.
+/// Octets of a name: it must fit on a line with its colon.
 const NAME_MAX: usize = LINE_MAX - 1;
 
 /// A field to be put into a header. One that exists is well formed: nothing in it ends the field, or the header, early.
@@ -16,13 +16,13 @@ pub struct NewField {
 /// Why a field cannot be put into a header.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum FieldError {
-    /// The name is empty, too long, or has a blank, a colon or anything beyond printable ASCII (RFC 5322 section 2.2).
+    /// The name is empty, too long, or has a blank, a colon or anything but printable ASCII (RFC 5322 section 2.2).
     #[error("not a name of a header field")]
     Name,
     /// The value has a NUL or a CR without LF.
     #[error("a NUL or bare CR in the value of a header field")]
     Value,
-    /// A line would be longer than 998 octets, and there is no blank at which it can be folded.
+    /// A line would be longer than 998 octets, and there is no blank at which to fold it.
     #[error("a line of a header field is longer than {LINE_MAX} octets and cannot be folded")]
     Line,
     /// Edits have added more than 1 MiB to one header.
@@ -31,11 +31,11 @@ pub enum FieldError {
 }
 
 impl NewField {
-    /// A field with one blank behind the colon.
+    /// A field with one space after the colon.
     ///
     /// The value may be folded, with CRLF or LF: a line that does not begin with a blank gets one, so that it stays in the field, and
-    /// a line of nothing but blanks is left out, which some readers take for the end of the header. Line ends at its end do not
-    /// count. A line over 998 octets is folded at a blank. An octet beyond ASCII passes as it is (RFC 6532).
+    /// a line of nothing but blanks, which some readers take for the end of the header, is left out. Trailing line ends are
+    /// ignored. A line over 998 octets is folded at a blank. Non-ASCII octets pass unchanged (RFC 6532).
     ///
     /// # Errors
     ///
@@ -44,7 +44,7 @@ impl NewField {
         Self::build(name, b" ", value)
     }
 
-    /// A field whose value begins right behind the colon, with the blanks that the value brings.
+    /// A field whose value follows the colon as it is, with its own leading blanks.
     ///
     /// # Errors
     ///
@@ -53,7 +53,7 @@ impl NewField {
         Self::build(name, b"", value)
     }
 
-    /// The name as it was given.
+    /// The name as given.
     #[must_use]
     pub fn name(&self) -> &str {
         // It was a `str` of ASCII.
@@ -94,7 +94,7 @@ impl NewField {
                 }
             }
             for (at, word) in words(line) {
-                // Not behind the name: a first line of blanks alone would be one.
+                // Not right after the name: the first line would have an empty value.
                 if raw.len() - line_start + word.len() > LINE_MAX && at > 0 && has_text(&raw[line_start..]) {
                     raw.extend_from_slice(b"\r\n");
                     line_start = raw.len();
@@ -114,8 +114,7 @@ impl NewField {
     }
 }
 
-/// Whether the octets of a field are of the form in which it may be sent: each line behind the first begins with a blank, and is no longer
-/// than a line may be.
+/// Whether the octets of a field are well formed: each line after the first begins with a blank, and none is over the limit.
 pub(super) fn check_lines(raw: &[u8]) -> Result<(), FieldError> {
     let raw = raw.strip_suffix(b"\n").unwrap_or(raw);
     for (place, line) in raw.split(|&octet| octet == b'\n').enumerate() {
@@ -133,7 +132,7 @@ pub(super) fn check_lines(raw: &[u8]) -> Result<(), FieldError> {
     Ok(())
 }
 
-/// A line in words, each with the blanks before it; and where each begins.
+/// The words of a line, each with the blanks before it, and where each begins.
 fn words(line: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let is_blank = |octet: &u8| matches!(octet, b' ' | b'\t');
     let mut at = 0;
@@ -142,7 +141,7 @@ fn words(line: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
         let blanks = rest.iter().take_while(|octet| is_blank(octet)).count();
         let text = rest[blanks..].iter().take_while(|octet| !is_blank(octet)).count();
         let mut len = blanks + text;
-        // Blanks at the end belong to the last word: alone they would be a line of blanks.
+        // Blanks at the end belong to the last word: alone they would be a blank line.
         if rest[len..].iter().all(is_blank) {
             len = rest.len();
         }

@@ -324,7 +324,7 @@ proptest! {
         }
         let whole = model.concat();
         prop_assert_eq!(header.octets(), whole.len());
-        // Whoever reads it finds the same fields.
+        // A reader finds the same fields.
         prop_assert_eq!(Header::parse(whole.clone()).len(), header.len());
         prop_assert_eq!(header.into_text(), whole);
     }

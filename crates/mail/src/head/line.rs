@@ -1,15 +1,15 @@
-//! What one line of a head is.
+//! Classifies one line of a header.
 
 use memchr::memchr;
 
 /// A line, by its form.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Line<'a> {
-    /// Nothing but its end: the head is over.
+    /// Nothing but a line end: the header ends here.
     Empty,
     /// It begins with a blank, so it belongs to the line before.
     Continuation {
-        /// Whether it holds nothing but blanks. Some readers end the head at such a line.
+        /// Whether it holds nothing but blanks. Some readers end the header at such a line.
         blank: bool,
     },
     /// A field.
@@ -21,15 +21,15 @@ pub(super) enum Line<'a> {
     },
     /// A mailbox separator, `From` and a blank, with any number of `>` before it.
     Separator {
-        /// Whether it holds a time of day, as real ones do and sentences rarely.
+        /// Whether it holds a time of day, as real ones do and sentences rarely do.
         dated: bool,
     },
     /// Anything else.
     Other,
 }
 
-/// Field names whose line says that the head goes on, however odd the line before it was. Text has lines like `http://…` and
-/// `PS: …`, so not every name will do.
+/// Field names that prove that the header goes on, however odd the line before. Not every name does, since text has lines like
+/// `http://…` and `PS: …`.
 const KNOWN: &[&str] = &[
     "apparently-to",
     "authentication-results",
@@ -79,7 +79,7 @@ const KNOWN: &[&str] = &[
     "user-agent",
 ];
 
-/// How further known names begin.
+/// Prefixes of further known names.
 const KNOWN_BEGINNINGS: &[&str] = &["arc-", "list-", "resent-", "x-"];
 
 impl<'a> Line<'a> {
@@ -120,7 +120,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Whether a field of this name says that the head goes on.
+/// Whether a field with this name proves that the header goes on.
 pub(super) fn is_known(name: &[u8]) -> bool {
     KNOWN
         .iter()

@@ -1,4 +1,4 @@
-//! Heads, case by case and at every cut.
+//! Headers, case by case and at every cut.
 
 use proptest::prelude::*;
 
@@ -11,7 +11,7 @@ const SUBMISSION: HeadRules = HeadRules {
     every_from: false,
 };
 
-/// What a message becomes, with what is wrong with it.
+/// What a message becomes, and its fault.
 fn filtered(rules: HeadRules, pieces: &[&[u8]]) -> (Vec<u8>, Option<HeadFault>) {
     let mut filter = HeadFilter::new(rules);
     let mut out = Ordered::default();
@@ -276,7 +276,7 @@ fn values() {
 }
 
 proptest! {
-    /// Cuts change nothing, and what went through once goes through again as it is.
+    /// Cuts change nothing, and a second pass changes nothing either.
     #[test]
     fn cuts_and_repeats(
         lines in proptest::collection::vec("(From|Date|To|X|Message-ID|From a|) ?[: ] ?[a-c@<>\u{e4}]{0,7}(\r\n)?", 0..8),
@@ -290,7 +290,7 @@ proptest! {
         prop_assert_eq!(&filtered(rules, &[first, second]).0, &whole);
         prop_assert_eq!(fault, None);
         prop_assert_eq!(&filtered(rules, &[&whole]).0, &whole, "again");
-        // A reader that ends the head at the first line that is no field sees all of it.
+        // A reader that ends the header at the first line that is not a field sees all of it.
         let mut scan = HeaderScan::new();
         scan.feed(&whole);
         scan.finish();

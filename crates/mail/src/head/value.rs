@@ -5,10 +5,10 @@ use jiff::civil::Date;
 use crate::date::MONTHS;
 use crate::mailbox_list::mailbox_list;
 
-/// Octets of the longest `Message-ID` that is one: its field has to fit into a line.
+/// Longest valid `Message-ID` in octets: its field must fit on a line.
 const MESSAGE_ID_MAX: usize = 980;
 
-/// Whether a value is a date (RFC 5322 sections 3.3 and 4.3): years of two digits and zones by name are.
+/// Whether a value is a date (RFC 5322 sections 3.3 and 4.3): years of two digits and named zones are accepted.
 #[must_use]
 pub fn is_date(value: &str) -> bool {
     let Some(text) = without_comments(value).filter(|text| text.is_ascii()) else {
@@ -73,8 +73,8 @@ fn number(text: &str, most_digits: usize) -> Option<usize> {
     digits.then(|| text.parse().ok()).flatten()
 }
 
-/// Whether a value is one message id, `<left@right>` (RFC 5322 section 3.6.4); beyond ASCII only where `utf8` says so
-/// (RFC 6532 section 3.2).
+/// Whether a value is one message id, `<left@right>` (RFC 5322 section 3.6.4); non-ASCII only if `utf8` is set (RFC 6532 section
+/// 3.2).
 #[must_use]
 pub fn is_message_id(value: &str, utf8: bool) -> bool {
     if value.len() > MESSAGE_ID_MAX || value.contains('\u{fffd}') || !(utf8 || value.is_ascii()) {
@@ -95,7 +95,7 @@ pub fn is_message_id(value: &str, utf8: bool) -> bool {
     is_part(left) && is_part(right) && (!left.contains('@') || left.starts_with('"'))
 }
 
-/// Whether a value of `From` names somebody: mailboxes, or a group (RFC 6854).
+/// Whether a value of `From` names an author: mailboxes, or a group (RFC 6854).
 #[must_use]
 pub fn is_author(value: &str) -> bool {
     mailbox_list(value).is_some() || is_group(value)
@@ -113,7 +113,7 @@ fn is_group(value: &str) -> bool {
     is_name && (members.trim().is_empty() || mailbox_list(members).is_some())
 }
 
-/// A value without its comments; `None` where one has no end or no beginning. Parentheses in quotes are text.
+/// A value without its comments; `None` if one is unbalanced. Parentheses in quotes are text.
 fn without_comments(value: &str) -> Option<String> {
     let mut text = String::with_capacity(value.len());
     let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);

@@ -1,20 +1,20 @@
-//! The domain of a login that was typed without one.
+//! Adds the default domain to a user name without one.
 
 use std::borrow::Cow;
 
 use super::normal_login;
 
-/// The login that is meant by one without a domain, where there is a default: `ann` is `ann@default.domain`, and the app password
+/// Completes a user name without a domain, if there is a default domain: `ann` becomes `ann@default.domain`, and the app password
 /// `ann#phone` is `ann@default.domain#phone`.
 ///
-/// One that has a domain stays to the letter, as does a Windows name with its domain in front (`DOMAIN\ann`), and what is
-/// no valid login. `domain` is a name in ASCII and small letters.
+/// One with a domain stays unchanged, as do a Windows name with its domain in front (`DOMAIN\ann`) and an invalid user name.
+/// `domain` is a lower-case ASCII name.
 #[must_use]
 pub fn complete_login<'a>(login: &'a str, domain: Option<&str>) -> Cow<'a, str> {
     let Some(domain) = domain else {
         return Cow::Borrowed(login);
     };
-    // In the normal form an at sign is one, however wide it was typed.
+    // In the normal form a full-width `@` is an ordinary one.
     let Ok(normal) = normal_login(login) else {
         return Cow::Borrowed(login);
     };
@@ -67,7 +67,7 @@ mod tests {
             prop_assert_eq!(complete_login(&once, Some("b.c")), once.as_str());
         }
 
-        /// Spellings of one login stay spellings of one login.
+        /// Spellings of one user name stay spellings of one user name.
         #[test]
         fn spellings_stay_together(login in "[a-zA-Z.+_-]{1,12}(#[a-z]{0,4})?") {
             let form = |login: &str| normal_login(&complete_login(login, Some("b.c")));

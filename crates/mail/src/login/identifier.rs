@@ -1,5 +1,4 @@
-//! Which texts can be the name of somebody: PRECIS' IdentifierClass (RFC 8264 section 4.2) and the rule for the direction of
-//! writing (RFC 5893 section 2).
+//! Which texts can be user names: PRECIS' IdentifierClass (RFC 8264 section 4.2) and the Bidi rule (RFC 5893 section 2).
 
 use unicode_bidi::{BidiClass, bidi_class};
 use unicode_normalization::UnicodeNormalization as _;
@@ -8,18 +7,18 @@ use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
 use super::is_unseen;
 
-/// The combining class of a virama, behind which joiners change how a letter is written (RFC 5892 appendix A.1).
+/// The combining class of a virama, after which joiners change how a letter is written (RFC 5892 appendix A.1).
 const VIRAMA: u8 = 9;
 
-/// What may stand in a name.
+/// Where a character may be in a name.
 enum Place {
     Anywhere,
-    /// Where its neighbours give it a meaning (RFC 5892 appendix A).
+    /// Only next to certain characters (RFC 5892 appendix A).
     ByContext,
     Nowhere,
 }
 
-/// Whether a word has characters of IdentifierClass alone.
+/// Whether all characters of a word are of IdentifierClass.
 pub(super) fn is_identifier(word: &str) -> bool {
     let chars: Vec<char> = word.chars().collect();
     chars.iter().enumerate().all(|(at, c)| match place_of(*c) {
@@ -46,7 +45,7 @@ fn place_of(c: char) -> Place {
         }
         _ => {}
     }
-    // Hangul in single strokes, which nobody types.
+    // Conjoining jamo of old Hangul, which nobody types.
     let is_old_hangul =
         matches!(c, '\u{1100}'..='\u{11ff}' | '\u{a960}'..='\u{a97c}' | '\u{d7b0}'..='\u{d7fb}');
     if is_old_hangul || is_unseen(c) || !std::iter::once(c).nfkc().eq([c]) {
@@ -59,7 +58,7 @@ fn place_of(c: char) -> Place {
     }
 }
 
-/// Whether a character that needs it has its neighbours.
+/// Whether a character has the neighbours that it needs.
 fn fits(chars: &[char], at: usize) -> bool {
     let before = at.checked_sub(1).and_then(|at| chars.get(at)).copied();
     let after = chars.get(at + 1).copied();
@@ -77,7 +76,7 @@ fn fits(chars: &[char], at: usize) -> bool {
     }
 }
 
-/// Whether a word with letters that run from right to left could be read in two ways.
+/// Whether a word with right-to-left letters could be read in two ways.
 pub(super) fn breaks_bidi(word: &str) -> bool {
     use BidiClass::{AL, AN, BN, CS, EN, ES, ET, NSM, ON, R};
     let classes: Vec<BidiClass> = word.chars().map(bidi_class).collect();

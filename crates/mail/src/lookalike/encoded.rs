@@ -1,6 +1,6 @@
-//! Encoded words (RFC 2047), read as the most generous reader reads them: anywhere, of any length.
+//! Encoded words (RFC 2047), read as the most lenient reader does: anywhere, of any length.
 
-/// Charsets whose octets below 128 are those of ASCII, so that an `@` is one in them and nothing else is. By how they begin.
+/// Charsets whose octets below 128 are ASCII, so that an `@` in them is an `@` and nothing else is. Given as prefixes.
 const LIKE_ASCII: &[&str] = &[
     "ansi_x3.4",
     "ascii",
@@ -34,7 +34,7 @@ const LIKE_ASCII: &[&str] = &[
     "x-sjis",
 ];
 
-/// Replaces all encoded words by what they stand for. `None` where one has a charset that is not known to be like ASCII.
+/// Decodes all encoded words. `None` if one has a charset that is not known to be like ASCII.
 pub(super) fn decoded(value: &str) -> Option<String> {
     let mut out = String::with_capacity(value.len());
     let mut rest = value;
@@ -66,7 +66,7 @@ struct Word<'a> {
 }
 
 impl<'a> Word<'a> {
-    /// The encoded word at the beginning of the text, and what is behind it.
+    /// The encoded word at the beginning of the text, and what follows it.
     fn at(text: &'a str) -> Option<(Self, &'a str)> {
         let (charset, rest) = text.strip_prefix("=?")?.split_once('?')?;
         let (encoding, rest) = rest.split_once('?')?;
@@ -76,7 +76,7 @@ impl<'a> Word<'a> {
             _ => return None,
         };
         let (encoded, behind) = rest.split_once("?=")?;
-        // The language behind an asterisk (RFC 2231 section 5).
+        // The language after an asterisk (RFC 2231 section 5).
         let charset = charset.split('*').next().unwrap_or_default().trim();
         let word = Self {
             charset,
@@ -122,7 +122,7 @@ fn quoted(text: &str) -> Vec<u8> {
     out
 }
 
-/// Base64, whatever else stands in it.
+/// Base64, ignoring all other characters.
 fn base64(text: &str) -> Vec<u8> {
     let (mut bits, mut count) = (0_u32, 0);
     let mut out = Vec::with_capacity(text.len());
@@ -134,7 +134,7 @@ fn base64(text: &str) -> Vec<u8> {
             b'+' | b'-' => 62,
             b'/' | b'_' => 63,
             b'=' => {
-                // What follows begins anew, as where two pieces were put together.
+                // What follows is decoded separately, as when two pieces were concatenated.
                 (bits, count) = (0, 0);
                 continue;
             }
@@ -150,7 +150,7 @@ fn base64(text: &str) -> Vec<u8> {
     out
 }
 
-/// The letters of one octet each of a text in ISO 2022; those of two octets are no ASCII, whatever the octets look like.
+/// The one-octet letters of a text in ISO 2022; two-octet letters are not ASCII, whatever their octets look like.
 fn without_escapes(octets: &[u8]) -> String {
     let mut text = String::with_capacity(octets.len());
     let mut double = false;

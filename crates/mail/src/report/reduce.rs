@@ -1,4 +1,4 @@
-//! The second form of a report, for hosts that did not take the first: in 7 bits, with the header of the original alone.
+//! The second form of a report, for hosts that refused the first: in 7 bits, with the header of the original only.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -11,12 +11,12 @@ use crate::quoted_printable;
 /// Octets of an original's header that are returned in this form.
 const HEAD_MAX: usize = 8 << 10;
 
-/// Makes a message from `<>` smaller and plainer: a report (RFC 6522) in 7 bits with the header of the original in place of the
-/// whole; where it was that already, a report without the original; any other text in 7 bits. `None` when nothing is left to
-/// leave away, so that doing so again and again comes to an end.
+/// Makes a message from `<>` smaller and plainer: a report (RFC 6522) becomes 7-bit with only the header of the original; if it
+/// was that already, it loses the original; any other text becomes 7-bit. `None` when nothing is left to remove, so that
+/// repeating this comes to an end.
 ///
-/// The addresses of recipients are written in ASCII (RFC 6533 section 3), text as quoted-printable, and an octet beyond ASCII
-/// in a field as `?`.
+/// The addresses of recipients are written in ASCII (RFC 6533 section 3), text as quoted-printable, and a non-ASCII octet in a
+/// field as `?`.
 #[must_use]
 pub fn reduced(message: &[u8]) -> Option<Vec<u8>> {
     let (head, body) = split(message);
@@ -50,10 +50,10 @@ fn report(head: &[u8], body: &[u8], boundary: &str) -> Option<Vec<u8>> {
     };
     let is_small = |part: &[u8]| {
         let kind = value_of(split(part).0, "content-type").unwrap_or_default();
-        // Encoded it may be up to three times as long.
+        // Encoded, it may be up to three times as long.
         part.is_ascii() && part.len() <= 4 * HEAD_MAX && is(&kind, "text/rfc822-headers")
     };
-    // Where it is as small as it gets, the original is what can be left away.
+    // If it is already minimal, only the original can still be removed.
     let plain = head.is_ascii() && body.is_ascii();
     let again = plain && parts.iter().all(|part| !is_returned(part) || is_small(part));
     if again && !parts.iter().any(|part| is_returned(part)) {
@@ -108,7 +108,7 @@ fn write_part(part: &[u8], boundary: &str, out: &mut Vec<u8>) {
         begin(if kind.is_empty() { "text/plain" } else { &kind }, true);
         quoted_printable::encode(body, out);
     } else {
-        // No report has such a part, and nothing can be said of it in 7 bits.
+        // No report has such a part, and it cannot be written in 7 bits.
         return;
     }
     out.extend_from_slice(b"\r\n");
@@ -122,7 +122,7 @@ fn put_text(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// A message that is one text.
+/// A message that is a single text.
 fn text(head: &[u8], body: &[u8], kind: &str) -> Option<Vec<u8>> {
     let encoding = value_of(head, "content-transfer-encoding").unwrap_or_default();
     let raw = encoding.is_empty()
@@ -148,7 +148,7 @@ fn text(head: &[u8], body: &[u8], kind: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// The head with its empty line, in ASCII; where wanted without the encoding of the whole.
+/// The header with its empty line, in ASCII; without the encoding of the whole unless it is to be kept.
 fn plain_head(head: &[u8], keep_encoding: bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(head.len() + 2);
     let mut left_out = false;
@@ -195,7 +195,7 @@ fn plain_status(status: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out.into_bytes())
 }
 
-/// The header of a message, as far as it is one.
+/// The header of a message, up to the first line that is not part of one.
 fn original_head(message: &[u8]) -> &[u8] {
     let mut scan = HeaderScan::new();
     scan.feed(message);
@@ -204,7 +204,7 @@ fn original_head(message: &[u8]) -> &[u8] {
     &message[..end.min(message.len())]
 }
 
-/// As much of a header as goes back, to the end of a line.
+/// As much of a header as is returned, to the end of a line.
 fn cut(head: &[u8]) -> &[u8] {
     if head.len() <= HEAD_MAX {
         return head;
@@ -213,7 +213,7 @@ fn cut(head: &[u8]) -> &[u8] {
     &head[..end.map_or(0, |at| at + 1)]
 }
 
-/// Head and body, without the empty line between them.
+/// Header and body, without the empty line between them.
 fn split(message: &[u8]) -> (&[u8], &[u8]) {
     if let Some(body) = message.strip_prefix(b"\r\n") {
         return (b"", body);
@@ -224,7 +224,7 @@ fn split(message: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// What stands between the delimiters.
+/// The text between the delimiters.
 fn parts<'a>(body: &'a [u8], boundary: &str) -> Vec<&'a [u8]> {
     let delimiter = format!("--{boundary}");
     let mut parts = Vec::new();
@@ -273,7 +273,7 @@ fn value_of(head: &[u8], name: &str) -> Option<String> {
     })
 }
 
-/// Whether a `Content-Type` or an encoding is this one, whatever its parameters.
+/// Whether a `Content-Type` or an encoding is the wanted one, whatever its parameters.
 fn is(value: &str, wanted: &str) -> bool {
     value
         .split(';')

@@ -1,4 +1,4 @@
-//! How much of an original message goes back, and in which form.
+//! How much of an original message is returned, and in which form.
 
 use std::borrow::Cow;
 
@@ -11,28 +11,29 @@ use crate::header::HeaderScan;
 /// Longest line that may be sent (RFC 5321 section 4.5.3.1.6), without its CRLF.
 const LINE_MAX: usize = 998;
 
-/// Octets of a head that are returned; more is cut at a line's end.
+/// Most octets of a header that are returned; a longer one is cut at the end of a line.
 const HEAD_MAX: usize = 64 * 1024;
 
-/// What goes back.
+/// What is returned.
 #[derive(Debug)]
 pub(super) enum Returned<'a> {
     /// The whole message, as two pieces.
     Whole(&'a [u8], &'a [u8]),
-    /// Its head.
+    /// Its header.
     Head(Cow<'a, [u8]>),
 }
 
-/// Why a message goes back as its head though the whole was asked for.
+/// Why only the header of a message is returned though the whole was asked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Shortened {
-    /// It is larger than is returned whole.
+    /// It is too large to be returned whole.
     Large,
-    /// It was sent as binary, which no multipart of lines can hold.
+    /// It was sent as binary, which a multipart made of lines cannot hold.
     Binary,
 }
 
-/// Decides what goes back: the whole only of failures, if the sender did not ask for the head, and if it may be had.
+/// Decides what is returned: the whole message only for failures, if the sender did not ask for the header only, and if it is
+/// suitable.
 pub(super) fn returned<'a>(report: &Report<'a>) -> (Returned<'a>, Option<Shortened>) {
     let original = &report.original;
     let whole_wanted = report.kind == ReportKind::Failure && report.ret != Some(Ret::Headers);
@@ -49,7 +50,7 @@ pub(super) fn returned<'a>(report: &Report<'a>) -> (Returned<'a>, Option<Shorten
     (Returned::Whole(original.head, original.rest), None)
 }
 
-/// Writes a head line by line, so that whatever stands in it comes out as proper lines.
+/// Writes a header line by line, so that whatever is in it comes out as proper lines.
 pub(super) fn write_head(head: &[u8], out: &mut Vec<u8>) {
     for line in head.split_inclusive(|&octet| octet == b'\n') {
         let start = out.len();
@@ -58,7 +59,7 @@ pub(super) fn write_head(head: &[u8], out: &mut Vec<u8>) {
                 .filter(|octet| !matches!(octet, b'\r' | b'\n' | 0))
                 .take(LINE_MAX),
         );
-        // An empty line would end the head.
+        // An empty line would end the header.
         if out.len() > start {
             out.extend_from_slice(b"\r\n");
         }
@@ -104,7 +105,7 @@ fn head<'a>(original: &Original<'a>) -> Cow<'a, [u8]> {
     }
 }
 
-/// Whether two pieces of a message together are lines of a length that may be sent, without NUL and bare line endings.
+/// Whether two pieces of a message together consist of lines short enough to be sent, without NUL and bare line endings.
 fn is_lines(first: &[u8], second: &[u8]) -> bool {
     let mut column = 0;
     let mut last = 0;
@@ -116,7 +117,7 @@ fn is_lines(first: &[u8], second: &[u8]) -> bool {
         for end in memchr_iter(b'\n', piece) {
             let line = &piece[from..end];
             let before = line.last().copied().unwrap_or(last);
-            // A CR may only stand right before the LF.
+            // A CR may only be right before the LF.
             let inner = line.strip_suffix(b"\r").unwrap_or(line);
             let cr_cut_off = from == 0 && last == b'\r' && !line.is_empty();
             if before != b'\r'

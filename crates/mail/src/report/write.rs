@@ -11,13 +11,13 @@ use crate::date::rfc5322;
 use crate::quoted_printable;
 use crate::xtext::encode_unitext;
 
-/// Octets of a field value, a reply or a reason that are written.
+/// Most octets written of a field value, a reply or a reason.
 const VALUE_MAX: usize = 2_000;
 
-/// Octets after which a line is folded where it can be (RFC 5322 section 2.1.1).
+/// Octets after which a line is folded where possible (RFC 5322 section 2.1.1).
 const FOLD_AT: usize = 76;
 
-/// Octets of one word that are written, so that no line outgrows 998.
+/// Most octets written of one word, so that no line exceeds 998.
 const WORD_MAX: usize = 900;
 
 /// Writes the whole report.
@@ -25,7 +25,7 @@ pub(super) fn message(report: &Report<'_>) -> Vec<u8> {
     let (returned, shortened) = returned(report);
     let boundary = boundary(report);
     let text = text(report, shortened);
-    // Who has such an address has a host that takes such a report. All others get one that any host takes.
+    // A recipient with such an address has a host that takes such a report. All others get one that any host takes.
     let utf8_status = !report.to.is_ascii();
     let status = status(report, utf8_status);
     let returned_octets = match &returned {
@@ -76,7 +76,7 @@ impl Returned<'_> {
     }
 }
 
-/// A boundary that does not occur in the original. The other parts have no line that begins with hyphens.
+/// A boundary that does not occur in the original. The other parts have no lines that begin with hyphens.
 fn boundary(report: &Report<'_>) -> String {
     let original = &report.original;
     let mut count = 0_u32;
@@ -85,7 +85,7 @@ fn boundary(report: &Report<'_>) -> String {
         let in_original = [original.head, original.rest]
             .iter()
             .any(|piece| memmem::find(piece, boundary.as_bytes()).is_some());
-        // It may also lie across the border of the two pieces.
+        // It may also span the two pieces.
         let tail = &original.head[original.head.len().saturating_sub(boundary.len())..];
         let start = &original.rest[..original.rest.len().min(boundary.len())];
         let across = [tail, start].concat();
@@ -131,7 +131,7 @@ fn head(report: &Report<'_>, boundary: &str, eight_bit: bool, out: &mut Vec<u8>)
     out.extend_from_slice(b"\r\n");
 }
 
-/// The part for people. What a host has said may be beyond ASCII, and still has to reach a host that takes nothing else.
+/// The part for people. A host's reply may have non-ASCII characters, but the report must also reach hosts that take only ASCII.
 fn text_part(boundary: &str, text: &[u8], out: &mut Vec<u8>) {
     if text.is_ascii() {
         part(boundary, "text/plain; charset=us-ascii", false, out);
@@ -207,7 +207,7 @@ fn text(report: &Report<'_>, shortened: Option<Shortened>) -> Vec<u8> {
 }
 
 fn what_happened(recipient: &ReportRecipient<'_>) -> String {
-    // Where there is a reason besides the reply, that tells what happened.
+    // If there is a reason besides the reply, the reason says what happened.
     let replied = recipient.diagnostic.is_some() && recipient.reason.is_none();
     match (recipient.action, recipient.remote_mta.filter(|_| replied)) {
         (Action::Failed, Some(host)) => format!("the host {host} refused it:"),
@@ -308,7 +308,7 @@ fn field(out: &mut Vec<u8>, name: &str, value: &str, utf8: bool) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes a paragraph, wrapped and with each line behind `indent`.
+/// Writes a paragraph, wrapped with each line indented by `indent`.
 fn wrapped(text: &str, indent: &str, out: &mut Vec<u8>) {
     let mut column = 0;
     for word in words(text).filter(|word| !word.is_empty()) {
@@ -324,7 +324,7 @@ fn wrapped(text: &str, indent: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The words of as much of a text as is written; an empty one where blanks or line breaks follow each other.
+/// The words of the part of a text that is written; an empty one between adjacent blanks or line breaks.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let end = (0..=text.len().min(VALUE_MAX))
         .rev()
@@ -333,7 +333,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text[..end].split([' ', '\t', '\r', '\n'])
 }
 
-/// A word with `?` for control characters, and for all outside ASCII where that cannot be.
+/// A word with `?` for control characters, and for all non-ASCII characters unless UTF-8 is allowed.
 fn clean(word: &str, utf8: bool) -> String {
     let mut cleaned = String::with_capacity(word.len());
     for c in word.chars() {

@@ -20,12 +20,12 @@ struct Writer<'p> {
     out: Vec<u8>,
     /// Whether the last field has its line end.
     field_ended: bool,
-    /// Whether content in base64 was the last that was written: it has no line end of its own.
+    /// Whether base64 content was written last, which has no line end of its own.
     unended: bool,
 }
 
 impl<'p> Converter<'p> {
-    /// At the beginning of the message that the plan was made for.
+    /// Starts at the beginning of the message that the plan was made for.
     #[must_use]
     pub fn new(plan: &'p Plan) -> Self {
         Self {
@@ -42,7 +42,7 @@ impl<'p> Converter<'p> {
         }
     }
 
-    /// Takes the next piece, and appends what it becomes to `out`.
+    /// Takes the next piece, and appends the result to `out`.
     pub fn feed(&mut self, input: &[u8], out: &mut Vec<u8>) {
         std::mem::swap(&mut self.writer.out, out);
         self.scan.feed(input, &mut self.writer);

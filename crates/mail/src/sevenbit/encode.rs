@@ -12,9 +12,9 @@ const QUOTED_MAX: usize = 75;
 #[derive(Debug, Default)]
 pub(super) struct Quoted {
     column: usize,
-    /// Whether the line began in the middle of a line of the text.
+    /// Whether the output line began in the middle of a line of the text.
     broken: bool,
-    /// A blank whose line may end behind it.
+    /// A blank that may turn out to be the last on its line.
     blank: Option<u8>,
 }
 
@@ -37,7 +37,7 @@ impl Quoted {
         (self.column, self.broken) = (0, false);
     }
 
-    /// The content ends here: so may its line.
+    /// The content ends here, and perhaps its last line.
     pub(super) fn end(&mut self, out: &mut Vec<u8>) {
         if let Some(blank) = self.blank.take() {
             self.put(blank, false, out);
@@ -50,7 +50,7 @@ impl Quoted {
             out.extend_from_slice(b"=\r\n");
             (self.column, self.broken) = (0, true);
         }
-        // What follows a hyphen there might be a delimiter, which it was not before.
+        // A hyphen at the start of a broken line could form a delimiter that was not there before.
         let plain = plain && !(octet == b'-' && self.column == 0 && self.broken);
         let width = if plain { 1 } else { 3 };
         self.column += width;
@@ -67,7 +67,7 @@ impl Quoted {
 pub(super) struct Base64 {
     /// The beginning of a line.
     begun: Vec<u8>,
-    /// Whether there is a line before.
+    /// Whether there is a previous line.
     lines: bool,
 }
 

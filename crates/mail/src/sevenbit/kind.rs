@@ -1,4 +1,4 @@
-//! What the header of a part says of its content.
+//! What the header of a part says about its content.
 
 /// What the content of a part is.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -7,7 +7,7 @@ pub(super) enum Kind {
     Text,
     /// Octets.
     Octets,
-    /// A message that is gone through.
+    /// A message, which is converted itself.
     Message,
     /// Parts between delimiters.
     Parts {
@@ -17,11 +17,11 @@ pub(super) enum Kind {
         /// Whether a signature covers the octets of the parts.
         signed: bool,
     },
-    /// Parts that cannot be told apart.
+    /// Parts that cannot be separated.
     Muddle,
 }
 
-/// How the content of a part is encoded, as it says.
+/// How the content of a part is encoded, by its header.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) enum Encoding {
     /// It says nothing, or `7bit`.
@@ -29,7 +29,7 @@ pub(super) enum Encoding {
     None,
     /// `8bit` or `binary`.
     Declared,
-    /// `quoted-printable`, `base64`, or one that is not known.
+    /// `quoted-printable`, `base64`, or an unknown one.
     Encoded,
 }
 
@@ -37,7 +37,7 @@ pub(super) enum Encoding {
 const BOUNDARY_MAX: usize = 200;
 
 impl Kind {
-    /// Of the value of `Content-Type`; without one the default of the place.
+    /// From the value of `Content-Type`, or the default where it is missing.
     pub(super) fn of(value: Option<&[u8]>, in_digest: bool) -> Self {
         let Some(value) = value else {
             return if in_digest { Self::Message } else { Self::Text };
@@ -66,7 +66,7 @@ impl Kind {
 }
 
 impl Encoding {
-    /// Of the value of `Content-Transfer-Encoding`.
+    /// From the value of `Content-Transfer-Encoding`.
     pub(super) fn of(value: &[u8]) -> Self {
         let value = without_comments(value);
         let name = split_at(&value, b';').0.trim_ascii().to_ascii_lowercase();
@@ -119,7 +119,7 @@ fn without_comments(value: &[u8]) -> Vec<u8> {
     text
 }
 
-/// The value of the first parameter of this name (in lower case), out of its quotes.
+/// The value of the first parameter of this name (in lower case), without its quotes.
 fn parameter(mut rest: &[u8], wanted: &[u8]) -> Option<Vec<u8>> {
     while !rest.is_empty() {
         let name_end = rest.iter().position(|octet| matches!(octet, b'=' | b';'))?;

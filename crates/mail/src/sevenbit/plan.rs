@@ -9,10 +9,10 @@ pub enum Obstacle {
     /// 8-bit content within `multipart/signed`.
     #[error("a signed part has 8-bit content, and its signature would not hold")]
     Signed,
-    /// 8-bit content in a part that is declared to be encoded, or in an encoding that is not known.
+    /// 8-bit content in a part that is declared to be encoded, or in an unknown encoding.
     #[error("a part with an encoding of its own has 8-bit content")]
     Encoded,
-    /// A multipart without a boundary, or more than 50 parts within each other, or more than 10,000 in all.
+    /// A multipart without a boundary, parts nested more than 50 deep, or more than 10,000 parts in all.
     #[error("its parts cannot be told apart")]
     Structure,
 }
@@ -24,20 +24,20 @@ pub struct Plan {
     pub(super) steps: Vec<Step>,
 }
 
-/// What becomes of one part.
+/// How to convert one part.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Step {
     pub(super) form: Form,
-    /// Whether it is a message that does not say `MIME-Version`.
+    /// Whether it is a message without `MIME-Version`.
     pub(super) version: bool,
-    /// Of a message that says nothing of its content: what it is in.
+    /// The charset to declare, for a message that declares nothing about its content.
     pub(super) charset: Option<Charset>,
 }
 
 /// How the content of a part is sent.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) enum Form {
-    /// Nothing about it is changed.
+    /// Nothing is changed.
     #[default]
     AsIs,
     /// The content is sent as it is, and declared as `7bit`.

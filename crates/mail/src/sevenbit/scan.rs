@@ -1,23 +1,23 @@
-//! Takes a message apart while it streams by: which octets are header fields, content of parts, or what stands between parts.
+//! Parses a message while it streams through: which octets are header fields, content of parts, or text between parts.
 
 use memchr::memchr;
 
 use super::kind::{Encoding, Kind};
 use super::plan::Obstacle;
 
-/// Octets of a line that are kept until its end is seen. A longer one is no delimiter and no line with a name that is looked for.
+/// Most octets of a line that are kept until its end comes. A longer one is neither a delimiter nor a field that is looked for.
 const LINE_HELD: usize = 1 << 10;
 
-/// Octets of a field value that are kept.
+/// Most octets of a field value that are kept.
 const VALUE_MAX: usize = 4 << 10;
 
-/// Parts within each other.
+/// Deepest nesting of parts.
 const DEPTH_MAX: usize = 50;
 
-/// Parts in all.
+/// Most parts in all.
 const ENTITIES_MAX: usize = 10_000;
 
-/// Who is told what the octets are. All together are the message.
+/// Receives the parsed octets. Put together, they are the message.
 pub(crate) trait Reader {
     /// A line of the header of part `number`, or a piece of one.
     fn field(&mut self, number: usize, text: &[u8], is_encoding: bool);
@@ -29,7 +29,7 @@ pub(crate) trait Reader {
     fn line_end(&mut self, end: &[u8]);
     /// The content of the part has ended.
     fn content_end(&mut self);
-    /// A delimiter, or what stands before the first and behind the last part; `signed` says whether a signature covers it.
+    /// A delimiter, or the text before the first and after the last part; `signed` says whether a signature covers it.
     fn between(&mut self, text: &[u8], signed: bool);
 }
 
@@ -50,17 +50,17 @@ pub(crate) struct Part {
     pub(super) signed: bool,
 }
 
-/// Takes one message apart.
+/// Parses one message.
 #[derive(Debug)]
 pub(crate) struct Scan {
-    /// The beginning of a line whose end was not seen.
+    /// The beginning of a line whose end has not come yet.
     line: Vec<u8>,
-    /// Whether the beginning of the line under way was told already.
+    /// Whether the beginning of the current line was already passed on.
     within: bool,
     place: Place,
     levels: Vec<Level>,
     header: HeaderSoFar,
-    /// A line end that is content, or belongs to a delimiter; or a CR of which nobody knows yet whether it is one.
+    /// A line end that is content, or belongs to a delimiter; or a CR that may be the beginning of one.
     held: &'static [u8],
     /// Parts that have begun.
     parts: usize,
@@ -74,7 +74,7 @@ enum Place {
     Between,
 }
 
-/// A multipart around the part under way.
+/// A multipart around the current part.
 #[derive(Debug)]
 struct Level {
     boundary: Vec<u8>,
@@ -82,7 +82,7 @@ struct Level {
     signed: bool,
 }
 
-/// What is known of the header under way.
+/// What is known of the current header.
 #[derive(Debug, Default)]
 struct HeaderSoFar {
     message: bool,
@@ -96,10 +96,10 @@ struct HeaderSoFar {
 enum Field {
     #[default]
     Other,
-    /// The first of its name.
+    /// The first with its name.
     Type,
     Encoding,
-    /// A further one, which counts for nothing.
+    /// A further one, which is ignored.
     SecondEncoding,
 }
 
@@ -120,7 +120,7 @@ impl Scan {
         }
     }
 
-    /// Why the message cannot be gone through.
+    /// Why the message cannot be parsed.
     pub(crate) fn obstacle(&self) -> Option<Obstacle> {
         self.obstacle
     }
@@ -159,7 +159,7 @@ impl Scan {
             self.end_header(b"", reader);
         }
         if self.place == Place::Content {
-            // No delimiter has come that it could belong to.
+            // No delimiter followed to which it could belong.
             self.tell_held(reader);
             reader.content_end();
         }
@@ -185,7 +185,7 @@ impl Scan {
         }
     }
 
-    /// More of a line whose beginning was told, or one that is no delimiter.
+    /// More of a line whose beginning was passed on, or a line that is not a delimiter.
     fn go_on(&mut self, piece: &[u8], reader: &mut impl Reader) {
         match self.place {
             Place::Header => {
@@ -200,7 +200,7 @@ impl Scan {
 
     fn content(&mut self, mut piece: &[u8], reader: &mut impl Reader) {
         if self.held == b"\r" {
-            // The line was cut behind it.
+            // The line was cut after it.
             match piece.strip_prefix(b"\n") {
                 Some(behind) => {
                     self.held = b"\r\n";
@@ -233,7 +233,7 @@ impl Scan {
         }
     }
 
-    /// Which multipart a line delimits, the innermost first, and whether it ends that.
+    /// The innermost multipart that a line delimits, and whether it ends it.
     fn delimiter(&self, line: &[u8]) -> Option<(usize, bool)> {
         let text = line.strip_prefix(b"--").filter(|_| line.len() <= LINE_HELD)?;
         self.levels.iter().enumerate().rev().find_map(|(level, around)| {
@@ -287,7 +287,7 @@ impl Scan {
             kind = Kind::Muddle;
         }
         if encoding == Encoding::Encoded && !matches!(kind, Kind::Text | Kind::Octets) {
-            // Against the rules, and nothing within can be seen.
+            // Not allowed, and its content cannot be parsed.
             kind = Kind::Octets;
         }
         let part = Part {
@@ -325,7 +325,7 @@ impl Scan {
         self.levels.last().is_some_and(|level| level.signed)
     }
 
-    /// Whether a line is a field or belongs to one; which it is is remembered.
+    /// Whether a line is a field or belongs to one; remembers which field.
     fn is_field(&mut self, line: &[u8]) -> bool {
         if matches!(line[0], b' ' | b'\t') {
             return true;
@@ -360,7 +360,7 @@ impl Scan {
         true
     }
 
-    /// Keeps what belongs to a value that matters.
+    /// Keeps the line if it belongs to a value that matters.
     fn keep(&mut self, line: &[u8]) {
         let header = &mut self.header;
         let value = match header.field {

@@ -9,7 +9,7 @@ use super::scan::{Part, Reader, Scan};
 /// Longest line that every host takes, without its end (RFC 5321 section 4.5.3.1.6).
 const LINE_MAX: usize = 998;
 
-/// Looks at a message, piece by piece.
+/// Examines a message, piece by piece.
 #[derive(Debug)]
 pub struct Survey {
     scan: Scan,
@@ -19,7 +19,7 @@ pub struct Survey {
 #[derive(Debug, Default)]
 struct Findings {
     steps: Vec<Step>,
-    /// The part whose content is under way.
+    /// The part whose content is being read.
     part: Option<Part>,
     content: Content,
     obstacle: Option<Obstacle>,
@@ -33,7 +33,7 @@ struct Content {
     high: u64,
     /// Octets that quoted-printable writes as three.
     escaped: u64,
-    /// Whether no line-wise encoding will do: a NUL, a CR or LF alone, a line that is too long.
+    /// Whether it cannot be sent as lines: a NUL, a bare CR or LF, or a line that is too long.
     binary: bool,
     line: usize,
     utf8: Utf8,
@@ -42,7 +42,7 @@ struct Content {
 /// Whether text is UTF-8, in pieces.
 #[derive(Debug, Default)]
 struct Utf8 {
-    /// The beginning of a character.
+    /// The beginning of a character that is not complete yet.
     begun: Vec<u8>,
     broken: bool,
 }
@@ -54,7 +54,7 @@ impl Default for Survey {
 }
 
 impl Survey {
-    /// At the beginning of a message.
+    /// Starts at the beginning of a message.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -63,7 +63,7 @@ impl Survey {
         }
     }
 
-    /// Looks at the next piece.
+    /// Examines the next piece.
     pub fn feed(&mut self, input: &[u8]) {
         self.scan.feed(input, &mut self.findings);
     }
@@ -192,8 +192,8 @@ impl Content {
         self.utf8.feed(end);
     }
 
-    /// The shorter encoding of those that fit. Lines of a text keep their ends, however the other side writes them; octets that
-    /// are no text must come back as they are.
+    /// The shorter of the suitable encodings. Line ends of a text may be written differently at the other end; octets that are
+    /// not text must come back unchanged.
     fn form(&self, kind: &Kind) -> Form {
         let quoted = self.octets + 2 * self.escaped;
         let base64 = self.octets / 3 * 4 + self.octets / 57 * 2;

@@ -17,7 +17,7 @@ fn converted(plan: &Plan, pieces: &[&[u8]]) -> Vec<u8> {
     let mut converter = Converter::new(plan);
     let mut whole = Vec::new();
     for piece in pieces {
-        // As a sender does that writes out what it has.
+        // As a sender that writes what it has.
         let mut out = Vec::new();
         converter.feed(piece, &mut out);
         whole.extend_from_slice(&out);
@@ -309,7 +309,7 @@ fn what_cannot_be_converted() {
     }
 }
 
-/// Lines of which messages are made that try everything.
+/// Lines to make messages of that cover every case.
 fn line() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         Just(b"\r\n".to_vec()),
