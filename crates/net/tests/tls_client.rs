@@ -148,6 +148,18 @@ async fn expired_servers_are_not_trusted() {
     }
 }
 
+/// A server that takes the connection and says nothing, has the time that is given, and not a second more.
+#[tokio::test(start_paused = true)]
+async fn a_handshake_has_the_time_that_it_is_given() {
+    const GIVEN: Duration = Duration::from_secs(60);
+    let (ours, _theirs) = tokio::io::duplex(4_096);
+    let begun = tokio::time::Instant::now();
+    let ended = client(Verification::None).connect(ours, "mx.test", GIVEN).await;
+    let ended = ended.map(|_| ());
+    assert!(matches!(ended, Err(HandshakeError::Timeout(GIVEN))), "{ended:?}");
+    assert_eq!(begun.elapsed().as_secs(), GIVEN.as_secs());
+}
+
 #[tokio::test]
 async fn silence_and_noise_end_the_handshake() {
     let tls = client(Verification::None);

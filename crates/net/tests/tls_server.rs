@@ -458,6 +458,44 @@ async fn a_session_does_not_outlive_a_reload() {
     }
 }
 
+/// Who says nothing, and who says one octet now and then, have the time that is given, and not a second more.
+#[tokio::test(start_paused = true)]
+async fn a_handshake_has_the_time_that_it_is_given() {
+    use std::time::Duration;
+    use tokio::io::AsyncWriteExt;
+    use tokio::time::{Instant, sleep};
+
+    const GIVEN: Duration = Duration::from_secs(30);
+    let tls = bench().server(&["ec"], None);
+    // The beginning of a ClientHello.
+    let hello = [0x16, 3, 1, 0x02, 0, 1, 0, 0x01, 0xfc, 3, 3];
+    for (shows, pause) in [
+        ("silence", None),
+        ("an octet every 10 seconds", Some(Duration::from_secs(10))),
+    ] {
+        let (ours, mut theirs) = tokio::io::duplex(1_024);
+        let begun = Instant::now();
+        let client = async {
+            for octet in hello {
+                match pause {
+                    Some(pause) => sleep(pause).await,
+                    None => std::future::pending().await,
+                }
+                theirs.write_all(&[octet]).await.unwrap();
+            }
+        };
+        let ended = tokio::select! {
+            ended = tls.accept(ours, GIVEN, false) => ended.map(|_| ()),
+            () = client => panic!("{shows}: the handshake outlives its time"),
+        };
+        assert!(
+            matches!(ended, Err(HandshakeError::Timeout(GIVEN))),
+            "{shows}: {ended:?}"
+        );
+        assert_eq!(begun.elapsed().as_secs(), GIVEN.as_secs(), "{shows}");
+    }
+}
+
 #[tokio::test]
 async fn silence_and_noise_end_the_handshake() {
     use postern_net::MailStream;

@@ -8,6 +8,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use postern_testkit::unbound::Unbound;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -158,6 +159,52 @@ fn check_warns_of_what_does_not_answer() {
     }
     let value = site.json(&["check", "--offline", "--json"]);
     assert!(!value["problems"].to_string().contains("does not answer"));
+}
+
+/// A host that DNS does not know is told of where it is named, in a route, in `fallback`, and by MX records.
+#[test]
+fn check_warns_of_hosts_that_dns_does_not_know() {
+    let zone = Unbound::start(
+        "host.example A 192.0.2.1\nbare.example A 192.0.2.2\nsome.example MX 10 gone.example.\nsome.example MX 20 host.example.\n\
+         none.example MX 10 gone.example.\nnull.example MX 0 .\n",
+    );
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows              the host                  complaint
+        ("a host with an address",          "host.example",           None),
+        ("a host without",                  "gone.example:2525",      Some("the name gone.example has no address: gone.example: no such domain")),
+        ("an address",                      "192.0.2.7",              None),
+        ("MX records",                      "mx:some.example",        None),
+        ("MX records of hosts without",     "mx:none.example",        Some("no host of the MX records of none.example can be reached: the name gone.example has no")),
+        ("a domain that takes no mail",     "mx:null.example",        Some("the domain null.example takes no mail")),
+        ("a domain that is its own host",   "mx:bare.example",        None),
+        ("a domain that is not there",      "mx:gone.example",        Some("the domain gone.example has no MX records: gone.example: no such domain")),
+    ];
+    for (shows, host, complaint) in cases {
+        let named = format!("[\"{host}\"]");
+        for written in [
+            format!("[[route]]\ndomains = [\"far.example\"]\nvia = {named}\n"),
+            format!("[delivery]\nfallback = {named}\n"),
+        ] {
+            let site = Site::new(&format!("{CONFIG}{}{written}", zone.configuration()));
+            let value = site.json(&["check", "--json"]);
+            let problems = value["problems"].as_array().unwrap();
+            let found = problems.iter().find(|one| one["why"] == "asked just now");
+            assert_eq!(found.is_some(), complaint.is_some(), "{shows}: {value}");
+            if let (Some(found), Some(complaint)) = (found, complaint) {
+                assert!(
+                    found["problem"].as_str().unwrap().starts_with(complaint),
+                    "{shows}: {found}"
+                );
+                let config = fs::read_to_string(site.path("postern.toml")).unwrap();
+                let line = usize::try_from(found["line"].as_u64().unwrap()).unwrap();
+                assert!(
+                    config.lines().nth(line - 1).unwrap().contains(host),
+                    "{shows}: {found}"
+                );
+            }
+        }
+    }
 }
 
 /// What cannot be set up, or does not answer, is told with its place in the file: providers of tokens, and where logins get theirs.

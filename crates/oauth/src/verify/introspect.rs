@@ -117,6 +117,51 @@ mod tests {
     use zeroize::Zeroizing;
 
     use super::*;
+    use crate::http::{Endpoint, HttpSettings};
+
+    /// A provider that takes connections and says nothing costs its questions the time of one answer each; who finds no place among
+    /// them is told so after a shorter wait, and none of it takes real time.
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_provider_keeps_nobody_longer_than_it_may() {
+        const MORE: usize = 4;
+        let (timeout, patience) = (Duration::from_secs(5), Duration::from_secs(2));
+        let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let http = HttpClient::new(&HttpSettings {
+            ca_file: None,
+            timeout,
+        })
+        .unwrap();
+        let settings = Introspection {
+            endpoint: Endpoint::parse(&format!("http://127.0.0.1:{port}/introspect")).unwrap(),
+            style: IntrospectionStyle::Standard,
+            client: None,
+            cache: Duration::ZERO,
+        };
+        let introspector = Introspector::new(settings, http, patience);
+        let rules = ClaimRules::new("https://id.example");
+        let begun = now();
+        let asked = (0..QUESTIONS_MAX + MORE).map(|number| {
+            let (introspector, rules) = (&introspector, &rules);
+            async move {
+                let outage = introspector
+                    .ask(&format!("token-{number}"), rules)
+                    .await
+                    .unwrap_err();
+                (outage.0, now().duration_since(begun))
+            }
+        });
+        let answers = futures_util::future::join_all(asked).await;
+        for (number, (said, after)) in answers.into_iter().enumerate() {
+            let (words, due) = if number < QUESTIONS_MAX {
+                ("no answer within 5000 ms", timeout)
+            } else {
+                ("too many questions under way", patience)
+            };
+            assert!(said.ends_with(words), "{number}: {said}");
+            assert_eq!(after.as_secs(), due.as_secs(), "{number}: {said}");
+        }
+    }
 
     #[test]
     fn answers_of_providers() {

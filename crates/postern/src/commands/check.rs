@@ -14,7 +14,6 @@ use postern_events::Observers;
 use postern_net::resolver::Resolver;
 use postern_oauth::acquire::{TokenSource, TokenStore};
 use postern_oauth::verify::Verifier;
-use postern_policy::route::{Hop, HopHost, Target};
 use postern_spool::Aside;
 use serde::Serialize;
 
@@ -28,7 +27,7 @@ use crate::server::health::Services;
 use crate::server::privileges::{ROOT_SERVES, serves_as_root};
 use crate::{locate, output};
 
-use super::{check_access, check_dkim, check_local, check_milters, check_tables};
+use super::{check_access, check_dkim, check_hosts, check_local, check_milters, check_tables};
 
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -107,7 +106,9 @@ fn check(source: &Source, offline: bool) -> Result<Report, Failure> {
     check_directories(&config, offline, &mut found);
     check_providers(&config, offline, &mut found);
     check_tokens(&config, &mut found);
-    check_hosts(&config, offline, &mut found);
+    if !offline {
+        check_hosts::check(&config, &mut found);
+    }
     if !offline {
         check_milters::look(&config, &mut found);
         check_tables::look(&config, &mut found);
@@ -413,43 +414,6 @@ fn check_users(database: &Path, at: Option<Span>, found: &mut Problems) {
             "cannot be used",
             "correct the path, or the rights to the file",
         ),
-    }
-}
-
-/// Looks up the names of hosts that mail is handed to. A name that is not there delays mail for days, and then it bounces.
-fn check_hosts(config: &Config, offline: bool, found: &mut Problems) {
-    let (Ok(resolver), false) = (Resolver::new(&config.resolver), offline) else {
-        return;
-    };
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
-        return;
-    };
-    let routes = &config.deliver.routes;
-    let targets = routes
-        .rules
-        .iter()
-        .map(|rule| &rule.target)
-        .chain([&routes.local]);
-    let mut asked: Vec<&Hop> = Vec::new();
-    for target in targets {
-        let Target::Hosts { via, .. } = target else {
-            continue;
-        };
-        for hop in via {
-            let HopHost::Name(name) = &hop.host else { continue };
-            if asked.contains(&hop) {
-                continue;
-            }
-            asked.push(hop);
-            if let Err(error) = runtime.block_on(resolver.addresses(name)) {
-                found.warning(
-                    config.places.hop(hop),
-                    format!("the name {name} has no address: {}", chain(&error)),
-                    "asked just now",
-                    "correct the name, or its records in DNS; mail for it waits until it has an address, and then bounces",
-                );
-            }
-        }
     }
 }
 

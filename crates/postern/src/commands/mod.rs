@@ -10,6 +10,7 @@ pub(crate) mod cert;
 pub(crate) mod check;
 mod check_access;
 mod check_dkim;
+mod check_hosts;
 mod check_local;
 mod check_milters;
 mod check_tables;

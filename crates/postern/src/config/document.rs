@@ -43,6 +43,7 @@ pub(super) fn read(sources: &Sources, base: &Path, problems: &mut Problems) -> D
         everywhere,
         paths: Vec::new(),
         shown: Vec::new(),
+        unread: 0,
     };
     let file = Entries::new(&whole, None, String::new(), &mut reader).read_all();
     Document {

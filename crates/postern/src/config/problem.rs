@@ -38,6 +38,8 @@ pub(crate) struct Problem {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Problems {
     list: Vec<Problem>,
+    /// The headers of tables in which a value could not be read.
+    unread: Vec<Span>,
 }
 
 impl Problems {
@@ -65,9 +67,16 @@ impl Problems {
 
     /// Whether one of them forbids to run.
     pub(crate) fn have_errors(&self) -> bool {
-        self.list
+        self.errors() > 0
+    }
+
+    /// How many of them forbid to run.
+    pub(crate) fn errors(&self) -> usize {
+        let errors = self
+            .list
             .iter()
-            .any(|problem| problem.severity == Severity::Error)
+            .filter(|problem| problem.severity == Severity::Error);
+        errors.count()
     }
 
     /// Whether there is one about this key.
@@ -90,9 +99,20 @@ impl Problems {
     /// Takes over what another step has found.
     pub(crate) fn append(&mut self, mut more: Self) {
         self.list.append(&mut more.list);
+        self.unread.append(&mut more.unread);
+    }
+
+    /// A value of the table with this header could not be read, so what the table seems to lack may well be there: further errors
+    /// about the table as a whole are left out until that one is mended.
+    pub(crate) fn not_read_in(&mut self, header: &Span) {
+        self.unread.push(header.clone());
     }
 
     fn add(&mut self, severity: Severity, span: Option<Span>, title: String, label: String, remedy: String) {
+        let follows = |span: &Span| severity == Severity::Error && self.unread.contains(span);
+        if span.as_ref().is_some_and(follows) {
+            return;
+        }
         self.list.push(Problem {
             severity,
             title,

@@ -186,6 +186,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) paths: Vec<At<PathBuf>>,
     /// The tables that are being read, each below the one before it; at the end the whole document.
     pub(crate) shown: Vec<Shown>,
+    /// How many values could not be read.
+    pub(crate) unread: usize,
 }
 
 impl Reader<'_> {
@@ -200,6 +202,7 @@ impl Reader<'_> {
             DeValue::Array(_) => "a list",
             DeValue::Table(_) => "a table",
         };
+        self.unread += 1;
         self.problems.error(
             Some(value.span()),
             format!("`{}`{} has the wrong type", place.key, place.within()),
@@ -216,6 +219,7 @@ impl Reader<'_> {
         label: impl Into<String>,
         remedy: impl Into<String>,
     ) {
+        self.unread += 1;
         self.problems.error(
             Some(span),
             format!("`{}`{} has an invalid value", place.key, place.within()),
@@ -272,7 +276,7 @@ impl<'e, 'a> Entries<'e, 'a> {
     /// Reads all keys of `T`, then complains of those that `T` does not have.
     pub(crate) fn read_all<T: Table>(mut self) -> T {
         self.reader.shown.push(Shown::of(&self.header, self.span.clone()));
-        let read = T::read(&mut self);
+        let read = self.read_values();
         self.refuse_unknown(T::NAMES.to_vec());
         self.reader.close_table();
         read
@@ -285,13 +289,25 @@ impl<'e, 'a> Entries<'e, 'a> {
             let (value, span) = (toml_of(value.get_ref()), value.span());
             self.show(chosen_by, Some(value), None, true, Some(span));
         }
-        let read = T::read(&mut self);
+        let read = self.read_values();
         self.refuse_unknown(
             std::iter::once(chosen_by)
                 .chain(T::NAMES.iter().copied())
                 .collect(),
         );
         self.reader.close_table();
+        read
+    }
+
+    /// Reads the values of all keys of `T`, and remembers whether one could not be read.
+    fn read_values<T: Table>(&mut self) -> T {
+        let before = self.reader.unread;
+        let read = T::read(self);
+        if let Some(span) = &self.span
+            && self.reader.unread > before
+        {
+            self.reader.problems.not_read_in(span);
+        }
         read
     }
 
@@ -483,6 +499,7 @@ pub(crate) fn from_text<K: Kind>(
         everywhere: Vec::new,
         paths: Vec::new(),
         shown: vec![Shown::default()],
+        unread: 0,
     };
     let read = kind.read(table.get_ref().get("value")?, &place, &mut reader);
     let tables = reader.shown.pop().unwrap_or_default().unwritten().tables;

@@ -51,7 +51,7 @@ impl Places {
                 written.collect()
             });
         let via = file.route.iter().filter_map(|route| route.via.as_ref());
-        let via = via.chain([&file.delivery.lmtp]);
+        let via = via.chain([&file.delivery.lmtp, &file.delivery.fallback]);
         let servers = file.directory.iter().flat_map(|table| match &table.value {
             Directory::Ldap(ldap) => ldap.servers.as_ref().map_or(&[][..], |list| &list.value),
             Directory::Sql(sql) => sql.servers.as_ref().map_or(&[][..], |list| &list.value),

@@ -113,6 +113,26 @@ fn a_plain_configuration_has_no_mistakes() {
 }
 
 #[test]
+fn a_value_that_cannot_be_read_is_not_missing_besides() {
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows           lines                                                            the one mistake
+        ("a text in place of a list",     "[[route]]\ndomains = [\"*\"]\nvia = \"mx.example\"",           "5: error: `via` in [[route]] has the wrong type"),
+        ("a list in place of a text",     "[[http]]\naddress = [\"127.0.0.1:1\"]",                         "4: error: `address` in [[http]] has the wrong type"),
+        ("a value that is not valid",     "[[route]]\ndomains = [\"*\"]\nto = \"smarthost\"",             "5: error: `to` in [[route]] has an invalid value"),
+        ("a table that is complete else", "[[login]]\nname = \"isp\"\nlogin = \"a\"\npassword_file = 1",    "6: error: `password_file` in [[login]] has the wrong type"),
+    ];
+    for (shows, lines, mistake) in cases {
+        let found = found_in(lines);
+        let errors: Vec<&String> = found.iter().filter(|one| one.contains(" error: ")).collect();
+        assert!(
+            errors.len() == 1 && errors[0].starts_with(mistake),
+            "{shows}: {found:?}"
+        );
+    }
+}
+
+#[test]
 fn listeners_collide() {
     let config = "[[listener]]\nname = \"a\"\naddress = \"0.0.0.0:2525\"\n[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:2525\"\n";
     let found = Site::new(&format!("{PLAIN}{config}")).found();
