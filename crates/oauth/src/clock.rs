@@ -1,4 +1,4 @@
-//! The time, as tokens write it.
+//! The time, in the form used in tokens.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,7 +9,7 @@ pub(crate) fn unix_now() -> u64 {
         .map_or(0, |since| since.as_secs())
 }
 
-/// Now, by the clock of the timers, so that tests can turn both together.
+/// Now, by the timers' clock, so that tests can advance both together.
 pub(crate) fn now() -> std::time::Instant {
     tokio::time::Instant::now().into_std()
 }

@@ -1,53 +1,53 @@
-//! What a provider says of itself: OpenID Connect Discovery 1.0 section 4, and RFC 8414.
+//! A provider's description of itself: OpenID Connect Discovery 1.0 section 4, and RFC 8414.
 
 use serde::Deserialize;
 
 use crate::http::{Endpoint, EndpointError, HttpClient, HttpError};
 
-/// A provider's description of itself, as far as it is of use here. Addresses are as written: [`Endpoint::parse`] says
+/// A provider's description of itself, as far as it is used here. Addresses are as written: [`Endpoint::parse`] says
 /// whether they may be used.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Metadata {
-    /// The issuer. [`discover`] has seen to it that it is the one that was meant.
+    /// The issuer. [`discover`] has checked that it is the expected one.
     #[serde(default, deserialize_with = "crate::lenient::or_default")]
     pub issuer: String,
     /// Where the keys are.
     pub jwks_uri: Option<String>,
     /// Where tokens are fetched.
     pub token_endpoint: Option<String>,
-    /// Where a device begins (RFC 8628 section 4).
+    /// Where a device authorization starts (RFC 8628 section 4).
     pub device_authorization_endpoint: Option<String>,
-    /// Where tokens are asked about (RFC 7662).
+    /// The introspection endpoint (RFC 7662).
     pub introspection_endpoint: Option<String>,
 }
 
-/// No description, or not the one that was meant.
+/// No description, or not the expected one.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum DiscoveryError {
-    /// Nothing usable came from there.
+    /// No usable answer.
     #[error("{address}: {source}")]
     Http {
         /// The address that was asked.
         address: String,
-        /// What came of it.
+        /// What went wrong.
         source: HttpError,
     },
-    /// The issuer makes no address.
+    /// The issuer does not yield a valid address.
     #[error("{address}: {source}")]
     Address {
-        /// What it would be.
+        /// The address it would yield.
         address: String,
         /// What is wrong with it.
         source: EndpointError,
     },
-    /// The description is another issuer's (RFC 8414 section 3.3: it must not be used).
+    /// The description belongs to another issuer (RFC 8414 section 3.3: it must not be used).
     #[error("{address} describes the issuer {found:?}, not {wanted:?}: write the issuer as it is there")]
     OtherIssuer {
         /// The address that was asked.
         address: String,
         /// The issuer there.
         found: String,
-        /// The one that was meant.
+        /// The expected one.
         wanted: String,
     },
 }
@@ -68,11 +68,11 @@ pub fn addresses(issuer: &str) -> Vec<String> {
     list
 }
 
-/// Finds the description of an issuer, at `address` if given, else at its usual addresses.
+/// Finds the description of an issuer, at `address` if given, otherwise at its usual addresses.
 ///
 /// # Errors
 ///
-/// What came of the first address.
+/// The error for the first address.
 pub async fn discover(
     http: &HttpClient,
     issuer: &str,
@@ -87,7 +87,7 @@ pub async fn discover(
         match describe(http, issuer, &address).await {
             Ok(metadata) => return Ok(metadata),
             Err(error) => {
-                // Only "there is nothing" is a reason to look elsewhere.
+                // Only "not found" is a reason to look elsewhere.
                 let elsewhere = matches!(
                     error,
                     DiscoveryError::Http {

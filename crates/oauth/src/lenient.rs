@@ -1,4 +1,4 @@
-//! Members of JSON answers as providers write them: numbers as text, and `null` for what is not there.
+//! Members of JSON answers as providers write them: numbers as text, and `null` for a missing value.
 
 use std::time::Duration;
 
@@ -25,13 +25,13 @@ impl<'de> Deserialize<'de> for Seconds {
         }
         Ok(Self(match Written::deserialize(deserializer)? {
             Written::Number(number) => number,
-            // Text that is no number says as little as no member at all.
+            // Text that is not a number counts as a missing member.
             Written::Text(text) => text.trim().parse().unwrap_or(0.0),
         }))
     }
 }
 
-/// A member that stands for its default when it is `null`.
+/// A member that takes its default if it is `null`.
 pub(crate) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

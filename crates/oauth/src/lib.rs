@@ -1,4 +1,5 @@
-//! OAuth 2.0: whose a bearer token is (`verify`), and the HTTPS client for providers (`http`, `discovery`), and tokens for logins of this server's own (`acquire`).
+//! OAuth 2.0: verifying bearer tokens (`verify`), the HTTPS client for providers (`http`, `discovery`), and tokens for this
+//! server's own logins (`acquire`).
 
 pub mod acquire;
 mod clock;

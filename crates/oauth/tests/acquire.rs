@@ -1,4 +1,5 @@
-//! Tokens for own logins from a real provider: which refresh token counts, how long failures hold, what a device sends.
+//! Tokens for own logins from a real provider: which refresh token counts, how long failures are remembered, what a
+//! device sends.
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
@@ -41,13 +42,13 @@ fn source(settings: TokenSettings, state_dir: &Path) -> Arc<TokenSource> {
 #[tokio::test]
 async fn the_newest_refresh_token_counts() {
     let provider = OauthProvider::start();
-    // So short that each start fetches anew.
+    // So short that each start fetches again.
     provider.set_lifetime(1);
     let state = tempfile::tempdir().unwrap();
     let asked = |refresh_token: &str| settings(&provider, Some(refresh_token.to_owned()));
     let first = provider.refresh_token();
     source(asked(&first), state.path()).token().await.unwrap();
-    // The provider takes each once: only the one that was kept is good for the second time.
+    // The provider accepts each once: only the stored one works the second time.
     source(asked(&first), state.path()).token().await.unwrap();
 
     provider.revoke_refresh_tokens();
@@ -76,7 +77,7 @@ async fn the_newest_refresh_token_counts() {
     assert!(running.refused(&old));
     running.token().await.unwrap();
     store.authorized(&asked(&second), grant()).unwrap();
-    // And a token that is put into the configuration after that is newer again; the access token went with the old one.
+    // And a token added to the configuration after that is newer again; the access token is discarded with the old one.
     let third = provider.refresh_token();
     let started = source(asked(&third), state.path()).token().await.unwrap();
     assert_ne!(started.expose_secret(), "granted");

@@ -1,4 +1,5 @@
-//! Tokens against a real provider over TLS: signed by real keys, rolled over, asked about, down.
+//! Tokens against a real provider over TLS: signed by real keys, with key rollover, introspection,
+//! outages.
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
@@ -178,7 +179,7 @@ async fn keys_roll_over_and_random_names_cause_no_flood() {
         "{got}"
     );
 
-    // With the usual pause, whatever names strangers make up.
+    // With the usual pause, whatever key names strangers make up.
     let provider = OauthProvider::start_with(Algorithm::EdDsa);
     let check = TokenCheck::Signature {
         keys: KeySource::Url(Endpoint::parse(&provider.address("jwks")).unwrap()),
@@ -222,7 +223,7 @@ async fn a_provider_that_is_down() {
     );
     assert!(verifier.health()[0].problem.is_some());
 
-    // A reload keeps the keys, a change of the settings does not.
+    // A reload keeps the keys, a change of settings does not.
     let reloaded = Verifier::open(vec![one.clone()], Some(&verifier), &Observers::nobody()).unwrap();
     assert_eq!(verdict(&reloaded, &token).await, OWNER);
     let mut other = one.clone();
@@ -265,7 +266,7 @@ async fn keys_that_are_too_old_do_not_count() {
     };
     let verifier = open(vec![settings(&provider, check)]);
     let token = provider.token(json!({}));
-    // Whether or not the very first look counts: afterwards they are too old.
+    // Whether or not the very first check counts: afterwards they are too old.
     let _ = verdict(&verifier, &token).await;
     provider.stop();
     let got = verdict(&verifier, &token).await;
@@ -302,7 +303,7 @@ async fn only_who_the_certificate_names_is_believed() {
     );
     assert_eq!(provider.requests(".well-known/openid-configuration"), 0);
 
-    // A description that is somebody else's.
+    // Somebody else's description.
     let mut other = settings(&provider, by_keys(KeySource::Discovery));
     other.rules.issuer = format!("{}/", provider.issuer());
     let token = provider.token(json!({"iss": other.rules.issuer}));
@@ -398,7 +399,7 @@ async fn of_two_providers_each_sees_its_own_tokens() {
         got,
         "refused: this provider does not vouch for \"root@elsewhere.test\""
     );
-    // The issuer of the one, the key of the other.
+    // The issuer of one, the key of the other.
     let crossed = two.token(json!({"iss": one.issuer()}));
     assert!(
         verdict(&verifier, &crossed)
@@ -418,7 +419,7 @@ async fn of_two_providers_each_sees_its_own_tokens() {
     assert_eq!(one.requests("introspect"), 0);
 }
 
-/// Who has an opaque token can use it: one provider is shown it, and no other.
+/// Anyone who has an opaque token can use it: it is shown to one provider only.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_opaque_token_is_shown_to_the_provider_of_the_login_alone() {
     let (one, two) = (OauthProvider::start(), OauthProvider::start());
@@ -448,7 +449,7 @@ async fn an_opaque_token_is_shown_to_the_provider_of_the_login_alone() {
     }
     let got = verdict(&verifier, "opaque").await;
     assert!(got.contains("`domains`"), "{got}");
-    // One alone is asked whatever the client says, or does not.
+    // A single provider is asked whatever the client says or omits.
     let alone = open(vec![of(&two, "relay.test")]);
     assert_eq!(verdict(&alone, &two.opaque(json!({}))).await, OWNER);
 }
@@ -495,7 +496,7 @@ async fn keys_are_fetched_in_the_background() {
     postern_testkit::process::wait_until("keys that nobody asked for", || provider.requests("jwks") >= 3);
     assert_eq!(verifier.health()[0].problem, None);
     drop(verifier);
-    // Whatever was under way ends, and nothing more begins.
+    // Whatever was in progress ends, and nothing new starts.
     let mut before = usize::MAX;
     postern_testkit::process::wait_until("an end of the questions", || {
         let now = provider.requests("jwks");
@@ -520,7 +521,7 @@ async fn who_hangs_up_does_not_keep_the_others_without_keys() {
     };
     let verifier = open(vec![settings(&provider, check)]);
     let token = provider.token(Value::Null);
-    // Polled once, which begins the fetch, and dropped.
+    // Polled once, which starts the fetch, then dropped.
     let hung_up = tokio::time::timeout(Duration::ZERO, verdict(&verifier, &token)).await;
     assert!(hung_up.is_err(), "{hung_up:?}");
     assert_eq!(verdict(&verifier, &token).await, OWNER);

@@ -1,4 +1,4 @@
-//! Which mechanism a client takes: the strongest that server, credentials and the state of TLS allow.
+//! Which mechanism a client uses: the strongest that server, credentials and the state of TLS allow.
 
 use std::fmt;
 
@@ -7,21 +7,21 @@ use crate::context::ChannelBindings;
 use crate::mechanism::{Mechanism, Needs};
 use crate::scram::ScramHash;
 
-/// What is known of the server.
+/// What is known about the server.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Peer {
-    /// TLS, and its certificate was verified for the name that the route gives.
+    /// TLS, with a certificate verified for the name in the route.
     Verified,
-    /// TLS, with a certificate that says nothing. Whoever sits in between has one, too.
+    /// TLS, with an unverified certificate. A man in the middle has one, too.
     Unverified,
     /// No TLS.
     Clear,
 }
 
-/// What may go to a server that was not verified: an exception that the route has to make in plain words.
+/// What may be sent to an unverified server: an exception that the route must make explicitly.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Unverified {
-    /// Nothing at all. Even a proof lets who gets it guess passwords at leisure.
+    /// Nothing at all. Even a proof lets its receiver guess passwords offline.
     #[default]
     Nothing,
     /// Proofs (SCRAM, DIGEST-MD5, CRAM-MD5, NTLM, a certificate), but neither password nor token.
@@ -30,28 +30,28 @@ pub enum Unverified {
     Secrets,
 }
 
-/// What a choice is made from.
+/// The input for a choice.
 #[derive(Clone, Copy, Debug)]
 pub struct Choosing<'a> {
-    /// The names behind `AUTH` in the server's answer to `EHLO`, inside TLS where there is TLS.
+    /// The names after `AUTH` in the server's `EHLO` reply, inside TLS if TLS is used.
     pub offered: &'a [&'a str],
     /// The mechanisms that the route allows; `None` for all.
     pub allowed: Option<&'a [Mechanism]>,
-    /// What there is to log in with.
+    /// The credentials to log in with.
     pub credentials: &'a Credentials,
     /// The state of TLS.
     pub peer: Peer,
-    /// The TLS session's names.
+    /// The channel bindings of the TLS session.
     pub bindings: &'a ChannelBindings,
-    /// What goes to a server that was not verified.
+    /// What may be sent to an unverified server.
     pub unverified: Unverified,
 }
 
 /// Strongest first.
 ///
-/// A certificate shows nothing that could be used elsewhere, nor does a Kerberos ticket, which proves the server, too; SCRAM proves the server, too, and with channel binding that
-/// nobody is in between; a token can be revoked and runs out; then what shows no password, by how well it resists guessing;
-/// and what shows it last.
+/// A certificate reveals nothing that could be used elsewhere; neither does a Kerberos ticket, which also authenticates the
+/// server; SCRAM also authenticates the server, and with channel binding rules out a man in the middle; a token can be revoked
+/// and expires; then mechanisms that do not reveal the password, by how well they resist guessing; last, those that reveal it.
 const ORDER: [Mechanism; 15] = [
     Mechanism::External,
     Mechanism::Gssapi,
@@ -74,8 +74,8 @@ const ORDER: [Mechanism; 15] = [
 ///
 /// # Errors
 ///
-/// [`NoChoice`], which says of each mechanism that the server offers why it was not taken. Nothing has been sent then, and
-/// mail is better delayed than sent without the login.
+/// [`NoChoice`], which says why each mechanism that the server offers was rejected. Nothing has been sent then, and delaying mail
+/// is better than sending it without authentication.
 pub fn choose(facts: &Choosing<'_>) -> Result<Mechanism, NoChoice> {
     let mut rejected = Vec::new();
     for mechanism in ORDER {
@@ -104,10 +104,10 @@ pub fn choose(facts: &Choosing<'_>) -> Result<Mechanism, NoChoice> {
     })
 }
 
-/// Most unknown names that are repeated to the operator.
+/// Most unknown names that are reported.
 const UNKNOWN_MAX: usize = 10;
 
-/// What speaks against a mechanism that is offered.
+/// Why an offered mechanism cannot be used.
 fn objection(mechanism: Mechanism, facts: &Choosing<'_>) -> Option<Rejected> {
     if facts.allowed.is_some_and(|allowed| !allowed.contains(&mechanism)) {
         return Some(Rejected::NotAllowed);
@@ -138,32 +138,32 @@ fn objection(mechanism: Mechanism, facts: &Choosing<'_>) -> Option<Rejected> {
     }
 }
 
-/// Why an offered mechanism was not taken.
+/// Why an offered mechanism was rejected.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Rejected {
     /// The route does not list it.
     #[error("the route does not allow it")]
     NotAllowed,
-    /// There is nothing to use it with.
+    /// There are no credentials for it.
     #[error("there are no credentials for it")]
     NoCredentials,
-    /// The TLS session cannot be bound to.
+    /// The TLS session has no usable channel binding.
     #[error("this session has no channel binding")]
     NoChannelBinding,
-    /// Without TLS anyone may read along.
+    /// Without TLS, anyone on the path can read it.
     #[error("the connection has no TLS")]
     NoTls,
-    /// The certificate says nothing of who the server is.
+    /// The server's certificate is not verified.
     #[error("the server's certificate was not verified")]
     NotVerified,
 }
 
-/// No mechanism can be taken.
+/// No mechanism can be used.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct NoChoice {
-    /// What was offered and known, strongest first, and why it was not taken.
+    /// The known mechanisms offered, strongest first, and why each was rejected.
     pub rejected: Vec<(Mechanism, Rejected)>,
-    /// What was offered and is not known here.
+    /// Offered mechanisms that are unknown here.
     pub unknown: Vec<String>,
 }
 

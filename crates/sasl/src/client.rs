@@ -12,7 +12,7 @@ use crate::layer::SecurityLayer;
 use crate::mechanism::Mechanism;
 use crate::security_context::ContextInitiator;
 
-/// Longest challenge taken from a server, in octets after decoding.
+/// Longest challenge accepted from a server, in octets after decoding.
 pub const CHALLENGE_MAX: usize = 9_216;
 
 /// A message for the server, decoded. It may hold a password, and is wiped when dropped.
@@ -20,22 +20,22 @@ pub type Response = Zeroizing<Vec<u8>>;
 
 /// What a client logs in with.
 ///
-/// Which mechanisms they do for is [`crate::choose`]'s affair.
+/// Which mechanisms they suit is decided by [`crate::choose`].
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
     /// The account: UTF-8 without NUL.
     pub login: String,
-    /// Whom to act as, where that is somebody else.
+    /// Whom to act as, if that is somebody else.
     pub authzid: Option<String>,
     /// The Windows domain, for NTLM; may be left out.
     pub domain: Option<String>,
     /// The password.
     pub password: Option<SecretString>,
-    /// The OAuth token, fresh enough to be taken.
+    /// The OAuth token, fresh enough to be accepted.
     pub token: Option<SecretString>,
     /// Whether a client certificate was shown in the TLS handshake.
     pub certificate: bool,
-    /// What makes Kerberos tickets for the account.
+    /// The source of Kerberos tickets for the account.
     pub kerberos: Option<Arc<dyn ContextInitiator>>,
 }
 
@@ -52,7 +52,7 @@ impl Credentials {
         self.token.clone().ok_or(ClientError::Missing { mechanism, what })
     }
 
-    /// The identity fields have nothing that ends a field in any mechanism.
+    /// Checks that the identity fields contain nothing that ends a field in any mechanism.
     fn check(&self, mechanism: &'static str) -> Result<(), ClientError> {
         let fields = [Some(&self.login), self.authzid.as_ref(), self.domain.as_ref()];
         if fields
@@ -70,7 +70,7 @@ impl Credentials {
 /// How an exchange ended for the client.
 #[derive(Default)]
 pub struct Finish {
-    /// The security layer that was agreed on; it takes effect right behind the server's reply.
+    /// The security layer that was agreed on; it takes effect right after the server's reply.
     pub layer: Option<Box<dyn SecurityLayer>>,
 }
 
@@ -85,7 +85,7 @@ impl std::fmt::Debug for Finish {
 ///
 /// [`ClientExchange`] calls it in order: `initial` once, then `step` for each challenge, then `finish`.
 pub trait ClientMechanism: Send {
-    /// The first message; `None` where the server speaks first.
+    /// The first message; `None` if the server speaks first.
     fn initial(&mut self) -> Option<Response>;
 
     /// Answers a challenge of at most [`CHALLENGE_MAX`] octets.
@@ -95,16 +95,16 @@ pub trait ClientMechanism: Send {
     /// [`ClientError`]; the exchange has ended.
     fn step(&mut self, challenge: &[u8]) -> Result<Response, ClientError>;
 
-    /// Why the server is about to refuse, where it said so in words of the mechanism.
+    /// Why the server is about to refuse, if it said so within the mechanism.
     fn refusal(&self) -> Option<&str> {
         None
     }
 
-    /// Called when the server has granted the login: does it hold what the mechanism promises?
+    /// Called when the server has granted the login: checks that it has proved what the mechanism promises.
     ///
     /// # Errors
     ///
-    /// [`ClientError::ServerNotProven`] where the server had to prove itself and has not.
+    /// [`ClientError::ServerNotProven`] if the server had to prove itself and did not.
     fn finish(&mut self) -> Result<Finish, ClientError> {
         Ok(Finish::default())
     }
@@ -147,8 +147,8 @@ impl ClientExchange {
     }
 
     /// The first message, to be called first and once. `Some` goes with the `AUTH` command, as `=` when empty (RFC 4954
-    /// section 4), or where the line would grow too long, behind the server's empty challenge. `None` when the server
-    /// speaks first.
+    /// section 4), or, if the line would be too long, after the server's empty challenge. `None` if the server speaks
+    /// first.
     pub fn initial(&mut self) -> Option<Response> {
         if self.state != State::New {
             self.state = State::Over;
@@ -162,7 +162,7 @@ impl ClientExchange {
     ///
     /// # Errors
     ///
-    /// [`ClientError`]: send `*`, and take the exchange for failed whatever the server says.
+    /// [`ClientError`]: send `*`, and consider the exchange failed whatever the server says.
     pub fn step(&mut self, challenge: &[u8]) -> Result<Response, ClientError> {
         if self.state != State::Running {
             return Err(ClientError::OutOfOrder("no challenge is due"));
@@ -187,8 +187,8 @@ impl ClientExchange {
         self.machine.step(challenge)
     }
 
-    /// Why the server is about to refuse, where it said so in words of the mechanism (OAuth does): for the log, along with
-    /// its reply. It comes from the server and says what it likes, without control characters.
+    /// Why the server is about to refuse, if it said so within the mechanism (as OAuth does): for the log, along with its
+    /// reply. It is arbitrary text from the server, without control characters.
     #[must_use]
     pub fn refusal(&self) -> Option<&str> {
         self.machine.refusal()
@@ -198,7 +198,7 @@ impl ClientExchange {
     ///
     /// # Errors
     ///
-    /// [`ClientError::ServerNotProven`] when the server had to prove that it knows the account and has not: close the
+    /// [`ClientError::ServerNotProven`] if the server had to prove that it knows the account and did not: close the
     /// connection.
     pub fn finish(&mut self) -> Result<Finish, ClientError> {
         let state = std::mem::replace(&mut self.state, State::Over);

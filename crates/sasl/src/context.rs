@@ -1,4 +1,4 @@
-//! What the driver knows when an exchange begins: names, the hour, random octets, the facts of the TLS session.
+//! What the driver knows when an exchange begins: names, the time, random octets, facts about the TLS session.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::security_context::ContextAcceptor;
 
-/// Random octets for one exchange, from a generator fit for keys. Never used twice: replay protection rests on it.
+/// Random octets for one exchange, from a generator fit for keys. Never used twice: replay protection depends on it.
 #[derive(Clone)]
 pub struct Nonce([u8; 32]);
 
@@ -20,7 +20,7 @@ impl Nonce {
         Self(random)
     }
 
-    /// 24 of the octets as 32 characters that every mechanism can carry: no comma, no quote, no angle bracket.
+    /// 24 of the octets as 32 characters that are safe in every mechanism: no comma, no quote, no angle bracket.
     pub(crate) fn text(&self) -> String {
         URL_SAFE_NO_PAD.encode(&self.0[..24])
     }
@@ -39,10 +39,10 @@ impl fmt::Debug for Nonce {
     }
 }
 
-/// A secret of this server from which the salts of accounts that do not exist are made.
+/// A secret of this server from which salts for nonexistent accounts are derived.
 ///
-/// An account that does not exist has to look like one that does, with the same salt each time it is asked for. Draw 32
-/// random octets once, keep them in the state directory, and give the same to all servers of one name.
+/// A nonexistent account must look like an existing one, with the same salt each time. Generate 32 random octets once, keep them
+/// in the state directory, and give all servers of one name the same ones.
 #[derive(Clone)]
 pub struct DecoySecret(Zeroizing<[u8; 32]>);
 
@@ -64,16 +64,16 @@ impl fmt::Debug for DecoySecret {
     }
 }
 
-/// What names the TLS session that the exchange runs in; empty without TLS.
+/// The channel bindings of the TLS session in which the exchange runs; empty without TLS.
 ///
-/// By it, a mechanism that ends in `-PLUS` notices someone in between who has a TLS session with either side.
+/// With them, a mechanism that ends in `-PLUS` detects a man in the middle who has a TLS session with either side.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct ChannelBindings {
     /// `tls-exporter`: 32 octets of keying material with label `EXPORTER-Channel-Binding` and an empty context (RFC 9266
     /// section 2). Under TLS 1.2 only with the extended master secret.
     pub exporter: Option<[u8; 32]>,
-    /// `tls-server-end-point`: the server certificate's hash, by the hash function of its signature, SHA-256 in place of
-    /// MD5 and SHA-1 (RFC 5929 section 4.1).
+    /// `tls-server-end-point`: the server certificate's hash, made with the hash function of its signature, or SHA-256 in place
+    /// of MD5 and SHA-1 (RFC 5929 section 4.1).
     pub server_end_point: Option<Vec<u8>>,
 }
 
@@ -104,22 +104,22 @@ impl ChannelBindings {
 pub(crate) const EXPORTER: &str = "tls-exporter";
 pub(crate) const END_POINT: &str = "tls-server-end-point";
 
-/// Security layers that may be agreed on, by DIGEST-MD5 (`qop`) and GSSAPI. Inside TLS there is no use for one.
+/// Security layers that may be agreed on, by DIGEST-MD5 (`qop`) and GSSAPI. Inside TLS they are not needed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Layers {
-    /// `auth-int`: what is sent carries a code that shows changes.
+    /// `auth-int`: data carries a code that reveals changes.
     pub integrity: bool,
-    /// `auth-conf`: what is sent is encrypted as well: by RC4 (128 bits) or triple DES (112 bits) in DIGEST-MD5, by the ticket's key in
+    /// `auth-conf`: data is also encrypted: with RC4 (128 bits) or triple DES (112 bits) in DIGEST-MD5, with the ticket's key in
     /// GSSAPI.
     pub confidentiality: bool,
 }
 
-/// What OAUTHBEARER tells a client whose token was not taken (RFC 7628 section 3.2.2).
+/// What OAUTHBEARER tells a client whose token was not accepted (RFC 7628 section 3.2.2).
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct OauthAdvice {
-    /// The scope that a token has to have.
+    /// The scope that a token needs.
     pub scope: Option<String>,
-    /// Where the provider describes itself: an `https` address.
+    /// The address of the provider's description, `https`.
     pub openid_configuration: Option<String>,
 }
 
@@ -128,44 +128,45 @@ pub struct OauthAdvice {
 pub struct ServerContext {
     /// The server's name, as in its greeting: part of CRAM-MD5's challenge and NTLM's target.
     pub host: String,
-    /// What is logged in to, by its registered name (RFC 4422 section 4): part of DIGEST-MD5's `digest-uri`.
+    /// The service, by its registered name (RFC 4422 section 4): part of DIGEST-MD5's `digest-uri`.
     pub service: String,
-    /// DIGEST-MD5's realm and NTLM's domain. Stored digest secrets are bound to it.
+    /// DIGEST-MD5's realm and NTLM's domain. Stored DIGEST-MD5 secrets are bound to it.
     pub realm: String,
-    /// Names by which clients may call this server in DIGEST-MD5's `digest-uri`. Empty takes any, which lets a server
-    /// that a user trusts by mistake pass the login on to this one.
+    /// Names that clients may use for this server in DIGEST-MD5's `digest-uri`. Empty accepts any, which lets a rogue server
+    /// forward a login to this one.
     pub names: Vec<String>,
-    /// Random octets for this exchange alone.
+    /// Random octets for this exchange only.
     pub nonce: Nonce,
     /// Seconds since 1970, UTC.
     pub now_unix_seconds: u64,
-    /// The TLS session's names; empty without TLS.
+    /// The TLS session's channel bindings; empty without TLS.
     pub bindings: ChannelBindings,
-    /// Whether the channel that an NTLM client says it has seen must be this one, TLS or none. False where the client's connection
-    /// ends elsewhere, so that its channel is not known.
+    /// Whether the channel that an NTLM client reports must be this one, TLS or none. False if the client's connection ends
+    /// elsewhere, so that its channel is unknown.
     pub ntlm_binds: bool,
-    /// Whether a mechanism that ends in `-PLUS` was offered on this connection. A client that could bind and says that
-    /// none was offered has been deceived (RFC 5802 section 6).
+    /// Whether a mechanism that ends in `-PLUS` was offered on this connection. A client that could bind but says that none was
+    /// offered has been deceived (RFC 5802 section 6).
     pub plus_offered: bool,
     /// See [`DecoySecret`].
     pub decoy: DecoySecret,
-    /// Iterations shown for SCRAM accounts that do not exist: what new keys are made with.
+    /// Iterations shown for nonexistent SCRAM accounts: the number used for new keys.
     pub decoy_iterations: u32,
     /// Octets of the salt shown for them: as many as real ones have.
     pub decoy_salt_octets: usize,
-    /// The domain of logins that come without one. The driver completes what it is asked about ([`postern_mail::complete_login`]);
-    /// here it is for what is shown of accounts that do not exist.
+    /// The domain of logins without one. The driver completes logins itself ([`postern_mail::complete_login`]); here it is used
+    /// for what is shown for nonexistent accounts.
     pub default_domain: Option<String>,
     /// Layers that DIGEST-MD5 and GSSAPI offer besides plain authentication.
     pub layers: Layers,
-    /// What GSSAPI begins with; without it, it cannot be used.
+    /// The source of GSSAPI contexts; without it, GSSAPI cannot be used.
     pub kerberos: Option<Arc<dyn ContextAcceptor>>,
-    /// What clients are told whose token was not taken.
+    /// What clients are told when their token is not accepted.
     pub oauth: OauthAdvice,
 }
 
 impl ServerContext {
-    /// A context for SMTP without TLS, layers or advice; the realm is the host name, and so is the one name clients may call it by.
+    /// A context for SMTP without TLS, layers or advice; the realm is the host name, and so is the only name clients may use for
+    /// it.
     #[must_use]
     pub fn new(host: &str, nonce: Nonce, now_unix_seconds: u64, decoy: DecoySecret) -> Self {
         Self {
@@ -192,21 +193,21 @@ impl ServerContext {
 /// What a client knows at the start of an exchange.
 #[derive(Clone, Debug)]
 pub struct ClientContext {
-    /// The server's name as the route gives it, and as its certificate was verified for.
+    /// The server's name from the route, for which its certificate was verified.
     pub host: String,
     /// The server's port.
     pub port: u16,
     /// The client's own host name: NTLM's workstation.
     pub workstation: String,
-    /// Random octets for this exchange alone.
+    /// Random octets for this exchange only.
     pub nonce: Nonce,
     /// Seconds since 1970, UTC.
     pub now_unix_seconds: u64,
-    /// The TLS session's names; empty without TLS.
+    /// The TLS session's channel bindings; empty without TLS.
     pub bindings: ChannelBindings,
     /// Whether the server offered any mechanism that ends in `-PLUS`.
     pub plus_offered: bool,
-    /// Layers that DIGEST-MD5 and GSSAPI may agree on besides plain authentication; the strongest that the server has is taken.
+    /// Layers that DIGEST-MD5 and GSSAPI may agree on besides plain authentication; the strongest that the server offers is used.
     pub layers: Layers,
 }
 
@@ -231,7 +232,7 @@ impl ClientContext {
 pub(crate) mod tests {
     use super::*;
 
-    /// A server's context as tests like it.
+    /// A server's context for tests.
     pub(crate) fn server_context() -> ServerContext {
         let random = std::array::from_fn(|index| u8::try_from(index).unwrap());
         ServerContext::new(

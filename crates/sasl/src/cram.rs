@@ -55,7 +55,7 @@ impl CramServer {
             mechanism: NAME,
             what,
         };
-        // The name may have blanks in it; the digest is what is behind the last one.
+        // The name may contain blanks; the digest follows the last one.
         let blank = message
             .iter()
             .rposition(|&octet| octet == b' ')
@@ -96,7 +96,7 @@ impl CramServer {
 impl ServerMechanism for CramServer {
     fn step(&mut self, input: Option<&[u8]>) -> ServerStep {
         match (&self.state, input) {
-            // The server speaks first; a client that sends an empty initial response all the same is let through.
+            // The server speaks first; a client that nevertheless sends an empty initial response is tolerated.
             (State::Start, None | Some([])) => {
                 self.state = State::Challenged;
                 ServerStep::Challenge(self.challenge.clone().into_bytes())

@@ -1,4 +1,5 @@
-//! DIGEST-MD5 (RFC 2831; moved to historic by RFC 6331, and all that some old devices speak), with its security layers.
+//! DIGEST-MD5 (RFC 2831; moved to historic by RFC 6331, but the only mechanism of some old devices), with its security
+//! layers.
 
 mod client;
 mod compute;
@@ -17,19 +18,19 @@ pub(crate) const NAME: &str = "DIGEST-MD5";
 /// Service part of `digest-uri`.
 const SERVICE: &str = "smtp";
 
-/// The one `nc` there is: no nonce is used twice.
+/// The only `nc`: no nonce is used twice.
 const NONCE_COUNT: &str = "00000001";
 
-/// Largest buffer of a security layer that is taken, in octets; what RFC 2831 section 2.1.1 has as the default.
+/// Largest security layer buffer accepted, in octets; what RFC 2831 section 2.1.1 has as the default.
 const BUFFER_MAX: usize = 65_536;
 
-/// Smallest limit of a peer that leaves room for text beside what the layer adds.
+/// Smallest peer limit that leaves room for text besides what the layer adds.
 const BUFFER_MIN: usize = 64;
 
 /// Quality of protection (`qop`).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Protection {
-    /// `auth`: the login alone.
+    /// `auth`: authentication only.
     None,
     /// `auth-int`.
     Integrity,
@@ -37,7 +38,7 @@ enum Protection {
     Confidentiality(Cipher),
 }
 
-/// Cipher of `auth-conf`. The weaker ones of RFC 2831 (`des`, `rc4-40`, `rc4-56`) are not had.
+/// Cipher of `auth-conf`. The weaker ones of RFC 2831 (`des`, `rc4-40`, `rc4-56`) are not supported.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Cipher {
     Rc4,
@@ -64,7 +65,7 @@ impl Protection {
 }
 
 impl Cipher {
-    /// As named in `cipher`, in the order of preference.
+    /// As named in `cipher`, in order of preference.
     const ALL: [(&'static str, Self); 2] = [("rc4", Self::Rc4), ("3des", Self::TripleDes)];
 
     fn name(self) -> &'static str {
@@ -82,7 +83,7 @@ impl Cipher {
     }
 }
 
-/// Reads `maxbuf`; the default where there is none.
+/// Reads `maxbuf`; the default if there is none.
 fn buffer_max(value: Option<&[u8]>) -> Result<usize, &'static str> {
     let Some(value) = value else {
         return Ok(BUFFER_MAX);
@@ -95,7 +96,7 @@ fn buffer_max(value: Option<&[u8]>) -> Result<usize, &'static str> {
     }
 }
 
-/// Text in the character set of a message: UTF-8 where `charset` says so, else ISO 8859-1.
+/// Text in the character set of a message: UTF-8 if `charset` says so, otherwise ISO 8859-1.
 fn text_of(octets: &[u8], utf8: bool) -> Result<String, &'static str> {
     if utf8 {
         std::str::from_utf8(octets)

@@ -1,32 +1,32 @@
-//! One authentication exchange as server: the order of calls, and the limits that hold for every mechanism.
+//! One authentication exchange as server: the order of calls, and the limits for every mechanism.
 
 use crate::layer::SecurityLayer;
 use crate::mechanism::Mechanism;
 use crate::question::{Answer, Question};
 use crate::{SaslError, StoredKey};
 
-/// Longest message taken from a client, in octets after decoding.
+/// Longest message accepted from a client, in octets after decoding.
 ///
 /// RFC 4954 section 4 bounds the encoded line at 12,288 octets, which is 9,216 decoded.
 pub const RESPONSE_MAX: usize = 9_216;
 
-/// Most messages taken from a client in one exchange. No mechanism needs half as many; the bound keeps a client from
-/// holding a session open by an exchange without end.
+/// Most messages accepted from a client in one exchange. No mechanism needs half as many; the bound keeps a client from holding
+/// a session open with an endless exchange.
 pub const STEPS_MAX: usize = 16;
 
 /// The server's side of one mechanism.
 ///
-/// [`ServerExchange`] calls it in order: `step` until it asks, `answer` to what it asked, and nothing after `Done` or
-/// `Fail`. Input is at most [`RESPONSE_MAX`] octets, decoded.
+/// [`ServerExchange`] calls it in order: `step` until it asks, `answer` to what it asked, and never after `Done` or `Fail`.
+/// Input is at most [`RESPONSE_MAX`] octets, decoded.
 pub trait ServerMechanism: Send {
-    /// Takes the client's next message. `None` only at the first call, when the client sent no initial response;
-    /// then the first challenge is due (RFC 4422 section 3).
+    /// Takes the client's next message. `None` only at the first call, if the client sent no initial response; then the first
+    /// challenge is due (RFC 4422 section 3).
     fn step(&mut self, input: Option<&[u8]>) -> ServerStep;
 
     /// Takes the driver's answer to the question that was asked last.
     fn answer(&mut self, answer: Answer) -> ServerStep;
 
-    /// Gives the security layer away that was agreed on, once the login is done. `None` for most mechanisms.
+    /// Hands over the agreed security layer, once authentication has succeeded. `None` for most mechanisms.
     fn layer(&mut self) -> Option<Box<dyn SecurityLayer>> {
         None
     }
@@ -36,41 +36,39 @@ pub trait ServerMechanism: Send {
 #[derive(Debug)]
 #[must_use]
 pub enum ServerStep {
-    /// Send these octets as a challenge (`334` and their base64 form) and give what comes back to
-    /// [`ServerExchange::step`].
+    /// Send these octets as a challenge (`334` and their base64 form) and pass the client's answer to [`ServerExchange::step`].
     Challenge(Vec<u8>),
-    /// Find the answer and give it to [`ServerExchange::answer`].
+    /// Find the answer and pass it to [`ServerExchange::answer`].
     Ask(Question),
-    /// The client is who it says. The exchange is over.
+    /// The client is authenticated. The exchange is over.
     Done(Outcome),
-    /// It is not, or cannot be told. The exchange is over.
+    /// It is not, or that cannot be determined. The exchange is over.
     Fail(SaslError),
 }
 
-/// A login.
+/// A successful authentication.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Outcome {
     /// The authenticated identity, as the directory names it.
     pub login: String,
-    /// The login as which the client acts, where that is another: as the driver named it in its answer to
-    /// [`Question::Authorize`].
+    /// The login as which the client acts, if different: as named in the driver's answer to [`Question::Authorize`].
     pub authzid: Option<String>,
-    /// Strength of the security layer that the mechanism has put in place, in bits; 0 without one. It is what the
-    /// trace header shows as `(authenticated bits=…)`.
+    /// Strength of the security layer that the mechanism has set up, in bits; 0 without one. It is what the trace header shows
+    /// as `(authenticated bits=…)`.
     pub layer_bits: u32,
 }
 
-/// One exchange of one client.
+/// One exchange with one client.
 ///
-/// Keeps the limits and the order of calls, so that no mechanism has to. After [`ServerStep::Done`] or
-/// [`ServerStep::Fail`] it only ever fails.
+/// Enforces the limits and the order of calls for all mechanisms. After [`ServerStep::Done`] or [`ServerStep::Fail`] it only
+/// ever fails.
 pub struct ServerExchange {
     mechanism: Mechanism,
     machine: Box<dyn ServerMechanism>,
     awaits: Awaits,
     steps: usize,
     done: bool,
-    /// The login, while the driver is asked whether it may act as somebody else.
+    /// The login, while the driver decides whether it may act as somebody else.
     proved: Option<Outcome>,
     /// Whether that was asked.
     asked_to_act: bool,
@@ -86,7 +84,7 @@ enum Awaits {
 }
 
 impl ServerExchange {
-    /// An exchange of `mechanism` in which nothing was said yet.
+    /// A new exchange with `mechanism`.
     #[must_use]
     pub(crate) fn new(mechanism: Mechanism, machine: Box<dyn ServerMechanism>) -> Self {
         Self {
@@ -108,9 +106,8 @@ impl ServerExchange {
 
     /// Takes the client's next message, decoded (see [`crate::wire`]).
     ///
-    /// `None` at the first call when `AUTH` came without an initial response; `Some(b"")` when it came with an empty
-    /// one (`=`). Later calls always give `Some`. A client that gives up with `*` is the driver's affair: it drops the
-    /// exchange.
+    /// `None` at the first call when `AUTH` came without an initial response; `Some(b"")` when it came with an empty one (`=`).
+    /// Later calls always pass `Some`. A client that cancels with `*` is handled by the driver: it drops the exchange.
     pub fn step(&mut self, input: Option<&[u8]>) -> ServerStep {
         match (self.awaits, input) {
             (Awaits::FirstMessage, _) | (Awaits::Message, Some(_)) => {}
@@ -152,15 +149,15 @@ impl ServerExchange {
         self.note(step)
     }
 
-    /// Gives the security layer away that was agreed on: `Some` once, behind a [`ServerStep::Done`] whose outcome has
-    /// `layer_bits`. It takes effect right behind the reply `235`.
+    /// Hands over the agreed security layer: `Some` once, after a [`ServerStep::Done`] whose outcome has `layer_bits`. It takes
+    /// effect right after the reply `235`.
     pub fn take_layer(&mut self) -> Option<Box<dyn SecurityLayer>> {
         if self.done { self.machine.layer() } else { None }
     }
 
-    /// Before a login that wants to act as somebody else is done, asks whether it may: once for all mechanisms, behind the
-    /// proof, so that nobody who has proved nothing learns who may act as whom. A mechanism whose last message already says that
-    /// all is well asks by itself before it.
+    /// Before a login that wants to act as somebody else succeeds, asks whether it may: here for all mechanisms, after the
+    /// proof, so that an unauthenticated client does not learn who may act as whom. A mechanism whose last message already
+    /// reports success asks by itself before sending it.
     fn ask_to_act(&mut self, step: ServerStep) -> ServerStep {
         match step {
             ServerStep::Done(outcome @ Outcome { authzid: Some(_), .. }) if !self.asked_to_act => {
@@ -202,7 +199,7 @@ impl std::fmt::Debug for ServerExchange {
     }
 }
 
-/// Turns the answer to a question of yes or no into the end of the exchange: PLAIN, LOGIN and EXTERNAL share it.
+/// Turns the answer to a yes-or-no question into the end of the exchange: shared by PLAIN, LOGIN and EXTERNAL.
 pub(crate) fn conclude(authcid: &str, authzid: Option<String>, answer: Answer) -> ServerStep {
     match granted(answer) {
         Ok(login) => authorize(login, authcid, authzid, 0),
@@ -220,9 +217,8 @@ pub(crate) fn granted(answer: Answer) -> Result<String, SaslError> {
     }
 }
 
-/// Ends an exchange whose credentials hold. Whether the login may act as somebody else is then asked by
-/// [`ServerExchange`]; an authorization identity that is the login itself, by its canonical name or as it was typed, whatever
-/// the case of its ASCII letters, needs no question.
+/// Ends an exchange whose credentials are right. [`ServerExchange`] then asks whether the login may act as somebody else; an
+/// authorization identity that equals the login, in its canonical or typed form, ignoring ASCII case, needs no question.
 pub(crate) fn authorize(
     login: String,
     authcid: &str,
@@ -235,7 +231,7 @@ pub(crate) fn authorize(
     })
 }
 
-/// The outcome of credentials that hold, whose authorization identity is there only where it is somebody else's.
+/// The outcome of right credentials; the authorization identity is set only if it is somebody else's.
 pub(crate) fn own_or_other(login: String, authcid: &str, authzid: Option<String>) -> Outcome {
     let is_itself =
         |authzid: &String| authzid.eq_ignore_ascii_case(&login) || authzid.eq_ignore_ascii_case(authcid);
@@ -246,7 +242,7 @@ pub(crate) fn own_or_other(login: String, authcid: &str, authzid: Option<String>
     }
 }
 
-/// Ends an exchange behind the question whether the login may act as somebody else.
+/// Ends an exchange after the question whether the login may act as somebody else.
 ///
 /// RFC 4616 section 2: the server must verify that the authentication identity may act as the authorization identity.
 pub(crate) fn authorized(proved: Outcome, answer: Answer) -> ServerStep {
@@ -264,15 +260,15 @@ pub(crate) fn authorized(proved: Outcome, answer: Answer) -> ServerStep {
     }
 }
 
-/// What came of a question for a key.
+/// The result of asking for a key.
 pub(crate) enum Lookup<K> {
     /// The account has one.
     Found { login: String, key: K },
-    /// It has none. The exchange goes on with a decoy and fails in the end, with this reason for the log.
+    /// It has none. The exchange goes on with a decoy and finally fails, with this reason for the log.
     Denied(String),
 }
 
-/// Reads the answer to a question for a key; `pick` takes out the kind that was asked for.
+/// Reads the answer to a question for a key; `pick` extracts the requested kind.
 pub(crate) fn key_of<K>(
     answer: Answer,
     pick: impl FnOnce(StoredKey) -> Option<K>,
@@ -373,7 +369,7 @@ mod tests {
         ));
     }
 
-    /// Takes PLAIN to the end of the password check.
+    /// Runs PLAIN up to the password check.
     fn plain(message: &[u8]) -> (ServerExchange, ServerStep) {
         let mut exchange = Mechanism::Plain.server(&server_context());
         assert!(matches!(exchange.step(Some(message)), ServerStep::Ask(_)));

@@ -1,4 +1,5 @@
-//! EXTERNAL (RFC 4422 appendix A): the certificate of the TLS session is the proof; the message says who to act as.
+//! EXTERNAL (RFC 4422 appendix A): the certificate of the TLS session is the proof; the message says whom to act
+//! as.
 
 use zeroize::Zeroizing;
 
@@ -74,7 +75,7 @@ mod tests {
 
     #[test]
     fn the_certificate_says_who_and_the_message_may_say_it_too() {
-        // What the client says, what the certificate says, who is logged in.
+        // What the client says, what the certificate says, who gets logged in.
         let cases: [(&str, &[u8], &str, Option<&str>); 5] = [
             ("only the certificate", b"", "acaird", Some("acaird")),
             ("both the same", b"ACaird", "acaird", Some("acaird")),

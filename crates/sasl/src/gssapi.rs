@@ -15,10 +15,10 @@ pub(crate) const NAME: &str = "GSSAPI";
 /// Service part of the principal (RFC 4954 section 4).
 const SERVICE: &str = "smtp";
 
-/// Largest token that is taken under a security layer, in octets; both ends announce it.
+/// Largest token accepted under a security layer, in octets; both ends announce it.
 const BUFFER_MAX: usize = 65_536;
 
-/// Least room for text in a token of the peer's size: less would only make work.
+/// Smallest useful room for text in a token of the peer's size.
 const PIECE_MIN: usize = 64;
 
 /// Octets of the word that offers and chooses a layer: a mask, and the size of the largest token.
@@ -44,12 +44,12 @@ impl Protection {
         }
     }
 
-    /// The one layer of this bit; `None` for a mask of several, or of none.
+    /// The layer for this bit; `None` for a mask of several, or of none.
     fn of_bit(bit: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|protection| protection.bit() == bit)
     }
 
-    /// Whether it may be agreed on. A layer that would not notice messages out of order protects nothing.
+    /// Whether it may be agreed on. A layer that does not detect reordered messages protects nothing.
     fn is_open(self, layers: Layers, features: ContextFeatures) -> bool {
         match self {
             Self::None => true,
@@ -59,13 +59,13 @@ impl Protection {
     }
 }
 
-/// Puts a mask and a size together.
+/// Combines a mask and a size.
 fn word(mask: u8, size: usize) -> [u8; WORD] {
     let size = u32::try_from(size.min(0x00ff_ffff)).unwrap_or(0x00ff_ffff);
     (u32::from(mask) << 24 | size).to_be_bytes()
 }
 
-/// Takes mask and size apart, and gives what follows.
+/// Splits mask and size, and returns what follows.
 fn split_word(message: &[u8]) -> Option<(u8, usize, &[u8])> {
     let (&[mask, a, b, c], rest) = message.split_first_chunk::<WORD>()?;
     let size = u32::from_be_bytes([0, a, b, c]);

@@ -1,8 +1,8 @@
-//! Keys that a directory stores, so that a login can be checked without the password crossing the wire.
+//! Keys that a directory stores, so that credentials can be checked without sending the password.
 //!
 //! Each is made from the password when that is set, has a text form for a column or attribute, shows nothing in its
-//! `Debug` form, is compared in constant time and wiped when dropped. None but SCRAM's is safe to lose: who reads a CRAM,
-//! digest or NT key can log in with it.
+//! `Debug` form, is compared in constant time and wiped when dropped. Only SCRAM's are safe if stolen: anyone who reads a
+//! CRAM, digest or NT key can log in with it.
 
 use std::fmt;
 
@@ -39,11 +39,11 @@ pub struct KeyError {
 }
 
 impl StoredKey {
-    /// Reads the text form of any kind; its start says which.
+    /// Reads the text form of any kind; recognised by its prefix.
     ///
     /// # Errors
     ///
-    /// [`KeyError`] for a start that no kind has, and for a rest that does not fit it.
+    /// [`KeyError`] for an unknown prefix, or a malformed rest.
     pub fn from_text(text: &str) -> Result<Self, KeyError> {
         if text.starts_with("SCRAM-") {
             text.parse().map(Self::Scram)
@@ -73,7 +73,7 @@ impl StoredKey {
     }
 }
 
-/// Shows the type's name and that something is kept back.
+/// Shows the type's name and that the content is hidden.
 pub(crate) fn redacted(name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "{name}([redacted])")
 }
@@ -139,7 +139,7 @@ mod tests {
             for part in text.split(['$', ':']).filter(|part| part.len() > 30) {
                 assert!(!shown.contains(part), "{shown}");
             }
-            // Cut anywhere, it is refused or is another key: never the same.
+            // Truncated anywhere, it is refused or becomes another key, never the same one.
             for end in 0..text.len() {
                 if text.is_char_boundary(end) {
                     assert_ne!(StoredKey::from_text(&text[..end]).as_ref(), Ok(&key));

@@ -6,32 +6,32 @@ use bytes::{Buf as _, BytesMut};
 
 /// A security layer in place. Each direction is a stream of its own.
 ///
-/// It takes effect for the server right behind the reply `235`, for the client right behind reading it.
+/// It takes effect for the server right after the reply `235`, for the client right after reading it.
 pub trait SecurityLayer: Send {
     /// Its strength, in bits; 1 for integrity alone.
     fn bits(&self) -> u32;
 
-    /// Puts `plain` into as many buffers as the peer's limit makes necessary and appends them to `out`.
+    /// Wraps `plain` in as many buffers as the peer's limit requires and appends them to `out`.
     ///
     /// # Errors
     ///
-    /// [`LayerError::Exhausted`] when the sequence numbers of a session are used up, [`LayerError::Ended`] when its keys
-    /// cannot be used any more. Close the connection.
+    /// [`LayerError::Exhausted`] if the sequence numbers of a session are used up, [`LayerError::Ended`] if its keys cannot be
+    /// used any more. Close the connection.
     fn wrap(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), LayerError>;
 
-    /// Takes the whole buffers at the start of `input`, appends what they hold to `out` and says how many octets of
-    /// `input` were used. What is left is the start of a buffer that is not here yet; give it again with more behind it.
+    /// Takes the whole buffers at the start of `input`, appends their content to `out` and returns how many octets of `input`
+    /// were used. The rest is the beginning of an incomplete buffer; pass it again with more data.
     ///
     /// # Errors
     ///
-    /// [`LayerError::Forged`] and [`LayerError::TooLong`]. Nothing that comes after can be trusted: close the
-    /// connection without a reply.
+    /// [`LayerError::Forged`] and [`LayerError::TooLong`]. Nothing that follows can be trusted: close the connection without a
+    /// reply.
     fn unwrap(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, LayerError>;
 }
 
-/// A layer in place: with octets that came in and are no whole buffer of it yet.
+/// An active layer, with received octets that are not yet a whole buffer.
 pub struct Layered {
-    /// Never locked: a layer need not be fit for two threads at once, and the future of a session has to say that it is.
+    /// Never locked: a layer need not be `Sync`, but a session's future must be.
     layer: Mutex<Box<dyn SecurityLayer>>,
     bits: u32,
     sealed: BytesMut,
@@ -39,7 +39,7 @@ pub struct Layered {
 }
 
 impl Layered {
-    /// Puts a layer around a connection. `sealed` was read already, and lies inside it.
+    /// Puts a layer around a connection. `sealed` has been read already and is inside the layer.
     #[must_use]
     pub fn new(layer: Box<dyn SecurityLayer>, sealed: BytesMut) -> Self {
         Self {
@@ -61,13 +61,13 @@ impl Layered {
         &mut self.sealed
     }
 
-    /// Whether the start of a buffer is there.
+    /// Whether the beginning of a buffer has arrived.
     #[must_use]
     pub fn has_sealed(&self) -> bool {
         !self.sealed.is_empty()
     }
 
-    /// Puts `plain` into buffers and appends them to `out`.
+    /// Wraps `plain` in buffers and appends them to `out`.
     ///
     /// # Errors
     ///
@@ -76,7 +76,7 @@ impl Layered {
         self.layer().wrap(plain, out)
     }
 
-    /// Opens the whole buffers that are there and appends what they hold to `input`.
+    /// Opens the complete buffers and appends their content to `input`.
     ///
     /// # Errors
     ///
@@ -98,8 +98,8 @@ impl Layered {
     }
 }
 
-/// Opens the whole buffers at the start of `input`, each behind its length in four octets (RFC 4422 section 3.7), and says how many
-/// octets were used.
+/// Opens the whole buffers at the start of `input`, each preceded by its length in four octets (RFC 4422 section 3.7), and says
+/// how many octets were used.
 pub(crate) fn each_buffer(
     input: &[u8],
     limit: usize,
@@ -120,13 +120,13 @@ pub(crate) fn each_buffer(
     Ok(used)
 }
 
-/// A security layer that cannot go on.
+/// A security layer that cannot continue.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum LayerError {
     /// A buffer was changed, repeated, left out or not made by the peer.
     #[error("a buffer of the security layer is not what the peer sent")]
     Forged,
-    /// A buffer is longer than what was agreed on.
+    /// A buffer is longer than agreed.
     #[error("a buffer of the security layer is longer than {limit} octets")]
     TooLong {
         /// The limit, in octets.
@@ -135,7 +135,7 @@ pub enum LayerError {
     /// 2^32 buffers have been sent.
     #[error("the security layer has run out of sequence numbers")]
     Exhausted,
-    /// The security context behind the layer has ended.
+    /// The security context of the layer has ended.
     #[error("the security layer has ended")]
     Ended,
 }

@@ -1,9 +1,9 @@
 //! SASL (RFC 4422) without I/O.
 //!
 //! A mechanism is a state machine: it takes what the client sent, already decoded, and says what to do next. What it
-//! cannot know itself (is this password right?) it puts to its driver as a [`Question`], and the driver gives an
-//! [`Answer`] once it has one, after however many awaits. So nothing here opens a socket or a file, reads a clock,
-//! draws a random number, or awaits, and every mechanism can be tested against the exchanges of its RFC byte for byte.
+//! cannot know itself (is this password right?), it asks its driver with a [`Question`], and the driver gives an
+//! [`Answer`] once it has one, however long that takes. So nothing here opens a socket or a file, reads a clock, draws a
+//! random number, or awaits, and every mechanism can be tested against the exchanges of its RFC byte for byte.
 //!
 //! ```
 //! use postern_sasl::{Answer, DecoySecret, Mechanism, Nonce, Question, ServerContext, ServerStep};
@@ -30,11 +30,11 @@
 //! 1. A file of its own with types that implement [`ServerMechanism`] and [`ClientMechanism`], and its RFC's exchanges as
 //!    tests.
 //! 2. A variant of [`Mechanism`] and its row in the table of `mechanism.rs`, and its place in the order of `choose.rs`.
-//! 3. If it needs something new from outside (a stored key, the facts of the TLS session), a variant of [`Question`]
-//!    and one of [`StoredKey`], or a field of [`ServerContext`]; the compiler then shows each driver that has to learn it.
+//! 3. If it needs something new from outside (a stored key, facts about the TLS session), a variant of [`Question`] and
+//!    one of [`StoredKey`], or a field of [`ServerContext`]; the compiler then points out each driver that must handle it.
 //!
-//! Limits, the order of calls and the bound on the number of steps are kept by [`ServerExchange`] and [`ClientExchange`]
-//! for all of them.
+//! Limits, the order of calls and the bound on the number of steps are enforced by [`ServerExchange`] and
+//! [`ClientExchange`] for all of them.
 
 mod choose;
 mod client;

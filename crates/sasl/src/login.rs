@@ -19,14 +19,15 @@ const ASK_PASSWORD: &[u8] = b"Password:";
 pub(crate) struct LoginServer {
     /// Whether the user name was asked for.
     prompted: bool,
-    /// The user name, once it is known; then the next message is the password.
+    /// The user name once known; the next message is then the password.
     authcid: Option<String>,
 }
 
 impl ServerMechanism for LoginServer {
     fn step(&mut self, input: Option<&[u8]>) -> ServerStep {
         match (&self.authcid, input) {
-            // Some clients send the user name with `AUTH LOGIN`; an empty initial response says nothing.
+            // Some clients send the user name with `AUTH LOGIN`; an empty initial response means
+            // nothing.
             (None, None | Some([])) if !self.prompted => {
                 self.prompted = true;
                 ServerStep::Challenge(ASK_NAME.to_vec())
@@ -54,7 +55,7 @@ impl ServerMechanism for LoginServer {
     }
 }
 
-/// The client's side. It goes by the number of prompts, whose words differ from server to server.
+/// The client's side. It counts prompts, whose words differ from server to server.
 pub(crate) struct LoginClient {
     login: String,
     password: SecretString,
@@ -121,7 +122,7 @@ mod tests {
         exchange.step(Some(&wire::decode(encoded.as_bytes()).unwrap()))
     }
 
-    /// The telnet session of the procedure, byte for byte.
+    /// The telnet session of the acceptance procedure, byte for byte.
     #[test]
     fn the_exchange_of_the_procedure() {
         let mut exchange = Mechanism::Login.server(&server_context());
@@ -168,7 +169,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes, nothing but the two fields given is ever asked about.
+        /// For any input, only the two given fields are ever asked about.
         #[test]
         fn any_two_messages(
             name in prop::collection::vec(any::<u8>(), 0..60), password in prop::collection::vec(any::<u8>(), 0..60),

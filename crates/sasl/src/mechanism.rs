@@ -14,12 +14,12 @@ use crate::plain::{PlainClient, PlainServer};
 use crate::scram::{ScramClient, ScramHash, ScramServer};
 use crate::{ClientError, cram, digest, external, gssapi, login, ntlm, plain, scram};
 
-/// A mechanism that this version has.
+/// A mechanism that this version supports.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash, Ord, PartialOrd)]
 pub enum Mechanism {
     /// RFC 4616.
     Plain,
-    /// draft-murchison-sasl-login: never a standard, and the only one that many Outlook versions speak.
+    /// draft-murchison-sasl-login: never a standard, but the only one that many Outlook versions support.
     Login,
     /// RFC 2195.
     CramMd5,
@@ -31,35 +31,35 @@ pub enum Mechanism {
     ScramPlus(ScramHash),
     /// RFC 4752: Kerberos 5.
     Gssapi,
-    /// MS-NLMP, second version only.
+    /// MS-NLMP, version 2 only.
     Ntlm,
     /// RFC 4422 appendix A: the TLS client certificate.
     External,
     /// RFC 7628.
     OauthBearer,
-    /// Google's and Microsoft's form of it.
+    /// Google's and Microsoft's variant of it.
     Xoauth2,
 }
 
-/// What is to be known of a mechanism before it is offered.
+/// What must be known about a mechanism before it is offered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Properties {
-    /// Its name in the IANA registry, as sent and taken on the wire (RFC 4422 section 3.1).
+    /// Its name in the IANA registry, as used on the wire (RFC 4422 section 3.1).
     pub name: &'static str,
-    /// Whether who reads the wire learns what lets him log in: the password, or a token. Such a mechanism is offered
-    /// inside TLS only, unless the configuration says so.
+    /// Whether an eavesdropper learns what is needed to log in: the password, or a token. Such a mechanism is only
+    /// offered inside TLS, unless the configuration says otherwise.
     pub plaintext: bool,
     /// Whether the server speaks first, so that an initial response makes no sense (RFC 4422 section 5).
     pub server_first: bool,
     /// Strongest security layer it can put in place, in bits; 0 for none.
     pub layer_bits_max: u32,
-    /// Whether its steps may read files or wait for other servers, so that they belong on a thread that may be held up.
+    /// Whether its steps may read files or wait for other servers, so that they belong on a thread that may block.
     pub blocking: bool,
-    /// What the server has to have of an account.
+    /// What the server must have for an account.
     pub needs: Needs,
 }
 
-/// What a server has to have of an account for a mechanism to work.
+/// What a server must have for an account for a mechanism to work.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Needs {
     /// Anything that a password can be checked against.
@@ -72,16 +72,16 @@ pub enum Needs {
     ScramKeys(ScramHash),
     /// A [`crate::NtHash`].
     NtHash,
-    /// A rule that turns the client's certificate into a login; of use only inside TLS.
+    /// A rule that turns the client's certificate into a login; only useful inside TLS.
     Certificate,
-    /// A provider whose tokens are taken.
+    /// A provider whose tokens are accepted.
     Token,
     /// A Kerberos library and a keytab.
     Kerberos,
 }
 
 impl Needs {
-    /// Whether who reads an exchange can try passwords against it, for as long as he likes.
+    /// Whether someone who reads an exchange can try passwords against it offline.
     #[must_use]
     pub const fn is_guessable(self) -> bool {
         match self {
@@ -116,7 +116,7 @@ impl Mechanism {
     pub const fn properties(self) -> Properties {
         match self {
             Self::Plain => row(plain::NAME, Needs::Password).revealing(),
-            // Its first challenge is constant, and clients do send the user name along with `AUTH LOGIN`.
+            // Its first challenge is constant, and some clients send the user name along with `AUTH LOGIN`.
             Self::Login => row(login::NAME, Needs::Password).revealing(),
             Self::CramMd5 => row(cram::NAME, Needs::CramSecret).server_first(),
             Self::DigestMd5 => row(digest::NAME, Needs::DigestSecret).server_first().layer(128),
@@ -137,7 +137,7 @@ impl Mechanism {
         self.properties().name
     }
 
-    /// Whether who reads the wire learns what lets him log in.
+    /// Whether an eavesdropper learns what is needed to log in.
     #[must_use]
     pub const fn is_plaintext(self) -> bool {
         self.properties().plaintext
@@ -163,7 +163,7 @@ impl Mechanism {
     ///
     /// # Errors
     ///
-    /// [`UnknownMechanism`], which tells a name that nobody has from one that is refused for a reason.
+    /// [`UnknownMechanism`], which distinguishes an unknown name from one that is refused for a reason.
     pub fn from_config(name: &str) -> Result<Self, UnknownMechanism> {
         if let Some(mechanism) = Self::from_wire(name) {
             return Ok(mechanism);
@@ -178,7 +178,7 @@ impl Mechanism {
         }
     }
 
-    /// Starts an exchange as server. The context is used for this exchange alone, its nonce above all.
+    /// Starts an exchange as server. The context is used for this exchange only, its nonce above all.
     #[must_use]
     pub fn server(self, context: &ServerContext) -> ServerExchange {
         let machine: Box<dyn ServerMechanism> = match self {
@@ -201,8 +201,8 @@ impl Mechanism {
     ///
     /// # Errors
     ///
-    /// [`ClientError::Missing`] and [`ClientError::Unfit`] when the credentials do not do for the mechanism;
-    /// [`ClientError::Context`] when Kerberos gives no ticket.
+    /// [`ClientError::Missing`] and [`ClientError::Unfit`] if the credentials do not suit the mechanism;
+    /// [`ClientError::Context`] if Kerberos gives no ticket.
     pub fn client(
         self,
         credentials: &Credentials,
@@ -272,7 +272,7 @@ impl std::fmt::Display for Mechanism {
     }
 }
 
-/// A name in the configuration that is no mechanism of this version.
+/// A name in the configuration that is not a mechanism of this version.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum UnknownMechanism {
     /// Kerberos 4, which the oldest guides still name.
@@ -297,7 +297,7 @@ pub enum UnknownMechanism {
     NoSuch {
         /// The name, in capitals.
         name: String,
-        /// The mechanisms of this version, for the remedy.
+        /// The mechanisms of this version, to be listed as the remedy.
         known: String,
     },
 }

@@ -1,7 +1,7 @@
-//! NTLM (MS-NLMP) in its second version. The first version and LM are neither sent nor taken: their answers can be
-//! turned back into the password within hours.
+//! NTLM (MS-NLMP), version 2. Version 1 and LM are neither sent nor accepted: the password can be recovered from their
+//! responses within hours.
 //!
-//! Where a client says which channel and which server it has seen, both must be those of this session. Many say nothing.
+//! If a client says which channel and which server it has seen, both must be this session's. Many do not say.
 
 mod client;
 mod compute;

@@ -1,6 +1,7 @@
-//! Bearer tokens: OAUTHBEARER (RFC 7628) and XOAUTH2, Google's and Microsoft's older form of it.
+//! Bearer tokens: OAUTHBEARER (RFC 7628) and XOAUTH2, Google's and Microsoft's older variant.
 //!
-//! Whether a token holds is the driver's to find out; here is only how it is carried, and how a refusal is told.
+//! Whether a token is valid is up to the driver; this module only handles how it is transferred, and how a
+//! refusal is reported.
 
 mod client;
 mod message;

@@ -89,7 +89,7 @@ impl ClientMechanism for PlainClient {
     fn initial(&mut self) -> Option<Response> {
         let fields = [&self.authzid, &self.login, self.password.expose_secret()];
         let length = fields.iter().map(|field| field.len() + 1).sum();
-        // Room first, so that no copy is left behind when it grows.
+        // Memory is reserved first, so that growing leaves no copy behind.
         let mut message = Zeroizing::new(Vec::with_capacity(length));
         for (index, field) in fields.into_iter().enumerate() {
             if index > 0 {
@@ -231,7 +231,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes, the machine neither panics nor asks about fields that it should have refused.
+        /// For any input, the machine neither panics nor asks about fields that it should have refused.
         #[test]
         fn any_message_is_refused_or_asked_about(message in prop::collection::vec(any::<u8>(), 0..200)) {
             if let Some((authzid, authcid, password)) = ask(&message) {

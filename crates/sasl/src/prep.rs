@@ -1,4 +1,4 @@
-//! SASLprep (RFC 4013): so that the same name or password, typed on another keyboard, is the same.
+//! SASLprep (RFC 4013): so that a name or password is the same on whatever keyboard it is typed.
 
 use stringprep::tables;
 use unicode_normalization::UnicodeNormalization as _;
@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 /// A text that SASLprep refuses. It does not say what the text was.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum PrepError {
-    /// A control character, a private one, or another that nobody can type reliably (RFC 4013 section 2.3).
+    /// A control character, a private-use one, or another that cannot be typed reliably (RFC 4013 section 2.3).
     #[error("it has a character that SASLprep forbids")]
     Prohibited,
     /// Text of both writing directions in an order that can be displayed in two ways (RFC 3454 section 6).
@@ -21,7 +21,7 @@ pub enum PrepError {
 /// Prepares a name or password. ASCII without control characters stays as it is.
 ///
 /// Characters that Unicode 3.2 did not have yet pass, as RFC 4013 section 2.5 allows for queries and as RFC 8265 has it:
-/// a password may hold an emoji. Names and passwords are prepared by the same rule on both ends, so they meet.
+/// a password may hold an emoji. Names and passwords are prepared by the same rule on both sides, so they match.
 ///
 /// # Errors
 ///
@@ -33,8 +33,8 @@ pub(crate) fn prepare(text: &str) -> Result<Zeroizing<String>, PrepError> {
     if text.bytes().all(|octet| (b' '..=b'~').contains(&octet)) {
         return Ok(Zeroizing::new(text.to_owned()));
     }
-    // Mapping (section 2.1), then normalization (2.2). The room is reserved first, so that no copy is left behind when
-    // the text grows.
+    // Mapping (section 2.1), then normalization (2.2). Memory is reserved first, so that growing leaves no copy of the
+    // text behind.
     let mut prepared = Zeroizing::new(String::with_capacity(text.len() * 4));
     prepared.extend(
         text.chars()
@@ -60,7 +60,7 @@ pub(crate) fn prepare(text: &str) -> Result<Zeroizing<String>, PrepError> {
     Ok(prepared)
 }
 
-/// RFC 4013 section 2.3, but for surrogates, which are no `char`.
+/// RFC 4013 section 2.3, except surrogates, which are not a `char`.
 fn is_prohibited(c: char) -> bool {
     tables::non_ascii_space_character(c)
         || tables::ascii_control_character(c)

@@ -1,5 +1,5 @@
 //! SCRAM (RFC 5802, RFC 7677) with and without channel binding: both sides prove that they know the password, and the
-//! server stores nothing that lets anyone log in.
+//! server stores nothing that is enough to log in.
 
 mod client;
 mod hash;

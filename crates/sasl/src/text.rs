@@ -1,7 +1,7 @@
-//! The fields of a message as text: UTF-8, within their limits, without what could mislead who reads them.
+//! The fields of a message as text: UTF-8, within their limits, without anything that could mislead a reader.
 //!
-//! Every identity and password that a client sends passes through here. Preparation (SASLprep) is in `prep.rs`; only SCRAM
-//! has it in the mechanism, while for PLAIN and LOGIN it is the directory that knows how a password was stored.
+//! Every identity and password that a client sends passes through here. Preparation (SASLprep) is in `prep.rs`; only SCRAM does
+//! it in the mechanism; for PLAIN and LOGIN, the directory knows how a password was stored.
 
 use secrecy::SecretString;
 use zeroize::Zeroizing;
@@ -11,15 +11,15 @@ use crate::SaslError;
 /// Longest authentication or authorization identity, in octets. RFC 4616 section 2 asks for at least 255.
 pub const IDENTITY_MAX: usize = 512;
 
-/// Longest password, in octets. RFC 4616 section 2 asks for at least 255; the bound keeps the cost of hashing one known.
+/// Longest password, in octets. RFC 4616 section 2 asks for at least 255; the bound limits the cost of hashing one.
 pub const PASSWORD_MAX: usize = 1_024;
 
-/// Reads an identity. It goes into logs, look-ups and headers, so it holds no control character.
+/// Reads an identity. It goes into logs, look-ups and headers, so it may not contain control characters.
 ///
 /// # Errors
 ///
-/// [`SaslError::TooLong`] over [`IDENTITY_MAX`], [`SaslError::Denied`] for what is not UTF-8, [`SaslError::Malformed`] for what
-/// is empty or has a control character.
+/// [`SaslError::TooLong`] over [`IDENTITY_MAX`], [`SaslError::Denied`] for what is not UTF-8, [`SaslError::Malformed`] for text
+/// that is empty or has a control character.
 pub(crate) fn identity(mechanism: &'static str, octets: &[u8]) -> Result<String, SaslError> {
     if octets.len() > IDENTITY_MAX {
         return Err(SaslError::TooLong {
@@ -38,18 +38,17 @@ pub(crate) fn identity(mechanism: &'static str, octets: &[u8]) -> Result<String,
     Ok(text.to_owned())
 }
 
-/// Credentials that cannot be right, and not a breach of the protocol: the person behind an old program has typed an umlaut,
-/// and has to be asked again.
+/// Wrong credentials rather than a protocol error: a user of an old program has typed an umlaut, and must be asked again.
 fn in_another_charset(what: &str) -> SaslError {
     SaslError::Denied(format!("the {what} is not UTF-8"))
 }
 
-/// Reads a password. An empty one passes: refusing it is the directory's part, as with any wrong password.
+/// Reads a password. An empty one passes: refusing it is up to the directory, as with any wrong password.
 ///
 /// # Errors
 ///
 /// [`SaslError::TooLong`] over [`PASSWORD_MAX`], [`SaslError::Denied`] for what is not UTF-8, [`SaslError::Malformed`] for a NUL,
-/// at which some directories would cut it off.
+/// where some directories would truncate it.
 pub(crate) fn password(mechanism: &'static str, octets: &[u8]) -> Result<SecretString, SaslError> {
     if octets.len() > PASSWORD_MAX {
         return Err(SaslError::TooLong {

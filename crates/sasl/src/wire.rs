@@ -1,8 +1,8 @@
 //! The base64 form of an exchange in SMTP (RFC 4954 section 4, RFC 4648 section 4).
 //!
-//! Strict: the standard alphabet alone, with padding, with zero bits behind the last octet, and no blank or line break
-//! inside. What two readers could take for different octets is refused. A lone `*`, by which the client gives up, is
-//! not base64 either: look for it first.
+//! Strict: only the standard alphabet, with padding, zero bits after the last octet, and no blank or line break inside.
+//! Anything that two readers could decode differently is refused. A lone `*`, with which the client cancels, is not
+//! base64 either: check for it first.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -50,7 +50,7 @@ pub fn decode(line: &[u8]) -> Result<Zeroizing<Vec<u8>>, WireError> {
 }
 
 /// Reads the second argument of `AUTH`, the initial response. A lone `=` is an empty one (RFC 4954 section 4); an empty
-/// text is none and no base64 of one.
+/// text is not an initial response.
 ///
 /// # Errors
 ///
@@ -135,7 +135,7 @@ mod tests {
             prop_assert_eq!(secret.as_str(), line);
         }
 
-        /// One octet string has one spelling: nothing else decodes to it.
+        /// An octet string has exactly one encoding: nothing else decodes to it.
         #[test]
         fn what_decodes_is_encoded_the_same(line in "[A-D+/=* \\r\\n]{0,12}") {
             if let Ok(octets) = decode(line.as_bytes()) {

@@ -1,5 +1,5 @@
 //! Every mechanism's client against its own server: right and wrong password, an account that does not exist, replays,
-//! messages cut short and changed, and input without any sense.
+//! truncated and changed messages, and nonsense input.
 
 mod common;
 
@@ -11,7 +11,7 @@ use postern_sasl::{
 };
 use proptest::prelude::*;
 
-/// Runs an exchange to its end; `change` may look at and change what the client sends.
+/// Runs an exchange to its end; `change` may inspect and change what the client sends.
 fn run(
     client: &mut ClientExchange,
     server: &mut Server,
@@ -100,7 +100,7 @@ fn an_authorization_identity_other_than_the_login_is_refused() {
             credentials.authzid = Some(authzid.into());
             let (mut client, mut server) = pair(mechanism, Directory::REAL, &credentials);
             let got = run(&mut client, &mut server, |_, _| {});
-            // LOGIN, CRAM-MD5 and NTLM cannot say it, so it is not asked for.
+            // LOGIN, CRAM-MD5 and NTLM cannot express it, so it is not requested.
             let cannot = matches!(mechanism, Mechanism::Login | Mechanism::CramMd5 | Mechanism::Ntlm);
             assert_eq!(got.is_ok(), good || cannot, "{mechanism} as {authzid}: {got:?}");
         }
@@ -136,7 +136,7 @@ fn security_layers_fit_each_other() {
 fn a_replayed_exchange_fails() {
     for &mechanism in Mechanism::ALL {
         if mechanism.is_plaintext() || mechanism == Mechanism::External {
-            continue; // Its messages are the same each time; TLS is what keeps them from others.
+            continue; // Its messages are the same each time; only TLS protects them.
         }
         let messages = recorded(mechanism);
         let mut server = Server::new(mechanism, &server_context(3), Directory::REAL);
@@ -157,7 +157,7 @@ fn a_replayed_exchange_fails() {
 fn a_message_cut_short_grants_nothing_to_another_login() {
     for &mechanism in Mechanism::ALL {
         for (number, message) in recorded(mechanism).into_iter().enumerate() {
-            // SCRAM's client counts to 4,096 each time.
+            // SCRAM's client runs 4,096 iterations each time.
             let stride = if message.starts_with(b"c=") { 7 } else { 1 };
             for end in (0..message.len()).step_by(stride) {
                 let (mut client, mut server) = pair(mechanism, Directory::REAL, &credentials(PASSWORD));
@@ -166,7 +166,7 @@ fn a_message_cut_short_grants_nothing_to_another_login() {
                         message.truncate(end);
                     }
                 });
-                // What is left may be whole for its mechanism: the account is the same even so.
+                // The rest may still be a complete message for its mechanism: but the account is the same.
                 if let Ok(outcome) = got {
                     assert_eq!(outcome.login, LOGIN, "{mechanism} message {number} cut at {end}");
                     assert!(
@@ -239,7 +239,7 @@ proptest! {
         }
     }
 
-    /// A good exchange with one octet changed: the server does not panic, and nobody else is logged in.
+    /// A good exchange with one octet changed: the server does not panic, and no other account is logged in.
     #[test]
     fn no_changed_message_upsets_a_server(
         which in 0..Mechanism::ALL.len(), number in 0..4_usize, at in any::<prop::sample::Index>(), to in any::<u8>(),
@@ -257,7 +257,7 @@ proptest! {
         }
     }
 
-    /// Whatever a server sends, the client neither panics nor, where the server has to prove itself, believes it.
+    /// Whatever a server sends, the client neither panics nor, if the server must prove itself, accepts it.
     #[test]
     fn no_challenges_upset_a_client(
         which in 0..Mechanism::ALL.len(),
@@ -275,7 +275,7 @@ proptest! {
         }
     }
 
-    /// NTLM's messages with anything behind their start.
+    /// NTLM messages with arbitrary data after their beginning.
     #[test]
     fn no_ntlm_message_upsets_a_server(
         kind in 1..4_u8, rest in prop::collection::vec(any::<u8>(), 0..200),

@@ -26,7 +26,7 @@ const BOTH: Layers = Layers {
     confidentiality: true,
 };
 
-/// Sides that do as their scripts say.
+/// Both sides, acting as scripted.
 struct Pair {
     server: ServerContext,
     client: ClientContext,
@@ -59,7 +59,7 @@ fn good() -> Script {
     Script::new(1)
 }
 
-/// Runs both ends until the server asks whose principal it is.
+/// Runs both ends until the server asks for the principal's account.
 fn until_asked(client: &mut ClientExchange, server: &mut ServerExchange) -> Result<Question, String> {
     let mut message = client.initial().expect("speaks first");
     loop {
@@ -82,7 +82,7 @@ fn granted() -> Answer {
 
 type Layer = Option<Box<dyn SecurityLayer>>;
 
-/// Logs in and gives bits and layers of both ends.
+/// Logs in and returns bits and layers of both ends.
 fn log_in(pair: &Pair) -> Result<(u32, Layer, Layer), String> {
     let (mut client, mut server) = pair.begin();
     until_asked(&mut client, &mut server)?;
@@ -139,7 +139,7 @@ fn the_strongest_layer_that_both_allow() {
 
 #[test]
 fn the_driver_is_told_both_principals_and_the_identity_asked_for() {
-    // Whom the client asks to act as, and whether a principal that is `acaird` may.
+    // Whom the client asks to act as, and whether the principal of `acaird` may.
     let cases = [
         (None, true),
         (Some(LOGIN), true),
@@ -164,7 +164,7 @@ fn the_driver_is_told_both_principals_and_the_identity_asked_for() {
         assert_eq!(left, Some(LEFT), "the session ends with the ticket");
         assert_eq!(authzid.as_deref(), wanted);
         let mut step = server.answer(granted());
-        // Whether it may act as somebody else is a question of its own.
+        // Whether it may act as somebody else is a separate question.
         if let ServerStep::Ask(_) = step {
             step = server.answer(Answer::Denied {
                 reason: "not a delegate".into(),
@@ -243,7 +243,7 @@ fn failures_of_the_library_keep_their_kind() {
     assert!(matches!(client, Err(ClientError::Missing { .. })), "{client:?}");
 }
 
-/// A client that says what it likes under a good context: the word behind the offer is what it is given.
+/// A client that sends arbitrary data under a valid context: its reply to the offer is the given word.
 fn choose(word: &[u8], layers: Layers) -> ServerStep {
     use postern_sasl::ContextInitiator as _;
     let mut context = Script::new(1).initiate("smtp", common::HOST).expect("begins");
@@ -302,7 +302,7 @@ fn a_choice_that_was_not_offered_or_makes_no_sense_is_refused() {
     );
 }
 
-/// A server that offers what it likes.
+/// A server that makes an arbitrary offer.
 fn offer(word: &[u8], layers: Layers) -> Result<(), ClientError> {
     use postern_sasl::ContextAcceptor as _;
     let mut context = Script::new(2).accept().expect("begins");
@@ -379,7 +379,7 @@ fn a_layer_notices_what_was_done_to_it() {
     let too_long = LayerError::TooLong { limit: 65_536 };
     assert_eq!(server.unwrap(&[0, 1, 0, 1], &mut got), Err(too_long), "too long");
 
-    // Agreed to be encrypted, and sent in clear by who can only change the code.
+    // Agreed to be encrypted, but sent unencrypted by someone who can only change the code.
     let weak = Pair::new(good(), Script::new(2), INTEGRITY);
     let (_, in_clear, _) = log_in(&weak).expect("logs in");
     let (_, mut server) = layers();

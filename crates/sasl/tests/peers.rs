@@ -13,7 +13,7 @@ use common::smtp::serve;
 use common::{Directory, HOST, LOGIN, Said, Server, TOKEN, client_context, credentials, server_context};
 use postern_sasl::{Layers, Mechanism, ScramHash, SecurityLayer, wire};
 
-/// Without what a command line or a program's own preparation might change.
+/// Without characters that a command line or a program's own preparation might change.
 const PASSWORD: &str = "pass word 9";
 
 const ACCOUNT: Directory = Directory {
@@ -31,7 +31,7 @@ fn command(program: &str, package: &str) -> Command {
     Command::new(found.unwrap_or_else(|| panic!("{program} is missing: apt-get install {package}")))
 }
 
-/// A program that speaks in lines.
+/// A program with a line-based protocol.
 struct Peer {
     child: Child,
     input: ChildStdin,
@@ -65,18 +65,18 @@ impl Peer {
         line.trim_end().to_owned()
     }
 
-    /// `None` for "-" and when the peer has given up.
+    /// `None` for "-" and if the peer has given up.
     fn hear(&mut self) -> Option<Vec<u8>> {
         let line = self.line();
         wire::decode(line.as_bytes()).ok().map(|octets| octets.to_vec())
     }
 
     fn say(&mut self, line: &str) {
-        // A peer that has gone is seen at the next line.
+        // A peer that has gone is noticed at the next line.
         let _ = writeln!(self.input, "{line}").and_then(|()| self.input.flush());
     }
 
-    /// What is heard last; `None` when the peer has ended.
+    /// The last line received; `None` if the peer has ended.
     fn last(&mut self) -> Option<Vec<u8>> {
         let mut line = String::new();
         let length = self.output.read_line(&mut line).expect("a line or the end");
@@ -84,7 +84,7 @@ impl Peer {
         Some(octets.to_vec()).filter(|_| length > 0)
     }
 
-    /// "ping" comes, and goes back, through a layer.
+    /// Receives "ping" and returns it through a layer.
     fn ping(&mut self, layer: &mut dyn SecurityLayer) {
         let (mut text, mut wrapped) = (Vec::new(), Vec::new());
         let came = self.hear().expect("a buffer");
@@ -103,7 +103,7 @@ impl Drop for Peer {
     }
 }
 
-/// Layers, the bits that Cyrus is to insist on, and the bits that come of it: none, integrity, RC4.
+/// Layers, the bits that Cyrus must insist on, and the resulting bits: none, integrity, RC4.
 ///
 /// Triple DES (112) is left out: Cyrus 2.1.28 fails with OpenSSL 3 even between its own client and server.
 const LAYERS: [(Layers, &str, u32); 3] = [
@@ -119,7 +119,7 @@ const fn layers(integrity: bool, confidentiality: bool) -> Layers {
     }
 }
 
-/// What Cyrus's client comes to at our server.
+/// The result of Cyrus's client with our server.
 fn cyrus_client(
     mechanism: Mechanism,
     password: &str,
@@ -194,7 +194,7 @@ fn cyrus_as_client() {
     }
     let plus = Mechanism::ScramPlus(ScramHash::Sha256);
     assert_eq!(cyrus_client(plus, PASSWORD, none, true), Ok(()), "{plus}");
-    // Cyrus's NTLM client has the first version alone, unless configured otherwise.
+    // Cyrus's NTLM client only supports version 1, unless configured otherwise.
     let first_version = cyrus_client(Mechanism::Ntlm, PASSWORD, none, false);
     assert!(
         first_version
@@ -204,7 +204,7 @@ fn cyrus_as_client() {
     );
 }
 
-/// What our client comes to at Cyrus's server.
+/// The result of our client with Cyrus's server.
 fn cyrus_server(
     mechanism: Mechanism,
     password: &str,
@@ -277,7 +277,7 @@ fn cyrus_as_server() {
     }
 }
 
-/// Runs a client against our server over SMTP and says how the server saw it.
+/// Runs a client against our server over SMTP and returns the outcome on the server side.
 fn over_smtp(mechanism: Mechanism, start: impl FnOnce(SocketAddr) -> Command) -> Result<String, String> {
     let mut context = server_context(2);
     context.plus_offered = false;
@@ -334,7 +334,7 @@ fn gsasl_as_client() {
     );
 }
 
-/// Whether GNU SASL's server takes our client, which sends this many messages.
+/// Whether GNU SASL's server accepts our client, which sends this many messages.
 fn gsasl_server(mechanism: Mechanism, password: &str, messages: usize) -> Result<(), String> {
     let mut gsasl = command("gsasl", "gsasl");
     gsasl.args([
@@ -375,7 +375,8 @@ fn gsasl_server(mechanism: Mechanism, password: &str, messages: usize) -> Result
         peer.say(&wire::encode(&response));
         sent += 1;
     }
-    // It goes on when it takes the login, with its own proof where the mechanism has one; else it ends.
+    // If it accepts the login, it continues, with its own proof if the mechanism has one; otherwise it
+    // ends.
     let last = peer.last().ok_or("refused")?;
     if !last.is_empty() {
         client.step(&last).map_err(|error| error.to_string())?;

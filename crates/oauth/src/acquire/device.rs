@@ -1,4 +1,4 @@
-//! The device authorization grant (RFC 8628): a person agrees in a browser, and a refresh token comes of it.
+//! The device authorization grant (RFC 8628): a person consents in a browser, which yields a refresh token.
 
 use std::time::Duration;
 
@@ -13,18 +13,18 @@ use crate::lenient::Seconds;
 /// The grant's name (section 3.4).
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
-/// The pause between two questions where the provider names none (section 3.2), and by how much it grows (section 3.5).
+/// The pause between two polls if the provider names none (section 3.2), and by how much it grows (section 3.5).
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// The shortest pause, and the longest pause and the longest wait that are believed.
+/// The shortest pause, and the longest pause and longest wait accepted.
 const INTERVAL_MIN: Duration = Duration::from_secs(1);
 const INTERVAL_MAX: Duration = Duration::from_secs(60);
 const EXPIRY_MAX: Duration = Duration::from_secs(3_600);
 
-/// Most characters of what a provider has shown.
+/// Most characters shown of a provider's text.
 const SHOWN_MAX: usize = 500;
 
-/// An authorization under way.
+/// A pending authorization.
 pub struct Device {
     http: HttpClient,
     settings: TokenSettings,
@@ -34,15 +34,15 @@ pub struct Device {
     pub user_code: String,
     /// Where the person types it.
     pub verification_uri: String,
-    /// The same with the code in it, if the provider has that.
+    /// The same with the code in it, if the provider has one.
     pub verification_uri_complete: Option<String>,
-    /// How long the code lasts.
+    /// How long the code is valid.
     pub expires_in: Duration,
     /// The pause before the next [`Device::poll`].
     pub interval: Duration,
 }
 
-/// What came of asking.
+/// The result of a poll.
 #[derive(Debug)]
 pub enum Poll {
     /// Nobody has decided yet: ask again after [`Device::interval`], which may have grown.
@@ -51,13 +51,13 @@ pub enum Poll {
     Granted(Fetched),
 }
 
-/// No authorization will come of it.
+/// The authorization failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum DeviceError {
-    /// The person said no.
+    /// The person refused.
     #[error("it was declined at the provider")]
     Denied,
-    /// The code has run out.
+    /// The code has expired.
     #[error("the code expired before anyone authorized it: start again")]
     Expired,
     /// Something else.
@@ -140,7 +140,7 @@ impl Device {
         })
     }
 
-    /// Asks whether the person has agreed.
+    /// Asks whether the person has consented.
     ///
     /// # Errors
     ///
@@ -154,7 +154,7 @@ impl Device {
         let endpoint = &self.token_endpoint;
         let answer = match request::post(&self.http, &self.settings, endpoint, &fields).await {
             Ok(answer) => answer,
-            // A provider that is out of reach for a moment is asked less often (section 3.5).
+            // A provider that is temporarily unreachable is asked less often (section 3.5).
             Err(AcquireError::Http { .. }) => {
                 self.slow_down();
                 return Ok(Poll::Pending);
@@ -186,7 +186,7 @@ impl Device {
     }
 }
 
-/// What a provider sent for people, without what a terminal would obey.
+/// A provider's text for people, without anything that a terminal would interpret.
 fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(SHOWN_MAX).collect()
 }

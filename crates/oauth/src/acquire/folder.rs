@@ -1,5 +1,5 @@
-//! The folder of tokens, held open: every file in it is reached through this handle, so that who may rename in the state directory
-//! cannot lead a root that keeps a token to another place.
+//! The folder of tokens, held open: every file in it is reached through this handle, so that someone who may rename entries in
+//! the state directory cannot redirect root when it stores a token.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
@@ -12,7 +12,7 @@ use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, fstatat};
 use nix::unistd::{LinkatFlags, UnlinkatFlags, linkat, unlinkat};
 
-/// The folder, open. New files in it belong to who owns the folder above.
+/// The open folder. New files in it belong to the owner of its parent folder.
 pub(super) struct Folder {
     handle: File,
     /// User and group.
@@ -20,7 +20,7 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Opens the folder, and makes it for its owner alone if it is missing. A symbolic link in its place is refused.
+    /// Opens the folder, or creates it, accessible only by its owner. A symbolic link in its place is refused.
     pub(super) fn make(path: &Path) -> io::Result<Self> {
         let above = fs::metadata(path.parent().unwrap_or(path))?;
         let made = match DirBuilder::new().mode(0o700).create(path) {
@@ -49,7 +49,7 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Whether there is something of this name.
+    /// Whether a file of this name exists.
     pub(super) fn holds(&self, name: &str) -> io::Result<bool> {
         match fstatat(&self.handle, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(_) => Ok(true),
@@ -58,21 +58,21 @@ impl Folder {
         }
     }
 
-    /// Opens a file to read it; no link is followed, and no pipe waited for.
+    /// Opens a file for reading; follows no link, and does not wait on a FIFO.
     pub(super) fn open(&self, name: &str) -> io::Result<File> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let file: OwnedFd = openat(&self.handle, name, flags, Mode::empty())?;
         Ok(file.into())
     }
 
-    /// Writes a file for its owner alone, whole or not at all, in place of what was there. It is on stable storage then.
+    /// Writes a file that only its owner can access, whole or not at all, replacing any old one. It is then on stable storage.
     pub(super) fn replace(&self, name: &str, content: &[u8]) -> io::Result<()> {
         self.with_draft(name, content, |draft| {
             renameat(&self.handle, draft, &self.handle, name)
         })
     }
 
-    /// The same, but what is there already stays.
+    /// The same, but an existing file is kept.
     pub(super) fn publish(&self, name: &str, content: &[u8]) -> io::Result<()> {
         self.with_draft(name, content, |draft| {
             let linked = linkat(&self.handle, draft, &self.handle, name, LinkatFlags::empty());
@@ -105,7 +105,7 @@ impl Folder {
         written.and_then(|()| self.handle.sync_all())
     }
 
-    /// Root may do this for the server, which then has to own what comes of it.
+    /// Root may do this for the server, which must then own the result.
     fn hand_over(&self, file: &File) -> io::Result<()> {
         let found = file.metadata()?;
         if (found.uid(), found.gid()) == self.owner {

@@ -1,4 +1,4 @@
-//! Tokens for this server's own logins at others: fetched, renewed ahead of their end, shared, and kept sealed.
+//! Tokens with which this server logs in to others: fetched, renewed before they expire, shared, and stored encrypted.
 //!
 //! | Module | What it is for |
 //! | --- | --- |
@@ -9,8 +9,8 @@
 //! | `folder` | the folder of those files, safe for root to write into |
 //! | `store` | the file in which token and refresh token outlive a restart |
 //!
-//! A refresh token that the provider replaces is on stable storage before anybody uses it: with many providers the old one is
-//! worth nothing by then.
+//! A refresh token that the provider replaces is on stable storage before it is used: with many providers, the old one is
+//! then no longer valid.
 
 mod device;
 mod folder;

@@ -11,10 +11,10 @@ use crate::discovery::{self, DiscoveryError};
 use crate::http::{Answer, ClientSecret, Endpoint, HttpClient, HttpError, TrustError};
 use crate::lenient::{self, Seconds};
 
-/// Lifetime of a token whose provider does not say it.
+/// Lifetime of a token if its provider does not say.
 const LIFETIME_UNSAID: Duration = Duration::from_secs(300);
 
-/// Longest lifetime that is believed: a day.
+/// Longest lifetime accepted: a day.
 const LIFETIME_MAX: Duration = Duration::from_secs(86_400);
 
 /// Longest token, in octets, access or refresh.
@@ -25,24 +25,24 @@ const TOKEN_MAX: usize = 8_192;
 pub struct Fetched {
     /// The token.
     pub access_token: SecretString,
-    /// How long it lasts, in seconds.
+    /// Its lifetime in seconds.
     pub lifetime: u64,
-    /// The refresh token that takes the old one's place, if one does.
+    /// The refresh token that replaces the old one, if any.
     pub refresh_token: Option<SecretString>,
 }
 
-/// Why there is no token. Texts name the remedy where there is one.
+/// Why there is no token. Messages name the remedy if there is one.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum AcquireError {
-    /// The provider cannot be reached or is not well. It may pass.
+    /// The provider cannot be reached or has a failure. It may be temporary.
     #[error("{address}: {source}")]
     Http {
         /// The address that was asked.
         address: String,
-        /// What came of it.
+        /// What went wrong.
         source: HttpError,
     },
-    /// The provider's description cannot be had.
+    /// The provider's description is not available.
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
     /// There is no address to ask, and none in the description.
@@ -51,22 +51,22 @@ pub enum AcquireError {
     /// The provider cannot be verified at all.
     #[error("{0}")]
     Trust(String),
-    /// The refresh token is no longer good, or nobody has agreed yet. Nothing helps but a person.
+    /// The refresh token is no longer valid, or nobody has consented yet. Only a person can solve this.
     #[error("{0}; run `postern login authorize {1}`")]
     NotAuthorized(String, String),
-    /// The provider refuses for another reason: settings here and there do not fit.
+    /// The provider refuses for another reason: the settings on both sides do not match.
     #[error("the provider refuses: {0}; correct [login.token], or the client at the provider")]
     Refused(String),
-    /// The answer is no token.
+    /// The answer is not a token.
     #[error("the provider's answer is not a token: {0}")]
     Nonsense(&'static str),
-    /// What was fetched cannot be kept.
+    /// What was fetched cannot be stored.
     #[error("{0}")]
     Store(String),
 }
 
 impl AcquireError {
-    /// Whether it makes little sense to try again before somebody has done something.
+    /// Whether trying again makes little sense before somebody acts.
     #[must_use]
     pub fn is_lasting(&self) -> bool {
         matches!(self, Self::NotAuthorized(..))
@@ -103,7 +103,7 @@ pub(super) struct ErrorAnswer {
 }
 
 impl ErrorAnswer {
-    /// In the provider's words, as far as they can be shown.
+    /// The provider's own text, as far as it can be shown.
     pub(super) fn text(&self) -> String {
         let mut text = self.error.clone();
         if !self.error_description.is_empty() {
@@ -154,7 +154,7 @@ pub(super) async fn post(
             secret: secret.clone(),
         }),
         (secret, _) => {
-            // No field may come twice (RFC 6749 section 3.2).
+            // No field may occur twice (RFC 6749 section 3.2).
             if !fields.iter().any(|(name, _)| *name == "client_id") {
                 fields.push(("client_id", &settings.client_id));
             }
@@ -171,7 +171,7 @@ pub(super) async fn post(
     })
 }
 
-/// What is wanted of the token: fields of every request for one.
+/// What the token is requested for: fields of every request for one.
 pub(super) fn wanted(settings: &TokenSettings) -> impl Iterator<Item = (&'static str, &str)> {
     let scope = settings.scope.as_deref().map(|scope| ("scope", scope));
     let audience = settings

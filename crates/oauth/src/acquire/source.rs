@@ -1,4 +1,4 @@
-//! One login's token: one fetch for all who ask, renewal ahead of its end, waits after failures.
+//! One login's token: one fetch for all callers, renewal before it expires, waits after failures.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use super::store::{Stamp, Stored, TokenStore, TokenStoreError};
 use crate::clock::unix_now;
 use crate::http::HttpClient;
 
-/// A token is renewed when a fifth of its life is left, at most this many seconds before its end.
+/// A token is renewed when a fifth of its lifetime is left, but at most this many seconds before it expires.
 const RENEW_MAX: u64 = 300;
 
-/// A token is not handed out so many seconds before its end: it has to last for a login.
+/// A token is not used in the last seconds before it expires: it has to last for a login.
 const LAST_SECONDS: u64 = 5;
 
 /// The first wait after a failure; it doubles with each further one.
@@ -27,19 +27,19 @@ const WAIT_FIRST: Duration = Duration::from_secs(2);
 /// The longest wait after failures.
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
-/// The wait after a failure that only a person can mend. A provider may be mistaken for a while, so it is not for ever.
+/// The wait after a failure that only a person can resolve. Not infinite, since a provider's error may be temporary.
 const WAIT_LASTING: Duration = Duration::from_secs(3_600);
 
-/// A host's refusal leads to a renewal once in this time.
+/// A host's refusal causes at most one renewal in this time.
 const FORCED_EVERY: Duration = Duration::from_secs(60);
 
-/// The token of one login. All who deliver share it.
+/// The token of one login, shared by all deliveries.
 pub struct TokenSource {
     settings: TokenSettings,
     http: HttpClient,
     store: TokenStore,
     shown: Mutex<Shown>,
-    /// Held while a token is fetched: the others wait for it.
+    /// Held while a token is fetched: other callers wait for it.
     fetching: AsyncMutex<Fetching>,
 }
 
@@ -49,7 +49,7 @@ struct Shown {
     token: Option<Token>,
     problem: Option<String>,
     forced: Option<Instant>,
-    /// The next who asks need not wait for the end of a pause.
+    /// The next caller need not wait for the end of a pause.
     retry: bool,
 }
 
@@ -65,19 +65,19 @@ struct Token {
 struct Fetching {
     loaded: bool,
     refresh_token: Option<SecretString>,
-    /// The digest of the configured refresh token that this one has come after.
+    /// The digest of the configured refresh token from which this one descends.
     configured: Option<String>,
-    /// The file that the refresh token is from.
+    /// The state of the file that the refresh token was read from.
     stamp: Stamp,
     failures: u32,
     not_before: Option<Instant>,
     failure: Option<AcquireError>,
 }
 
-/// How a token stands.
+/// The state of a token.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TokenStanding {
-    /// When it ends, in seconds since 1970; `None` while there is none.
+    /// When it expires, in seconds since 1970; `None` while there is none.
     pub expires_at: Option<u64>,
     /// Why there is none, or why it could not be renewed.
     pub problem: Option<String>,
@@ -88,7 +88,7 @@ impl TokenSource {
     ///
     /// # Errors
     ///
-    /// When no authority can vouch for the provider.
+    /// If the authorities to verify the provider cannot be read.
     pub fn new(settings: TokenSettings, store: TokenStore) -> Result<Self, AcquireError> {
         Ok(Self {
             http: HttpClient::new(&settings.http)?,
@@ -105,17 +105,17 @@ impl TokenSource {
         &self.settings
     }
 
-    /// A token that is good for a while yet; fetched, if there is none.
+    /// A token that is still valid for a while; fetched if there is none.
     ///
     /// # Errors
     ///
-    /// Why there is none. After a failure the provider is left alone for a while, and the same error comes at once.
+    /// Why there is none. After a failure, the provider is not asked for a while, and the same error is returned at once.
     pub async fn token(self: &Arc<Self>) -> Result<SecretString, AcquireError> {
         if let Some(token) = self.current(|token, now| now < token.renew_at) {
             return Ok(token);
         }
-        // On its own: whoever asks may lose patience, and a refresh token that the provider has replaced by then must not
-        // get lost.
+        // In a task of its own: the caller may give up, and a refresh token that the provider has replaced by then must not
+        // be lost.
         let source = Arc::clone(self);
         match tokio::spawn(async move { source.fetched().await }).await {
             Ok(fetched) => fetched,
@@ -123,7 +123,7 @@ impl TokenSource {
         }
     }
 
-    /// Resolves when no fetch is under way: before the process ends, so that what the provider gives is kept.
+    /// Resolves when no fetch is in progress: awaited before the process ends, so that what the provider returns is stored.
     pub async fn settled(&self) {
         drop(self.fetching.lock().await);
     }
@@ -137,7 +137,7 @@ impl TokenSource {
         let renewed = self.renew(&mut fetching).await;
         match renewed {
             Ok(token) => Ok(token),
-            // The old one will do while it lasts.
+            // The old one can be used until it expires.
             Err(error) => {
                 let lasts = self.current(|token, now| now + LAST_SECONDS < token.expires_at);
                 lasts.ok_or(error)
@@ -154,7 +154,7 @@ impl TokenSource {
         }
     }
 
-    /// A host has refused this token. Whether the next [`TokenSource::token`] gives another one.
+    /// A host has refused this token. Returns whether the next [`TokenSource::token`] gives another one.
     pub fn refused(&self, refused: &SecretString) -> bool {
         let mut shown = self.shown.lock();
         let is_current = shown
@@ -162,7 +162,7 @@ impl TokenSource {
             .as_ref()
             .is_some_and(|token| token.secret.expose_secret() == refused.expose_secret());
         if !is_current {
-            // It has been renewed already, or is about to be: another worker was refused first.
+            // It has already been renewed, or is about to be: another worker was refused first.
             return shown.token.is_some() || shown.forced.is_some_and(|at| at.elapsed() < FORCED_EVERY);
         }
         if shown.forced.is_some_and(|at| at.elapsed() < FORCED_EVERY) {
@@ -173,12 +173,12 @@ impl TokenSource {
         true
     }
 
-    /// The next who asks is not put off by a failure: somebody may have mended its cause.
+    /// The next caller does not get an earlier failure: its cause may have been fixed.
     pub fn retry(&self) {
         self.shown.lock().retry = true;
     }
 
-    /// How the token stands.
+    /// The state of the token.
     #[must_use]
     pub fn standing(&self) -> TokenStanding {
         let shown = self.shown.lock();
@@ -252,7 +252,7 @@ impl TokenSource {
             shown.problem = kept.as_ref().err().map(ToString::to_string);
         }
         if let Err(error) = kept {
-            // The token itself is good, but a refresh token that is not on disk is lost with the process.
+            // The token itself is valid, but a refresh token that is not on disk is lost with the process.
             notice!(
                 self.store.observers(),
                 Login Error "token not kept",
@@ -270,7 +270,7 @@ impl TokenSource {
         Ok(secret)
     }
 
-    /// Takes what is on disk: at the first call, and when another process has authorized the login anew.
+    /// Reads what is on disk: at the first call, and when another process has authorized the login again.
     async fn read_store(&self, fetching: &mut Fetching) {
         let (known, at_start) = (fetching.stamp, !fetching.loaded);
         let read = move |store: &TokenStore, login: &str| {
@@ -298,7 +298,7 @@ impl TokenSource {
         fetching.forget_failures();
         let configured = self.settings.configured();
         let counts = |stored: &Stored| {
-            // A token in the configuration that was not there when this was kept is newer, unless another process has kept it
+            // A token in the configuration that was not there when this was stored is newer, unless another process stored it
             // while this one ran.
             let newer = at_start && configured.is_some() && stored.configured != configured;
             stored.identity == self.settings.identity() && !newer
@@ -321,7 +321,7 @@ impl TokenSource {
         }
     }
 
-    /// Works with the disk, on a thread that may wait for it.
+    /// Accesses the disk on a thread that may block.
     async fn with_store<T: Send + 'static>(
         &self,
         work: impl FnOnce(&TokenStore, &str) -> (Result<T, TokenStoreError>, Stamp) + Send + 'static,
@@ -370,7 +370,7 @@ impl Token {
     }
 }
 
-/// The token, and what is to be kept of it.
+/// The token, and what to store of it.
 fn take(fetched: Fetched, refresh: Option<SecretString>, settings: &TokenSettings) -> (Token, Stored) {
     let expires_at = unix_now() + fetched.lifetime;
     let stored = Stored {
@@ -386,11 +386,11 @@ fn take(fetched: Fetched, refresh: Option<SecretString>, settings: &TokenSetting
 }
 
 impl TokenStore {
-    /// Keeps what a person has agreed to, for the server to find.
+    /// Stores what a person has authorized, for the server to find.
     ///
     /// # Errors
     ///
-    /// [`AcquireError::Store`], and [`AcquireError::Nonsense`] when the provider gave no refresh token.
+    /// [`AcquireError::Store`], and [`AcquireError::Nonsense`] if the provider returned no refresh token.
     pub fn authorized(&self, settings: &TokenSettings, fetched: Fetched) -> Result<(), AcquireError> {
         if fetched.refresh_token.is_none() {
             return Err(AcquireError::Nonsense(

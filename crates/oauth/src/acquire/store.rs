@@ -1,8 +1,8 @@
-//! Tokens on disk: one sealed file a login, in a folder of the state directory.
+//! Tokens on disk: one encrypted file per login, in a folder of the state directory.
 //!
-//! AES-256-GCM with a random key. The key is a systemd credential where there is one, else a file beside the tokens. In the second
-//! case sealing protects a copy of single files, such as in a support bundle or a careless backup, and not against who
-//! can read the whole folder; only a credential that the system itself keeps sealed does that.
+//! AES-256-GCM with a random key. The key is a systemd credential if there is one, otherwise a file beside the tokens. In the
+//! second case, encryption protects copies of single files, as in a support bundle or a careless backup, but not against someone
+//! who can read the whole folder; only a credential that the system itself keeps encrypted does that.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -27,22 +27,22 @@ const KEY_FILE: &str = "key";
 /// Octets of the key.
 const KEY: usize = 32;
 
-/// First octets of each file: form and version.
+/// First octets of each file: format and version.
 const MAGIC: &[u8; 8] = b"PTOKEN1\n";
 
 /// Largest file that is read.
 const FILE_MAX: u64 = 64 << 10;
 
-/// What is kept of a login's tokens.
+/// What is stored for a login's tokens.
 #[derive(Clone, Debug)]
 pub struct Stored {
-    /// What they were fetched with, in text form.
+    /// The settings they were fetched with, in text form.
     pub(crate) identity: String,
     /// The refresh token.
     pub(crate) refresh_token: Option<SecretString>,
-    /// The digest of the refresh token that the configuration had when these came to be: another one there is newer than they.
+    /// The digest of the refresh token in the configuration when these were obtained: a different one there is newer.
     pub(crate) configured: Option<String>,
-    /// The token, with its end in seconds since 1970.
+    /// The token, with its expiry in seconds since 1970.
     pub(crate) access: Option<(SecretString, u64)>,
 }
 
@@ -67,18 +67,18 @@ impl Drop for Written {
 #[derive(Clone, Debug)]
 pub struct TokenStore {
     folder: PathBuf,
-    /// The key that the system keeps, if it gave this process one.
+    /// The key in the systemd credential, if this process has one.
     credential: Option<PathBuf>,
     observers: Observers,
 }
 
-/// What was sealed, and whether with the key that new files are sealed with.
+/// The decrypted content, and whether it was encrypted with the key used for new files.
 type Opened = (Zeroizing<Vec<u8>>, bool);
 
-/// Tokens that cannot be kept or read.
+/// Tokens cannot be stored or read.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenStoreError {
-    /// The system says no.
+    /// An I/O error.
     #[error("cannot {what} {path}: {source}")]
     Io {
         /// What was tried.
@@ -88,7 +88,7 @@ pub enum TokenStoreError {
         /// What the system says.
         source: io::Error,
     },
-    /// The key is open to others or of another length.
+    /// The key is accessible to others or has the wrong length.
     #[error(
         "{path} is not a key of 32 octets that only its owner can read: chmod 600 {path}, or remove it and authorize the logins again"
     )]
@@ -96,10 +96,10 @@ pub enum TokenStoreError {
         /// The file.
         path: PathBuf,
     },
-    /// The work was broken off.
+    /// The work was interrupted.
     #[error("tokens cannot be kept or read: {0}")]
     Interrupted(String),
-    /// The file was sealed with another key, or changed.
+    /// The file was encrypted with another key, or tampered with.
     #[error(
         "{path} cannot be decrypted with the key of this server: remove it, and run `postern login authorize` again"
     )]
@@ -109,11 +109,11 @@ pub enum TokenStoreError {
     },
 }
 
-/// Tells one state of a file from the next.
+/// Distinguishes the states of a file.
 pub(crate) type Stamp = Option<(u64, SystemTime)>;
 
 impl TokenStore {
-    /// Tokens below this state directory. Nothing is made before something is kept.
+    /// Tokens below this state directory. Nothing is created before something is stored.
     #[must_use]
     pub fn new(state_dir: &Path) -> Self {
         let credential = std::env::var_os("CREDENTIALS_DIRECTORY")
@@ -126,19 +126,19 @@ impl TokenStore {
         }
     }
 
-    /// The same, and these are told what becomes of tokens.
+    /// The same, with observers of what happens to tokens.
     #[must_use]
     pub fn with_observers(self, observers: Observers) -> Self {
         Self { observers, ..self }
     }
 
-    /// Who is told what becomes of tokens.
+    /// The observers of what happens to tokens.
     pub(crate) fn observers(&self) -> &Observers {
         &self.observers
     }
 
-    /// What is kept of a login. What `postern login authorize` has sealed without the service's credential opens as well, and is
-    /// sealed anew with that.
+    /// What is stored for a login. What `postern login authorize` has encrypted without the service's credential can be read as
+    /// well, and is encrypted again with the credential.
     ///
     /// # Errors
     ///
@@ -170,7 +170,7 @@ impl TokenStore {
             configured: written.configured.take(),
             access: access.zip(written.expires_at),
         };
-        // Not what somebody else has written meanwhile.
+        // But do not overwrite what another process has written meanwhile.
         if !preferred
             && self.stamp(login) == stamp
             && let Err(error) = self.save(login, &stored)
@@ -181,7 +181,7 @@ impl TokenStore {
         Ok(Some(stored))
     }
 
-    /// Keeps the tokens of a login in place of what was kept before. They are on stable storage when this returns.
+    /// Stores the tokens of a login, replacing earlier ones. They are on stable storage when this returns.
     ///
     /// # Errors
     ///
@@ -219,7 +219,7 @@ impl TokenStore {
         self.folder.join(file_name(login))
     }
 
-    /// Opens with whichever key fits; with the text comes whether that is the one to seal with.
+    /// Decrypts with whichever key fits; also returns whether that is the key for new files.
     fn open(&self, login: &str, sealed: &[u8]) -> Result<Option<Opened>, TokenStoreError> {
         let mut bad = None;
         for (number, path) in self
@@ -243,7 +243,7 @@ impl TokenStore {
         bad.map_or(Ok(None), Err)
     }
 
-    /// The key for new files: the credential if there is one, else the one beside them, which is made if missing.
+    /// The key for new files: the credential if there is one, otherwise the one beside them, which is created if missing.
     fn sealing_key(&self, folder: &Folder) -> Result<Zeroizing<[u8; KEY]>, TokenStoreError> {
         if let Some(path) = &self.credential {
             return read_key(path, false);
@@ -260,13 +260,13 @@ impl TokenStore {
                 .map_err(|error| failed(io::Error::other(error.to_string())))?;
             folder.publish(KEY_FILE, key.as_slice()).map_err(failed)?;
         }
-        // Whoever was first has made the key of all.
+        // The first process has created the key for all.
         let file = folder.open(KEY_FILE).map_err(failed)?;
         key_of(file, &path, true)
     }
 }
 
-/// A name that is one component of a path and keeps logins apart.
+/// A name that is a single path component and unique to a login.
 fn file_name(login: &str) -> String {
     let mut name = String::with_capacity(login.len() + 6);
     for octet in login.bytes() {
@@ -298,7 +298,7 @@ fn key_of(file: File, path: &Path, own: bool) -> Result<Zeroizing<[u8; KEY]>, To
     let bad = || TokenStoreError::BadKey {
         path: path.to_owned(),
     };
-    // A credential's folder is the system's to protect.
+    // Protecting the credential's folder is up to the system.
     if own && file.metadata().map_err(failed)?.mode() & 0o077 != 0 {
         return Err(bad());
     }
@@ -311,7 +311,7 @@ fn key_of(file: File, path: &Path, own: bool) -> Result<Zeroizing<[u8; KEY]>, To
         .map_err(|_| bad())
 }
 
-/// The login's name goes along, so that one login's file is of no use as another's.
+/// The login's name is authenticated with it, so that one login's file cannot be used as another's.
 fn seal(key: &[u8; KEY], login: &str, text: &[u8]) -> Result<Vec<u8>, ()> {
     let key = RandomizedNonceKey::new(&AES_256_GCM, key).map_err(drop)?;
     let mut octets = text.to_vec();
@@ -452,7 +452,7 @@ mod tests {
     #[test]
     fn what_root_keeps_belongs_to_the_server() {
         let state = tempfile::tempdir().unwrap();
-        // As anybody else there is nothing to hand over.
+        // Any other user has nothing to hand over.
         let owner = if nix::unistd::geteuid().is_root() {
             65_534
         } else {

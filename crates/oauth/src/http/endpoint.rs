@@ -16,10 +16,10 @@ pub struct Endpoint(Uri);
 /// An address that cannot be a provider's.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum EndpointError {
-    /// Not an address, or a relative one.
+    /// Not a URL, or a relative one.
     #[error("not an address: write it as https://host/path")]
     NoAddress,
-    /// `http` to another machine, where everybody on the way could read and change what is sent.
+    /// `http` to another machine, where anyone on the path could read and change what is sent.
     #[error("http works only for this machine: write https://")]
     Plain,
     /// With user, password or fragment.

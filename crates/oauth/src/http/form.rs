@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// Joins names and values.
 pub(super) fn encode(fields: &[(&str, &str)]) -> String {
-    // In one piece, so that no copy of a secret is left behind by growth.
+    // Allocated at once, so that growing leaves no copy of a secret behind.
     let most = fields
         .iter()
         .map(|(name, value)| 3 * (name.len() + value.len()) + 2);

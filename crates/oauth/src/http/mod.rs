@@ -24,19 +24,20 @@ use zeroize::Zeroizing;
 pub use self::endpoint::{Endpoint, EndpointError};
 pub use postern_trust::TrustError;
 
-/// Longest answer, in octets. Key sets and descriptions of providers come to a few thousand.
+/// Longest answer, in octets. Key sets and provider descriptions have a few thousand.
 pub const ANSWER_MAX: usize = 256 * 1024;
 
-/// How long a connection without requests is kept.
+/// How long an idle connection is kept.
 const IDLE_MAX: Duration = Duration::from_secs(30);
 
-/// Most connections kept without requests, to each host.
+/// Most idle connections kept to each host.
 const IDLE_CONNECTIONS: usize = 4;
 
 /// How providers are reached.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct HttpSettings {
-    /// Authorities that servers' certificates must lead up to, in PEM form. Default: those that the system trusts.
+    /// The authorities that must have issued servers' certificates, in PEM form. Default: those that the system
+    /// trusts.
     pub ca_file: Option<PathBuf>,
     /// Longest time for one request, from the look-up of the name to the last octet. Default 5 seconds.
     pub timeout: Duration,
@@ -51,7 +52,7 @@ impl Default for HttpSettings {
     }
 }
 
-/// Who asks, where a provider wants to know (`client_secret_basic`, RFC 6749 section 2.3.1).
+/// The client's credentials, if a provider asks for them (`client_secret_basic`, RFC 6749 section 2.3.1).
 #[derive(Clone, Debug)]
 pub struct ClientSecret {
     /// The client's identifier.
@@ -100,19 +101,19 @@ impl Answer {
 /// A request without a usable answer. Each text reads well after the address and a colon.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum HttpError {
-    /// No connection, none that TLS could secure, or one that broke.
+    /// No connection, a failed TLS handshake, or a broken connection.
     #[error("{0}")]
     Connection(String),
-    /// The time was over.
+    /// The request timed out.
     #[error("no answer within {} ms", .0.as_millis())]
     Timeout(Duration),
     /// The answer is larger than [`ANSWER_MAX`].
     #[error("the answer is larger than {ANSWER_MAX} octets")]
     TooLarge,
-    /// The status is not the one that was due.
+    /// The status is not the expected one.
     #[error("status {status}{hint}", status = .0, hint = redirected(*.0))]
     Status(u16),
-    /// The answer is not the JSON that was due.
+    /// The answer is not the expected JSON.
     #[error("the answer is not the expected JSON: {0}")]
     NotJson(String),
 }
@@ -132,11 +133,11 @@ pub struct HttpClient {
 }
 
 impl HttpClient {
-    /// Reads the authorities, and connects to nothing yet.
+    /// Reads the authorities, and makes no connection yet.
     ///
     /// # Errors
     ///
-    /// [`TrustError`] when there are none.
+    /// [`TrustError`] if there are none.
     pub fn new(settings: &HttpSettings) -> Result<Self, TrustError> {
         let tls = postern_trust::client_config(settings.ca_file.as_deref())?;
         let mut tcp = HttpConnector::new();
@@ -145,7 +146,7 @@ impl HttpClient {
         tcp.set_connect_timeout(Some(settings.timeout));
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
-            // Which addresses may do without TLS is for `Endpoint` to say.
+            // Which addresses may be used without TLS is decided by `Endpoint`.
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
@@ -160,7 +161,7 @@ impl HttpClient {
         })
     }
 
-    /// Gets what lies at an address.
+    /// Fetches an address.
     ///
     /// # Errors
     ///

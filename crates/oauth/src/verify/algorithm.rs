@@ -1,12 +1,12 @@
-//! Signature algorithms: those of keys that everybody may know, and no others.
+//! Signature algorithms: those with public keys only.
 
 use jsonwebtoken::Algorithm;
 use jsonwebtoken::jwk::{EllipticCurve, KeyAlgorithm};
 
-/// An algorithm by which a provider signs (RFC 7518 section 3.1, RFC 8037 section 3.1).
+/// An algorithm with which a provider signs (RFC 7518 section 3.1, RFC 8037 section 3.1).
 ///
-/// Neither `none` nor the HMACs are here: with the first everybody can sign, and with the others everybody who knows the
-/// key that checks.
+/// Neither `none` nor the HMACs are here: with the first anyone can sign, and with the others anyone who knows the
+/// verification key.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum SigningAlgorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
@@ -68,7 +68,7 @@ impl SigningAlgorithm {
         }
     }
 
-    /// Finds an algorithm by its registered name, whose case counts. `Ed25519` is the newer name of `EdDSA` (RFC 9864).
+    /// Finds an algorithm by its registered name, case-sensitively. `Ed25519` is the newer name of `EdDSA` (RFC 9864).
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         if name == "Ed25519" {
@@ -125,7 +125,7 @@ impl KeyKind {
     }
 }
 
-/// Whether a key that names this algorithm may be used with another one: it may not (RFC 7517 section 4.4).
+/// Whether a key that names this algorithm may be used with the given one: only if they match (RFC 7517 section 4.4).
 pub(super) fn is_for(named: KeyAlgorithm, algorithm: SigningAlgorithm) -> bool {
     named == KeyAlgorithm::from(algorithm.library())
 }

@@ -1,6 +1,6 @@
-//! What a provider has answered recently.
+//! Recent answers of a provider.
 //!
-//! An entry is named by an HMAC of the token under a random key of this process: who reads it learns no token.
+//! An entry's key is an HMAC of the token under a random key of this process, so it does not reveal the token.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,16 +16,16 @@ use super::claims::Claims;
 /// Most entries.
 const ENTRIES_MAX: usize = 10_000;
 
-/// How long it counts at most that a token is not active.
+/// Longest time that "not active" is cached for a token.
 const INACTIVE_MAX: Duration = Duration::from_secs(10);
 
 type Tag = [u8; 32];
 
-/// What is known of a token: its claims, or that it is not active.
+/// What is known about a token: its claims, or that it is not active.
 pub(super) type Known = Option<Arc<Claims>>;
 
 pub(super) struct AnswerCache {
-    /// As long as a block of the hash, so that it is used as it is.
+    /// As long as a block of the hash, so that it is used unchanged.
     key: Zeroizing<[u8; 64]>,
     ttl: Duration,
     entries: Mutex<TtlCache<Tag, Known>>,
@@ -44,7 +44,7 @@ impl AnswerCache {
         self.entries.lock().get(&self.tag(token), now).cloned()
     }
 
-    /// Remembers an answer. `left` is the time until the token ends, if the provider tells.
+    /// Remembers an answer. `left` is the time until the token expires, if the provider tells.
     pub(super) fn note(&self, token: &str, known: Known, left: Option<Duration>, now: Instant) {
         let ttl = match (&known, left) {
             (None, _) => self.ttl.min(INACTIVE_MAX),

@@ -1,4 +1,4 @@
-//! What a token says, put to the rules. Pure: claims, rules and the hour in, findings out.
+//! A token's claims, checked against the rules. Pure: claims, rules and the time in, findings out.
 
 use std::time::Duration;
 
@@ -13,47 +13,47 @@ pub type Claims = Map<String, Value>;
 /// Longest login, in octets.
 const LOGIN_MAX: usize = 255;
 
-/// Claims that name the client that a token was issued to; the first that is there counts: OpenID Connect, Microsoft's older
+/// Claims that name the client that a token was issued to; the first one present counts: OpenID Connect, Microsoft's older
 /// tokens, RFC 9068 and RFC 7662, Okta.
 const CLIENT_CLAIMS: [&str; 4] = ["azp", "appid", "client_id", "cid"];
 
 /// Where claims come from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Origin {
-    /// From the token itself, whose signature held: issuer and expiry have to be there.
+    /// From the token itself, whose signature was verified: issuer and expiry are required.
     Signed,
-    /// From the provider's answer: it names those that it likes to, and writes some numbers as text.
+    /// From the provider's answer: it has those that the provider chooses, with some numbers as text.
     Introspected,
 }
 
 /// What one rule finds.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Finding {
-    /// The rule, by the setting that makes it.
+    /// The rule, by its setting.
     pub rule: &'static str,
     /// What the token says about it.
     pub says: String,
-    /// Whether that will do.
+    /// Whether that satisfies the rule.
     pub result: Result<(), Refusal>,
 }
 
 /// What all rules find.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Judgement {
-    /// In the order of the rules, all of them, whether or not an earlier one has refused.
+    /// In the order of the rules, all of them, even if an earlier one refused.
     pub findings: Vec<Finding>,
-    /// The login, where a claim holds one.
+    /// The login, if a claim has one.
     pub login: Option<String>,
-    /// When the token ends, in seconds since 1970.
+    /// When the token expires, in seconds since 1970.
     pub expiry: Option<u64>,
 }
 
 impl Judgement {
-    /// The login, if all rules are content.
+    /// The login, if all rules are satisfied.
     ///
     /// # Errors
     ///
-    /// What the first rule that is not has to say.
+    /// The refusal of the first rule that is not.
     pub fn verdict(self) -> Result<String, Refusal> {
         for finding in self.findings {
             finding.result?;
@@ -62,7 +62,7 @@ impl Judgement {
     }
 }
 
-/// Puts claims to the rules.
+/// Checks claims against the rules.
 #[must_use]
 pub fn judge(claims: &Claims, rules: &ClaimRules, origin: Origin, now: u64) -> Judgement {
     let mut findings = Vec::with_capacity(10);
@@ -134,7 +134,7 @@ fn issuer(claims: &Claims, rules: &ClaimRules, origin: Origin) -> Result<(), Ref
     }
 }
 
-/// The second at `exp` is not in it any more (RFC 7519 section 4.1.4).
+/// The token is no longer valid at the second `exp` (RFC 7519 section 4.1.4).
 fn ends(expiry: Option<u64>, skew: Duration, origin: Origin, now: u64) -> Result<(), Refusal> {
     match expiry {
         Some(expiry) if now >= expiry.saturating_add(skew.as_secs()) => Err(Refusal::Expired(now - expiry)),
@@ -197,7 +197,7 @@ fn allowed_client(client: Option<&str>, rules: &ClaimRules) -> Result<(), Refusa
     }
 }
 
-/// `scope` with blanks between (RFC 8693 section 4.2), or the `scp` of Microsoft and Okta, either also as a list.
+/// `scope` separated by blanks (RFC 8693 section 4.2), or the `scp` of Microsoft and Okta, either also as a list.
 fn scopes(claims: &Claims) -> Vec<&str> {
     ["scope", "scp"]
         .into_iter()
@@ -261,12 +261,12 @@ fn verified(claim: &str, login: &str, claims: &Claims, rules: &ClaimRules) -> Re
     }
 }
 
-/// A `NumericDate` (RFC 7519 section 2), whose fraction counts for nothing. Some providers write it as text.
+/// A `NumericDate` (RFC 7519 section 2), ignoring fractions. Some providers write it as text.
 fn date(value: Option<&Value>) -> Option<u64> {
     match value? {
         Value::Number(number) => number.as_u64().or_else(|| {
             let seconds = number.as_f64()?;
-            // Beyond that no clock will ever be.
+            // No clock will ever get beyond that.
             (0.0..1e15).contains(&seconds).then_some(seconds as u64)
         }),
         Value::String(text) => text.parse().ok(),
@@ -274,7 +274,7 @@ fn date(value: Option<&Value>) -> Option<u64> {
     }
 }
 
-/// A time as text, for people: with its distance from now.
+/// A time as text, for display: with its distance from now.
 fn time_of(value: Option<&Value>, now: u64) -> String {
     let text = text_of(value);
     match date(value) {
@@ -284,7 +284,7 @@ fn time_of(value: Option<&Value>, now: u64) -> String {
     }
 }
 
-/// A claim as text, for people.
+/// A claim as text, for display.
 fn text_of(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => "nothing".into(),

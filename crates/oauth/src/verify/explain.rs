@@ -24,15 +24,15 @@ pub struct Step {
 pub struct Explanation {
     /// The provider that would decide.
     pub issuer: Option<String>,
-    /// In the order of the rules; those behind the first problem are told too.
+    /// In the order of the rules; those after the first problem are included.
     pub steps: Vec<Step>,
-    /// What becomes of a login with it.
+    /// The outcome of a login with it.
     pub verdict: Verdict,
 }
 
 impl Verifier {
-    /// Goes through all rules for a token, as a login would, but does not stop at the first that refuses.
-    /// `identity` is who the client would say it is.
+    /// Applies all rules to a token, as a login would, but does not stop at the first that refuses.
+    /// `identity` is the user name that the client would give.
     pub async fn explain(&self, token: &SecretString, identity: Option<&str>) -> Explanation {
         let verdict = self.verify(token, identity).await;
         let token = token.expose_secret();

@@ -6,12 +6,12 @@ use super::jws::Form;
 use super::settings::ClaimRules;
 use super::{Claims, SigningAlgorithm};
 
-/// Takes a token apart, checks it against keys, and puts claims to rules. Whatever comes in, no login may come out: the keys
-/// are nobody's whose private half is in the input.
+/// Parses a token, verifies it with keys, and checks claims against rules. No input may yield a login: the private halves of
+/// the keys are not available to it.
 ///
 /// # Panics
 ///
-/// When a token was taken, or a rule let claims pass that lack what it asks for.
+/// If a token was accepted, or a rule accepted claims that lack what it requires.
 pub fn token(token: &str, keys: &[u8], claims: &[u8]) {
     let own = KeySet::parse(OWN_KEYS.as_bytes());
     if let Ok(Form::Signed(signed)) = Form::of(token)

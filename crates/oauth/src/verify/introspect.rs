@@ -1,4 +1,4 @@
-//! Asking a provider about a token (RFC 7662, and Google's older form of it).
+//! Asking a provider about a token (RFC 7662, or Google's older variant).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use super::settings::{ClaimRules, Introspection, IntrospectionStyle};
 use crate::clock::{now, unix_now};
 use crate::http::{Answer, HttpClient, HttpError};
 
-/// Most questions under way at one provider.
+/// Most concurrent queries to one provider.
 const QUESTIONS_MAX: usize = 16;
 
-/// One provider that can be asked.
+/// One provider with introspection.
 pub(super) struct Introspector {
     settings: Introspection,
     http: HttpClient,
     cache: AnswerCache,
     questions: Semaphore,
-    /// Longest wait for a place among the questions.
+    /// Longest wait for a free slot.
     patience: Duration,
 }
 
@@ -37,7 +37,7 @@ impl Introspector {
         }
     }
 
-    /// What the provider says of a token: its claims, or `None` when it is not active.
+    /// The provider's answer for a token: its claims, or `None` if it is not active.
     pub(super) async fn ask(&self, token: &str, rules: &ClaimRules) -> Result<Known, Outage> {
         if let Some(known) = self.cache.get(token, now()) {
             return Ok(known);
@@ -46,7 +46,7 @@ impl Introspector {
         let Ok(Ok(_place)) = waiting.await else {
             return Err(Outage::new("too many questions under way".into()));
         };
-        // Another login with the same token may have been before us.
+        // Another login with the same token may have come first.
         if let Some(known) = self.cache.get(token, now()) {
             return Ok(known);
         }
@@ -81,7 +81,7 @@ impl Introspector {
     }
 }
 
-/// RFC 7662 section 2.2: `active` decides, and all else counts only with it.
+/// RFC 7662 section 2.2: `active` decides; everything else only counts if it is true.
 fn standard(answer: &Answer) -> Result<Known, HttpError> {
     let claims: Claims = answer.ok_json()?;
     match claims.get("active") {
@@ -91,7 +91,7 @@ fn standard(answer: &Answer) -> Result<Known, HttpError> {
     }
 }
 
-/// Status 400 with `invalid_token` is Google's way to say that a token is not active.
+/// Status 400 with `invalid_token` is Google's way of saying that a token is not active.
 fn token_info(answer: &Answer) -> Result<Known, HttpError> {
     if answer.status != 400 {
         return Ok(Some(Arc::new(answer.ok_json()?)));
@@ -105,7 +105,7 @@ fn token_info(answer: &Answer) -> Result<Known, HttpError> {
     }
 }
 
-/// The time until the token ends, if it says so.
+/// The time until the token expires, if known.
 fn left(claims: &Claims, rules: &ClaimRules) -> Option<Duration> {
     let now = unix_now();
     let expiry = judge(claims, rules, Origin::Introspected, now).expiry?;

@@ -13,16 +13,16 @@ use super::refusal::{Refusal, Shown};
 /// Most keys of one provider.
 const KEYS_MAX: usize = 100;
 
-/// Most keys that are tried for a token that names none.
+/// Most keys that are tried for a token that does not name one.
 const TRIES_MAX: usize = 8;
 
-/// Least and largest RSA modulus, in octets: 2,048 and 8,192 bits.
+/// Smallest and largest RSA modulus, in octets: 2,048 and 8,192 bits.
 const MODULUS: std::ops::RangeInclusive<usize> = 256..=1_024;
 
 /// Longest name of a key, in octets.
 const KID_MAX: usize = 1_024;
 
-/// The keys of a provider that are fit for checking signatures.
+/// The keys of a provider that can be used to verify signatures.
 #[derive(Clone, Debug)]
 pub struct KeySet {
     keys: Vec<PublicKey>,
@@ -32,12 +32,12 @@ pub struct KeySet {
 struct PublicKey {
     kid: Option<String>,
     kind: KeyKind,
-    /// The one algorithm that it is for, if it says so.
+    /// The only algorithm that it is for, if it names one.
     only: Option<KeyAlgorithm>,
     key: DecodingKey,
 }
 
-/// No keys.
+/// Why a key set cannot be used.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum KeySetError {
     /// It is not a set of keys.
@@ -59,7 +59,7 @@ struct Written {
 }
 
 impl KeySet {
-    /// Reads a set. Keys for other uses, of unknown kinds or too weak are left out (RFC 7517 section 5).
+    /// Reads a set. Keys for other uses, of unknown kinds or too weak are skipped (RFC 7517 section 5).
     ///
     /// # Errors
     ///
@@ -90,8 +90,8 @@ impl KeySet {
         self.keys.is_empty()
     }
 
-    /// The keys that may have made a signature: those of this name, or all where a token names none or the provider names
-    /// none of its keys. Only those count that are for the algorithm.
+    /// The keys that may have made a signature: those with this name, or all if the token names none or the provider
+    /// names none of its keys; only those for the algorithm.
     pub(super) fn candidates(
         &self,
         kid: Option<&str>,
@@ -119,7 +119,7 @@ impl KeySet {
         Ok(fit.into_iter().take(TRIES_MAX).map(|key| &key.key))
     }
 
-    /// Names and kinds, for people.
+    /// Names and kinds, for display.
     #[must_use]
     pub fn describe(&self) -> String {
         let one = |key: &PublicKey| {
@@ -161,7 +161,7 @@ impl PublicKey {
                 let kind = KeyKind::of_curve(&pair.curve)?;
                 (kind == KeyKind::Ed25519 && size(&pair.x)? == 32).then_some(kind)?
             }
-            // A secret key: who may read it may sign.
+            // A symmetric key: anyone who can read it can sign.
             _ => return None,
         };
         Some(Self {

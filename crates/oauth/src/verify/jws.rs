@@ -10,23 +10,23 @@ use super::claims::Claims;
 use super::jwks::KeySet;
 use super::refusal::{Refusal, Shown};
 
-/// Longest token, in octets: what the mechanisms take.
+/// Longest token, in octets: what the mechanisms accept.
 pub const TOKEN_MAX: usize = 8_192;
 
 /// Types of access tokens (RFC 9068 section 2.1, and what most providers write).
 const ACCESS_TOKEN_TYPES: [&str; 2] = ["at+jwt", "application/at+jwt"];
 const PLAIN_TYPES: [&str; 2] = ["jwt", "application/jwt"];
 
-/// The form of a token, told without belief in anything it says.
+/// The form of a token, determined without trusting its content.
 #[derive(Debug)]
 pub enum Form<'a> {
     /// Signed, and not checked yet.
     Signed(Signed<'a>),
-    /// Nothing to be read by others than its provider.
+    /// Readable only by its provider.
     Opaque,
 }
 
-/// A signed token in parts. Neither header nor claims can be believed before [`Signed::check`].
+/// A signed token in parts. Neither header nor claims can be trusted before [`Signed::check`].
 #[derive(Debug)]
 pub struct Signed<'a> {
     header: Header,
@@ -36,7 +36,7 @@ pub struct Signed<'a> {
     signature: &'a str,
 }
 
-/// The header, as far as it counts. Keys and addresses of keys in it (`jwk`, `jku`, `x5c`, `x5u`) are never looked at.
+/// The relevant parts of the header. Keys and addresses of keys in it (`jwk`, `jku`, `x5c`, `x5u`) are never looked at.
 #[derive(Debug, Deserialize)]
 struct Header {
     alg: String,
@@ -47,11 +47,11 @@ struct Header {
 }
 
 impl<'a> Form<'a> {
-    /// Takes a token apart.
+    /// Parses a token.
     ///
     /// # Errors
     ///
-    /// It looks like a signed token and cannot be one, or is encrypted.
+    /// It looks like a signed token but is not a valid one, or is encrypted.
     pub fn of(token: &'a str) -> Result<Self, Refusal> {
         if token.len() > TOKEN_MAX {
             return Err(Refusal::Malformed("too long"));
@@ -91,30 +91,30 @@ impl<'a> Form<'a> {
 }
 
 impl Signed<'_> {
-    /// The issuer that it claims, to choose a provider by and for nothing else.
+    /// The issuer that it claims, only for choosing a provider.
     #[must_use]
     pub fn claimed_issuer(&self) -> Option<&str> {
         self.claims.get("iss").and_then(Value::as_str)
     }
 
-    /// What it claims, to be shown to people and believed by nobody.
+    /// Its unverified claims, only for display.
     pub(super) fn unproven_claims(&self) -> &Claims {
         &self.claims
     }
 
-    /// Algorithm and key that it names, for people.
+    /// The algorithm and key that it names, for display.
     pub(super) fn describe(&self) -> String {
         let kid = self.header.kid.as_deref().unwrap_or("none");
         format!("alg {}, kid {kid}", self.header.alg)
     }
 
-    /// The type that it names, for people.
+    /// The type that it names, for display.
     pub(super) fn named_type(&self) -> &str {
         self.header.typ.as_deref().unwrap_or("nothing")
     }
 
-    /// Whether its type is that of an access token. One without a type is taken, unless the type is needed: but not one that
-    /// says it is something else, such as a logout token (RFC 8725 section 3.11).
+    /// Whether its type is that of an access token. One without a type is accepted unless the type is required, but not one
+    /// that says it is something else, such as a logout token (RFC 8725 section 3.11).
     pub(super) fn check_type(&self, needed: bool) -> Result<(), Refusal> {
         let Some(typ) = &self.header.typ else {
             return match needed {
@@ -130,7 +130,7 @@ impl Signed<'_> {
         }
     }
 
-    /// The algorithm, if it is one of those that are taken.
+    /// The algorithm, if it is an accepted one.
     pub(super) fn algorithm(&self, taken: &[SigningAlgorithm]) -> Result<SigningAlgorithm, Refusal> {
         if self.header.crit.is_some() {
             return Err(Refusal::Critical);
@@ -140,11 +140,11 @@ impl Signed<'_> {
             .ok_or_else(|| Refusal::Algorithm(Shown::new(&self.header.alg)))
     }
 
-    /// Checks the signature and gives the claims, which can be believed from now on.
+    /// Verifies the signature and returns the claims, which can then be trusted.
     ///
     /// # Errors
     ///
-    /// The algorithm is not taken, the key is not the provider's or not for it, or the signature is wrong.
+    /// The algorithm is not accepted, the key is not the provider's or not for this algorithm, or the signature is wrong.
     pub fn check(&self, keys: &KeySet, taken: &[SigningAlgorithm]) -> Result<&Claims, Refusal> {
         let algorithm = self.algorithm(taken)?;
         let kid = self.header.kid.as_deref();
@@ -159,7 +159,7 @@ impl Signed<'_> {
                 return Ok(&self.claims);
             }
         }
-        // Without a name any key might have been meant, so a new one may be.
+        // Without a name, any key may be meant, including a new one.
         match kid {
             Some(_) => Err(Refusal::Signature),
             None => Err(Refusal::UnknownKey(Shown::new("without a name"))),

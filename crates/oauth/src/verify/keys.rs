@@ -1,5 +1,5 @@
-//! A provider's keys at hand: fetched in the background, fetched once more for a key that is not known, kept for a while when
-//! the provider is down.
+//! A provider's cached keys: fetched in the background, fetched again for an unknown key, kept for a while when the provider is
+//! down.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,17 +21,17 @@ pub(super) struct Keys {
     http: HttpClient,
     times: KeyTimes,
     state: Mutex<State>,
-    /// Held while somebody fetches; the others wait for what comes.
+    /// Held during a fetch; other callers wait for its result.
     fetching: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// What is at hand, and when it was last asked for.
+/// The cached keys, and when they were last asked for.
 #[derive(Default)]
 struct State {
     set: Option<Arc<KeySet>>,
     fetched: Option<Instant>,
     tried: Option<Instant>,
-    /// Why the last try came to nothing.
+    /// Why the last attempt failed.
     error: Option<String>,
 }
 
@@ -42,7 +42,7 @@ impl State {
         self.set.clone().filter(|_| age <= times.keep)
     }
 
-    /// Whether somebody who needs other keys may have them fetched.
+    /// Whether a caller that needs other keys may trigger a fetch.
     fn may_fetch(&self, times: &KeyTimes, now: Instant) -> bool {
         self.tried
             .is_none_or(|tried| now.saturating_duration_since(tried) >= times.pause)
@@ -78,7 +78,7 @@ impl Keys {
         }
     }
 
-    /// The keys at hand; fetched now, if there are none that can be used.
+    /// The cached keys; fetched now if none of them can be used.
     pub(super) async fn current(self: &Arc<Self>, watch: &Arc<Watch>) -> Result<Arc<KeySet>, Outage> {
         let usable = self.state.lock().usable(&self.times, Instant::now());
         if let Some(set) = usable {
@@ -95,9 +95,9 @@ impl Keys {
         })
     }
 
-    /// Keys that are newer than these, if there are any: for a token with a key that these do not have.
+    /// Keys newer than these, if there are any: for a token whose key is not among these.
     ///
-    /// However many such tokens come, the provider is asked no oftener than once in [`KeyTimes::pause`].
+    /// However many such tokens arrive, the provider is asked at most once in [`KeyTimes::pause`].
     pub(super) async fn after(
         self: &Arc<Self>,
         seen: &Arc<KeySet>,
@@ -118,15 +118,15 @@ impl Keys {
         }
     }
 
-    /// Fetches when it is due; says how long until it is again.
+    /// Fetches when due; returns the time until the next fetch.
     pub(super) async fn keep_fresh(self: &Arc<Self>, watch: &Arc<Watch>) -> Duration {
         self.fetch_if(watch, |state, now| state.due_in(&self.times, now).is_zero())
             .await;
         self.state.lock().due_in(&self.times, Instant::now())
     }
 
-    /// Fetches when it is `due`. A caller that is dropped, as its client has gone, does not end the fetch: else whoever wants to
-    /// could keep all others without keys, time after time.
+    /// Fetches when it is `due`. Dropping the caller, because its client has gone, does not cancel the fetch: otherwise a client
+    /// could repeatedly keep all others without keys.
     async fn fetch_if(self: &Arc<Self>, watch: &Arc<Watch>, due: impl Fn(&State, Instant) -> bool) {
         let one = Arc::clone(&self.fetching).lock_owned().await;
         {
@@ -135,7 +135,7 @@ impl Keys {
             if !due(&state, now) {
                 return;
             }
-            // Before the answer: nobody gets another try sooner.
+            // Set before the answer, so that nobody gets another try sooner.
             state.tried = Some(now);
             state
                 .error
@@ -194,7 +194,7 @@ impl Keys {
         KeySet::parse(&answer.body).map_err(|error| format!("{endpoint}: {error}"))
     }
 
-    /// Keys at hand and their age, for people.
+    /// Cached keys and their age, for display.
     pub(super) fn describe(&self) -> (Option<String>, Option<Duration>) {
         let state = self.state.lock();
         let age = state.fetched.map(|fetched| fetched.elapsed());

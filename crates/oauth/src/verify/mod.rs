@@ -1,7 +1,7 @@
-//! Whose a bearer token is: signed ones by the keys of their provider, opaque ones by asking it.
+//! Verifies bearer tokens: signed ones with the keys of their provider, opaque ones by asking it.
 //!
-//! Nothing that a token says is believed before its signature held: until then `iss` only chooses among the providers that
-//! are configured, and `kid` among their keys.
+//! Nothing in a token is trusted before its signature is verified: until then, `iss` only selects one of the configured
+//! providers, and `kid` among their keys.
 
 mod algorithm;
 mod cache;

@@ -1,4 +1,4 @@
-//! One provider at work.
+//! One provider in operation.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +19,8 @@ use super::verifier::Owner;
 use crate::clock::unix_now;
 use crate::http::{HttpClient, TrustError};
 
-/// A provider cannot be set up. Nothing was connected to yet: one that is down is no error here.
+/// A provider cannot be set up. No connection is made at this point: a provider that is down is not an error
+/// here.
 #[derive(Debug, thiserror::Error)]
 #[error("provider {issuer}: {source}")]
 pub struct OpenError {
@@ -29,14 +30,14 @@ pub struct OpenError {
     pub source: TrustError,
 }
 
-/// How a provider does, for people.
+/// The health of a provider, for display.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ProviderHealth {
     /// Its issuer.
     pub issuer: String,
     /// How its tokens are checked: `keys` or `introspection`.
     pub check: &'static str,
-    /// Why it did not answer when it was asked last.
+    /// Why it did not answer the last time it was asked.
     pub problem: Option<String>,
     /// Names and kinds of its keys.
     pub keys: Option<String>,
@@ -44,7 +45,7 @@ pub struct ProviderHealth {
     pub age: Option<Duration>,
 }
 
-/// It cannot be found out now.
+/// That cannot be determined now.
 #[derive(Debug)]
 pub(super) struct Outage(pub(super) String);
 
@@ -54,7 +55,7 @@ impl Outage {
     }
 }
 
-/// Why a token was not taken.
+/// Why a token was not accepted.
 #[derive(Debug)]
 pub(super) enum Trouble {
     Refused(Refusal),
@@ -73,7 +74,7 @@ impl From<Outage> for Trouble {
     }
 }
 
-/// Tells of changes of a provider's state, and nothing while one lasts.
+/// Reports changes of a provider's state, only once each.
 pub(super) struct Watch {
     issuer: String,
     problem: Mutex<Option<String>>,
@@ -81,7 +82,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Takes note of how an exchange with the provider ended.
+    /// Records how an exchange with the provider ended.
     pub(super) fn note(&self, problem: Option<&str>) {
         let before = std::mem::replace(&mut *self.problem.lock(), problem.map(str::to_owned));
         match (before, problem) {
@@ -100,7 +101,7 @@ impl Watch {
         }
     }
 
-    /// Takes note of keys.
+    /// Records the keys.
     pub(super) fn keys(&self, before: Option<&KeySet>, now: &KeySet) {
         let keys = now.describe();
         if before.is_none_or(|before| before.describe() != keys) {
@@ -183,13 +184,13 @@ impl Provider {
             return self.check_opaque(token).await;
         };
         signed.check_type(*access_token_type)?;
-        // Before any key is looked for: such a token is to cost nothing.
+        // Checked before any key is looked up: such a token should cost nothing.
         signed.algorithm(algorithms)?;
         let claims = self.proven(signed, keys, algorithms).await?;
         Ok(self.owner(claims, Origin::Signed)?)
     }
 
-    /// The claims of a signed token, once the signature held; with newer keys, if it names one that is not known.
+    /// The claims of a signed token, once the signature is verified; with newer keys if it names an unknown one.
     pub(super) async fn proven<'a>(
         &self,
         signed: &'a Signed<'_>,
@@ -238,7 +239,7 @@ impl Provider {
         matches!(self.kind, Kind::Asked(_))
     }
 
-    /// Keeps the keys fresh; says how long until it is to be called again. `None` for one that has no keys.
+    /// Keeps the keys fresh; returns the time until it must be called again. `None` for a provider without keys.
     pub(super) async fn keep_fresh(&self) -> Option<Duration> {
         match &self.kind {
             Kind::Signed { keys, .. } => Some(keys.keep_fresh(&self.watch).await),
@@ -246,7 +247,7 @@ impl Provider {
         }
     }
 
-    /// Whether the task that keeps the keys fresh is still to be started. Whoever gets `true` starts it.
+    /// Whether the task that keeps the keys fresh has yet to be started. The caller that gets `true` starts it.
     pub(super) fn begin_keeping(&self) -> bool {
         !self.kept.swap(true, Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! What a provider is told by the configuration, checked already.
+//! The settings of a provider, already checked.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use crate::http::{ClientSecret, Endpoint, HttpSettings};
 pub struct ProviderSettings {
     /// How its tokens are checked.
     pub check: TokenCheck,
-    /// What they have to say.
+    /// The rules for their claims.
     pub rules: ClaimRules,
     /// Whether their owner must be known to a directory. Default: yes.
     pub account: AccountRule,
-    /// Where the provider describes itself, if not at its usual address.
+    /// Where the provider's description is, if not at its usual address.
     pub discovery: Option<Endpoint>,
     /// How it is reached.
     pub http: HttpSettings,
@@ -28,10 +28,10 @@ pub enum TokenCheck {
     Signature {
         /// Where the keys are.
         keys: KeySource,
-        /// Algorithms that are taken.
+        /// Accepted algorithms.
         algorithms: Vec<SigningAlgorithm>,
-        /// Whether only tokens count that say by `typ` that they are access tokens (RFC 9068 section 2.1). Default: no,
-        /// since most providers write `JWT`.
+        /// Whether only tokens count whose `typ` says that they are access tokens (RFC 9068 section 2.1). Default: no, since
+        /// most providers write `JWT`.
         access_token_type: bool,
         /// When keys are fetched.
         times: KeyTimes,
@@ -43,7 +43,7 @@ pub enum TokenCheck {
 /// Where a provider's keys are.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum KeySource {
-    /// Where its description says.
+    /// At the address in its description.
     Discovery,
     /// At this address.
     Url(Endpoint),
@@ -54,11 +54,11 @@ pub enum KeySource {
 /// When keys are fetched.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct KeyTimes {
-    /// How long until they are fetched anew, in the background. Default 1 hour.
+    /// How often they are fetched again, in the background. Default 1 hour.
     pub refresh: Duration,
-    /// How long they are used while the provider does not answer. Default 24 hours: a key that was withdrawn counts for as long.
+    /// How long they are used while the provider does not answer. Default 24 hours: a withdrawn key also counts for that long.
     pub keep: Duration,
-    /// The least time between two fetches that tokens with unknown keys cause. Default 30 seconds.
+    /// The shortest time between two fetches caused by tokens with unknown keys. Default 30 seconds.
     pub pause: Duration,
 }
 
@@ -77,15 +77,15 @@ impl Default for KeyTimes {
 pub struct Introspection {
     /// The address.
     pub endpoint: Endpoint,
-    /// The form of question and answer.
+    /// The protocol variant.
     pub style: IntrospectionStyle,
-    /// Who asks.
+    /// The client's credentials.
     pub client: Option<ClientSecret>,
-    /// How long an answer counts, never beyond the token's own end. Default 1 minute; zero asks each time.
+    /// How long an answer is cached, never beyond the token's expiry. Default 1 minute; zero asks each time.
     pub cache: Duration,
 }
 
-/// The form of question and answer.
+/// The protocol variant.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum IntrospectionStyle {
     /// RFC 7662.
@@ -100,14 +100,14 @@ pub enum AccountRule {
     /// Yes.
     #[default]
     Required,
-    /// No: a login that no directory knows is taken as the token names it. One that is switched off there stays out.
+    /// No: a login that no directory knows is accepted as the token names it. An account that is disabled there stays out.
     Optional,
 }
 
-/// What tokens have to say.
+/// The rules for the claims of tokens.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ClaimRules {
-    /// The issuer, to the letter.
+    /// The issuer, compared exactly.
     pub issuer: String,
     /// One of these must be in `aud`; empty takes any.
     pub audiences: Vec<String>,
@@ -115,29 +115,29 @@ pub struct ClaimRules {
     pub clients: Vec<String>,
     /// All of these must be in `scope` (or `scp`).
     pub scopes: Vec<String>,
-    /// By how much clocks may differ. Default 1 minute.
+    /// Allowed clock skew. Default 1 minute.
     pub skew: Duration,
-    /// Longest time since the token was issued. Default: no limit but the token's own end.
+    /// Longest time since the token was issued. Default: no limit but the token's expiry.
     pub age_max: Option<Duration>,
-    /// Claims that hold the login; the first that is there counts.
+    /// Claims that give the login; the first one present counts.
     pub login_claims: Vec<String>,
     /// Whether an address in `email` must be verified. Default: it must.
     pub email: EmailRule,
     /// Appended to logins without a domain.
     pub append_domain: Option<String>,
-    /// Domains that this provider may vouch for, in lower case; empty: any.
+    /// Domains whose users this provider may authenticate, in lower case; empty: any.
     pub domains: Vec<String>,
 }
 
-/// What `email_verified` has to say when the login comes from `email`.
+/// What `email_verified` must say if the login comes from `email`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum EmailRule {
     /// `true`.
     #[default]
     Required,
-    /// `true`, or nothing.
+    /// `true`, or absent.
     IfPresent,
-    /// Whatever it likes.
+    /// Anything.
     Ignored,
 }
 
@@ -159,7 +159,7 @@ impl ClaimRules {
         }
     }
 
-    /// Whether this provider may vouch for this name; one without a domain is not told by its domain.
+    /// Whether this provider may authenticate this name; one without a domain cannot be judged by its domain.
     #[must_use]
     pub fn covers(&self, name: &str) -> bool {
         self.domains.is_empty()

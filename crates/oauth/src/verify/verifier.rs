@@ -12,18 +12,18 @@ use super::refusal::{Refusal, Shown};
 use super::settings::{AccountRule, ProviderSettings};
 use crate::discovery;
 
-/// Least wait between two looks at whether keys are due.
+/// Shortest time between two checks whether keys are due.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 
-/// Whose a token is.
+/// The verdict on a token.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum Verdict {
-    /// It holds.
+    /// It is valid.
     Owner(Owner),
-    /// It does not. The reason is for the log.
+    /// It is not. The reason is for the log.
     Refused(Refusal),
-    /// It cannot be found out now. The text says why, for the log.
+    /// That cannot be determined now. The text says why, for the log.
     Unavailable(String),
 }
 
@@ -36,28 +36,28 @@ pub struct Owner {
     pub issuer: String,
     /// Whether a directory must know the login.
     pub account: AccountRule,
-    /// When the token is taken no more, in seconds since 1970; `None` where its provider does not say.
+    /// When the token expires, in seconds since 1970; `None` if its provider does not say.
     pub ends: Option<u64>,
 }
 
-/// What clients are told whose token is not taken (RFC 7628 section 3.2.2).
+/// What clients are told when their token is not accepted (RFC 7628 section 3.2.2).
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Advice {
     /// The scopes that a token needs.
     pub scope: Option<String>,
-    /// Where the provider describes itself.
+    /// The address of the provider's description.
     pub openid_configuration: Option<String>,
 }
 
-/// All providers. Cheap to share behind an `Arc`; a reload makes a new one out of the old.
+/// All providers. Cheap to share behind an `Arc`; a reload makes a new one from the old one.
 #[derive(Default)]
 pub struct Verifier {
     providers: Vec<Arc<Provider>>,
 }
 
 impl Verifier {
-    /// Sets the providers up and connects to nothing yet. Those that `before` has with the same settings are taken over, with
-    /// keys and answers at hand. `observers` are told how they do.
+    /// Sets the providers up without making connections. Those that `before` has with the same settings are taken over, with
+    /// their cached keys and answers. `observers` are notified of their state.
     ///
     /// # Errors
     ///
@@ -81,7 +81,7 @@ impl Verifier {
         Ok(Self { providers })
     }
 
-    /// Keeps keys fresh in the background, for as long as a verifier has the provider. To be called inside a runtime.
+    /// Keeps keys fresh in the background, for as long as a verifier has the provider. Call it inside a runtime.
     pub fn keep_fresh(&self) {
         for provider in &self.providers {
             if provider.begin_keeping() {
@@ -96,7 +96,7 @@ impl Verifier {
         self.providers.is_empty()
     }
 
-    /// What the first provider has clients told.
+    /// The advice of the first provider.
     #[must_use]
     pub fn advice(&self) -> Advice {
         let Some(provider) = self.providers.first() else {
@@ -113,8 +113,8 @@ impl Verifier {
         }
     }
 
-    /// Finds out whose a token is. `identity` is who the client says it is, if it does: it chooses the provider
-    /// that is shown an opaque token. Whether the owner is that one is for the caller to see.
+    /// Finds out who owns a token. `identity` is the user name that the client gives, if any: it selects the provider that is
+    /// asked about an opaque token. The caller must check whether the owner is that user.
     pub async fn verify(&self, token: &SecretString, identity: Option<&str>) -> Verdict {
         let token = token.expose_secret();
         let result = match Form::of(token) {
@@ -129,7 +129,7 @@ impl Verifier {
         }
     }
 
-    /// The provider of a signed token. No other is shown it.
+    /// The provider of a signed token. No other sees it.
     pub(super) fn issuer_of(&self, signed: &Signed<'_>) -> Result<&Provider, Refusal> {
         let claimed = signed.claimed_issuer().unwrap_or_default();
         let found = self
@@ -150,8 +150,8 @@ impl Verifier {
         self.provider_of(identity)?.check_opaque(token).await
     }
 
-    /// The one provider that is shown an opaque token: who has it can use it, so no other is. A name with a domain chooses among
-    /// those that vouch for it; one that can be asked needs no choice.
+    /// The only provider that is sent an opaque token: anyone who has it can use it, so no other sees it. A name with a domain
+    /// selects among the providers for that domain; if there is only one provider with introspection, no selection is needed.
     pub(super) fn provider_of(&self, identity: Option<&str>) -> Result<&Provider, Refusal> {
         let may_vouch = |provider: &&Provider| {
             identity
@@ -171,11 +171,12 @@ impl Verifier {
         }
     }
 
-    /// Fetches keys that are due, asks those that can be asked about a token that nobody has, and says how each provider does.
+    /// Fetches keys that are due, asks introspecting providers about a nonexistent token, and returns the health of each
+    /// provider.
     pub async fn look(&self) -> Vec<ProviderHealth> {
         for provider in &self.providers {
             if provider.can_be_asked() {
-                // What comes of it stands in its health.
+                // The result is recorded in its health.
                 let _ = provider
                     .asked(&format!("check-{:032x}", rand::random::<u128>()))
                     .await;
@@ -186,14 +187,14 @@ impl Verifier {
         self.health()
     }
 
-    /// How each provider does, by what is known.
+    /// The health of each provider, as far as known.
     #[must_use]
     pub fn health(&self) -> Vec<ProviderHealth> {
         self.providers.iter().map(|provider| provider.health()).collect()
     }
 }
 
-/// Fetches keys when they are due, until nobody has the provider any more.
+/// Fetches keys when they are due, until the provider is no longer used.
 async fn keep(provider: Weak<Provider>) {
     loop {
         let wait = match provider.upgrade() {

@@ -1,19 +1,19 @@
-//! MD5 (RFC 1321) whose state is taken out and put back.
+//! MD5 (RFC 1321) whose state can be exported and restored.
 //!
-//! A CRAM-MD5 secret is two such states: the password is gone, and what is left does for CRAM-MD5 and nothing else.
+//! A CRAM-MD5 secret is two such states: the password is gone, and the rest works for CRAM-MD5 and nothing else.
 
 use md5_with_states::block_api::Md5Core;
 use md5_with_states::digest::block_api::{Block, Buffer, FixedOutputCore, UpdateCore};
 use md5_with_states::digest::common::hazmat::{SerializableState, SerializedState};
 use zeroize::{Zeroize, Zeroizing};
 
-/// The chaining value behind one whole block: four words, low octets first.
+/// The chaining value after one whole block: four words, low octets first.
 pub(super) type State = Zeroizing<[u8; 16]>;
 
 /// Octets of a block.
 pub(super) const BLOCK: usize = 64;
 
-/// The state behind one first block.
+/// The state after a first block.
 pub(super) fn after_block(block: &[u8; BLOCK]) -> State {
     let mut core = Md5Core::default();
     let block: &Block<Md5Core> = block.into();
@@ -25,7 +25,7 @@ pub(super) fn after_block(block: &[u8; BLOCK]) -> State {
     state
 }
 
-/// The digest of one block, known by the state it left, and `rest` behind it.
+/// The digest of one block, given by its state, followed by `rest`.
 pub(super) fn finish(state: &State, rest: &[u8]) -> Zeroizing<[u8; 16]> {
     let mut put_back = SerializedState::<Md5Core>::default();
     put_back[..16].copy_from_slice(state.as_slice());
@@ -47,7 +47,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// The same as of the whole, wherever blocks end.
+        /// The same as for the whole, wherever blocks end.
         #[test]
         fn the_digest_is_md5(first in prop::collection::vec(any::<u8>(), BLOCK), rest in prop::collection::vec(any::<u8>(), 0..300)) {
             let mut block = [0; BLOCK];

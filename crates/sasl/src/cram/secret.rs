@@ -1,4 +1,4 @@
-//! What a server keeps of a CRAM-MD5 account.
+//! What a server stores for a CRAM-MD5 account.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,9 +13,9 @@ use crate::keys::{KeyError, hex, redacted, unhex};
 /// How the text form starts.
 pub(crate) const SECRET_PREFIX: &str = "CRAM-MD5$";
 
-/// The two half-done hashes of HMAC-MD5 with the password as key (RFC 2195 section 3).
+/// The two intermediate hashes of HMAC-MD5 with the password as key (RFC 2195 section 3).
 ///
-/// Reads as `CRAM-MD5$` and 64 hexadecimal digits, the same as behind Dovecot's `{CRAM-MD5}`.
+/// Reads as `CRAM-MD5$` and 64 hexadecimal digits, the same as after Dovecot's `{CRAM-MD5}`.
 #[derive(Clone)]
 pub struct CramSecret {
     inner: State,
@@ -23,7 +23,7 @@ pub struct CramSecret {
 }
 
 impl CramSecret {
-    /// Makes the secret of a password.
+    /// Derives the secret from a password.
     #[must_use]
     pub fn derive(password: &str) -> Self {
         let mut key = Zeroizing::new([0; BLOCK]);
@@ -43,7 +43,7 @@ impl CramSecret {
         }
     }
 
-    /// A secret to compute with for accounts that do not exist. What it says is not listened to.
+    /// A secret to compute with for nonexistent accounts. The result is ignored.
     pub(crate) fn decoy() -> Self {
         Self::derive("")
     }

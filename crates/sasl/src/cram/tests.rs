@@ -127,7 +127,7 @@ fn challenges_differ_and_have_the_form_of_a_message_id() {
     assert_ne!(text(&context), first);
 }
 
-/// Known from Dovecot's own test of its password schemes.
+/// From Dovecot's own test of its password schemes.
 #[test]
 fn dovecots_form() {
     let secret = CramSecret::derive("test");

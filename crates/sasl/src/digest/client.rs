@@ -28,7 +28,7 @@ pub(crate) struct DigestClient {
 
 enum State {
     Start,
-    /// What `rspauth` has to be, and the layer that it sets free.
+    /// The expected `rspauth`, and the layer that it enables.
     Proved {
         want: String,
         layer: Option<Box<DigestLayer>>,
@@ -88,7 +88,7 @@ impl DigestClient {
         })
     }
 
-    /// The strongest protection that both have.
+    /// The strongest protection that both support.
     fn protection(&self, directives: &Directives) -> Result<Protection, &'static str> {
         let offered = directives.list("qop")?.unwrap_or_else(|| vec!["auth".to_owned()]);
         let ciphers = directives.list("cipher")?.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The sums of RFC 2831 section 2.1.2.1.
+//! The computations of RFC 2831 section 2.1.2.1.
 
 use md5::{Digest, Md5};
 use zeroize::Zeroizing;
@@ -26,7 +26,7 @@ pub(super) enum Prover {
     Server,
 }
 
-/// MD5 of parts one behind the other.
+/// MD5 of concatenated parts.
 pub(super) fn md5(parts: &[&[u8]]) -> Hash {
     let mut hash = Md5::new();
     for part in parts {

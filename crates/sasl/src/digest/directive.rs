@@ -1,4 +1,5 @@
-//! The form that all messages of DIGEST-MD5 share: `name=value` or `name="value"`, with commas (RFC 2831 section 7.1).
+//! The form that all messages of DIGEST-MD5 share: `name=value` or `name="value"`, separated by commas (RFC 2831
+//! section 7.1).
 
 /// Most directives in a message. RFC 2831 knows twelve.
 const DIRECTIVES_MAX: usize = 32;
@@ -54,12 +55,12 @@ impl Directives {
         }
     }
 
-    /// The value of a name that has to be given once.
+    /// The value of a name that must be given once.
     pub(super) fn required(&self, name: &str) -> Result<&[u8], &'static str> {
         self.once(name)?.ok_or("a directive is missing")
     }
 
-    /// Whether `charset=utf-8` is said.
+    /// Whether `charset=utf-8` is given.
     pub(super) fn utf8(&self) -> Result<bool, &'static str> {
         match self.once("charset")? {
             None => Ok(false),
@@ -68,7 +69,7 @@ impl Directives {
         }
     }
 
-    /// A value that is a list of tokens with commas.
+    /// A value that is a comma-separated list of tokens.
     pub(super) fn list(&self, name: &str) -> Result<Option<Vec<String>>, &'static str> {
         let Some(value) = self.once(name)? else {
             return Ok(None);
@@ -118,7 +119,7 @@ fn is_blank(octet: u8) -> bool {
     matches!(octet, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// A token and what is behind it.
+/// A token and the rest.
 fn token(text: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     let is_token = |b: u8| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&b);
     let end = text.iter().position(|&b| !is_token(b)).unwrap_or(text.len());
@@ -128,7 +129,7 @@ fn token(text: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     Ok(text.split_at(end))
 }
 
-/// The value of a quoted string whose first quote is read already, and what is behind the last one.
+/// The value of a quoted string whose opening quote has been read, and what follows the closing one.
 fn unquote(text: &[u8]) -> Result<(Vec<u8>, &[u8]), &'static str> {
     let mut value = Vec::new();
     let mut octets = text.iter().enumerate();

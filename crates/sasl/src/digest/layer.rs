@@ -16,13 +16,13 @@ use crate::layer::{LayerError, SecurityLayer, each_buffer};
 
 /// Octets of a buffer's length.
 const LENGTH: usize = 4;
-/// Octets of the code that shows changes.
+/// Octets of the message authentication code.
 const MAC: usize = 10;
 /// Octets of message type and sequence number.
 const TRAILER: usize = 6;
 /// Octets of a block of triple DES.
 const BLOCK: usize = 8;
-/// The one message type there is.
+/// The only message type.
 const TYPE: [u8; 2] = [0, 1];
 
 /// On which end of the connection the layer is.
@@ -37,19 +37,19 @@ pub(crate) struct DigestLayer {
     bits: u32,
     send: Direction,
     receive: Direction,
-    /// Most octets of text in one buffer to the peer.
+    /// Most octets of text in one buffer for the peer.
     piece_max: usize,
 }
 
 /// One of the two streams.
 struct Direction {
     integrity_key: Hash,
-    /// Number of the next buffer; past `u32::MAX` there is none.
+    /// Number of the next buffer; beyond `u32::MAX` there is none.
     sequence: u64,
     cipher: State,
 }
 
-/// What the cipher remembers from one buffer to the next.
+/// The cipher state from one buffer to the next.
 enum State {
     None,
     Rc4(Box<Rc4<U16>>),
@@ -60,7 +60,7 @@ enum State {
 }
 
 impl DigestLayer {
-    /// `None` where no layer was agreed on. `peer_max` is the peer's `maxbuf`.
+    /// `None` if no layer was agreed on. `peer_max` is the peer's `maxbuf`.
     pub(super) fn new(side: Side, key: &Hash, protection: Protection, peer_max: usize) -> Option<Self> {
         let cipher = match protection {
             Protection::None => return None,
@@ -216,7 +216,7 @@ impl State {
         Ok(())
     }
 
-    /// Takes the padding away that a block cipher makes necessary.
+    /// Removes the padding that a block cipher needs.
     fn unpad<'a>(&self, padded: &'a [u8]) -> Result<&'a [u8], LayerError> {
         let Self::TripleDes { .. } = self else {
             return Ok(padded);
@@ -233,7 +233,8 @@ impl State {
     }
 }
 
-/// Two DES keys of fourteen octets: seven bits of key in each of eight, the last one for parity (section 2.4).
+/// Two DES keys from fourteen octets: seven key bits in each of eight octets, the last bit for parity (section
+/// 2.4).
 fn des_keys(sealing_key: &Hash) -> Zeroizing<[u8; 16]> {
     let mut keys = Zeroizing::new([0; 16]);
     for (key, seven) in keys.chunks_exact_mut(8).zip(sealing_key.chunks_exact(7)) {
@@ -270,7 +271,8 @@ mod tests {
     use super::*;
     use des::Des;
 
-    /// LAN Manager's hash of "password" is the one published use of the same way from seven octets to eight.
+    /// LAN Manager's hash of "password" is the only published use of the same expansion from seven octets to
+    /// eight.
     #[test]
     fn des_keys_of_seven_octets() {
         let keys = des_keys(&Zeroizing::new(*b"PASSWORD\0\0\0\0\0\0\xff\xff"));

@@ -1,4 +1,4 @@
-//! What a server keeps of a DIGEST-MD5 account.
+//! What a server stores for a DIGEST-MD5 account.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,9 +14,8 @@ pub(crate) const SECRET_PREFIX: &str = "DIGEST-MD5$";
 
 /// `H(user:realm:password)` of one account in one realm (RFC 2831 section 2.1.2.1).
 ///
-/// It holds for the name in the spelling it was made with, and for no other. Reads as
-/// `DIGEST-MD5$` 32 hexadecimal digits `$realm`; the digits are the same as behind Dovecot's `{DIGEST-MD5}` and in
-/// Cyrus's `cmusaslsecretDIGEST-MD5`.
+/// It is valid only for the exact spelling of the name it was made with. Reads as `DIGEST-MD5$` 32 hexadecimal digits
+/// `$realm`; the digits are the same as after Dovecot's `{DIGEST-MD5}` and in Cyrus's `cmusaslsecretDIGEST-MD5`.
 #[derive(Clone)]
 pub struct DigestSecret {
     realm: String,
@@ -24,7 +23,7 @@ pub struct DigestSecret {
 }
 
 impl DigestSecret {
-    /// Makes the secret of a password. The name is the one that the client will log in with.
+    /// Derives the secret from a password. The name is the one with which the client will log in.
     #[must_use]
     pub fn derive(login: &str, realm: &str, password: &str) -> Self {
         let hash = md5(&[
@@ -40,7 +39,7 @@ impl DigestSecret {
         }
     }
 
-    /// A secret to compute with for accounts that do not exist. What it says is not listened to.
+    /// A secret to compute with for nonexistent accounts. The result is ignored.
     pub(crate) fn decoy() -> Self {
         Self::derive("", "", "")
     }
@@ -63,8 +62,8 @@ impl DigestSecret {
     }
 }
 
-/// Text in ISO 8859-1 where that can say it, else in UTF-8: the rule that makes old clients and new ones agree (RFC 2831
-/// section 2.1.2.1, under `username-value`).
+/// Text in ISO 8859-1 if it can be represented, otherwise in UTF-8: the rule that makes old and new clients agree (RFC
+/// 2831 section 2.1.2.1, under `username-value`).
 fn narrowed(text: &str) -> Zeroizing<Vec<u8>> {
     let narrow: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
     Zeroizing::new(narrow.unwrap_or_else(|| text.as_bytes().to_vec()))

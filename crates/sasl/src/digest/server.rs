@@ -130,7 +130,7 @@ impl DigestServer {
         })
     }
 
-    /// `serv-type "/" host [ "/" serv-name ]`: was this server meant?
+    /// `serv-type "/" host [ "/" serv-name ]`: checks that this server was meant.
     fn check_uri(&self, uri: &[u8]) -> Result<(), &'static str> {
         let uri = std::str::from_utf8(uri).map_err(|_| "digest-uri is not UTF-8")?;
         let (service, rest) = uri.split_once('/').ok_or("digest-uri names no host")?;
@@ -213,7 +213,7 @@ impl DigestServer {
 impl ServerMechanism for DigestServer {
     fn step(&mut self, input: Option<&[u8]>) -> ServerStep {
         match (std::mem::replace(&mut self.state, State::Over), input) {
-            // An initial response goes on from an earlier nonce, and none is kept: section 2.2 has the server start anew.
+            // An initial response refers to an earlier nonce, and none is kept: by section 2.2, the server starts again.
             (State::Start, _) => {
                 self.state = State::Challenged;
                 ServerStep::Challenge(self.challenge())

@@ -84,7 +84,7 @@ fn the_exchanges_of_rfc_2831() {
     }
 }
 
-/// The same with the service that this server takes: what the RFC's example would be for SMTP.
+/// The same with the service that this server accepts: what the RFC's example would be for SMTP.
 fn smtp_response(nonce: &str) -> String {
     let mut client = DigestClient::new(&credentials(), &client_context())
         .unwrap()
@@ -94,7 +94,7 @@ fn smtp_response(nonce: &str) -> String {
     String::from_utf8(client.step(challenge.as_bytes()).unwrap().to_vec()).unwrap()
 }
 
-/// How the server takes a response of an account that exists.
+/// How the server handles a response for an existing account.
 fn taken(nonce: &str, response: &str) -> &'static str {
     let (mut server, _) = server(&context(), nonce);
     let step = match server.step(Some(response.as_bytes())) {
@@ -175,7 +175,7 @@ fn a_response_cut_short_is_refused() {
     let nonce = EXAMPLES[0][1];
     let good = smtp_response(nonce);
     for end in 0..good.len() {
-        // `auth` is what is meant where `qop` is missing.
+        // A missing `qop` means `auth`.
         let whole = end + ",qop=auth".len() == good.len() || end + "qop=auth".len() == good.len();
         assert_eq!(taken(nonce, &good[..end]) == "done", whole, "{end}");
     }
@@ -284,7 +284,7 @@ fn a_buffer_over_the_limit_is_refused_before_it_is_here() {
 
 #[test]
 fn old_characters_hash_alike_in_both_sets() {
-    // RFC 2831 section 2.1.2.1: text that ISO 8859-1 can say is hashed in it.
+    // RFC 2831 section 2.1.2.1: text that ISO 8859-1 can represent is hashed in it.
     let narrow = compute::md5(&[b"j\xfcrgen:r:p"]);
     assert_eq!(
         DigestSecret::derive("jürgen", "r", "p").to_text().as_str(),
@@ -315,7 +315,7 @@ fn what_is_offered_is_what_is_configured() {
 }
 
 proptest! {
-    /// What goes in comes out, wherever the network cuts it, in both directions.
+    /// What goes in comes out, however the network splits it, in both directions.
     #[test]
     fn layers_carry_anything(
         which in 0..3_usize, texts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..500), 1..4), cut in any::<prop::sample::Index>(),

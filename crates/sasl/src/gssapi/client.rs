@@ -19,7 +19,7 @@ enum State {
     Establishing(Box<dyn SecurityContext>),
     /// The offer of layers is due.
     Established(Box<dyn SecurityContext>),
-    /// A layer was chosen; the server's word is due.
+    /// A layer was chosen; the server's reply is due.
     Chosen(Option<GssapiLayer>),
     Over,
 }
@@ -83,7 +83,7 @@ impl GssapiClient {
     }
 }
 
-/// Where a context is.
+/// The state of a context.
 fn state(context: Box<dyn SecurityContext>, established: bool) -> State {
     if established {
         State::Established(context)

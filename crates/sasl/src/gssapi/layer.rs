@@ -1,4 +1,5 @@
-//! GSSAPI's security layers: each token behind its length (RFC 4752 section 3.3, RFC 4422 section 3.7).
+//! GSSAPI's security layers: each token preceded by its length (RFC 4752 section 3.3, RFC 4422 section
+//! 3.7).
 
 use super::{BUFFER_MAX, PIECE_MIN, Protection};
 use crate::layer::{LayerError, SecurityLayer, each_buffer};
@@ -9,12 +10,12 @@ pub(super) struct GssapiLayer {
     context: Box<dyn SecurityContext>,
     confidential: bool,
     bits: u32,
-    /// Most octets of text in one token to the peer.
+    /// Most octets of text in one token for the peer.
     piece_max: usize,
 }
 
 impl GssapiLayer {
-    /// `None` for [`Protection::None`]. `peer_max` is the largest token that the peer takes.
+    /// `None` for [`Protection::None`]. `peer_max` is the largest token that the peer accepts.
     pub(super) fn new(
         context: Box<dyn SecurityContext>,
         protection: Protection,
@@ -70,7 +71,7 @@ impl SecurityLayer for GssapiLayer {
     fn unwrap(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, LayerError> {
         each_buffer(input, BUFFER_MAX, |token| {
             let opened = self.context.unwrap(token).map_err(|_| LayerError::Forged)?;
-            // What was agreed to be encrypted and comes in clear was not sent by the peer.
+            // If encryption was agreed on, an unencrypted message was not sent by the peer.
             if self.confidential && !opened.confidential {
                 return Err(LayerError::Forged);
             }

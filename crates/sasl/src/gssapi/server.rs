@@ -30,7 +30,7 @@ enum State {
     Over,
 }
 
-/// What the client wants, once it is known whose login it is.
+/// The client's choice, while its login is being determined.
 struct Chosen {
     context: Box<dyn SecurityContext>,
     protection: Protection,
@@ -84,7 +84,7 @@ impl GssapiServer {
             .into_iter()
             .filter(|protection| protection.is_open(self.layers, features))
             .fold(0, |mask, protection| mask | protection.bit());
-        // Without a layer there is no size to speak of.
+        // Without a layer, there is no size.
         let size = if mask == Protection::None.bit() {
             0
         } else {
@@ -140,7 +140,7 @@ impl GssapiServer {
 impl ServerMechanism for GssapiServer {
     fn step(&mut self, input: Option<&[u8]>) -> ServerStep {
         let step = match (std::mem::replace(&mut self.state, State::Over), input) {
-            // The client speaks first, and has only not done so in the command itself.
+            // The client speaks first; it just did not do so in the command itself.
             (State::Start, None) => {
                 self.state = State::Start;
                 Ok(ServerStep::Challenge(Vec::new()))

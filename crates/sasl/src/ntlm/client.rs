@@ -9,7 +9,8 @@ use crate::ClientError;
 use crate::client::{ClientMechanism, Credentials, Response};
 use crate::context::ClientContext;
 
-/// What the client asks for. No signing and no key of its own: nothing is protected after the login.
+/// What the client asks for. No signing and no session key of its own: nothing is protected after
+/// authentication.
 const FLAGS: u32 = flag::UNICODE
     | flag::REQUEST_TARGET
     | flag::NTLM
@@ -51,7 +52,7 @@ impl NtlmClient {
 
     fn prove(&self, challenge: &[u8]) -> Result<Response, &'static str> {
         let second = Challenge::parse(challenge)?;
-        // A server that tells the time wants a message integrity code (section 3.1.5.1.2).
+        // A server that sends the time wants a message integrity code (section 3.1.5.1.2).
         let server_time = find_av(second.target_info, av::TIMESTAMP)?;
         let has_code = server_time.is_some();
         let time = match server_time {

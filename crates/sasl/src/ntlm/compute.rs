@@ -1,4 +1,4 @@
-//! NTLMv2's sums (MS-NLMP section 3.3.2).
+//! NTLMv2's computations (MS-NLMP section 3.3.2).
 
 use cipher::generic_array::GenericArray;
 use cipher::{KeyInit, StreamCipher};
@@ -14,7 +14,7 @@ use super::message::utf16;
 /// Sixteen octets that are wiped.
 pub(super) type Key = Zeroizing<[u8; 16]>;
 
-/// HMAC-MD5 of parts one behind the other.
+/// HMAC-MD5 of concatenated parts.
 pub(super) fn hmac_md5(key: &[u8], parts: &[&[u8]]) -> Key {
     let Ok(mut mac) = <Hmac<Md5> as Mac>::new_from_slice(key) else {
         unreachable!("HMAC takes a key of any length");

@@ -1,4 +1,4 @@
-//! What a server keeps of an NTLM account.
+//! What a server stores for an NTLM account.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,20 +15,20 @@ pub(crate) const SECRET_PREFIX: &str = "NT$";
 
 /// The NT hash: MD4 of the password in UTF-16 (MS-NLMP section 3.3.1, `NTOWFv1`).
 ///
-/// Whoever has it can log in wherever the password can, so it is kept only where NTLM is on. Reads as `NT$` and 32
+/// It can be used to log in just like the password, so it is only stored if NTLM is enabled. Reads as `NT$` and 32
 /// hexadecimal digits.
 #[derive(Clone)]
 pub struct NtHash(Zeroizing<[u8; 16]>);
 
 impl NtHash {
-    /// Makes the hash of a password.
+    /// Derives the hash from a password.
     #[must_use]
     pub fn derive(password: &str) -> Self {
         let password = Zeroizing::new(utf16(password));
         Self(Zeroizing::new(Md4::digest(password.as_slice()).into()))
     }
 
-    /// A hash to compute with for accounts that do not exist. What it says is not listened to.
+    /// A hash to compute with for nonexistent accounts. The result is ignored.
     pub(crate) fn decoy() -> Self {
         Self(Zeroizing::new([0; 16]))
     }

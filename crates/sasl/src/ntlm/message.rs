@@ -1,18 +1,18 @@
-//! NTLM's three messages (MS-NLMP section 2.2.1). What is wrong with one is said in a word for the log.
+//! NTLM's three messages (MS-NLMP section 2.2.1). Errors are short texts for the log.
 
 use super::flag;
 
 /// How every message starts.
 const SIGNATURE: &[u8; 8] = b"NTLMSSP\0";
 
-/// Where the message integrity code is in the third message, and its octets.
+/// Position and length of the message integrity code in the third message.
 pub(super) const CODE_AT: usize = 72;
 pub(super) const CODE: usize = 16;
 
-/// Most octets of target information taken from a server.
+/// Most octets of target information accepted from a server.
 const TARGET_INFO_MAX: usize = 4_096;
 
-/// Octets of NTLMv2's answer before the target information: proof, and the blob's head.
+/// Octets of an NTLMv2 response before the target information: the proof and the blob's head.
 const ANSWER_MIN: usize = 16 + 28;
 
 /// Kinds of target information (section 2.2.2.1).
@@ -92,7 +92,7 @@ pub(super) fn challenge(flags: u32, nonce: [u8; 8], target: &str, target_info: &
 /// The third message.
 #[derive(Debug)]
 pub(super) struct Authenticate<'a> {
-    /// NTLMv2's answer, of at least [`ANSWER_MIN`] octets or, in the first version, 24.
+    /// The NTLMv2 response, of at least [`ANSWER_MIN`] octets; in version 1, 24.
     pub(super) answer: &'a [u8],
     pub(super) domain: String,
     pub(super) user: String,
@@ -101,7 +101,7 @@ pub(super) struct Authenticate<'a> {
 }
 
 impl<'a> Authenticate<'a> {
-    /// Reads it. `agreed` are the flags of the second message, whose character set holds where the client names none: JavaMail
+    /// Reads it. `agreed` are the flags of the second message, whose character set applies if the client names none: JavaMail
     /// sends no flags at all.
     pub(super) fn parse(message: &'a [u8], agreed: u32) -> Result<Self, &'static str> {
         start(message, 3)?;
@@ -127,15 +127,15 @@ impl<'a> Authenticate<'a> {
     }
 }
 
-/// What the client has said in an NTLMv2 answer.
+/// The content of an NTLMv2 response.
 #[derive(Debug)]
 pub(super) struct Answer<'a> {
     pub(super) proof: &'a [u8],
-    /// All that the proof is for.
+    /// Everything that the proof covers.
     pub(super) blob: &'a [u8],
     /// Whether the third message has a message integrity code.
     pub(super) has_code: bool,
-    /// The sum of the channel that the client has seen, if it says so.
+    /// The hash of the channel that the client has seen, if it says so.
     pub(super) channel: Option<&'a [u8]>,
     /// The server that the client means, if it says so.
     pub(super) target: Option<String>,
@@ -173,7 +173,7 @@ pub(super) struct Parts<'a> {
     pub(super) workstation: &'a str,
 }
 
-/// Writes the third message, with zeros for the message integrity code.
+/// Writes the third message, with zeros in place of the message integrity code.
 pub(super) fn authenticate(parts: &Parts<'_>) -> Vec<u8> {
     let domain = text(parts.domain, parts.flags);
     let user = text(parts.user, parts.flags);
@@ -193,7 +193,7 @@ pub(super) fn authenticate(parts: &Parts<'_>) -> Vec<u8> {
     out
 }
 
-/// The first value of a kind in target information, which has to be well formed up to its end or [`av::END`].
+/// The first value of a kind in target information, which must be well formed up to its end or [`av::END`].
 pub(super) fn find_av(info: &[u8], kind: u16) -> Result<Option<&[u8]>, &'static str> {
     let mut found = None;
     for pair in av_pairs(info) {
@@ -284,7 +284,7 @@ fn start(message: &[u8], kind: u32) -> Result<(), &'static str> {
     }
 }
 
-/// Appends length, room and place of a part.
+/// Appends length, allocated length and offset of a part.
 fn push_field(out: &mut Vec<u8>, length: usize, at: usize) {
     let length = u16::try_from(length).unwrap_or(u16::MAX).to_le_bytes();
     out.extend(length);
@@ -292,7 +292,7 @@ fn push_field(out: &mut Vec<u8>, length: usize, at: usize) {
     out.extend(u32::try_from(at).unwrap_or(u32::MAX).to_le_bytes());
 }
 
-/// The part whose length and place are at `at`.
+/// The part whose length and offset are at `at`.
 fn field(message: &[u8], at: usize) -> Result<&[u8], &'static str> {
     let (Some(length), Some(place)) = (short(message, at), long(message, at + 4)) else {
         return Err("cut short");

@@ -10,7 +10,7 @@ use crate::exchange::{Lookup, ServerMechanism, ServerStep, authorize, key_of};
 use crate::question::{Answer, Question};
 use crate::{SaslError, StoredKey, text};
 
-/// Length of an answer in NTLM's first version.
+/// Length of a response in NTLM version 1.
 const V1_ANSWER: usize = 24;
 
 /// The server's side.
@@ -19,7 +19,7 @@ pub(crate) struct NtlmServer {
     domain: String,
     service: String,
     names: Vec<String>,
-    /// What the client's channel is held against; `None` where it is not known, or not to be.
+    /// What the client's channel is compared with; `None` if it is unknown or not to be compared.
     channel: Option<ChannelBindings>,
     nonce: [u8; 8],
     now_unix_seconds: u64,
@@ -155,7 +155,7 @@ fn agreed(challenge: &[u8]) -> u32 {
     message::Challenge::parse(challenge).map_or(0, |challenge| challenge.flags)
 }
 
-/// Whether the third message's code is the one of all three.
+/// Whether the third message's code is right for all three messages.
 fn code_holds(session: &Key, messages: &[Vec<u8>; 3]) -> bool {
     let [first, second, third] = messages;
     let Some(code) = third.get(CODE_AT..CODE_AT + CODE) else {
@@ -206,7 +206,7 @@ fn malformed(what: &'static str) -> SaslError {
 
 #[cfg(test)]
 impl NtlmServer {
-    /// In the midst of MS-NLMP's example: the challenge was sent.
+    /// In the middle of MS-NLMP's example: the challenge was sent.
     pub(crate) fn challenged(negotiate: &[u8], challenge: &[u8], nonce: [u8; 8]) -> Self {
         let context = crate::context::tests::server_context();
         Self {

@@ -1,24 +1,24 @@
-//! For whom an NTLM answer was made: the channel and the server that the client has seen (MS-NLMP section 3.2.5.1.2). Who passes a
-//! client's answer on to another server can change neither.
+//! For whom an NTLM response was made: the channel and the server that the client has seen (MS-NLMP section 3.2.5.1.2). Someone
+//! who relays a client's response to another server can change neither.
 
 use md5::{Digest, Md5};
 use subtle::ConstantTimeEq;
 
 use crate::context::{ChannelBindings, END_POINT, EXPORTER};
 
-/// What Windows' clients write for SMTP, besides the registered name.
+/// What Windows clients write for SMTP, besides the registered name.
 const SERVICE_OF_WINDOWS: &str = "smtpsvc";
 
-/// The service whose key a whole machine has.
+/// The service name that stands for a whole machine.
 const SERVICE_OF_HOST: &str = "host";
 
-/// Why an answer was not made for this session. Each text is for the log.
+/// Why a response was not made for this session. Each text is for the log.
 pub(super) type Elsewhere = &'static str;
 
-/// Checks the channel that a client has seen. It has said none if `said` is `None` or all zero.
+/// Checks the channel that a client has seen. It reported none if `said` is `None` or all zero.
 ///
-/// What it says is the MD5 sum of a `gss_channel_bindings_struct` without addresses (RFC 2744 section 3.11, in Windows' byte order),
-/// whose data are those of RFC 5929 or RFC 9266.
+/// The value is the MD5 hash of a `gss_channel_bindings_struct` without addresses (RFC 2744 section 3.11, in Windows' byte
+/// order), whose data are those of RFC 5929 or RFC 9266.
 pub(super) fn check_channel(said: Option<&[u8]>, channel: &ChannelBindings) -> Result<(), Elsewhere> {
     let Some(said) = said.filter(|said| said.iter().any(|&octet| octet != 0)) else {
         return Ok(());
@@ -36,9 +36,9 @@ pub(super) fn check_channel(said: Option<&[u8]>, channel: &ChannelBindings) -> R
     }
 }
 
-/// The sum over the channel's data.
+/// The hash of the channel's data.
 pub(super) fn sum(name: &str, data: &[u8]) -> [u8; 16] {
-    // Kinds and lengths of the two addresses, all of them zero, and then the data behind its length.
+    // Kinds and lengths of the two addresses, all zero, then the data preceded by its length.
     let mut sum = Md5::new_with_prefix([0; 16]);
     let length = name.len() + 1 + data.len();
     sum.update(u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
@@ -48,7 +48,8 @@ pub(super) fn sum(name: &str, data: &[u8]) -> [u8; 16] {
     sum.finalize().into()
 }
 
-/// Checks the server that a client has meant: `SERVICE/HOST`, where a port or more may follow. No `names` take any host.
+/// Checks the server that a client intended: `SERVICE/HOST`, which a port or more may follow. If `names` is empty, any host is
+/// accepted.
 pub(super) fn check_server(said: Option<&str>, service: &str, names: &[String]) -> Result<(), Elsewhere> {
     let Some(said) = said.filter(|said| !said.is_empty()) else {
         return Ok(());
@@ -65,7 +66,7 @@ pub(super) fn check_server(said: Option<&str>, service: &str, names: &[String]) 
         return Err("the client's target is another service");
     }
     let whole = rest.split('/').next().unwrap_or_default();
-    // A port stands behind a name or an address of IPv4 or in brackets.
+    // A port follows a name, an IPv4 address, or an address in brackets.
     let host = match whole.rsplit_once(':') {
         Some((host, port))
             if port.bytes().all(|octet| octet.is_ascii_digit())

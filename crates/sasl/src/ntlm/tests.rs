@@ -28,7 +28,7 @@ fn challenge() -> Vec<u8> {
     )
 }
 
-/// `temp` of section 4.2.4.1.3: the blob that the proof is for.
+/// `temp` of section 4.2.4.1.3: the blob that the proof covers.
 fn blob() -> Vec<u8> {
     octets(
         "0101000000000000 0000000000000000 aaaaaaaaaaaaaaaa 00000000
@@ -182,7 +182,7 @@ fn the_message_integrity_code_is_made_and_checked() {
     let step = server.answer(found("Password"));
     assert!(matches!(step, ServerStep::Done(_)), "{step:?}");
 
-    // In the code itself, and in what only the code is for: a flag, and the workstation behind the end.
+    // In the code itself, and in what only the code covers: a flag, and the workstation at the end.
     for at in [CODE_AT, CODE_AT + CODE - 1, 62] {
         let (mut server, mut third) = with_code();
         third[at] ^= 1;
@@ -197,7 +197,7 @@ fn the_message_integrity_code_is_made_and_checked() {
 
 #[test]
 fn a_client_that_chooses_the_session_key() {
-    // As Windows does it: the code is made with the key that the client has sealed.
+    // As Windows does it: the code is made with the key that the client sent encrypted.
     let hash = NtHash::derive("Password");
     let key = response_key(&hash, "User", "");
     let mut blob = blob();
@@ -279,7 +279,7 @@ fn the_challenge_speaks_the_clients_character_set() {
     }
 }
 
-/// What becomes of an answer whose target information says more, made by somebody who knows the password.
+/// The verdict on a response with additional target information, made by somebody who knows the password.
 fn said(pairs: &[(u16, Vec<u8>)], context: &crate::ServerContext) -> ServerStep {
     let mut server = Mechanism::Ntlm.server(context);
     let first = message::negotiate(flag::UNICODE);

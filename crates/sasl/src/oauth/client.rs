@@ -8,7 +8,7 @@ use crate::ClientError;
 use crate::client::{ClientMechanism, Credentials, Response};
 use crate::context::ClientContext;
 
-/// Most characters of the server's own words that get into the log.
+/// Most characters of the server's own text that are logged.
 const REFUSAL_MAX: usize = 300;
 
 /// The client's side.
@@ -18,7 +18,7 @@ pub(crate) struct TokenClient {
     token: SecretString,
     host: String,
     port: u16,
-    /// The server's words, once it has refused.
+    /// The server's text, once it has refused.
     refusal: Option<String>,
 }
 
@@ -54,7 +54,8 @@ impl ClientMechanism for TokenClient {
         Some(Zeroizing::new(message.into_bytes()))
     }
 
-    /// A challenge is a refusal. It is answered with the dummy that the server waits for; then comes its reply.
+    /// A challenge is a refusal. It is answered with the dummy response that the server expects; then its reply
+    /// follows.
     fn step(&mut self, challenge: &[u8]) -> Result<Response, ClientError> {
         if let Some(refusal) = self.refusal.take() {
             return Err(ClientError::Refused(refusal));

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::context::OauthAdvice;
 
-/// Longest token, in octets. JWTs with many groups come to a few thousand.
+/// Longest token, in octets. JWTs with many groups have a few thousand.
 pub const TOKEN_MAX: usize = 8_192;
 
 /// Which of the two mechanisms.
@@ -16,11 +16,11 @@ pub(crate) enum Form {
     Google,
 }
 
-/// What a client has said.
+/// A client's message.
 #[derive(Debug)]
 pub(super) struct Said<'a> {
     pub(super) identity: Option<String>,
-    /// `None` when the client only asks which token it would need (RFC 7628 section 4.3).
+    /// `None` if the client only asks which token it would need (RFC 7628 section 4.3).
     pub(super) token: Option<&'a str>,
     pub(super) host: Option<String>,
     pub(super) port: Option<u16>,
@@ -48,7 +48,7 @@ impl Form {
                 (Some(user.to_owned()), pairs)
             }
         };
-        // `key=value` and %x01, each; and a %x01 at the end.
+        // Each `key=value` followed by %x01, and a %x01 at the end.
         let pairs = pairs.strip_suffix('\u{1}').ok_or("no end")?;
         let (mut auth, mut host, mut port) = (None, None, None);
         for pair in pairs.split_terminator('\u{1}') {
@@ -85,7 +85,7 @@ impl Form {
         }
     }
 
-    /// What the client is told whose token is not taken (RFC 7628 section 3.2.2).
+    /// What the client is told if its token is not accepted (RFC 7628 section 3.2.2).
     pub(super) fn refusal(self, advice: &OauthAdvice) -> String {
         let mut json = match self {
             Self::Bearer => r#"{"status":"invalid_token""#.to_owned(),
@@ -116,7 +116,8 @@ fn gs2_identity(header: &str) -> Result<Option<String>, &'static str> {
     }
 }
 
-/// The token of an `Authorization` value. The scheme's name counts in any case (RFC 7235 section 2.1).
+/// The token of an `Authorization` value. The scheme's name is case-insensitive (RFC 7235 section
+/// 2.1).
 fn bearer(auth: &str) -> Result<Option<&str>, &'static str> {
     if auth.is_empty() {
         return Ok(None);

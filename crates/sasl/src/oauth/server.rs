@@ -20,7 +20,7 @@ enum State {
     Asked {
         identity: Option<String>,
     },
-    /// The client was told why; whatever it says ends the exchange.
+    /// The client was told why; its next message ends the exchange, whatever it is.
     Refused {
         reason: String,
     },
@@ -84,7 +84,8 @@ impl ServerMechanism for TokenServer {
             return ServerStep::Fail(SaslError::OutOfOrder("nothing was asked"));
         };
         match granted(answer) {
-            // The user that the client names is whom it wants to act as, and need not be whose token it is.
+            // The user that the client names is whom it wants to act as, not necessarily the owner of the
+            // token.
             Ok(login) => authorize(login, "", identity, 0),
             Err(SaslError::Denied(reason)) => self.refuse(reason),
             Err(error) => ServerStep::Fail(error),

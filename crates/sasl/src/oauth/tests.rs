@@ -5,7 +5,7 @@ use crate::exchange::{ServerExchange, ServerStep};
 use crate::{Answer, ClientError, Mechanism, Question, SaslError};
 use secrecy::ExposeSecret;
 
-/// RFC 7628 section 4.1, but for the port.
+/// RFC 7628 section 4.1, except for the port.
 const BEARER: &str = "n,a=user@example.com,\u{1}host=server.example.com\u{1}port=587\u{1}\
                       auth=Bearer vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==\u{1}\u{1}";
 /// Google's documentation of XOAUTH2.

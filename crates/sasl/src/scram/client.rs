@@ -20,7 +20,7 @@ pub(crate) struct ScramClient {
     plus: bool,
     password: SecretString,
     header: String,
-    /// What goes into `c=`: the header and the channel binding data.
+    /// The content of `c=`: the header and the channel binding data.
     binding: Vec<u8>,
     bare: String,
     nonce: String,
@@ -30,7 +30,7 @@ pub(crate) struct ScramClient {
 enum State {
     Start,
     Greeted,
-    /// What the server's signature has to be.
+    /// The expected signature of the server.
     Proved(Zeroizing<Vec<u8>>),
     ServerProven,
     Over,

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 /// The hash function of a SCRAM mechanism.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash, Ord, PartialOrd)]
 pub enum ScramHash {
-    /// RFC 5802. Its known weakness (collisions) does not touch SCRAM.
+    /// RFC 5802. Its known weakness (collisions) does not affect SCRAM.
     Sha1,
     /// RFC 7677.
     Sha256,
@@ -48,7 +48,7 @@ impl ScramHash {
         }
     }
 
-    /// `Hi`: the salted password. Costs time by the number of iterations.
+    /// `Hi`: the salted password. Takes time in proportion to the number of iterations.
     pub(crate) fn salted_password(self, password: &str, salt: &[u8], iterations: u32) -> Zeroizing<Vec<u8>> {
         let mut salted = Zeroizing::new(vec![0; self.octets()]);
         match self {

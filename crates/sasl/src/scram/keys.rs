@@ -1,4 +1,4 @@
-//! What a server keeps of a SCRAM account (RFC 5802 section 3, RFC 5803).
+//! What a server stores for a SCRAM account (RFC 5802 section 3, RFC 5803).
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,15 +14,14 @@ use crate::context::DecoySecret;
 use crate::keys::{KEY_TEXT_MAX, KeyError, redacted, unbase64};
 use crate::prep::{PrepError, prepare};
 
-/// Iterations that new keys are made with unless the configuration says otherwise. Every login costs the client this
-/// many, the server none.
+/// Iterations of new keys unless the configuration says otherwise. Every login costs the client this many, the server none.
 pub const ITERATIONS_DEFAULT: u32 = 16_384;
 
-/// Fewest iterations taken in a stored key or from a server: what RFC 7677 section 4 asks for.
+/// Fewest iterations accepted in a stored key or from a server: what RFC 7677 section 4 asks for.
 pub const ITERATIONS_MIN: u32 = 4_096;
 
-/// Most iterations taken. A server chooses the number and the client does the work, so there has to be an end: a million
-/// are about half a second.
+/// Most iterations accepted. A server chooses the number and the client does the work, so there must be a limit: a million take
+/// about half a second.
 pub const ITERATIONS_MAX: u32 = 1_000_000;
 
 /// Longest salt, in octets.
@@ -30,8 +29,7 @@ pub const SALT_MAX: usize = 128;
 
 /// The keys of one account for one hash function.
 ///
-/// Reads as `SCRAM-SHA-256$4096:salt$stored:server`, with base64 (RFC 5803 in the form that PostgreSQL and Dovecot's users
-/// know).
+/// Reads as `SCRAM-SHA-256$4096:salt$stored:server`, with base64 (RFC 5803, in the form known from PostgreSQL and Dovecot).
 #[derive(Clone)]
 pub struct ScramKeys {
     hash: ScramHash,
@@ -42,10 +40,10 @@ pub struct ScramKeys {
 }
 
 impl ScramKeys {
-    /// Makes the keys of a password; takes as long as `iterations` make it.
+    /// Derives the keys from a password; takes time in proportion to `iterations`.
     ///
     /// `salt` is random, at least 16 octets by custom. `iterations` outside [`ITERATIONS_MIN`] to [`ITERATIONS_MAX`] are
-    /// brought inside, as is a salt over [`SALT_MAX`] octets.
+    /// clamped, and a salt over [`SALT_MAX`] octets is truncated.
     ///
     /// # Errors
     ///
@@ -63,8 +61,8 @@ impl ScramKeys {
         })
     }
 
-    /// Makes the keys of a password that is stored in the clear, anew at each login: with the salt that an account of this
-    /// name shows when it does not exist. So the salt is the same each time, and nobody can tell such accounts from none.
+    /// Derives the keys from a cleartext password, again at each login: with the salt that a nonexistent account of this name
+    /// shows. So the salt is the same each time, and such accounts cannot be told from nonexistent ones.
     ///
     /// # Errors
     ///
@@ -80,10 +78,10 @@ impl ScramKeys {
         Self::derive(hash, password, &salt, iterations)
     }
 
-    /// The keys of an account that does not exist: always the same salt, and keys that no password has.
+    /// The keys of a nonexistent account: always the same salt, and keys that match no password.
     ///
-    /// Names with one normal form are one, since directories are asked in that form; and no others are, since two names with one
-    /// salt would tell that nobody has either.
+    /// Names with the same normal form get the same salt, since directories are asked in that form; no others do, since two
+    /// names with the same salt would reveal that neither exists.
     pub(crate) fn decoy(hash: ScramHash, secret: &[u8], name: &str, shape: ScramShape) -> Self {
         let name = asked_form(name);
         let part = |label: &[u8]| hash.hmac(secret, &[label, b"\0", name.as_bytes()]);
@@ -102,13 +100,13 @@ impl ScramKeys {
         self.hash
     }
 
-    /// With how many iterations they were made.
+    /// Their iteration count.
     #[must_use]
     pub fn iterations(&self) -> u32 {
         self.iterations
     }
 
-    /// What a stranger sees of them.
+    /// What a client sees of them.
     #[must_use]
     pub fn shape(&self) -> ScramShape {
         ScramShape {
@@ -148,10 +146,10 @@ impl ScramKeys {
     }
 }
 
-/// Octets of a decoy's salt: as many as a real one is made with.
+/// Octets of a decoy's salt: as many as a real one has.
 const DECOY_SALT_LEN: usize = 16;
 
-/// What a stranger sees of the keys of an account: accounts that do not exist should look the same.
+/// What an unauthenticated client sees of an account's keys: nonexistent accounts should look the same.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct ScramShape {
     /// Iterations.
@@ -169,12 +167,12 @@ impl Default for ScramShape {
     }
 }
 
-/// The form in which directories are asked about a name. What has none is nobody's, and looks like a name of its own.
+/// The form in which directories are asked about a name. A name without one matches no user and is used unchanged.
 fn asked_form(name: &str) -> String {
     normal_login(name).unwrap_or_else(|_| name.to_owned())
 }
 
-/// The salt of a name: the same each time, and nothing that anybody could foresee.
+/// The salt of a name: the same each time, but unpredictable.
 fn decoy_salt(hash: ScramHash, secret: &[u8], name: &str, octets: usize) -> Vec<u8> {
     let name = asked_form(name);
     let mut salt = Vec::new();

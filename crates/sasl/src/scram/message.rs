@@ -1,4 +1,4 @@
-//! SCRAM's messages as text (RFC 5802 sections 5.1 and 7). What is wrong with one is said in a word for the log.
+//! SCRAM's messages as text (RFC 5802 sections 5.1 and 7). Errors are short texts for the log.
 
 use std::fmt::Write as _;
 
@@ -10,14 +10,14 @@ use super::keys::{ITERATIONS_MAX, ITERATIONS_MIN, SALT_MAX};
 /// Longest nonce of one side, in octets.
 pub(crate) const NONCE_MAX: usize = 256;
 
-/// What the client says of channel binding (`gs2-cbind-flag`).
+/// What the client says about channel binding (`gs2-cbind-flag`).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Flag {
-    /// `n`: it cannot bind.
+    /// `n`: it does not support it.
     Cannot,
-    /// `y`: it could, and believes that the server cannot.
+    /// `y`: it supports it, but believes that the server does not.
     ServerCannot,
-    /// `p=…`: it does, by this type.
+    /// `p=…`: it uses it, with this type.
     Binds(String),
 }
 
@@ -48,7 +48,7 @@ impl<'a> ClientFirst<'a> {
             _ => Flag::Binds(binding_name(flag)?.to_owned()),
         };
         let authzid = match authzid {
-            // GNU SASL writes an empty one where the RFC wants nothing.
+            // GNU SASL writes an empty one where the RFC wants none.
             "" | "a=" => None,
             _ => Some(unescape(
                 authzid.strip_prefix("a=").ok_or("no authorization identity")?,
@@ -169,7 +169,7 @@ impl<'a> ServerFinal<'a> {
     }
 }
 
-/// The value of an attribute that has to come at this place.
+/// The value of an attribute that must come at this position.
 fn attribute<'a>(text: Option<&'a str>, start: &str) -> Result<&'a str, &'static str> {
     text.and_then(|text| text.strip_prefix(start))
         .ok_or("an attribute is missing or out of order")
@@ -193,7 +193,7 @@ fn check_nonce(nonce: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Reads a `saslname`: `=2C` is a comma and `=3D` an equals sign, and no other `=` is there (section 5.1).
+/// Reads a `saslname`: `=2C` is a comma and `=3D` an equals sign, and no other `=` is allowed (section 5.1).
 pub(crate) fn unescape(name: &str) -> Result<String, &'static str> {
     let mut text = String::with_capacity(name.len());
     let mut rest = name;

@@ -31,7 +31,7 @@ enum State {
     Start,
     Asked(First),
     Challenged(Box<Challenged>),
-    /// The proof holds, and the driver is asked whether the login may act as somebody else.
+    /// The proof is right, and the driver is being asked whether the login may act as somebody else.
     Acting {
         outcome: Outcome,
         /// What is sent if it may.
@@ -42,11 +42,11 @@ enum State {
     Over,
 }
 
-/// What is kept of the client's first message.
+/// What is kept from the client's first message.
 struct First {
     authcid: String,
     authzid: Option<String>,
-    /// What `c=` has to be.
+    /// The expected `c=`.
     binding: Vec<u8>,
     /// The nonces of both sides.
     nonce: String,
@@ -96,7 +96,7 @@ impl ScramServer {
         if let Some(data) = self.binding(&first.flag)? {
             binding.extend(data);
         }
-        // The driver brings names into their one form, for all mechanisms alike (RFC 8265).
+        // The driver normalises names, for all mechanisms alike (RFC 8265).
         let authcid = text::identity(self.name(), first.username.as_bytes())?;
         let authzid = match &first.authzid {
             Some(authzid) => Some(text::identity(self.name(), authzid.as_bytes())?),
@@ -111,7 +111,7 @@ impl ScramServer {
         })
     }
 
-    /// The channel binding data that belongs to the client's flag (RFC 5802 section 6).
+    /// The channel binding data for the client's flag (RFC 5802 section 6).
     fn binding(&self, flag: &Flag) -> Result<Option<&[u8]>, SaslError> {
         match flag {
             Flag::Binds(name) if self.plus => match self.bindings.by_name(name) {
@@ -189,7 +189,7 @@ impl ScramServer {
                 let outcome = own_or_other(login, &first.authcid, first.authzid);
                 Ok(match &outcome.authzid {
                     None => self.confirm(outcome, last),
-                    // `v=` says that the login holds, as whom it wants to act too (RFC 5802 section 7).
+                    // `v=` confirms the login, including whom it wants to act as (RFC 5802 section 7).
                     Some(authzid) => {
                         let question = Question::Authorize {
                             login: outcome.login.clone(),

@@ -130,7 +130,7 @@ fn a_wrong_proof_is_denied_and_a_changed_message_too() {
             matches!(step, ServerStep::Fail(SaslError::Denied(_))),
             "the proof is for all of it: {step:?}"
         );
-        // Cut anywhere, it grants nothing.
+        // Truncated anywhere, it grants nothing.
         for end in 0..third.len() {
             let step = server_at_second(example).step(Some(&third.as_bytes()[..end]));
             assert!(matches!(step, ServerStep::Fail(_)), "{end}: {step:?}");

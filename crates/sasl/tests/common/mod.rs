@@ -1,4 +1,4 @@
-//! A directory of one account, which answers every question, and the contexts of both ends.
+//! A directory with one account, which answers every question, and the contexts of both ends.
 #![allow(dead_code, reason = "each test program uses its own part")]
 #![allow(unreachable_pub, reason = "each test program has this as a module")]
 
@@ -74,7 +74,7 @@ impl Directory {
     }
 }
 
-/// Keys as a directory has them: made once.
+/// Keys as in a directory: made once.
 fn scram_keys(hash: ScramHash, password: &'static str) -> ScramKeys {
     static MADE: Mutex<BTreeMap<(ScramHash, &str), ScramKeys>> = Mutex::new(BTreeMap::new());
     let mut made = MADE.lock().expect("not poisoned");
@@ -151,7 +151,7 @@ impl Server {
     }
 }
 
-/// Text goes through both ends of a security layer, in both directions.
+/// Passes text through both ends of a security layer, in both directions.
 pub fn try_layers(client: &mut dyn SecurityLayer, server: &mut dyn SecurityLayer) {
     for length in [0, 1, 7, 8, 100, 70_000, 1] {
         let text = vec![b'x'; length];

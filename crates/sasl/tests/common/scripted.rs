@@ -1,4 +1,4 @@
-//! A Kerberos that is none: tokens with a code over them, and keys that both ends work out.
+//! A fake Kerberos: tokens with an authentication code, and keys that both ends derive.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
@@ -13,13 +13,13 @@ pub const SERVICE: &str = "smtp/mail.fccc.example@FCCC.EXAMPLE";
 pub const BITS: u32 = 256;
 pub const LEFT: Duration = Duration::from_secs(90);
 
-/// What both ends know; who lacks it is found out.
+/// What both ends know; an end without it is detected.
 const TICKET_KEY: u64 = 0x5eed;
 const CODE: usize = 8;
 /// Kind, sequence number and code of a message.
 const HEADER: usize = 1 + 4 + CODE;
 
-/// What a library is had to do.
+/// What the fake library is told to do.
 #[derive(Clone, Copy, Debug)]
 pub struct Script {
     pub seed: u8,

@@ -1,4 +1,4 @@
-//! As much of an SMTP server as a login needs, for programs that log in over SMTP alone.
+//! A minimal SMTP server for authentication, for programs that only authenticate over SMTP.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use super::{Directory, Said, Server};
 /// How one connection ended: the login, or why there was none.
 pub type Ending = Result<String, String>;
 
-/// Serves one connection, which is offered this mechanism, on a free port.
+/// Serves one connection on a free port, offering this mechanism.
 pub fn serve(
     mechanism: Mechanism,
     context: ServerContext,
@@ -106,7 +106,7 @@ impl Session {
     }
 
     fn reply(&mut self, text: &str) {
-        // A peer that has gone is seen at the next line.
+        // A peer that has gone is noticed at the next line.
         let _ = self.lines.get_mut().write_all(format!("{text}\r\n").as_bytes());
     }
 }

@@ -14,7 +14,7 @@ fn rules() -> ClaimRules {
     }
 }
 
-/// Claims that all rules are content with, but for what a case changes; `null` takes a claim away.
+/// Claims that satisfy all rules, except for what a case changes; `null` removes a claim.
 fn claims(changes: Value) -> Claims {
     let all = json!({
         "iss": "https://id.example", "aud": "postern", "azp": "thunderbird", "scope": "openid smtp", "sub": "1",

@@ -52,7 +52,7 @@ fn which_key_may_have_signed() {
     };
     let a = named("a", "");
     let unknown = |kid: &str| Err(Refusal::UnknownKey(Shown::new(kid)));
-    // The header is signed too, so none of these can hold: what counts is how far each gets.
+    // The header is signed too, so none of these can be valid: what matters is how far each gets.
     #[rustfmt::skip]
     let cases = [
         ("the key of that name",              r#"{"alg":"ES256","kid":"a"}"#, vec![a.as_str()],                 Err(Refusal::Signature)),
@@ -69,7 +69,7 @@ fn which_key_may_have_signed() {
     ];
     for (shows, header, keys, want) in cases {
         let got = by_kid(header, &keys);
-        // In the RFC's example the header has no name: with the same one it would hold.
+        // In the RFC's example the header has no name: with the same one it would be valid.
         assert_eq!(got, want, "{shows}");
     }
 }
