@@ -1,12 +1,13 @@
 //! Mail addresses as the envelope uses them (RFC 5321 section 4.1.2, RFC 6531 section 3.3).
 
+mod characters;
 mod parse;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
-use std::str::FromStr;
 
+pub use self::parse::split_path;
 use crate::status::Status;
 
 /// The right-hand side of an address.
@@ -189,22 +190,13 @@ impl AddressError {
 }
 
 impl Mailbox {
-    /// Reads an addr-spec without angle brackets: `local@domain`, `"quoted local"@domain`, `local@[192.0.2.1]`.
-    ///
-    /// # Errors
-    ///
-    /// See [`AddressError`].
-    pub fn parse(text: &str, options: &ParseOptions<'_>) -> Result<Self, AddressError> {
-        parse::mailbox(text, options)
-    }
-
     /// Makes an address from an unquoted local part, which is quoted if necessary.
     ///
     /// # Errors
     ///
     /// When `local` is empty, over 1,024 octets, or holds a control character.
     pub fn new(local: &str, domain: Domain) -> Result<Self, AddressError> {
-        let bad = |c| !parse::is_quotable(c, true);
+        let bad = |c| !characters::is_quotable(c, true);
         if local.is_empty() {
             return Err(AddressError::Empty);
         }
@@ -212,7 +204,7 @@ impl Mailbox {
             return Err(AddressError::BadCharacter);
         }
         let mut written = String::with_capacity(local.len() + 2);
-        if parse::is_dot_string(local) {
+        if characters::is_dot_string(local) {
             written.push_str(local);
         } else {
             written.push('"');
@@ -348,40 +340,7 @@ impl Default for AddressLimits {
     }
 }
 
-/// Reads a stored or configured addr-spec: UTF-8 is allowed, a domain is required.
-impl FromStr for Mailbox {
-    type Err = AddressError;
-
-    fn from_str(text: &str) -> Result<Self, AddressError> {
-        Self::parse(
-            text,
-            &ParseOptions {
-                utf8: true,
-                ..ParseOptions::default()
-            },
-        )
-    }
-}
-
-/// Reads a stored or configured domain: UTF-8 is allowed.
-impl FromStr for Domain {
-    type Err = AddressError;
-
-    fn from_str(text: &str) -> Result<Self, AddressError> {
-        Self::parse(text, true)
-    }
-}
-
 impl Domain {
-    /// Reads a domain name or an address literal in brackets. One trailing dot is dropped.
-    ///
-    /// # Errors
-    ///
-    /// See [`AddressError`]; [`AddressError::NeedsUtf8`] for a non-ASCII name when `utf8` is false.
-    pub fn parse(text: &str, utf8: bool) -> Result<Self, AddressError> {
-        parse::domain(text, utf8)
-    }
-
     /// The name; `None` for a literal.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
@@ -393,15 +352,6 @@ impl Domain {
 }
 
 impl ReversePath {
-    /// Reads the text between `FROM:` and the parameters: `<>`, `<a@b>`, or `a@b` as old clients write it.
-    ///
-    /// # Errors
-    ///
-    /// See [`AddressError`].
-    pub fn parse(text: &str, options: &ParseOptions<'_>) -> Result<Self, AddressError> {
-        parse::reverse_path(text, options)
-    }
-
     /// The address, unless this is `<>`.
     #[must_use]
     pub fn mailbox(&self) -> Option<&Mailbox> {
@@ -410,26 +360,4 @@ impl ReversePath {
             Self::Mailbox(mailbox) => Some(mailbox),
         }
     }
-}
-
-impl ForwardPath {
-    /// Reads the text between `TO:` and the parameters.
-    ///
-    /// # Errors
-    ///
-    /// See [`AddressError`].
-    pub fn parse(text: &str, options: &ParseOptions<'_>) -> Result<Self, AddressError> {
-        parse::forward_path(text, options)
-    }
-}
-
-/// Splits what follows `FROM:` or `TO:` into the path and the parameters after it.
-///
-/// Spaces before the path are dropped; quoted strings are honoured, so `<"a> b"@c> SIZE=1` splits after the second `>`.
-///
-/// # Errors
-///
-/// [`AddressError::UnbalancedQuote`], [`AddressError::UnbalancedAngle`].
-pub fn split_path(text: &str) -> Result<(&str, &str), AddressError> {
-    parse::split_path(text)
 }

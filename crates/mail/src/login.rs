@@ -2,11 +2,13 @@
 
 mod complete;
 mod identifier;
+mod unseen;
 
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
 use self::identifier::{breaks_bidi, is_identifier};
+use self::unseen::is_unseen;
 use crate::{Mailbox, ParseOptions};
 
 pub use self::complete::complete_login;
@@ -165,16 +167,6 @@ fn plain_letters(c: char) -> Option<&'static str> {
         'ς' => "σ",
         _ => return None,
     })
-}
-
-/// Control characters, and those that Unicode says to ignore if they cannot be shown (Default_Ignorable_Code_Point).
-fn is_unseen(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}'
-            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ mod write;
 use jiff::Timestamp;
 
 pub use self::reduce::reduced;
-use crate::address::{Mailbox, ReversePath};
-use crate::envelope::{BodyKind, Envelope, Notify, Recipient, Ret};
+use crate::address::Mailbox;
+use crate::envelope::{Envelope, Ret};
 use crate::status::Status;
 
 /// Octets of an original message that are returned whole by default; a larger one is returned as its header fields.
@@ -117,34 +117,4 @@ pub struct ReportMessage {
     pub envelope: Envelope,
     /// The message, lines ending in CRLF.
     pub content: Vec<u8>,
-}
-
-impl Report<'_> {
-    /// Writes the report.
-    ///
-    /// The result is `BODY=8BITMIME` if anything in it is not ASCII, and needs `SMTPUTF8` if its recipient does. The report
-    /// itself asks for no report.
-    #[must_use]
-    pub fn build(&self) -> ReportMessage {
-        let content = write::message(self);
-        let body = if content.is_ascii() {
-            BodyKind::SevenBit
-        } else {
-            BodyKind::EightBitMime
-        };
-        let recipient = Recipient {
-            notify: Notify::Never,
-            ..Recipient::new(self.to.clone())
-        };
-        let envelope = Envelope {
-            sender: ReversePath::Null,
-            recipients: vec![recipient],
-            ret: None,
-            envid: None,
-            body,
-            smtputf8: !self.to.is_ascii(),
-            auth: None,
-        };
-        ReportMessage { envelope, content }
-    }
 }

@@ -10,6 +10,8 @@
 
 mod ask;
 mod auth;
+mod mail_commands;
+mod parameters;
 mod rules;
 mod transaction;
 
@@ -21,8 +23,9 @@ use crate::reply::{Reply, texts};
 
 pub use ask::{AskData, AskRecipient, AskSender};
 pub use auth::{AuthFailure, AuthTurn};
+pub use parameters::{requests_of_recipient, requests_of_sender};
 pub use rules::{AuthRules, CommandRules, Extensions, Limits, OfferedMechanism, Rules};
-pub use transaction::{Ground, Transaction, requests_of_recipient, requests_of_sender};
+pub use transaction::{Ground, Transaction};
 
 /// What the driver does next.
 #[derive(Debug)]

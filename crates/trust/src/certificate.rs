@@ -6,7 +6,8 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::{TrustError, read_bounded};
+use crate::error::TrustError;
+use crate::file::read_bounded;
 
 /// Largest PEM file that is read, in octets. A bundle of all public authorities has about 250,000.
 pub const PEM_FILE_MAX: u64 = 4 << 20;

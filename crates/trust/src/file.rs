@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use crate::TrustError;
+use crate::error::TrustError;
 
 /// Reads a file of at most `most` octets. A larger one is refused: taking its beginning for the whole would miss what
 /// follows, such as revocations.

@@ -5,67 +5,28 @@
 //! authority (`CA:TRUE`). That certificate is trusted for its own names and until it expires.
 
 mod certificate;
+mod error;
 mod file;
 mod handshake;
 mod listed;
+mod provider;
 pub mod secret;
 
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::path::Path;
+use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
-use rustls::crypto::CryptoProvider;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 
 use crate::listed::ListedServers;
 
 pub use certificate::{PEM_FILE_MAX, parse, read_certificates, without_mark};
+pub use error::TrustError;
 pub use file::read_bounded;
 pub use handshake::HandshakeSignatures;
-
-/// Why no trust can be set up. Each message names the file and, if there is one, the remedy.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TrustError {
-    /// A file could not be read.
-    #[error("cannot read {}: {cause}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        cause: io::Error,
-    },
-    /// A file without any certificate.
-    #[error("no certificate in {}; a PEM file with \"BEGIN CERTIFICATE\" is expected", path.display())]
-    NoCertificate {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A certificate that cannot be understood, or that cannot be an authority.
-    #[error("bad certificate in {}: {reason}", path.display())]
-    BadCertificate {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The system has no certificate authorities.
-    #[error("the system has no certificate authorities: install ca-certificates, or name a ca_file{0}")]
-    NoSystemRoots(String),
-    /// rustls does not accept the settings as a whole.
-    #[error("cannot set up TLS: {0}")]
-    Setup(#[from] rustls::Error),
-}
-
-/// The cryptography provider of every handshake. The process-wide default of rustls is not touched.
-pub fn provider() -> &'static Arc<CryptoProvider> {
-    static PROVIDER: LazyLock<Arc<CryptoProvider>> =
-        LazyLock::new(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
-    &PROVIDER
-}
+pub use provider::provider;
 
 /// Checks that a server's certificate leads up to an authority in `ca_file`, or stands in that file itself; without a file,
 /// that it leads up to an authority that the system trusts.

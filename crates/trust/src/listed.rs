@@ -1,6 +1,7 @@
 //! Verified servers, where the file of authorities may also hold the server's own self-signed certificate.
 
-use crate::{certificate, provider};
+use crate::certificate;
+use crate::provider::provider;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;

@@ -1,7 +1,9 @@
 //! Reading addresses: one pass over the text, no copy before it is known to be valid.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
+use super::characters::{is_atext, is_quotable};
 use super::{AddressError, Domain, ForwardPath, Mailbox, ParseOptions, ReversePath};
 
 /// Octets of a domain as written, before an internationalised one is converted to A-labels; longer ones are refused unseen.
@@ -13,7 +15,51 @@ const DOMAIN_MAX: usize = 255;
 /// Octets of one label (RFC 1035 section 2.3.4).
 const LABEL_MAX: usize = 63;
 
-pub(super) fn mailbox(text: &str, options: &ParseOptions<'_>) -> Result<Mailbox, AddressError> {
+impl Mailbox {
+    /// Reads an addr-spec without angle brackets: `local@domain`, `"quoted local"@domain`, `local@[192.0.2.1]`.
+    ///
+    /// # Errors
+    ///
+    /// See [`AddressError`].
+    pub fn parse(text: &str, options: &ParseOptions<'_>) -> Result<Self, AddressError> {
+        mailbox(text, options)
+    }
+}
+
+impl Domain {
+    /// Reads a domain name or an address literal in brackets. One trailing dot is dropped.
+    ///
+    /// # Errors
+    ///
+    /// See [`AddressError`]; [`AddressError::NeedsUtf8`] for a non-ASCII name when `utf8` is false.
+    pub fn parse(text: &str, utf8: bool) -> Result<Self, AddressError> {
+        domain(text, utf8)
+    }
+}
+
+impl ReversePath {
+    /// Reads the text between `FROM:` and the parameters: `<>`, `<a@b>`, or `a@b` as old clients write it.
+    ///
+    /// # Errors
+    ///
+    /// See [`AddressError`].
+    pub fn parse(text: &str, options: &ParseOptions<'_>) -> Result<Self, AddressError> {
+        reverse_path(text, options)
+    }
+}
+
+impl ForwardPath {
+    /// Reads the text between `TO:` and the parameters.
+    ///
+    /// # Errors
+    ///
+    /// See [`AddressError`].
+    pub fn parse(text: &str, options: &ParseOptions<'_>) -> Result<Self, AddressError> {
+        forward_path(text, options)
+    }
+}
+
+fn mailbox(text: &str, options: &ParseOptions<'_>) -> Result<Mailbox, AddressError> {
     let (local, rest) = split_local(text, options.utf8)?;
     if local.len() > options.limits.local_max_of(local) {
         return Err(AddressError::LocalTooLong);
@@ -30,7 +76,7 @@ pub(super) fn mailbox(text: &str, options: &ParseOptions<'_>) -> Result<Mailbox,
     })
 }
 
-pub(super) fn reverse_path(text: &str, options: &ParseOptions<'_>) -> Result<ReversePath, AddressError> {
+fn reverse_path(text: &str, options: &ParseOptions<'_>) -> Result<ReversePath, AddressError> {
     let inner = inside_angles(text, options)?;
     if inner.is_empty() {
         return if text.contains('<') {
@@ -43,7 +89,7 @@ pub(super) fn reverse_path(text: &str, options: &ParseOptions<'_>) -> Result<Rev
     Ok(ReversePath::Mailbox(mailbox(rest, options)?))
 }
 
-pub(super) fn forward_path(text: &str, options: &ParseOptions<'_>) -> Result<ForwardPath, AddressError> {
+fn forward_path(text: &str, options: &ParseOptions<'_>) -> Result<ForwardPath, AddressError> {
     let inner = inside_angles(text, options)?;
     if inner.eq_ignore_ascii_case("postmaster") {
         return Ok(ForwardPath::Postmaster);
@@ -55,7 +101,7 @@ pub(super) fn forward_path(text: &str, options: &ParseOptions<'_>) -> Result<For
     })
 }
 
-pub(super) fn domain(text: &str, utf8: bool) -> Result<Domain, AddressError> {
+fn domain(text: &str, utf8: bool) -> Result<Domain, AddressError> {
     if text.is_empty() {
         return Err(AddressError::Empty);
     }
@@ -74,8 +120,14 @@ pub(super) fn domain(text: &str, utf8: bool) -> Result<Domain, AddressError> {
     domain_name(&idna::domain_to_ascii(text).map_err(|_| AddressError::BadDomain)?)
 }
 
-/// Splits the argument of `FROM:` or `TO:` from the parameters. See [`super::split_path`].
-pub(super) fn split_path(text: &str) -> Result<(&str, &str), AddressError> {
+/// Splits what follows `FROM:` or `TO:` into the path and the parameters after it.
+///
+/// Spaces before the path are dropped; quoted strings are honoured, so `<"a> b"@c> SIZE=1` splits after the second `>`.
+///
+/// # Errors
+///
+/// [`AddressError::UnbalancedQuote`], [`AddressError::UnbalancedAngle`].
+pub fn split_path(text: &str) -> Result<(&str, &str), AddressError> {
     let text = text.trim_start_matches([' ', '\t']);
     let angled = text.starts_with('<');
     let (mut quoted, mut escaped) = (false, false);
@@ -104,19 +156,6 @@ pub(super) fn split_path(text: &str) -> Result<(&str, &str), AddressError> {
         return Err(AddressError::BadCharacter);
     }
     Ok((path, rest.trim_matches([' ', '\t'])))
-}
-
-/// Whether `local` needs no quotes: atoms joined by single dots.
-pub(super) fn is_dot_string(local: &str) -> bool {
-    !local.is_empty()
-        && local
-            .split('.')
-            .all(|atom| !atom.is_empty() && atom.chars().all(|c| is_atext(c, true)))
-}
-
-/// Whether `c` may be in a quoted local part, escaped where needed.
-pub(super) fn is_quotable(c: char, utf8: bool) -> bool {
-    matches!(c, ' '..='~') || (utf8 && !c.is_ascii() && !is_unsafe(c))
 }
 
 fn domain_within(text: &str, options: &ParseOptions<'_>) -> Result<Domain, AddressError> {
@@ -238,23 +277,6 @@ fn dot_string_end(text: &str, utf8: bool) -> Result<usize, AddressError> {
     }
 }
 
-/// `atext` (RFC 5322 section 3.2.3), with UTF-8 (RFC 6531 section 3.3).
-fn is_atext(c: char, utf8: bool) -> bool {
-    match c {
-        'a'..='z' | 'A'..='Z' | '0'..='9' => true,
-        '!' | '#' | '$' | '%' | '&' | '\'' | '*' | '+' | '-' | '/' | '=' | '?' => true,
-        '^' | '_' | '`' | '{' | '|' | '}' | '~' => true,
-        c => utf8 && !c.is_ascii() && !is_unsafe(c),
-    }
-}
-
-/// Non-ASCII control characters: C1 controls, line and paragraph separators, and those that change the direction of text, with
-/// which an address can be made to look like another.
-fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-}
-
 /// The text between the brackets of an address literal (RFC 5321 section 4.1.3).
 fn address_literal(text: &str) -> Result<Domain, AddressError> {
     const TAG: &str = "IPv6:";
@@ -298,4 +320,28 @@ fn is_number(label: &str) -> bool {
     let hexadecimal = label.strip_prefix("0x").or_else(|| label.strip_prefix("0X"));
     hexadecimal.is_some_and(|digits| digits.bytes().all(|octet| octet.is_ascii_hexdigit()))
         || label.bytes().all(|octet| octet.is_ascii_digit())
+}
+
+/// Reads a stored or configured addr-spec: UTF-8 is allowed, a domain is required.
+impl FromStr for Mailbox {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        Self::parse(
+            text,
+            &ParseOptions {
+                utf8: true,
+                ..ParseOptions::default()
+            },
+        )
+    }
+}
+
+/// Reads a stored or configured domain: UTF-8 is allowed.
+impl FromStr for Domain {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        Self::parse(text, true)
+    }
 }

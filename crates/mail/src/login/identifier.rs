@@ -5,7 +5,7 @@ use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::canonical_combining_class;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
-use super::is_unseen;
+use super::unseen::is_unseen;
 
 /// The combining class of a virama, after which joiners change how a letter is written (RFC 5892 appendix A.1).
 const VIRAMA: u8 = 9;

@@ -6,8 +6,10 @@ use jiff::Timestamp;
 use memchr::memmem;
 
 use super::returned::{Returned, Shortened, returned, write_head};
-use super::{Action, Report, ReportKind, ReportRecipient};
+use super::{Action, Report, ReportKind, ReportMessage, ReportRecipient};
+use crate::address::ReversePath;
 use crate::date::rfc5322;
+use crate::envelope::{BodyKind, Envelope, Notify, Recipient};
 use crate::quoted_printable;
 use crate::xtext::encode_unitext;
 
@@ -21,7 +23,7 @@ const FOLD_AT: usize = 76;
 const WORD_MAX: usize = 900;
 
 /// Writes the whole report.
-pub(super) fn message(report: &Report<'_>) -> Vec<u8> {
+fn message(report: &Report<'_>) -> Vec<u8> {
     let (returned, shortened) = returned(report);
     let boundary = boundary(report);
     let text = text(report, shortened);
@@ -353,4 +355,34 @@ fn clean(word: &str, utf8: bool) -> String {
 fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     // Writing to a Vec cannot fail.
     let _ = out.write_fmt(text);
+}
+
+impl Report<'_> {
+    /// Writes the report.
+    ///
+    /// The result is `BODY=8BITMIME` if anything in it is not ASCII, and needs `SMTPUTF8` if its recipient does. The report
+    /// itself asks for no report.
+    #[must_use]
+    pub fn build(&self) -> ReportMessage {
+        let content = message(self);
+        let body = if content.is_ascii() {
+            BodyKind::SevenBit
+        } else {
+            BodyKind::EightBitMime
+        };
+        let recipient = Recipient {
+            notify: Notify::Never,
+            ..Recipient::new(self.to.clone())
+        };
+        let envelope = Envelope {
+            sender: ReversePath::Null,
+            recipients: vec![recipient],
+            ret: None,
+            envid: None,
+            body,
+            smtputf8: !self.to.is_ascii(),
+            auth: None,
+        };
+        ReportMessage { envelope, content }
+    }
 }
