@@ -1,4 +1,4 @@
-//! What it costs to tell of an event: with nobody there, with somebody who looks at its kind alone, and with one who writes all of it.
+//! The cost of emitting an event: without observers, with one that only looks at its kind, and with one that writes all of it.
 
 #![expect(
     missing_docs,
@@ -25,7 +25,7 @@ impl Observer for Counts {
     }
 }
 
-/// Writes all fields into a buffer that stays.
+/// Writes all fields into a reused buffer.
 struct Writes;
 
 thread_local! {
@@ -92,7 +92,7 @@ fn tell(criterion: &mut Criterion) {
     }
 }
 
-/// A session of three events, where many have been before, so that each makes the server forget one.
+/// A session of three events when memory is full, so that each new session evicts an old one.
 fn remember(criterion: &mut Criterion) {
     let observers = Observers::new(vec![Box::new(Remembers::default())]);
     let names: Vec<String> = (0..50_000).map(|number| format!("6b030415-{number}")).collect();

@@ -11,7 +11,7 @@ use crate::key::Key;
 use crate::tls::{TlsReached, TlsWanted};
 use crate::value::{Value, Valued};
 
-/// What an event is about. In the log of libraries' kind it is the target, behind `postern::`.
+/// What an event is about. In `tracing` terms it is the target, after `postern::`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Area {
     /// Connections and listeners.
@@ -22,11 +22,11 @@ pub enum Area {
     Login,
     /// Refusals.
     Refuse,
-    /// Messages that were taken.
+    /// Accepted messages.
     Accept,
-    /// Tries of next hops.
+    /// Delivery attempts.
     Attempt,
-    /// What became of recipients.
+    /// Outcomes for recipients.
     Outcome,
     /// The queue.
     Spool,
@@ -40,7 +40,7 @@ pub enum Area {
     Oauth,
     /// The configuration.
     Config,
-    /// Acts of administrators.
+    /// Actions of administrators.
     Control,
     /// The server itself.
     Run,
@@ -92,29 +92,29 @@ impl Area {
 /// How much an event matters.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Level {
-    /// Somebody has to do something.
+    /// Somebody must act.
     Error,
-    /// Somebody should look at it.
+    /// Somebody should look into it.
     Warning,
-    /// What a server does all day.
+    /// Normal operation.
     Info,
-    /// For who looks closely.
+    /// For a closer look.
     Debug,
 }
 
-/// Who causes an event, and so whether it gives way where there is no room.
+/// Who causes an event, which decides whether it is dropped when there is no room.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Lane {
-    /// Logins, mail that was taken and what became of it, acts of administrators, the server itself. Never gives way.
+    /// Logins, accepted mail and its outcome, actions of administrators, the server itself. Never dropped.
     Matters,
-    /// What strangers cause at their own pace: refusals, handshakes. They have a budget.
+    /// What strangers can cause at any rate: refusals, handshakes. Limited by a budget.
     Strangers,
 }
 
-/// What the document says of an event.
+/// An event's entry in the reference document.
 #[derive(Clone, Copy, Debug)]
 pub struct EventInfo {
-    /// Its words, the first ones of a line of the log.
+    /// Its words, which begin a log line.
     pub words: &'static [&'static str],
     /// What it is about.
     pub area: Area,
@@ -128,7 +128,7 @@ pub struct EventInfo {
     pub keys: &'static [Key],
 }
 
-/// A word of an event that has several.
+/// One of an event's words, if it has several.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Word(pub &'static str);
 
@@ -180,7 +180,7 @@ macro_rules! events {
             }
         )*
 
-        /// Something that has happened.
+        /// Something that happened.
         #[derive(Clone, Copy)]
         #[non_exhaustive]
         pub enum Event<'a> {
@@ -188,7 +188,7 @@ macro_rules! events {
                 #[doc = concat!($meaning, ".")]
                 $name($name<'a>),
             )*
-            /// What has no type of its own: news for an administrator that nothing else is made of.
+            /// An event without a type of its own: news for an administrator that nothing else depends on.
             Notice(Notice<'a>),
         }
 
@@ -196,7 +196,7 @@ macro_rules! events {
         pub const EVENTS: &[EventInfo] = &[$($name::INFO),*];
 
         impl Event<'_> {
-            /// The words that a line of the log begins with.
+            /// The words that begin a log line.
             #[must_use]
             pub fn word(&self) -> &str {
                 match self {
@@ -232,7 +232,7 @@ macro_rules! events {
                 }
             }
 
-            /// Shows every field to `visit`, in order, those too that are absent this time.
+            /// Passes every field to `visit`, in order, including those absent this time.
             pub fn fields(&self, visit: &mut dyn FnMut(Key, Value<'_>)) {
                 match self {
                     $(Self::$name(event) => event.fields(visit),)*
@@ -243,7 +243,7 @@ macro_rules! events {
     };
 }
 
-/// A text that somebody can show.
+/// Something that can be displayed.
 type Shown<'a> = &'a dyn fmt::Display;
 
 events! {
@@ -488,7 +488,7 @@ const fn news(
     }
 }
 
-/// The news that administrators look for, as far as it has no type of its own.
+/// News for administrators that has no type of its own.
 #[rustfmt::skip]
 pub const NEWS: &[EventInfo] = &[
     news(Area::Run, Level::Info, &["confined"], "which rights the server has given up", &[Key::User, Key::NoNewPrivileges, Key::NoDumps, Key::Files, Key::Syscalls]),

@@ -1,9 +1,9 @@
-//! What happened in recent sessions, kept in a bounded piece of memory. No clock: the time comes with the event.
+//! What happened in recent sessions, kept in bounded memory. No clock: the time comes with the event.
 //!
-//! Sessions that have logged in or may relay have half of it, those that have only brought mail and all others a quarter each. So
-//! strangers can make the server forget strangers alone, whether they bring mail or not.
+//! Sessions that have logged in or may relay get half of it; those that have only delivered mail, and all others, a quarter each.
+//! So strangers can only evict strangers, whether they deliver mail or not.
 //!
-//! Beside what happened in a session, the last outcomes of its mail are kept.
+//! Besides what happened in a session, the latest outcomes of its mail are kept.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -21,7 +21,7 @@ use crate::{Area, Event};
 pub struct HistoryLimits {
     /// Most sessions. Default 10,000; 0 keeps none.
     pub sessions: usize,
-    /// Most octets of all sessions. Default 8 MiB.
+    /// Most octets for all sessions. Default 8 MiB.
     pub memory: usize,
 }
 
@@ -34,53 +34,53 @@ impl Default for HistoryLimits {
     }
 }
 
-/// Most octets that are kept of what happened in one session; of events beyond it there is a count.
+/// Most octets kept for one session's events; further events are only counted.
 pub const SESSION_MAX: usize = 16 << 10;
 
-/// Most octets that are kept of the outcomes of one session's mail; of earlier ones there is a count.
+/// Most octets kept for the outcomes of one session's mail; earlier ones are only counted.
 pub const OUTCOMES_MAX: usize = 16 << 10;
 
-/// Parts with a lock each, so that threads seldom meet.
+/// Shards, each with a lock, so that threads seldom contend.
 const PARTS: usize = 16;
 
-/// What a session takes beside its events, about: its name twice, its place in the table and in its queue.
+/// Approximate overhead of a session besides its events: its id twice, its entries in the table and in its queue.
 const RECORD: usize = 160;
 
-/// The sessions that are kept.
+/// The kept sessions.
 pub struct History {
-    /// Most sessions of all parts, and most octets.
+    /// Most sessions in all shards, and most octets.
     sessions: AtomicUsize,
     memory: AtomicUsize,
     parts: [Mutex<Part>; PARTS],
     hasher: RandomState,
 }
 
-/// A session, as far as it is kept.
+/// What is kept of a session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Past {
     /// Its events, in the order in which they happened.
     pub events: Vec<PastEvent>,
     /// How many events had no room.
     pub left_out: u32,
-    /// How many outcomes have made room for later ones.
+    /// How many outcomes were dropped for later ones.
     pub outcomes_left_out: u32,
 }
 
-/// Entries of an order that are not worth tidying up for.
+/// Queue length below which tidying up is not worthwhile.
 const TIDY_FROM: usize = 16;
 
-/// Whose session it is. Each kind has a share of its own, and becomes a later one alone.
+/// Whose session it is. Each kind has a share of its own, and a session can only change to a later kind.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Kind {
-    /// Somebody's who has shown nothing.
+    /// A client that has proved nothing.
     Stranger,
-    /// Somebody's whose mail for here was taken.
+    /// A client whose mail for local recipients was accepted.
     Sender,
-    /// A user's, or a machine's that may relay.
+    /// A user, or a machine that may relay.
     User,
 }
 
-/// What a part may hold.
+/// What a shard may hold.
 #[derive(Clone, Copy)]
 struct Most {
     sessions: usize,
@@ -97,7 +97,7 @@ struct Record {
     kind: Kind,
     events: Vec<u8>,
     left_out: u32,
-    /// The last ones, each with its length in front.
+    /// The latest ones, each preceded by its length.
     outcomes: Vec<u8>,
     outcomes_left_out: u32,
 }
@@ -105,18 +105,18 @@ struct Record {
 /// What an event is to a session.
 #[derive(Clone, Copy)]
 enum Role {
-    /// It is the first one.
+    /// The first event.
     Begins,
-    /// It is a further one.
+    /// A further event.
     Goes,
-    /// It is an outcome of the session's mail.
+    /// An outcome of the session's mail.
     Outcome,
 }
 
 /// Sessions of one kind, the oldest first.
 #[derive(Default)]
 struct Queue {
-    /// Those that have become another kind since stand there still, and are passed over.
+    /// Sessions that have since changed kind are still in it, and are skipped.
     order: VecDeque<Box<str>>,
     /// How many are of this kind.
     sessions: usize,
@@ -130,7 +130,7 @@ impl Default for History {
 }
 
 impl History {
-    /// One that remembers nothing yet.
+    /// An empty history.
     #[must_use]
     pub fn new(limits: HistoryLimits) -> Self {
         Self {
@@ -149,7 +149,7 @@ impl fmt::Debug for History {
 }
 
 impl History {
-    /// Takes other limits. What is more than they allow is forgotten as sessions come.
+    /// Changes the limits. Whatever exceeds them is dropped as new sessions arrive.
     pub fn configure(&self, limits: HistoryLimits) {
         self.sessions.store(limits.sessions, Ordering::Relaxed);
         self.memory.store(limits.memory, Ordering::Relaxed);
@@ -164,7 +164,7 @@ impl History {
         }
     }
 
-    /// Whether an event can be one of a session's, and so is worth to be written down.
+    /// Whether an event can belong to a session, and so is worth encoding.
     #[must_use]
     pub fn wants(event: &Event<'_>) -> bool {
         matches!(
@@ -179,14 +179,15 @@ impl History {
         ) || matches!(event, Event::Administered(_))
     }
 
-    /// Keeps an event that is about a session. `at` says when it happened, as whoever asks is to be told; it is asked for what is kept.
+    /// Keeps an event that is about a session. `at` gives the time to show to readers; it is only called for events that are
+    /// kept.
     pub fn note(&self, event: &Event<'_>, at: impl FnOnce() -> i64) {
         if Self::wants(event) {
             Line::with(event, at(), |line| self.keep(event, line));
         }
     }
 
-    /// Keeps an event that is written down already.
+    /// Keeps an event that is already encoded.
     pub fn keep(&self, event: &Event<'_>, line: &Line) {
         let (session, line) = (line.session(), line.octets());
         if session.is_empty() {
@@ -194,7 +195,7 @@ impl History {
         }
         let role = match event {
             Event::Connected(_) | Event::LoggedIn(_) | Event::LoginRefused(_) => Role::Begins,
-            // What an administrator did to its mail is the end of that, too, or a step to it.
+            // What an administrator did to its mail also ends that, or is a step towards it.
             Event::Outcome(_) | Event::Administered(_) => Role::Outcome,
             _ => Role::Goes,
         };
@@ -212,7 +213,7 @@ impl History {
         self.part(session).lock().note(session, line, role, kind, most);
     }
 
-    /// What is kept of a session.
+    /// Returns what is kept of a session.
     #[must_use]
     pub fn find(&self, session: &str) -> Option<Past> {
         let part = self.part(session).lock();
@@ -234,7 +235,7 @@ impl History {
     }
 }
 
-/// Whether mail was taken because it is for here, which anybody may send.
+/// Whether mail was accepted because it is for local recipients, which anybody may send.
 fn is_for_here(rule: Rule) -> bool {
     matches!(rule, Rule::LocalRecipient | Rule::RelayDomain)
 }
@@ -287,7 +288,7 @@ impl Part {
         &mut self.queues[kind as usize]
     }
 
-    /// Forgets the oldest sessions of each kind, as long as that has more than its share.
+    /// Forgets the oldest sessions of each kind, while that kind has more than its share.
     fn make_room(&mut self, most: Most) {
         for kind in [Kind::Stranger, Kind::Sender, Kind::User] {
             let share = kind.share();
@@ -313,7 +314,7 @@ impl Part {
         }
     }
 
-    /// Takes those out of a kind's order that are of another kind now, once they are half of it.
+    /// Removes sessions that have changed kind from a kind's queue, once they make up half of it.
     fn tidy(&mut self, kind: Kind) {
         let queue = &mut self.queues[kind as usize];
         if queue.order.len() > 2 * queue.sessions + TIDY_FROM {
@@ -326,7 +327,7 @@ impl Part {
 }
 
 impl Kind {
-    /// Which part of all it may have, as a divisor.
+    /// Its share of the total, as a divisor.
     const fn share(self) -> usize {
         match self {
             Self::Stranger | Self::Sender => 4,
@@ -340,7 +341,7 @@ impl Record {
         RECORD + self.events.capacity() + self.outcomes.capacity()
     }
 
-    /// Adds an outcome; the earliest make room for it.
+    /// Adds an outcome, dropping the earliest to make room.
     fn add_outcome(&mut self, line: &[u8]) {
         let Ok(length) = u16::try_from(line.len()) else {
             self.outcomes_left_out = self.outcomes_left_out.saturating_add(1);
@@ -361,7 +362,7 @@ impl Record {
     }
 }
 
-/// Shows each piece that has its length in front.
+/// Visits each length-prefixed piece.
 fn each_framed(mut octets: &[u8], mut show: impl FnMut(&[u8])) {
     while let Some(length) = take(&mut octets) {
         let Some((piece, rest)) = octets.split_at_checked(usize::from(u16::from_le_bytes(length))) else {
@@ -488,7 +489,7 @@ mod tests {
             reason: &"scan has it held: a worm",
         };
         history.note(&filtered.into(), || 2);
-        // An outage is of no session.
+        // An outage belongs to no session.
         let down = FilterDown {
             milter: "scan",
             address: &"inet:localhost:1",
@@ -619,7 +620,7 @@ mod tests {
         assert!(reply.starts_with("451 999 "), "{reply}");
     }
 
-    /// However many strangers come, and whatever mail they bring, they push out strangers alone; and the memory does not grow.
+    /// However many strangers come, and whatever mail they deliver, they only evict strangers, and memory does not grow.
     #[test]
     fn strangers_make_the_server_forget_strangers_alone() {
         let limits = HistoryLimits::default();
@@ -663,7 +664,7 @@ mod tests {
         );
         assert!(octets <= limits.memory, "{octets}");
 
-        // Smaller limits hold as sessions come.
+        // Smaller limits take effect as sessions arrive.
         let less = HistoryLimits {
             sessions: 160,
             memory: 1 << 20,
@@ -679,7 +680,7 @@ mod tests {
         assert_eq!(history.find("1-1"), None, "none is kept");
     }
 
-    /// The sessions and octets that are kept, with the books looked over.
+    /// The kept sessions and octets, checking the bookkeeping.
     fn held(history: &History) -> (usize, usize) {
         let (mut sessions, mut octets) = (0, 0);
         for part in &history.parts {

@@ -4,15 +4,15 @@ use std::fmt;
 
 /// The version of the contract: of the words of events, the names of fields and of rules, and what they mean.
 ///
-/// A new event, field or rule does not change it. A name that is taken away or that means something else does.
+/// A new event, field or rule does not change it. Removing a name or changing its meaning does.
 pub const CONTRACT: u32 = 1;
 
-/// What a field holds.
+/// The type of a field.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
     /// Text.
     Text,
-    /// A number, in the unit that its name or meaning says.
+    /// A number, in the unit given in its name or meaning.
     Number,
     /// `yes` or `no`; in JSON `true` or `false`.
     Flag,
@@ -30,7 +30,7 @@ impl fmt::Display for Kind {
 
 macro_rules! keys {
     ($($variant:ident $name:literal $kind:ident $meaning:literal)*) => {
-        /// A field. Where it is formatted, that is its name.
+        /// A field. Its `Display` form is its name.
         #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
         pub enum Key {
             $(
@@ -49,7 +49,7 @@ macro_rules! keys {
                 match self { $(Self::$variant => $name,)* }
             }
 
-            /// What it holds.
+            /// Its type.
             #[must_use]
             pub const fn kind(self) -> Kind {
                 match self { $(Self::$variant => Kind::$kind,)* }
@@ -65,7 +65,7 @@ macro_rules! keys {
 }
 
 keys! {
-    // What ties events together.
+    // Ids that tie events together.
     Session "session" Text "the connection, or the login that a neighbour had checked; the same in all events about it"
     Queue "queue" Text "the message; the same in all events about it"
     Listener "listener" Text "the listener or socket, by its name"
@@ -138,7 +138,7 @@ keys! {
     Silent "silent" Number "connections to hosts that took no mail recently"
     Waiting "waiting" Number "hosts that wait for a connection"
 
-    // Acts and states.
+    // Actions and states.
     Messages "messages" Number "how many messages"
     Requeued "requeued" Number "how many messages were under way when the server ended, and are tried again"
     RetryMs "retry_ms" Number "milliseconds until the next try"
@@ -198,7 +198,7 @@ keys! {
     Removed "removed" Number "how many files were removed"
     PagesBefore "pages_before" Number "pages of the database before it was made smaller"
 
-    // What listings say besides, in `--json`.
+    // Further fields of listings, in `--json`.
     ReceivedAt "received_at" Text "when the message was accepted"
     Open "open" Number "recipients without an outcome"
     FirstRecipient "first_recipient" Text "the first of them"
@@ -241,7 +241,7 @@ keys! {
 }
 
 impl Key {
-    /// The field of this name.
+    /// The field with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|key| key.name() == name)

@@ -1,8 +1,8 @@
-//! What happens, as types: every event that anybody outside may want to know of, with the ids that tie it to others.
+//! Everything that happens, as types: every event that may be of interest outside, with the ids that tie it to others.
 //!
-//! A service holds [`Observers`] and tells them what happens; it does not know who they are. The log is one of them. An event borrows
-//! all that it says, so one that nobody wants costs a call. `debug` and `trace` stay with `tracing`: they are for who looks for a mistake
-//! in the program, not facts about mail.
+//! A service holds [`Observers`] and notifies them of what happens; it does not know who they are. The log is one of them. An
+//! event borrows all its data, so one that nobody wants costs only a call. `debug` and `trace` stay with `tracing`: they are for
+//! debugging the program, not facts about mail.
 //!
 //! The names of events and fields are a contract with a version, see [`CONTRACT`].
 
@@ -30,7 +30,7 @@ pub use observer::{Observer, Observers};
 pub use tls::{TlsReached, TlsWanted};
 pub use value::{Value, Valued, shown};
 
-/// Tells observers of a [`Notice`]: `notice!(observers, Spool Error "disk full", Error = shown(&error))`.
+/// Notifies observers of a [`Notice`]: `notice!(observers, Spool Error "disk full", Error = shown(&error))`.
 #[macro_export]
 macro_rules! notice {
     ($observers:expr, $area:ident $level:ident $word:expr $(, $key:ident = $value:expr)* $(,)?) => {

@@ -1,6 +1,6 @@
-//! An event written down as octets: once for all who keep it, in memory or on disk.
+//! An event encoded as octets: once for all that keep it, in memory or on disk.
 //!
-//! Within one process alone: a key is written as its place in the dictionary, which another version may have changed.
+//! Only valid within one process: a key is written as its position in the dictionary, which may differ in another version.
 
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
@@ -13,26 +13,26 @@ pub(crate) const TEXT_MAX: usize = 512;
 /// One event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PastEvent {
-    /// When it happened, as it was told.
+    /// When it happened, as text.
     pub at: i64,
     /// Its words.
     pub word: String,
-    /// Its fields, but for the session and those that were absent.
+    /// Its fields, except the session and absent ones.
     pub fields: Vec<(Key, Kept)>,
 }
 
 /// The value of a field.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Kept {
-    /// Of all that is shown as text.
+    /// Anything that is shown as text.
     Text(String),
-    /// Of numbers.
+    /// A number.
     Number(u64),
-    /// Of yes and no.
+    /// Yes or no.
     Flag(bool),
 }
 
-/// An event that is written down, its session apart.
+/// An encoded event, with its session kept separately.
 #[derive(Debug, Default)]
 pub struct Line {
     session: String,
@@ -40,19 +40,19 @@ pub struct Line {
 }
 
 thread_local! {
-    /// Where an event is written down, so that telling of one makes nothing new.
+    /// The buffer for encoding events, so that emitting one allocates nothing.
     static LINE: RefCell<Line> = RefCell::default();
 }
 
 impl Line {
-    /// Writes an event down that has happened at `at`, and shows it.
+    /// Encodes an event that happened at `at`, and passes it on.
     pub fn with(event: &Event<'_>, at: i64, show: impl FnOnce(&Self)) {
         LINE.with(|line| match line.try_borrow_mut() {
             Ok(mut line) => {
                 line.write(event, at);
                 show(&line);
             }
-            // A value whose formatting tells of an event by itself.
+            // A value whose formatting itself emits an event.
             Err(_) => {
                 let mut line = Self::default();
                 line.write(event, at);
@@ -80,14 +80,14 @@ impl Line {
         &self.session
     }
 
-    /// All else, for [`Lines`].
+    /// Everything else, for [`Lines`].
     #[must_use]
     pub fn octets(&self) -> &[u8] {
         &self.octets
     }
 }
 
-/// What comes next in the octets of an event, which are its time, its words, its fields and an end. Texts have their length in front.
+/// Tags in the octets of an event, which are its time, its words, its fields and an end. Texts are preceded by their length.
 const END: u8 = 0;
 const TEXT: u8 = 1;
 const NUMBER: u8 = 2;
@@ -126,13 +126,13 @@ fn encode_str(text: &str, line: &mut Vec<u8>) {
 fn encode_shown(shown: &dyn fmt::Display, line: &mut Vec<u8>) {
     let length_at = line.len();
     line.extend_from_slice(&[0; 2]);
-    // It fails where the text is longer than is kept.
+    // It fails if the text is longer than is kept.
     let _ = write!(Cut { line, most: TEXT_MAX }, "{shown}");
     let length = u16::try_from(line.len() - length_at - 2).unwrap_or(0);
     line[length_at..length_at + 2].copy_from_slice(&length.to_le_bytes());
 }
 
-/// Takes a text up to its longest.
+/// Accepts a text up to the maximum length.
 struct Cut<'a> {
     line: &'a mut Vec<u8>,
     most: usize,
@@ -152,7 +152,7 @@ impl fmt::Write for Cut<'_> {
     }
 }
 
-/// Events that are written down, one after the other; what makes no sense ends them.
+/// Encoded events, one after the other; ends at invalid data.
 #[derive(Clone, Copy, Debug)]
 pub struct Lines<'l>(&'l [u8]);
 
@@ -169,16 +169,16 @@ pub struct Written<'l> {
 /// The value of a field, borrowed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Seen<'l> {
-    /// Of all that is shown as text.
+    /// Anything that is shown as text.
     Text(&'l str),
-    /// Of numbers.
+    /// A number.
     Number(u64),
-    /// Of yes and no.
+    /// Yes or no.
     Flag(bool),
 }
 
 impl<'l> Lines<'l> {
-    /// Those of these octets.
+    /// The events in these octets.
     #[must_use]
     pub fn of(octets: &'l [u8]) -> Self {
         Self(octets)
@@ -211,7 +211,7 @@ impl<'l> Iterator for Lines<'l> {
 }
 
 impl<'l> Written<'l> {
-    /// Its fields, but for the session and those that were absent.
+    /// Its fields, except the session and absent ones.
     pub fn fields(self) -> impl Iterator<Item = (Key, Seen<'l>)> {
         let mut octets = self.fields;
         std::iter::from_fn(move || {
@@ -240,7 +240,7 @@ impl From<Seen<'_>> for Kept {
     }
 }
 
-/// The events again, to keep.
+/// The decoded events, owned.
 pub(crate) fn decode(octets: &[u8]) -> Vec<PastEvent> {
     let event = |written: Written<'_>| PastEvent {
         at: written.at,

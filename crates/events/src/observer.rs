@@ -1,15 +1,15 @@
-//! Who is told of events.
+//! Who is notified of events.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::Event;
 
-/// Somebody who is told of events: the log, metrics, a history.
+/// An observer of events: the log, metrics, a history.
 ///
-/// It is called where the event happens, often from a task that serves a client: it must not wait for anything.
+/// It is called where the event happens, often from a task that serves a client: it must never block.
 pub trait Observer: Send + Sync {
-    /// Takes note of an event.
+    /// Handles an event.
     fn observe(&self, event: &Event<'_>);
 }
 
@@ -19,7 +19,7 @@ impl<T: Observer + ?Sized> Observer for Arc<T> {
     }
 }
 
-/// All who are told of events, in order. Cloning shares them; the default is nobody.
+/// All observers of events, in order. Clones share them; the default is none.
 #[derive(Clone, Default)]
 pub struct Observers(Option<Arc<[Box<dyn Observer>]>>);
 
@@ -30,13 +30,13 @@ impl Observers {
         Self((!observers.is_empty()).then(|| observers.into()))
     }
 
-    /// Nobody: for tests, and for commands that are done when they end.
+    /// None: for tests, and for short-lived commands.
     #[must_use]
     pub const fn nobody() -> Self {
         Self(None)
     }
 
-    /// Tells all of them.
+    /// Notifies all of them.
     pub fn tell<'a>(&self, event: impl Into<Event<'a>>) {
         if let Some(observers) = &self.0 {
             let event = event.into();

@@ -1,19 +1,19 @@
-//! How much TLS there is with a next hop, and how much was wanted.
+//! The level of TLS reached with a next hop, and the level wanted.
 
 use crate::value::{Value, Valued};
 
-/// How much TLS is wanted of a next hop.
+/// The level of TLS wanted for a next hop.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum TlsWanted {
     /// None.
     None,
-    /// Where it can be had.
+    /// If available.
     Opportunistic,
     /// Always.
     Required,
     /// With a certificate that is valid for the host's name.
     Verified,
-    /// With the certificate that the host's TLSA records name.
+    /// With the certificate that matches the host's TLSA records.
     Dane,
 }
 
@@ -46,7 +46,7 @@ impl Valued for TlsWanted {
     }
 }
 
-/// How much TLS there is with a next hop.
+/// The level of TLS reached with a next hop.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum TlsReached {
     /// None.
@@ -55,7 +55,7 @@ pub enum TlsReached {
     Encrypted,
     /// With a certificate that is valid for its name.
     Verified,
-    /// With the certificate that its TLSA records name.
+    /// With the certificate that matches its TLSA records.
     Dane,
 }
 

@@ -1,4 +1,4 @@
-//! What a field of an event holds.
+//! The values of event fields.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,14 +7,14 @@ use std::time::Duration;
 use postern_mail::FailureKind;
 use postern_policy::Rule;
 
-/// The value of a field. All of it is borrowed.
+/// The value of a field. Everything in it is borrowed.
 #[derive(Clone, Copy)]
 pub enum Value<'a> {
     /// The event has no such field this time.
     Absent,
     /// A text.
     Text(&'a str),
-    /// What is shown as a text.
+    /// Something displayed as text.
     Shown(&'a dyn fmt::Display),
     /// A number.
     Number(u64),
@@ -40,12 +40,12 @@ impl fmt::Debug for Value<'_> {
     }
 }
 
-/// What can be shown, as a value.
+/// Something displayable, as a value.
 pub fn shown(text: &dyn fmt::Display) -> Value<'_> {
     Value::Shown(text)
 }
 
-/// What can stand in a field.
+/// A type that can be a field's value.
 pub trait Valued {
     /// As a value.
     fn value(&self) -> Value<'_>;

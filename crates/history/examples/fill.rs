@@ -1,7 +1,7 @@
-//! Fills a history by the real way of events, then looks messages up: `fill FOLDER MESSAGES LOOKUPS`. For `benches/history.py`.
+//! Fills a history through real events, then looks messages up: `fill FOLDER MESSAGES LOOKUPS`. For `benches/history.py`.
 //!
-//! Prints one JSON object: octets a message, time a message of the thread that tells and of the one that writes, and for each kind of look-up
-//! median, 99th of a hundred and longest, in milliseconds, each with files opened anew.
+//! Prints one JSON object: octets per message, time per message in the emitting and the writing thread, and for each kind of
+//! look-up median, 99th percentile and maximum in milliseconds, each with files opened again.
 
 #![expect(clippy::print_stdout, reason = "prints its result")]
 #![expect(clippy::unwrap_used, reason = "a measurement that fails is none")]
@@ -67,7 +67,7 @@ fn main() {
     println!("{out}\"lookups\": {{{}}}}}", results.join(", "));
 }
 
-/// A number that looks like chance, the same for the same.
+/// A pseudo-random number, deterministic.
 fn chance(number: u64, most: u64) -> u64 {
     let mut state = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -75,7 +75,7 @@ fn chance(number: u64, most: u64) -> u64 {
     (state ^ (state >> 31)) % most
 }
 
-/// The moment of a message: they are spread over the last 13 days.
+/// The time of a message: they are spread over the last 13 days.
 fn at(number: u64, messages: u64) -> i64 {
     let now = Timestamp::now().as_millisecond();
     let today = now - now.rem_euclid(86_400_000);
@@ -135,7 +135,7 @@ fn fill(folder: &Path, messages: u64) -> (Duration, Duration, postern_history::C
         let mail = Mail::new(number, messages);
         let time = at(number, messages);
         if time.div_euclid(86_400_000) != day || history.is_none() {
-            // The writer takes the day from the clock; here from what it is told.
+            // The writer takes the day from the clock; here it is given one.
             day = time.div_euclid(86_400_000);
             if let Some(history) = history.take() {
                 stop(&history);
@@ -147,7 +147,7 @@ fn fill(folder: &Path, messages: u64) -> (Duration, Duration, postern_history::C
         tell(history, &mail, time);
         telling += told.elapsed();
         if number % 1000 == 999 {
-            // Not more than it can follow: this measures what it costs, not what is dropped.
+            // No faster than it can write: this measures the cost, not what is dropped.
             while history.waiting() > 2 << 20 {
                 std::thread::sleep(Duration::from_millis(1));
             }

@@ -1,4 +1,4 @@
-//! What administrators did: who, what, on what, why, when, from where. In a file of its own, which no flood of mail drives out.
+//! What administrators did: who, what, on what, why, when, from where. In a separate file, which no flood of mail can displace.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -29,31 +29,31 @@ const SCHEMA: &str = "CREATE TABLE act (
 CREATE INDEX act_at ON act (at);
 PRAGMA user_version = 1;";
 
-/// An act.
+/// An administrator's action.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Act {
     /// When.
     pub at: Timestamp,
-    /// The account of the system whose rights were used.
+    /// The system account that was used.
     pub by: String,
-    /// Its number.
+    /// Its uid.
     pub uid: u32,
-    /// Who that says to be behind it (`SUDO_USER`); anybody with that account can say anything here.
+    /// Who that account claims to act for (`SUDO_USER`); unverified, since anyone using it can claim anything.
     pub told: Option<String>,
-    /// What was done, as it is typed: `queue hold`.
+    /// What was done, as typed: `queue hold`.
     #[serde(rename = "event")]
     pub act: String,
     /// On what.
     pub what: Option<String>,
     /// Why, in the administrator's words.
     pub reason: Option<String>,
-    /// The way that it came: `control socket` or `command`.
+    /// How it was done: `control socket` or `command`.
     pub source: String,
     /// How many messages, recipients, sessions or users it was about.
     pub changed: Option<u64>,
 }
 
-/// Why acts cannot be written or read.
+/// Why actions cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot use {path}: {text}")]
 pub struct ActsError {
@@ -61,7 +61,7 @@ pub struct ActsError {
     text: String,
 }
 
-/// The file of acts, of which any process may have it open that may write to it.
+/// The file of actions. Any process that may write to it can have it open.
 #[derive(Debug)]
 pub struct Acts {
     connection: Connection,
@@ -69,7 +69,7 @@ pub struct Acts {
 }
 
 impl Acts {
-    /// Opens the file in the folder of the history, making both, readable by their owner only, where they are missing. Blocks.
+    /// Opens the file in the folder of the history, creating both, readable only by their owner, if missing. Blocks.
     ///
     /// # Errors
     ///
@@ -97,7 +97,7 @@ impl Acts {
         Ok(Self { connection, path })
     }
 
-    /// Opens the file to read from it; `None` where there is none. Blocks.
+    /// Opens the file to read from it; `None` if there is none. Blocks.
     ///
     /// # Errors
     ///
@@ -123,7 +123,7 @@ impl Acts {
         }
     }
 
-    /// Writes an act, on stable storage when it returns, and removes those that are older than `keep`.
+    /// Writes an action, on stable storage when it returns, and removes those older than `keep`.
     ///
     /// # Errors
     ///
@@ -154,7 +154,7 @@ impl Acts {
         done().map_err(|error| self.failed(&error))
     }
 
-    /// The acts between two times, newest first, at most as many.
+    /// The actions between two times, newest first, limited in number.
     ///
     /// # Errors
     ///

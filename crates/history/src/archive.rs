@@ -1,4 +1,4 @@
-//! The history as it is searched, whether a server writes to it or not.
+//! Searching the history, whether a server is writing to it or not.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,18 +15,18 @@ use crate::read::Reader;
 use crate::term::Term;
 use crate::writer::size;
 
-/// What is asked for.
+/// A search.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
-    /// A story has to hold one term of each group.
+    /// A story must contain one term of each group.
     pub groups: Vec<Vec<Term>>,
-    /// Something in it happened then or later.
+    /// Something in it happened at this time or later.
     pub since: Option<Timestamp>,
-    /// Something in it happened then or before.
+    /// Something in it happened at this time or before.
     pub until: Option<Timestamp>,
-    /// Most stories that are found.
+    /// Most stories to return.
     pub limit: usize,
-    /// Whether sessions are found in which nothing was refused; those that are asked for by their id are in any case.
+    /// Whether to include sessions in which nothing was refused; sessions asked for by id are always included.
     pub all_sessions: bool,
 }
 
@@ -44,17 +44,17 @@ pub enum Kind {
 pub struct Story {
     /// What it is about.
     pub kind: Kind,
-    /// The queue id of the message, or the id of the session; empty where a client got none.
+    /// The queue id of the message, or the id of the session; empty if a client got none.
     pub id: String,
-    /// The session; empty where there was none.
+    /// The session; empty if there was none.
     pub session: String,
-    /// Whose doing it is.
+    /// Who caused it.
     pub class: Class,
     /// What happened, in order.
     pub events: Vec<PastEvent>,
 }
 
-/// What was found.
+/// The result of a search.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Found {
     /// The stories, newest first.
@@ -65,7 +65,7 @@ pub struct Found {
     pub unreadable: Vec<String>,
 }
 
-/// How much there is.
+/// How much is stored.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Usage {
     /// The day, in UTC.
@@ -87,23 +87,23 @@ pub struct ArchiveError {
     source: std::io::Error,
 }
 
-/// The files of the history, to search. Those that were read stay open.
+/// The files of the history, for searching. Files that were read stay open.
 pub struct Archive {
     folder: PathBuf,
     open: HashMap<Name, Reader>,
 }
 
-/// Most candidates that are looked at one by one where it is not known whether they go on long enough.
+/// Most candidates examined one by one if it is not known whether they continue long enough.
 const EACH_MAX: usize = 2_000;
 
-/// So many candidates are read sooner than another list of them.
+/// Reading this many candidates is faster than reading another list of them.
 const FEW: usize = 500;
 
-/// Stories that are read at once where nothing is asked for but a time.
+/// Stories read at once if only a time is asked for.
 const PIECE: usize = 256;
 
 impl Archive {
-    /// Those of a folder, which need not be there.
+    /// The files of a folder, which need not exist.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
         Self {
@@ -132,7 +132,7 @@ impl Archive {
         }
     }
 
-    /// Has a file asked; what cannot be read is noted.
+    /// Queries a file; if it cannot be read, that is noted.
     fn with<T: Default>(
         &mut self,
         name: Name,
@@ -146,7 +146,7 @@ impl Archive {
         };
         result.unwrap_or_else(|error| {
             self.open.remove(&name);
-            // The server may have removed it just now.
+            // The server may have just removed it.
             if name.path(&self.folder).exists() {
                 unreadable.push(format!("{name}: {error}"));
             }
@@ -158,7 +158,7 @@ impl Archive {
     ///
     /// # Errors
     ///
-    /// The folder cannot be read. A file that cannot is named in the result.
+    /// The folder cannot be read. A file that cannot be read is named in the result.
     pub fn find(&mut self, query: &Query) -> Result<Found, ArchiveError> {
         let names = self.names()?;
         let mut found = Found::default();
@@ -187,11 +187,11 @@ impl Archive {
         Ok(found)
     }
 
-    /// What is known of a session apart from its messages, oldest first; several where it went on for long.
+    /// What is known about a session apart from its messages, oldest first; several if it lasted long.
     ///
     /// # Errors
     ///
-    /// As [`Self::find`]; files that cannot be read are passed over.
+    /// As [`Self::find`]; files that cannot be read are skipped.
     pub fn session(&mut self, id: &str) -> Result<Vec<Story>, ArchiveError> {
         let Some(hashes) = Term::Session(id.to_owned()).hashes().filter(|_| !id.is_empty()) else {
             return Ok(Vec::new());
@@ -213,7 +213,7 @@ impl Archive {
         Ok(found)
     }
 
-    /// Shows all stories in which something happened in a time, those of the oldest day first, until `show` says that it is enough.
+    /// Passes all stories in which something happened in a period to `show`, oldest day first, until that says stop.
     ///
     /// # Errors
     ///
@@ -249,7 +249,7 @@ impl Archive {
         Ok(unreadable)
     }
 
-    /// How much there is of each file, oldest first, and which cannot be read.
+    /// How much is in each file, oldest first, and which cannot be read.
     ///
     /// # Errors
     ///
@@ -288,7 +288,7 @@ fn load(reader: &mut Reader, name: Name, story: u32) -> Result<Option<Story>, Pa
     }))
 }
 
-/// The newest stories of a file that match, one more than are wanted where there are as many.
+/// The newest matching stories of a file, one more than wanted if there are that many.
 fn in_file(reader: &mut Reader, name: Name, query: &Query) -> Result<Vec<Story>, PartError> {
     let (first, last) = reader.bounds()?;
     let since = |at: Timestamp| reader.row_at(at.as_millisecond() - name.begin());
@@ -339,8 +339,8 @@ fn in_file(reader: &mut Reader, name: Name, query: &Query) -> Result<Vec<Story>,
     Ok(found)
 }
 
-/// The stories that may hold what is asked for, oldest first; `None` where that may be all. What few stories hold is looked up first: where
-/// that leaves few, they are read, and longer lists are not.
+/// The stories that may contain what is asked for, oldest first; `None` if that may be all. The rarest terms are looked up first:
+/// if they leave few stories, those are read, and longer lists are not.
 fn candidates(reader: &Reader, query: &Query) -> Result<Option<Vec<u32>>, PartError> {
     let mut groups: Vec<&Vec<Term>> = query.groups.iter().collect();
     groups.sort_by_key(|group| group.iter().map(Term::commonness).max());
@@ -360,7 +360,7 @@ fn candidates(reader: &Reader, query: &Query) -> Result<Option<Vec<u32>>, PartEr
     Ok(all)
 }
 
-/// What stands in both of two ascending lists.
+/// The intersection of two ascending lists.
 fn both(one: &[u32], other: &[u32]) -> Vec<u32> {
     let (short, long) = if one.len() <= other.len() {
         (one, other)
@@ -379,7 +379,7 @@ fn both(one: &[u32], other: &[u32]) -> Vec<u32> {
     common
 }
 
-/// Those that begin within the rows from `low` to before `end`, and those that go on there.
+/// Stories that begin within the rows from `low` to before `end`, and those that continue there.
 fn in_time(reader: &Reader, candidates: Vec<u32>, low: i64, end: i64) -> Result<Vec<u32>, PartError> {
     let begun = candidates.partition_point(|story| i64::from(*story) < low);
     let over = candidates.partition_point(|story| i64::from(*story) < end);
@@ -433,7 +433,7 @@ impl Story {
             && (self.kind == Kind::Message || query.all_sessions || self.is_notable(query))
     }
 
-    /// Whether a session is worth to be shown beside messages.
+    /// Whether a session is worth showing besides messages.
     fn is_notable(&self, query: &Query) -> bool {
         let asked_for = |term: &Term| matches!(term, Term::Session(id) if *id == self.id);
         query.groups.iter().flatten().any(asked_for)

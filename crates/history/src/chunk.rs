@@ -1,8 +1,8 @@
-//! A row of a story: events one after the other, with numbers in place of names and texts that are said often.
+//! A row of a story: events one after the other, with numbers in place of names and frequent texts.
 //!
-//! The first row of a story begins with what it is about: 0 and a session's id, or 1, a queue id and the session's id. Texts there have
-//! their length in front. Then the events, each with the time since the row's, the number of its words, how many fields it has, and
-//! each field: the number of its name four times, plus what its value is, and the value.
+//! The first row of a story begins with what it is about: 0 and a session's id, or 1, a queue id and the session's id. Texts
+//! there are preceded by their length. Then the events, each with the time since the row's, the number of its words, the number
+//! of fields, and each field: four times the number of its name plus the type of its value, then the value.
 
 use postern_events::{Kept, Key, Lines, PastEvent, Seen};
 use postern_mail::QueueId;
@@ -10,7 +10,7 @@ use postern_mail::QueueId;
 use crate::term;
 use crate::varint::{folded, put, take, unfolded};
 
-/// What values are: a text by its number, a text, a number, or yes and no.
+/// Types of values: a text by its number, a text, a number, or yes and no.
 const KNOWN: u64 = 0;
 const TEXT: u64 = 1;
 const NUMBER: u64 = 2;
@@ -24,31 +24,32 @@ const KNOWN_MAX: usize = 96;
 pub(crate) enum About {
     /// A session; its id is empty for clients that got none.
     Session(Box<str>),
-    /// A message, and the session that it came in.
+    /// A message, and the session in which it arrived.
     Message(QueueId, Box<str>),
 }
 
-/// Gives out numbers for what is said often.
+/// Assigns numbers to frequent texts.
 pub(crate) trait Numbers {
     type Error;
 
-    /// That of a text.
+    /// The number of a text.
     fn text(&mut self, text: &str) -> Result<u64, Self::Error>;
 
-    /// That of the name of a field.
+    /// The number of a field's name.
     fn key(&mut self, key: Key) -> Result<u64, Self::Error>;
 }
 
-/// Knows what numbers stand for.
+/// Resolves numbers.
 pub(crate) trait Texts {
     /// The text.
     fn text(&mut self, number: u64) -> Option<String>;
 
-    /// The field; `None` where this program does not know it.
+    /// The field; `None` if this program does not know it.
     fn key(&mut self, number: u64) -> Option<Key>;
 }
 
-/// Writes a row, the first one of its story or a further one, and shows what stands for the terms that its story is found by. `lines` are events as [`postern_events::Line`] writes them.
+/// Writes a row, the first one of its story or a further one, and passes on the hashes of the terms by which its story is found.
+/// `lines` are events as [`postern_events::Line`] writes them.
 pub(crate) fn encode<N: Numbers>(
     (about, first): (&About, bool),
     at: i64,
@@ -134,7 +135,7 @@ fn field<N: Numbers>(
     Ok(())
 }
 
-/// Whether what stands in a field is likely to be said again.
+/// Whether the value of a field is likely to recur.
 fn is_said_often(key: Key) -> bool {
     !matches!(
         key,
@@ -176,7 +177,7 @@ fn text(body: &mut &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(text).into_owned())
 }
 
-/// The events of a row behind what it is about; what makes no sense ends them. `at` is the row's time.
+/// The events of a row after its subject; ends at invalid data. `at` is the row's time.
 pub(crate) fn events(mut body: &[u8], at: i64, texts: &mut impl Texts, into: &mut Vec<PastEvent>) {
     while !body.is_empty() {
         let Some(event) = event(&mut body, at, texts) else {

@@ -1,26 +1,27 @@
 //! The index of a file: runs of postings, each sorted by term and story, in blocks that fill a page.
 //!
-//! A posting says that a story is found by a term. A batch of stories makes a small run; eight of one level are merged to one of the
-//! next. So postings are written in order, and each a few times, where a B-tree would have a page written for nearly every one. A block
-//! is named by its run, its first term and a number for those that begin with the same one, all in the number of its row.
+//! A posting says that a story is found by a term. A batch of stories makes a small run; eight of one level are merged into one
+//! of the next. So postings are written in order, and each only a few times, where a B-tree would write a page for nearly every
+//! one. A block is identified by its run, its first term and a number for those that begin with the same term, all packed into
+//! its row number.
 
 use crate::term::HASH_BITS;
 use crate::varint;
 
-/// What stands for a term, and a story that is found by it.
+/// The hash of a term, and a story found by it.
 pub(crate) type Posting = (u64, u32);
 
-/// Bits of the number of a block among those that begin with one term.
+/// Bits for numbering the blocks that begin with the same term.
 const NUMBER_BITS: u32 = 12;
 const NUMBER_MAX: u64 = (1 << NUMBER_BITS) - 1;
 
 /// Runs have numbers below this.
 pub(crate) const RUNS_MAX: u64 = 1 << (63 - HASH_BITS - NUMBER_BITS);
 
-/// Octets of a block: with its row's head it fills a page of 4,096.
+/// Octets of a block: with its row header it fills a page of 4,096.
 const BLOCK_MAX: usize = 4_040;
 
-/// Most stories of one term that are written as one group.
+/// Most stories of one term written as one group.
 const GROUP_MAX: usize = 600;
 
 /// The row of a block.
@@ -33,7 +34,7 @@ pub(crate) fn rows_of(run: u64) -> (i64, i64) {
     (row(run, 0, 0), row(run, (1 << HASH_BITS) - 1, NUMBER_MAX))
 }
 
-/// The last row that can have a term.
+/// The last row that can contain a term.
 pub(crate) fn last_of(run: u64, term: u64) -> i64 {
     row(run, term, NUMBER_MAX)
 }
@@ -43,14 +44,14 @@ pub(crate) fn first_of(row: i64) -> u64 {
     (row as u64 >> NUMBER_BITS) & ((1 << HASH_BITS) - 1)
 }
 
-/// Makes blocks of postings that come in order.
+/// Builds blocks from postings that arrive in order.
 pub(crate) struct Blocks<F> {
     run: u64,
     write: F,
     block: Vec<u8>,
     first: u64,
     number: u64,
-    /// The term of the last group that was written to the block.
+    /// The term of the last group written to the block.
     last: u64,
     term: u64,
     stories: Vec<u32>,
@@ -74,7 +75,7 @@ impl<E, F: FnMut(i64, &[u8]) -> Result<(), E>> Blocks<F> {
         }
     }
 
-    /// Adds one, not before those that came; one that was the last is passed over.
+    /// Adds one, which must not sort before earlier ones; a repetition of the last is skipped.
     pub(crate) fn push(&mut self, (term, story): Posting) -> Result<(), E> {
         if term != self.term || self.stories.len() >= GROUP_MAX {
             let again = term == self.term && self.stories.last() == Some(&story);
@@ -91,7 +92,7 @@ impl<E, F: FnMut(i64, &[u8]) -> Result<(), E>> Blocks<F> {
         Ok(())
     }
 
-    /// Writes what is left; returns how many postings there were.
+    /// Writes the rest; returns how many postings there were.
     pub(crate) fn finish(mut self) -> Result<u64, E> {
         self.close_group()?;
         self.close_block()?;
@@ -142,7 +143,7 @@ impl<E, F: FnMut(i64, &[u8]) -> Result<(), E>> Blocks<F> {
     }
 }
 
-/// Shows the groups of a block with their stories; what makes no sense ends it. `wanted` says whether to read the stories of a term.
+/// Visits the groups of a block with their stories; ends at invalid data. `wanted` says whether to read the stories of a term.
 fn groups(
     row: i64,
     mut block: &[u8],
@@ -200,7 +201,7 @@ mod tests {
     #[test]
     fn what_was_written_is_read_and_found() {
         let mut postings: Vec<Posting> = Vec::new();
-        // Terms of one story, and one that most stories are found by: it fills blocks of its own.
+        // Terms with one story each, and one term shared by most stories, which fills blocks of its own.
         for story in 1..5_000_u32 {
             postings.push((u64::from(story) * 7_919_317 % (1 << HASH_BITS), story));
             postings.push((77_777_777, story * 3));

@@ -1,4 +1,4 @@
-//! Where events wait for the writer: a bounded piece of memory, filled under a short lock by whoever tells of them.
+//! Where events wait for the writer: bounded memory, filled under a short lock by the emitting thread.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,33 +7,33 @@ use parking_lot::{Condvar, Mutex};
 use postern_events::{Accepted, Area, Event, Lane, Line, Observer};
 use postern_policy::Rule;
 
-/// Most octets that wait; strangers' events may have half of them.
+/// Most waiting octets; strangers' events may take half of them.
 const WAITING_MAX: usize = 8 << 20;
 
 /// Octets at which the writer is woken before its time.
 const MANY: usize = 1 << 20;
 
-/// What an event is to a story.
+/// The role of an event in a story.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub(crate) enum Role {
-    /// Of its message where it names one, else of its session.
+    /// Belongs to its message if it names one, otherwise to its session.
     Goes,
     /// The session is over.
     Ends,
     /// A transaction of the session begins.
     Mail,
-    /// Goes with the transaction, if one is open.
+    /// Belongs to the transaction, if one is open.
     Step,
-    /// As [`Role::Step`], and is to be seen though no message comes of it.
+    /// As [`Role::Step`], but must be kept even if no message results.
     Refusal,
-    /// The session's transaction was taken; for here.
+    /// The session's transaction was accepted, for local recipients.
     AcceptedForHere,
-    /// The session's transaction was taken; of somebody who may relay.
+    /// The session's transaction was accepted, from a client that may relay.
     Accepted,
     /// The session has logged in.
     LogsIn,
-    /// A report about a message, which is told in both stories.
+    /// A report about a message, recorded in both stories.
     Report,
 }
 
@@ -69,7 +69,7 @@ impl Role {
     }
 }
 
-/// Whether mail was taken because it is for here, which anybody may send.
+/// Whether mail was accepted because it is for local recipients, which anybody may send.
 fn is_for_here(rule: Rule) -> bool {
     matches!(rule, Rule::LocalRecipient | Rule::RelayDomain)
 }
@@ -79,29 +79,29 @@ fn is_for_here(rule: Rule) -> bool {
 pub(crate) struct Inlet {
     waiting: Mutex<Waiting>,
     wake: Condvar,
-    /// Events that had no room.
+    /// Events dropped for lack of room.
     pub(crate) dropped: AtomicU64,
 }
 
 #[derive(Default)]
 struct Waiting {
     octets: Vec<u8>,
-    /// Somebody waits until all that came before is written.
+    /// Somebody waits until everything before is written.
     flush: u64,
     closed: bool,
 }
 
-/// What the writer is told.
+/// What the writer receives.
 pub(crate) struct Taken {
-    /// Those who wait for what came before are as many as ever were.
+    /// The number of flush requests so far.
     pub(crate) flush: u64,
     pub(crate) closed: bool,
 }
 
 impl Inlet {
-    /// Whether an event can be a part of a story.
+    /// Whether an event can be part of a story.
     pub(crate) fn wants(event: &Event<'_>) -> bool {
-        // Those say how long something took, and nothing that an attempt or outcome does not.
+        // They only say how long something took, which an attempt or outcome also says.
         if matches!(
             event,
             Event::FilterAsked(_) | Event::HopReached(_) | Event::HandedOver(_)
@@ -121,7 +121,7 @@ impl Inlet {
         ) || matches!(event, Event::Administered(_))
     }
 
-    /// Takes an event, or counts it where there is no room. Never waits for a disk.
+    /// Takes an event, or counts it if there is no room. Never waits for the disk.
     pub(crate) fn put(&self, event: &Event<'_>, line: &Line) {
         let (session, octets) = (line.session().as_bytes(), line.octets());
         let most = match event.lane() {
@@ -153,7 +153,7 @@ impl Inlet {
         }
     }
 
-    /// Waits until there is much, somebody asks, or the time is over; what has come is then in `into`.
+    /// Waits until there is enough, somebody asks, or the time is over; the events are then in `into`.
     pub(crate) fn take(&self, wait: Duration, done: u64, into: &mut Vec<u8>) -> Taken {
         into.clear();
         let mut waiting = self.waiting.lock();
@@ -172,7 +172,7 @@ impl Inlet {
         self.waiting.lock().octets.len()
     }
 
-    /// Has the writer write now; returns how often that was asked for.
+    /// Makes the writer write now; returns how often that was requested.
     pub(crate) fn flush(&self) -> u64 {
         let mut waiting = self.waiting.lock();
         waiting.flush += 1;
@@ -182,7 +182,7 @@ impl Inlet {
         asked
     }
 
-    /// Takes nothing more, and has the writer end.
+    /// Stops accepting events, and ends the writer.
     pub(crate) fn close(&self) {
         self.waiting.lock().closed = true;
         self.wake.notify_one();

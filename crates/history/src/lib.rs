@@ -1,8 +1,8 @@
-//! Sessions and messages of the last days on disk, found by what is known of them, and the acts of administrators.
+//! Sessions and messages of the last days on disk, searchable by what is known about them, and the actions of administrators.
 //!
-//! [`History`] is an observer's other half: events wait in a bounded piece of memory ([`History::observer`]), and a thread of its own
-//! makes stories of them, one of each session and one of each message, and writes those in batches. Nothing of it is ever on the way of
-//! a message: where it cannot follow, events are dropped and counted. [`Archive`] reads the files, whether a server runs or not.
+//! [`History`] is an observer's other half: events wait in bounded memory ([`History::observer`]), and a separate thread turns
+//! them into stories, one for each session and one for each message, and writes those in batches. A message never waits for it:
+//! if it cannot keep up, events are dropped and counted. [`Archive`] reads the files, whether a server is running or not.
 
 mod acts;
 mod archive;

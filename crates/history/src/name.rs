@@ -1,4 +1,4 @@
-//! The files that the history is kept in: one or more for each day and each class of what is kept.
+//! The files of the history: one or more for each day and each class of entries.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ use jiff::civil::Date;
 /// Milliseconds of a day.
 pub(crate) const DAY_MS: i64 = 86_400_000;
 
-/// Whose doing something is. Each class has files and a share of the room of its own, so that none drives out another.
+/// Who caused something. Each class has its own files and share of space, so that none displaces another.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Class {
-    /// Users', and machines' that may relay: half of the room is theirs.
+    /// Users, and machines that may relay: half of the space.
     Users,
-    /// Mail that strangers have brought for here: a quarter.
+    /// Strangers' mail for local recipients: a quarter.
     Incoming,
-    /// What strangers did besides: a quarter.
+    /// Everything else that strangers did: a quarter.
     Strangers,
 }
 
@@ -33,7 +33,7 @@ impl Class {
         }
     }
 
-    /// Which part of the room is its own, as a divisor.
+    /// Its share of the space, as a divisor.
     pub(crate) const fn share(self) -> u64 {
         match self {
             Self::Users => 2,
@@ -42,7 +42,7 @@ impl Class {
     }
 }
 
-/// One file: of a day (UTC) and a class, by its number where the day has several.
+/// One file: its day (UTC) and class, and its number if the day has several.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Name {
     /// Days since 1970.
@@ -62,7 +62,7 @@ impl Name {
         folder.join(self.to_string())
     }
 
-    /// The file's name read back; `None` for other files.
+    /// Parses a file name; `None` for other files.
     fn parse(text: &str) -> Option<Self> {
         let stem = text.strip_suffix(".sqlite")?;
         let (date, rest) = stem.split_at_checked(10)?;
@@ -73,7 +73,7 @@ impl Name {
             class: Class::ALL.into_iter().find(|one| one.name() == class)?,
             part: part.parse().ok()?,
         };
-        // Nothing else reads back as the same name.
+        // No other spelling parses to the same name.
         (name.to_string() == text).then_some(name)
     }
 }
@@ -90,12 +90,12 @@ pub(crate) fn date(day: i32) -> Date {
     first.saturating_add(jiff::Span::new().days(day))
 }
 
-/// The day that a moment lies in.
+/// The day of a point in time.
 pub(crate) fn day_of(at: i64) -> i32 {
     i32::try_from(at.div_euclid(DAY_MS)).unwrap_or(0)
 }
 
-/// The files that there are, oldest first; none where there is no folder.
+/// The existing files, oldest first; none if there is no folder.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! One file of the history, as its only writer has it.
+//! One file of the history, for its only writer.
 
 use std::collections::HashMap;
 use std::fs::OpenOptions;
@@ -25,13 +25,13 @@ pub(crate) const VERSION: i64 = 1;
 /// How long a connection waits for another one's short lock.
 pub(crate) const BUSY_WAIT: Duration = Duration::from_secs(5);
 
-/// Texts whose numbers are remembered; then they are forgotten, and texts get new ones.
+/// Most texts whose numbers are remembered; beyond that all are forgotten, and texts get new ones.
 const TEXTS_MAX: usize = 1 << 15;
 
-/// Runs of a level that are merged to one of the next.
+/// Runs of a level that are merged into one of the next.
 const FAN: usize = 8;
 
-/// Most rows of a file: numbers of stories have 32 bits, and blocks of one term have room for as many.
+/// Most rows of a file: story numbers have 32 bits, and so do the block numbers of one term.
 pub(crate) const ROWS_MAX: i64 = 4_000_000;
 
 /// Why a file cannot be used.
@@ -46,23 +46,23 @@ pub(crate) enum PartError {
 }
 
 impl PartError {
-    /// Whether what lies on the disk is wrong, not the disk or the moment.
+    /// Whether the data on disk is damaged, rather than a failing disk or a temporary condition.
     pub(crate) fn is_damage(&self) -> bool {
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
         let Self::Database(error) = self else { return false };
         matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
-            // A table that is not there, or a row that has other columns.
+            // A missing table, or a row with other columns.
             || matches!(error, rusqlite::Error::SqliteFailure(code, _) if code.extended_code == 1)
             || matches!(error, rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::QueryReturnedNoRows)
     }
 }
 
-/// A file that is written to. What is written counts from [`Part::commit`] on; after an error it has to be dropped and opened again.
+/// A file open for writing. Data counts once [`Part::commit`] is called; after an error, drop and reopen it.
 pub(crate) struct Part {
     connection: Connection,
     numbers: TextNumbers,
     next: i64,
-    /// The time of the last row, since the day began.
+    /// The time of the last row, since the beginning of the day.
     last_at: i64,
     back: i64,
     body: Vec<u8>,
@@ -72,7 +72,7 @@ pub(crate) struct Part {
     begun: bool,
 }
 
-/// The numbers that the file has for texts and names of fields. Those that are new wait to be written.
+/// The file's numbers for texts and field names. New ones wait to be written.
 struct TextNumbers {
     hasher: RandomState,
     texts: HashMap<u64, u32>,
@@ -111,7 +111,7 @@ impl Numbers for TextNumbers {
 }
 
 impl Part {
-    /// Opens a file, making it, readable by its owner only, where there is none.
+    /// Opens a file, or creates it, readable only by its owner.
     pub(crate) fn open(folder: &Path, name: Name) -> Result<Self, PartError> {
         let path = name.path(folder);
         OpenOptions::new()
@@ -123,7 +123,7 @@ impl Part {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags)?;
         connection.busy_timeout(BUSY_WAIT)?;
-        // No sync for a commit, one for a checkpoint: a crash of the machine may lose the last of it, and damages nothing.
+        // No sync for a commit, one for a checkpoint: a machine crash may lose the latest data, but damages nothing.
         connection.execute_batch(
             "PRAGMA journal_mode = WAL;
              PRAGMA synchronous = NORMAL;
@@ -161,8 +161,8 @@ impl Part {
         })
     }
 
-    /// Adds a row: the first of a story, which has no number yet, or a further one. The row's time is that of its last event, or of the
-    /// row before where the clock was set back since. Returns the number of the story.
+    /// Adds a row: the first of a story, which has no number yet, or a further one. The row's time is that of its last event, or
+    /// of the previous row if the clock was set back since. Returns the number of the story.
     pub(crate) fn add(
         &mut self,
         begin: i64,
@@ -199,7 +199,7 @@ impl Part {
         Ok(number)
     }
 
-    /// Fills an empty file with rows of another one, and finds out by what they are found. Returns how many stories there are.
+    /// Fills an empty file with rows of another one, and rebuilds their terms. Returns how many stories there are.
     pub(crate) fn refill(
         &mut self,
         copy: impl FnOnce(&Connection) -> Result<(), PartError>,
@@ -218,7 +218,7 @@ impl Part {
             let number = u32::try_from(story.unwrap_or(id)).unwrap_or(u32::MAX);
             let postings = &mut self.postings;
             let body = row.get_ref(2)?.as_blob().unwrap_or_default();
-            // What makes no sense is found by nothing.
+            // Invalid rows get no terms.
             let _ = rescue::terms(body, story.is_none(), &mut texts, |term| {
                 postings.push((term, number))
             });
@@ -235,12 +235,12 @@ impl Part {
         self.next > ROWS_MAX
     }
 
-    /// To look things up, those too that are not committed yet.
+    /// For look-ups, including uncommitted data.
     pub(crate) fn connection(&self) -> &Connection {
         &self.connection
     }
 
-    /// Commits what was added, with what it is found by.
+    /// Commits what was added, with its index.
     pub(crate) fn commit(&mut self) -> Result<(), PartError> {
         if !self.begun {
             return Ok(());
@@ -252,7 +252,7 @@ impl Part {
         self.merge_levels()
     }
 
-    /// Merges all runs to one: the file is done, but for what comes late.
+    /// Merges all runs into one: the file is complete, except for late arrivals.
     pub(crate) fn seal(&mut self) -> Result<(), PartError> {
         if self.runs.len() > 1 {
             let all: Vec<u64> = self.runs.iter().map(|(run, _)| *run).collect();
@@ -287,7 +287,7 @@ impl Part {
         }
         let size = blocks.finish()?;
         drop(insert);
-        // A flood of one second does not keep its room.
+        // Memory used in a brief flood is released.
         self.postings.shrink_to(1 << 16);
         self.note_run(run, 0, size)
     }
@@ -326,7 +326,7 @@ impl Part {
         }
     }
 
-    /// Makes one run of several, in a transaction of its own.
+    /// Merges several runs into one, in its own transaction.
     fn merge(&mut self, runs: &[u64], level: i64) -> Result<(), PartError> {
         self.begin()?;
         let run = self.free_run();
@@ -406,7 +406,7 @@ pub(crate) fn runs(connection: &Connection) -> rusqlite::Result<Vec<(u64, i64)>>
         .collect()
 }
 
-/// Where a run is read, block by block.
+/// The position in a run that is read block by block.
 struct Cursor {
     next: i64,
     last: i64,
@@ -441,7 +441,7 @@ impl Cursor {
     }
 }
 
-/// Shows the postings of several runs in order, each once.
+/// Visits the postings of several runs in order, each once.
 fn merge(
     connection: &Connection,
     runs: &[u64],
@@ -465,7 +465,7 @@ fn merge(
     Ok(())
 }
 
-/// The paths of a database: itself, its log, and the memory that goes with it.
+/// The paths of a database: itself, its log, and its shared-memory file.
 pub(crate) fn files_of(path: &Path) -> [PathBuf; 3] {
     ["", "-wal", "-shm"].map(|end| {
         let mut name = path.as_os_str().to_owned();

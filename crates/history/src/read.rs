@@ -1,4 +1,4 @@
-//! What is asked of one file, by its writer and by whoever searches.
+//! Queries of one file, by its writer and by searches.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,36 +10,36 @@ use crate::chunk::{self, About, Texts};
 use crate::index;
 use crate::part::{BUSY_WAIT, PartError, VERSION, runs};
 
-/// A file that is read, also while its writer writes.
+/// A file open for reading, even while its writer writes.
 pub(crate) struct Reader {
     pub(crate) connection: Connection,
     known: Known,
 }
 
-/// What numbers stand for in the file, as far as it was asked.
+/// The meaning of numbers in the file, as far as looked up.
 #[derive(Default)]
 pub(crate) struct Known {
     texts: HashMap<u64, Option<String>>,
     keys: HashMap<u64, Option<Key>>,
 }
 
-/// Texts that are remembered while a file is read.
+/// Most texts remembered while a file is read.
 const TEXTS_MAX: usize = 100_000;
 
-/// A story as it lies in a file.
+/// A story as stored in a file.
 pub(crate) struct Story {
     pub(crate) about: About,
     pub(crate) events: Vec<PastEvent>,
 }
 
 impl Reader {
-    /// Opens a file that is there. Nothing is made or changed.
+    /// Opens an existing file. Creates and changes nothing.
     pub(crate) fn open(path: &Path) -> Result<Option<Self>, PartError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY_WAIT)?;
         match connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))? {
-            // Made, and not written to yet.
+            // Created, but not written to yet.
             0 => Ok(None),
             VERSION => Ok(Some(Self {
                 connection,
@@ -49,12 +49,12 @@ impl Reader {
         }
     }
 
-    /// The stories that a term may stand for, oldest first.
+    /// The stories that a term's hash may stand for, oldest first.
     pub(crate) fn postings(&self, hashes: &[u64]) -> Result<Vec<u32>, PartError> {
         postings(&self.connection, hashes)
     }
 
-    /// Reads a story; `None` where there is none, or what there is makes no sense.
+    /// Reads a story; `None` if there is none, or it is invalid.
     pub(crate) fn story(&mut self, begin: i64, story: u32) -> Result<Option<Story>, PartError> {
         let mut query = self.connection.prepare_cached(
             "SELECT at, body FROM chunk WHERE id = ?1 AND story IS NULL
@@ -79,7 +79,7 @@ impl Reader {
         Ok(about.map(|about| Story { about, events }))
     }
 
-    /// The number of the first row that is not before a time, since the day began.
+    /// The number of the first row not before a time, which counts from the beginning of the day.
     pub(crate) fn row_at(&self, at: i64) -> Result<i64, PartError> {
         let (mut low, mut high) = self.bounds()?;
         high += 1;
@@ -109,7 +109,7 @@ impl Reader {
         Ok(bounds?)
     }
 
-    /// By how much an event may be older than its row, in milliseconds.
+    /// How much older than its row an event may be, in milliseconds.
     pub(crate) fn back(&self) -> Result<i64, PartError> {
         Ok(self
             .connection
@@ -124,7 +124,7 @@ impl Reader {
         Ok(query.query_row([story], |row| row.get(0))?)
     }
 
-    /// The stories of an earlier beginning that go on between two rows, oldest first.
+    /// The stories that began earlier and continue between two rows, oldest first.
     pub(crate) fn going_on(&self, first: i64, end: i64) -> Result<Vec<u32>, PartError> {
         let mut query = self
             .connection
@@ -142,7 +142,7 @@ impl Reader {
         about(&self.connection, story)
     }
 
-    /// How many stories there are, about: rows that begin one.
+    /// How many stories there are, roughly: rows that begin one.
     pub(crate) fn count(&self) -> Result<u64, PartError> {
         let count: i64 = self.connection.query_row(
             "SELECT coalesce((SELECT max(id) FROM chunk), 0) - (SELECT count(*) FROM chunk WHERE story IS NOT NULL)",
@@ -152,7 +152,7 @@ impl Reader {
         Ok(count.max(0) as u64)
     }
 
-    /// The next stories behind a row, oldest first.
+    /// The next stories after a row, oldest first.
     pub(crate) fn after(&self, row: i64, many: usize) -> Result<Vec<u32>, PartError> {
         let mut query = self
             .connection
@@ -171,7 +171,7 @@ impl Reader {
     }
 }
 
-/// The stories that a term may stand for, oldest first.
+/// The stories that a term's hash may stand for, oldest first.
 pub(crate) fn postings(connection: &Connection, hashes: &[u64]) -> Result<Vec<u32>, PartError> {
     let mut stories = Vec::new();
     let mut query = connection
@@ -208,7 +208,7 @@ pub(crate) fn about(connection: &Connection, story: u32) -> Result<Option<About>
     Ok(body.and_then(|body| chunk::about(&mut &body[..])))
 }
 
-/// Looks up what it does not know.
+/// Looks up unknown numbers in the file.
 pub(crate) struct Asking<'r> {
     connection: &'r Connection,
     known: &'r mut Known,

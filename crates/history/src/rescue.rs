@@ -1,4 +1,4 @@
-//! A damaged file of the history: it is put aside, and what can be read of it goes into a new one.
+//! A damaged file of the history: it is moved aside, and what can be read goes into a new one.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::name::Name;
 use crate::part::{Part, PartError, files_of};
 use crate::term;
 
-/// What came of it.
+/// The outcome.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Rescued {
     /// Stories that could be read.
@@ -20,7 +20,7 @@ pub(crate) struct Rescued {
     pub(crate) aside: PathBuf,
 }
 
-/// Puts a file aside and makes it anew of what can be read.
+/// Moves a file aside and creates a new one from what can be read.
 pub(crate) fn rescue(folder: &Path, name: Name) -> Result<Rescued, PartError> {
     let aside = put_aside(&name.path(folder))?;
     let [database, log, _] = files_of(&aside);
@@ -30,7 +30,7 @@ pub(crate) fn rescue(folder: &Path, name: Name) -> Result<Rescued, PartError> {
     Ok(Rescued { stories, aside })
 }
 
-/// Renames a file with what belongs to it; an earlier one of that name is replaced, so that damage never fills the disk.
+/// Renames a file and its companions; an earlier one of that name is replaced, so that damage never fills the disk.
 fn put_aside(path: &Path) -> io::Result<PathBuf> {
     let mut aside = path.as_os_str().to_owned();
     aside.push(".damaged");
@@ -47,7 +47,7 @@ fn put_aside(path: &Path) -> io::Result<PathBuf> {
     Ok(aside)
 }
 
-/// Copies the rows that can be read: those of names and texts first.
+/// Copies the rows that can be read: names and texts first.
 fn copy(pages: &Pages, connection: &Connection) -> Result<(), PartError> {
     for (table, column) in [("key", "name"), ("text", "text")] {
         let mut insert = connection.prepare(&format!(
@@ -82,7 +82,7 @@ fn copy(pages: &Pages, connection: &Connection) -> Result<(), PartError> {
     Ok(failed.map_or(Ok(()), Err)?)
 }
 
-/// What stands for the terms that a row is found by, as when it was written.
+/// The hashes of the terms of a row, as when it was written.
 pub(crate) fn terms(
     body: &[u8],
     first: bool,

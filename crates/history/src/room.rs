@@ -1,17 +1,18 @@
-//! Which files go: those that are too old, and the oldest of who has more than its share where there is too much. No file is touched here.
+//! Which files to remove: those that are too old, and if there is too much, the oldest of the class furthest over its share. No
+//! file is touched here.
 
 use crate::name::{Class, Name};
 
-/// What the files may take.
+/// How much space the files may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {
     /// The first day that is kept.
     pub(crate) since: i32,
-    /// Octets of all files.
+    /// Most octets in all files.
     pub(crate) most: u64,
 }
 
-/// The files that have to go, in order. Those `in_use` stay, whatever their size.
+/// The files to remove, in order. Those `in_use` stay, whatever their size.
 pub(crate) fn to_remove(files: &[(Name, u64)], in_use: &[Name], room: Room) -> Vec<Name> {
     let (old, mut kept): (Vec<_>, Vec<_>) = files.iter().partition(|(name, _)| name.day < room.since);
     let mut gone: Vec<Name> = old.into_iter().map(|(name, _)| name).collect();
@@ -27,7 +28,7 @@ pub(crate) fn to_remove(files: &[(Name, u64)], in_use: &[Name], room: Room) -> V
         };
         let free = |name: &Name| !in_use.contains(name);
         let mut classes = Class::ALL;
-        // Whoever has most of what is its own gives way first.
+        // The class that uses most of its share goes first.
         classes.sort_by_key(|class| std::cmp::Reverse(of(*class).saturating_mul(class.share())));
         let oldest = classes.into_iter().find_map(|class| {
             kept.iter()

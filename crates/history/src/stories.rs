@@ -1,6 +1,6 @@
-//! Events made into stories: one of each session, one of each message. No clock, no file.
+//! Turns events into stories: one for each session, one for each message. No clock, no file.
 //!
-//! What happens between `MAIL` and the final reply belongs to the message, if one comes of it, else to the session.
+//! What happens between `MAIL` and the final reply belongs to the message, if there is one, otherwise to the session.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -11,16 +11,16 @@ use crate::chunk::About;
 use crate::inlet::Role;
 use crate::name::{Class, Name};
 
-/// Most octets of a session's story, as they come; what is more is left out.
+/// Most octets of a session's story, as received; the rest is dropped.
 const SESSION_MAX: usize = 64 << 10;
 
 /// Most octets of what happens in a transaction.
 const TRANSACTION_MAX: usize = 256 << 10;
 
-/// Messages whose places are remembered, so that what becomes of them is added without a look-up.
+/// Most messages whose places are remembered, so that their outcomes are added without a look-up.
 const MESSAGES_MAX: usize = 1 << 16;
 
-/// How long a session without events is remembered, in milliseconds. What comes later begins another story of it.
+/// How long a session without events is remembered, in milliseconds. Later events begin another story for it.
 const SESSION_IDLE: i64 = 15 * 60_000;
 
 /// Where a story is.
@@ -30,35 +30,35 @@ pub(crate) struct Place {
     pub(crate) story: u32,
 }
 
-/// What is new of a story.
+/// New data of a story.
 pub(crate) struct Piece<'s> {
     pub(crate) about: &'s About,
     pub(crate) class: Class,
     pub(crate) place: Option<Place>,
-    /// Whether it may have been begun long ago, so that its place is not remembered.
+    /// Whether it may have begun long ago, so that its place is not remembered.
     pub(crate) is_old: bool,
     pub(crate) lines: &'s [u8],
 }
 
-/// What became of a piece.
+/// The result of writing a piece.
 pub(crate) enum Done {
-    /// It is there.
+    /// It was written here.
     At(Place),
-    /// It is not: there was no room for it, or no way.
+    /// It was lost: there was no room, or writing failed.
     Lost,
 }
 
-/// The stories that go on.
+/// The open stories.
 #[derive(Default)]
 pub(crate) struct Stories {
     sessions: HashMap<Box<str>, Session>,
     messages: HashMap<QueueId, Message>,
     order: VecDeque<QueueId>,
     dirty: Vec<About>,
-    /// Events of clients that got no session, each a story.
+    /// Events of clients without a session, each its own story.
     nameless: Vec<Vec<u8>>,
     swept_at: i64,
-    /// Events that were left out of stories that are too long.
+    /// Events dropped from stories that are too long.
     pub(crate) left_out: u64,
 }
 
@@ -81,7 +81,7 @@ struct Message {
     lines: Vec<u8>,
     place: Option<Place>,
     dirty: bool,
-    /// It was taken since the start: nobody has written of it before.
+    /// It was accepted since the start: nothing has been written about it before.
     is_new: bool,
 }
 
@@ -100,7 +100,7 @@ impl Session {
         }
     }
 
-    /// What happened since `MAIL` is the session's: no message came of it.
+    /// What happened since `MAIL` belongs to the session: there is no message.
     fn end_transaction(&mut self) {
         let transaction = std::mem::take(&mut self.transaction);
         self.lines.extend_from_slice(&transaction);
@@ -108,7 +108,7 @@ impl Session {
         self.refused = false;
     }
 
-    /// Who is known for more goes to another file from there on.
+    /// A session whose class changes goes to another file from then on.
     fn becomes(&mut self, class: Class) {
         if class < self.class {
             self.class = class;
@@ -194,7 +194,7 @@ impl Stories {
     }
 
     fn session(&mut self, id: &str) -> &mut Session {
-        // Most events are of a session that there is: no new text is made for those.
+        // Most events belong to a known session: no new text is allocated for those.
         if !self.sessions.contains_key(id) {
             self.sessions.insert(id.into(), Session::new());
         }
@@ -241,7 +241,8 @@ impl Stories {
         }
     }
 
-    /// Shows what is new of each story, and remembers where it went. `all` shows what waits for a transaction's end, too.
+    /// Passes on the new data of each story, and remembers where it was written. With `all`, includes what waits for a
+    /// transaction's end.
     pub(crate) fn flush(&mut self, all: bool, now: i64, mut write: impl FnMut(Piece<'_>) -> Done) {
         for lines in self.nameless.drain(..) {
             write(Piece {
@@ -314,7 +315,7 @@ impl Stories {
         }
     }
 
-    /// Forgets sessions that have had no event for long: those of neighbours have no end.
+    /// Forgets sessions without events for a long time: sessions of neighbouring services never end.
     fn sweep(&mut self, now: i64) {
         if (now - self.swept_at).abs() < 60_000 {
             return;
@@ -324,7 +325,7 @@ impl Stories {
             .retain(|_, session| session.dirty || (now - session.at).abs() < SESSION_IDLE);
     }
 
-    /// No place counts any more that is in this file.
+    /// Forgets all places in this file.
     pub(crate) fn forget(&mut self, name: Name) {
         let gone = |place: &Option<Place>| place.is_some_and(|place| place.name == name);
         for session in self.sessions.values_mut().filter(|session| gone(&session.place)) {

@@ -1,44 +1,44 @@
-//! By what a story is found: terms, and what stands for them in the index.
+//! Search terms of stories, and their hashes in the index.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use postern_events::Key;
 
-/// Bits of what stands for a term in the index. Two terms may share one: whoever finds a story by it looks whether it is the right one.
+/// Bits of a term's hash in the index. Two terms may share a hash: a story found by it must be checked.
 pub(crate) const HASH_BITS: u32 = 38;
 
-/// Lengths of the networks that each client is found by besides its address.
+/// Prefix lengths of the networks by which each client is found, besides its address.
 const NETWORKS_V4: [u8; 2] = [24, 16];
 const NETWORKS_V6: [u8; 3] = [64, 48, 32];
 
-/// Most networks of an indexed length that stand for one that was asked for.
+/// Most indexed networks that are combined for a network that is asked for.
 const UNION_MAX: u32 = 4096;
 
-/// Something that a story can be found by. Spellings differ by nothing but case where that does not matter.
+/// A term by which a story can be found. Case-insensitive where case does not matter.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Term {
     /// A session, by its id.
     Session(String),
-    /// A message, by its queue id; also the report about it, or what it is a report about.
+    /// A message, by its queue id; also the report about it, or the message it reports on.
     Queue(String),
     /// A message, by its `Message-ID`, with or without angle brackets.
     MessageId(String),
-    /// Whoever has logged in or tried to, and as whom that acts.
+    /// A login that succeeded or was tried, and the identity it acts as.
     Login(String),
-    /// A sender or recipient, also as it was before an alias led elsewhere; empty for `<>`.
+    /// A sender or recipient, also before alias expansion; empty for `<>`.
     Address(String),
-    /// The domain of one.
+    /// The domain of a sender or recipient.
     Domain(String),
     /// Where clients come from.
     Client(IpNet),
-    /// What became of it: the word of the event, as `bounced`.
+    /// An outcome: the event's word, such as `bounced`.
     Outcome(String),
-    /// A rule that decided.
+    /// The rule that decided.
     Rule(String),
 }
 
-/// The words of events that say what became of a message or a session.
+/// The words of events that are outcomes of a message or a session.
 pub const OUTCOMES: [&str; 10] = [
     "delivered",
     "deferred",
@@ -66,7 +66,7 @@ enum Kind {
     Rule,
 }
 
-/// What stands for a text of a kind, whatever its case.
+/// The hash of a text of a kind, case-insensitively.
 fn hash(kind: Kind, text: &[u8]) -> u64 {
     let mut state = 0xcbf2_9ce4_8422_2325_u64 ^ (kind as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     for octet in text {
@@ -88,7 +88,7 @@ fn network(network: IpNet) -> u64 {
         }
     }
     octets[16] = network.prefix_len();
-    // Octets of an address are no letters: those that look like capitals would be taken for others.
+    // Octets of an IP address are not letters: those that look like capitals would be changed.
     let shown: Vec<u8> = octets.iter().flat_map(|octet| [octet >> 4, octet & 15]).collect();
     hash(Kind::Client, &shown)
 }
@@ -101,7 +101,7 @@ pub(crate) fn bare(text: &str) -> &str {
         .unwrap_or(text)
 }
 
-/// The name of a login; one of this machine is shown with its number behind.
+/// The name of a login; one of a local user is followed by its uid.
 pub(crate) fn bare_login(text: &str) -> &str {
     text.split_once(" (uid ").map_or(text, |(name, _)| name)
 }
@@ -110,7 +110,7 @@ fn domain(address: &str) -> Option<&str> {
     address.rsplit_once('@').map(|(_, domain)| domain)
 }
 
-/// Shows what stands for the terms that a field makes.
+/// Passes on the hashes of a field's terms.
 pub(crate) fn of_field(key: Key, text: &str, show: &mut impl FnMut(u64)) {
     match key {
         Key::Session => show(hash(Kind::Session, text.as_bytes())),
@@ -139,7 +139,7 @@ pub(crate) fn of_field(key: Key, text: &str, show: &mut impl FnMut(u64)) {
     }
 }
 
-/// Shows what stands for the word of an event, where that is an outcome.
+/// Passes on the hash of an event's word, if that is an outcome.
 pub(crate) fn of_word(word: &str, show: &mut impl FnMut(u64)) {
     if OUTCOMES.contains(&word) {
         show(hash(Kind::Outcome, word.as_bytes()));
@@ -154,7 +154,7 @@ fn lengths(address: IpAddr) -> &'static [u8] {
 }
 
 impl Term {
-    /// What stands for it in the index; several where they have to be joined, `None` where the index is of no use.
+    /// Its hash in the index; several if they must be combined, `None` if the index cannot be used.
     pub(crate) fn hashes(&self) -> Option<Vec<u64>> {
         Some(vec![match self {
             Self::Session(text) => hash(Kind::Session, text.as_bytes()),
@@ -169,7 +169,7 @@ impl Term {
         }])
     }
 
-    /// How many stories it is likely to be found in, beside others.
+    /// How common it is likely to be, relative to others.
     pub(crate) const fn commonness(&self) -> u8 {
         match self {
             Self::Queue(_) | Self::Session(_) | Self::MessageId(_) => 0,
@@ -181,7 +181,7 @@ impl Term {
         }
     }
 
-    /// Whether a field says it.
+    /// Whether a field matches it.
     #[must_use]
     pub fn holds(&self, key: Key, text: &str) -> bool {
         match (self, key) {
@@ -205,13 +205,13 @@ impl Term {
         }
     }
 
-    /// Whether the word of an event says it.
+    /// Whether an event's word matches it.
     pub(crate) fn holds_word(&self, word: &str) -> bool {
         matches!(self, Self::Outcome(wanted) if wanted == word)
     }
 }
 
-/// Those of the indexed lengths that stand for a network: the shortest that are not longer, or those that make it up.
+/// The hashes of indexed lengths that stand for a network: of the next shorter prefix length, or of all networks that make it up.
 fn client(asked: IpNet) -> Option<Vec<u64>> {
     let asked = asked.trunc();
     if asked.prefix_len() == asked.max_prefix_len() {

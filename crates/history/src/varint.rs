@@ -1,4 +1,4 @@
-//! Numbers in as few octets as they need: seven bits each, the lowest first.
+//! Variable-length numbers: seven bits per octet, lowest first.
 
 /// Writes one.
 pub(crate) fn put(mut number: u64, to: &mut Vec<u8>) {
@@ -9,7 +9,7 @@ pub(crate) fn put(mut number: u64, to: &mut Vec<u8>) {
     to.push(number as u8);
 }
 
-/// Reads one; `None` where there is none.
+/// Reads one; `None` if there is none.
 pub(crate) fn take(from: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for (index, octet) in from.iter().take(10).enumerate() {
@@ -22,12 +22,12 @@ pub(crate) fn take(from: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// A number with a sign as one without, small where it is near nothing.
+/// A signed number as an unsigned one, small if it is near zero (zigzag).
 pub(crate) fn folded(number: i64) -> u64 {
     ((number << 1) ^ (number >> 63)) as u64
 }
 
-/// The number again.
+/// The signed number again.
 pub(crate) fn unfolded(number: u64) -> i64 {
     ((number >> 1) as i64) ^ -((number & 1) as i64)
 }

@@ -1,4 +1,4 @@
-//! The thread that writes, and how others see it.
+//! The writer thread, and its public interface.
 
 use std::collections::HashMap;
 use std::io;
@@ -23,57 +23,57 @@ use crate::room::{self, Room};
 use crate::stories::{Done, Piece, Place, Stories};
 use crate::term::Term;
 
-/// How often what has come is written.
+/// How often events are written.
 const BATCH: Duration = Duration::from_secs(1);
 
-/// How often sizes are looked at, and old files removed.
+/// How often sizes are checked and old files removed.
 const TIDY: Duration = Duration::from_secs(10);
 
-/// How long a file stays open that is not written to.
+/// How long a file stays open without being written to.
 const CLOSE_AFTER: Duration = Duration::from_secs(120);
 
 /// How long nothing is written to a class after a write has failed.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// A file takes at most this part of the room; then the day goes on in another one.
+/// A file takes at most this share of the space; then the day continues in another one.
 const PARTS: u64 = 16;
 
-/// The part of the disk that the history may take by itself, as a divisor, and the most of it.
+/// The share of the disk that the history takes by default, as a divisor, and its maximum.
 const OF_DISK: u64 = 10;
 const DEFAULT_MAX: u64 = 2 << 30;
 
-/// The part of the disk that it leaves to others, as a divisor, and the most of it.
+/// The share of the disk that it leaves free, as a divisor, and its maximum.
 const LEAVE_OF_DISK: u64 = 20;
 const LEAVE_MAX: u64 = 256 << 20;
 
-/// How many more stories than usual strangers may cause at once, in seconds of the usual.
+/// How large a burst of stories strangers may cause, in seconds at the normal rate.
 const BURST_SECONDS: f64 = 50.0;
 
-/// How the history is kept.
+/// The settings of the history.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Settings {
-    /// The folder of its files; made, readable by the owner only, where it is missing.
+    /// The folder of its files; created, readable only by its owner, if missing.
     pub folder: PathBuf,
-    /// How long it is kept; whole days, and the one that goes on.
+    /// How long it is kept: whole days, plus the current one.
     pub keep: Duration,
-    /// Most octets of all files; `None` for 2 GiB, or a tenth of the disk where that is less.
+    /// Most octets of all files; `None` for 2 GiB, or a tenth of the disk if that is less.
     pub max_size: Option<u64>,
-    /// Stories a second that strangers may cause in the long run, fifty times as many at once.
+    /// Stories per second that strangers may cause on average; fifty times as many in a burst.
     pub strangers_per_second: u32,
 }
 
-/// What was counted since the start.
+/// Counters since the start.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Counts {
     /// Stories that were begun.
     pub stories: u64,
-    /// Events that had no room in memory: the disk was too slow.
+    /// Events dropped for lack of memory: the disk was too slow.
     pub dropped: u64,
-    /// Stories of strangers beyond their share of rows a second, or of room.
+    /// Stories of strangers beyond their rate or their space.
     pub dropped_strangers: u64,
     /// Pieces of stories that could not be written: the disk was full, or failed.
     pub dropped_failed: u64,
-    /// Events that were left out of stories that are too long.
+    /// Events dropped from stories that are too long.
     pub left_out: u64,
 }
 
@@ -85,7 +85,7 @@ struct Counters {
     left_out: AtomicU64,
 }
 
-/// The history of a running server. Cloning shares it.
+/// The history of a running server. Clones share it.
 #[derive(Clone)]
 pub struct History {
     shared: Arc<Shared>,
@@ -97,22 +97,22 @@ struct Shared {
     settings: Mutex<Settings>,
     counters: Counters,
     observers: OnceLock<Observers>,
-    /// How often it was asked to write, as far as that is done.
+    /// The number of flush requests that are done.
     written: Mutex<u64>,
     done: Condvar,
 }
 
 impl History {
-    /// Starts the thread that writes.
+    /// Starts the writer thread.
     ///
     /// # Errors
     ///
-    /// There can be no further thread.
+    /// The system cannot start a thread.
     pub fn start(settings: Settings) -> io::Result<Self> {
         Self::start_at(settings, None)
     }
 
-    /// Starts it as if it were that day (days since 1970) for as long as it runs: to measure a history of many days.
+    /// Starts it as if it were always that day (days since 1970): for measuring a history of many days.
     ///
     /// # Errors
     ///
@@ -146,38 +146,38 @@ impl History {
         self.shared.inlet.waiting()
     }
 
-    /// Who takes the events. It never waits for the disk.
+    /// The observer that takes the events. It never waits for the disk.
     #[must_use]
     pub fn observer(&self) -> Box<dyn Observer> {
         Box::new(Puts(Arc::clone(&self.shared.inlet)))
     }
 
-    /// Takes an event that is written down already.
+    /// Takes an already encoded event.
     pub fn put(&self, event: &Event<'_>, line: &Line) {
         if Inlet::wants(event) {
             self.shared.inlet.put(event, line);
         }
     }
 
-    /// Whether an event can be a part of a story.
+    /// Whether an event can be part of a story.
     #[must_use]
     pub fn wants(event: &Event<'_>) -> bool {
         Inlet::wants(event)
     }
 
-    /// Who is told when it cannot be written, and when it can again.
+    /// The observers to notify when it cannot be written, and when it can again.
     pub fn tell_to(&self, observers: Observers) {
         let _ = self.shared.observers.set(observers);
     }
 
-    /// Takes other settings; another folder only at the next start.
+    /// Changes the settings; a new folder only takes effect at the next start.
     pub fn configure(&self, settings: Settings) {
         let mut current = self.shared.settings.lock();
         let folder = std::mem::take(&mut current.folder);
         *current = Settings { folder, ..settings };
     }
 
-    /// What was counted since the start.
+    /// Counters since the start.
     #[must_use]
     pub fn counts(&self) -> Counts {
         let Counters {
@@ -196,7 +196,7 @@ impl History {
         }
     }
 
-    /// Waits until what has come so far is written, at most `wait`. Blocks.
+    /// Waits until everything so far is written, for at most `wait`. Blocks.
     pub fn flush(&self, wait: Duration) {
         let wanted = self.shared.inlet.flush();
         let until = Instant::now() + wait;
@@ -208,18 +208,18 @@ impl History {
         }
     }
 
-    /// Writes what there is, and ends. Blocks.
+    /// Writes the rest and stops. Blocks.
     pub fn stop(&self) {
         self.shared.inlet.close();
         let thread = self.thread.lock().take();
         if let Some(thread) = thread {
-            // A panic there has been shown already, and loses nothing else.
+            // A panic there has already been reported, and loses nothing else.
             let _ = thread.join();
         }
     }
 }
 
-/// A file that is open.
+/// An open file.
 struct Open {
     part: Part,
     used: Instant,
@@ -228,7 +228,7 @@ struct Open {
     sealed: bool,
 }
 
-/// Everything that the thread has.
+/// The state of the thread.
 struct Writer {
     shared: Arc<Shared>,
     stories: Stories,
@@ -240,13 +240,13 @@ struct Writer {
 struct Files {
     folder: PathBuf,
     open: HashMap<Name, Open>,
-    /// The file that stories of a class begin in.
+    /// The file in which new stories of a class begin.
     current: HashMap<Class, Name>,
-    /// Files that were too large when they were last looked at.
+    /// Files that were too large when last checked.
     full: Vec<Name>,
     /// Until when nothing is written to a class.
     paused: HashMap<Class, Instant>,
-    /// No room is left for it on the disk.
+    /// Whether the disk has no space left for it.
     no_room: bool,
     tokens: f64,
     tokens_at: Instant,
@@ -408,7 +408,7 @@ impl Files {
         })
     }
 
-    /// The file that stories of a class begin in today.
+    /// The file in which new stories of a class begin today.
     fn current(&mut self, class: Class, day: i32) -> Name {
         let known = self.current.get(&class).copied().filter(|name| name.day == day);
         let mut name = known.unwrap_or_else(|| {
@@ -449,7 +449,7 @@ impl Files {
         Ok(open)
     }
 
-    /// Commits everything; returns the files in which that failed.
+    /// Commits everything; returns the files for which that failed.
     fn commit(&mut self, shared: &Shared) -> Vec<Name> {
         let mut failed = Vec::new();
         let mut written = false;
@@ -480,7 +480,7 @@ impl Files {
         failed.into_iter().map(|(name, _)| name).collect()
     }
 
-    /// Gives a file up for now; one that is damaged is put aside, and made anew of what can be read of it.
+    /// Gives up on a file for now; a damaged one is moved aside, and created again from what can be read.
     fn failed(&mut self, name: Name, error: &PartError, shared: &Shared) {
         self.open.remove(&name);
         let tell = |what: &dyn Fn(&Observers)| shared.observers.get().map(what);
@@ -516,7 +516,7 @@ impl Files {
         self.complain(&path, error, shared);
     }
 
-    /// Tells once that it cannot be written, until it can.
+    /// Reports that it cannot be written, once until it can again.
     fn complain(&mut self, path: &Path, error: &dyn std::fmt::Display, shared: &Shared) {
         if std::mem::replace(&mut self.failing, true) {
             return;
@@ -531,7 +531,7 @@ impl Files {
         }
     }
 
-    /// Removes what is too old or too much; returns what is gone.
+    /// Removes what is too old or too much; returns what was removed.
     fn tidy(&mut self, settings: &Settings, today: i32, shared: &Shared) -> Vec<Name> {
         let Ok(names) = name::list(&self.folder) else {
             return Vec::new();
@@ -562,7 +562,7 @@ impl Files {
             most,
         };
         let taken: u64 = sizes.iter().map(|(_, size)| size).sum();
-        // Where others have filled the disk, the oldest day makes room.
+        // If others have filled the disk, the oldest day is removed.
         let needed = disk.map_or(0, |(total, free)| {
             (total / LEAVE_OF_DISK).min(LEAVE_MAX).saturating_sub(free)
         });
@@ -589,7 +589,7 @@ impl Files {
         gone
     }
 
-    /// Closes files that nothing was written to for a while; one of an earlier day is put in order before.
+    /// Closes files that were not written to for a while; one of an earlier day is sealed first.
     fn close_unused(&mut self, today: i32, shared: &Shared) {
         let idle: Vec<Name> = self
             .open
@@ -617,7 +617,7 @@ fn make_folder(folder: &Path) -> io::Result<()> {
         .create(folder)
 }
 
-/// Octets of a file with its log.
+/// Octets of a file including its log.
 pub(crate) fn size(path: &Path) -> u64 {
     let [database, log, _] = files_of(path);
     let length = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());

@@ -1,4 +1,4 @@
-//! The history as a server writes it, found as an administrator looks for it, with the mishaps of disks and clocks.
+//! The history as a server writes it, searched as an administrator would, with failures of disks and clocks.
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
@@ -79,7 +79,7 @@ fn a_message_is_found_by_all_that_is_known_of_it() {
         ..Query::default()
     };
     assert_eq!(found_ids(&archive.find(&neither).unwrap()), [""; 0]);
-    // The story has everything in order: what was said in its transaction, the acceptance, what became of it.
+    // The story has everything in order: the transaction, the acceptance, the outcome.
     let found = archive.find(&term(Term::Queue(mail.queue()))).unwrap();
     let story = &found.stories[0];
     let words: Vec<&str> = story.events.iter().map(|event| event.word.as_str()).collect();
@@ -168,7 +168,7 @@ fn the_newest_come_first_and_times_part_them() {
     let found = archive.find(&query).unwrap();
     assert_eq!(found_ids(&found), [Mail::new(20).queue(), Mail::new(19).queue()]);
     assert!(!found.more);
-    // A time alone.
+    // Only a time.
     query.groups.clear();
     assert_eq!(found_ids(&archive.find(&query).unwrap()).len(), 2);
     let mut seen = 0;
@@ -230,7 +230,7 @@ fn days_that_are_over_are_removed_and_room_is_kept() {
     let site = Site::start();
     Mail::new(1).deliver(&site);
     site.stop();
-    // A file of long ago, and others that are none of the history's.
+    // An old file, and others that do not belong to the history.
     for name in [
         "2020-02-01-users-1.sqlite",
         "2020-02-01-users-1.sqlite-wal",
@@ -305,7 +305,7 @@ fn a_damaged_file_is_put_aside_and_what_can_be_read_is_found_again() {
 #[test]
 fn what_cannot_be_written_is_counted_and_nobody_waits() {
     let folder = tempfile::tempdir().unwrap();
-    // The folder's place is taken by a file.
+    // A file is in the folder's place.
     let place = folder.path().join("history");
     fs::write(&place, "").unwrap();
     let site = Site::at(settings(&place), folder);
@@ -348,6 +348,6 @@ fn a_stopped_history_drops_and_counts() {
     let site = Site::with(history, folder);
     Mail::new(1).deliver(&site);
     assert!(site.history().counts().dropped > 5);
-    // Does not wait for who has gone.
+    // Does not wait for flush requests that were given up.
     site.history().flush(Duration::from_millis(1));
 }

@@ -22,7 +22,7 @@ impl Counter {
     }
 }
 
-/// So many numbers, one for each value of a label.
+/// A fixed set of numbers, one for each value of a label.
 #[derive(Debug)]
 pub(crate) struct Counters<const N: usize>(Box<[Counter; N]>);
 
@@ -33,7 +33,7 @@ impl<const N: usize> Default for Counters<N> {
 }
 
 impl<const N: usize> Counters<N> {
-    /// The one at this place. A place beyond the end, which there is none of in our types, counts for the last one.
+    /// The one at this position. A position beyond the end, which our types rule out, counts as the last one.
     pub(crate) fn at(&self, place: usize) -> &Counter {
         &self.0[place.min(N - 1)]
     }
@@ -43,21 +43,21 @@ impl<const N: usize> Counters<N> {
     }
 }
 
-/// Most buckets of a histogram, that for all larger values among them.
+/// Most buckets of a histogram, including the one for all larger values.
 const BUCKETS_MAX: usize = 16;
 
-/// How often something took how long.
+/// A histogram of durations.
 #[derive(Debug)]
 pub(crate) struct Histogram {
-    /// Upper bounds of the buckets but the last one, growing.
+    /// Upper bounds of all buckets except the last, ascending.
     bounds: &'static [Duration],
     buckets: [Counter; BUCKETS_MAX],
-    /// Microseconds.
+    /// The sum in microseconds.
     sum: Counter,
 }
 
 impl Histogram {
-    /// An empty one with these upper bounds, at most 15.
+    /// An empty histogram with these upper bounds, at most 15.
     pub(crate) fn new(bounds: &'static [Duration]) -> Self {
         debug_assert!(bounds.len() < BUCKETS_MAX && bounds.is_sorted());
         Self {
@@ -73,7 +73,7 @@ impl Histogram {
         self.sum.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// Sum in seconds, count, and the buckets with their upper bounds in seconds, each with its own values alone.
+    /// Sum in seconds, count, and the buckets with their upper bounds in seconds, each with only its own values.
     pub(crate) fn read(&self) -> (f64, u64, Vec<(f64, u64)>) {
         let bounds = self.bounds.iter().map(Duration::as_secs_f64).chain([f64::MAX]);
         let buckets: Vec<(f64, u64)> = bounds.zip(self.buckets.iter().map(Counter::get)).collect();
@@ -93,7 +93,7 @@ const fn us<const N: usize>(bounds: [u64; N]) -> [Duration; N] {
     out
 }
 
-/// For a sync of the disk: from 0.1 ms to 1 s.
+/// For a disk sync: from 0.1 ms to 1 s.
 pub(crate) static SYNC: &[Duration] = &us([
     100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
 ]);
@@ -104,7 +104,7 @@ pub(crate) static ANSWER: &[Duration] = &us([
     10_000_000, 30_000_000, 60_000_000,
 ]);
 
-/// For a message on its way: from 0.1 s to 5 days.
+/// For a message's time in the queue: from 0.1 s to 5 days.
 pub(crate) static DELAY: &[Duration] = &us([
     100_000,
     500_000,

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-/// What kind of number it is.
+/// The type of a metric.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
     /// It only grows, from the start of the server on.
     Counter,
-    /// How it is now.
+    /// A current value.
     Gauge,
-    /// How often a time fell into which bucket, with their sum and count.
+    /// Durations by bucket, with their sum and count.
     Histogram,
 }
 
@@ -32,10 +32,10 @@ pub struct Label {
     pub values: &'static str,
 }
 
-/// A family of numbers.
+/// A metric family.
 #[derive(Debug)]
 pub struct Family {
-    /// Its name as it is queried: that of a counter ends in `_total`; a histogram's series add `_bucket`, `_sum` and `_count`.
+    /// Its name as queried: a counter's ends in `_total`; a histogram's series add `_bucket`, `_sum` and `_count`.
     pub name: &'static str,
     /// Its type.
     pub kind: Kind,
@@ -196,7 +196,7 @@ mod tests {
     fn names_are_as_prometheus_wants_them() {
         let names: HashSet<&str> = FAMILIES.iter().map(|family| family.name).collect();
         assert_eq!(names.len(), FAMILIES.len());
-        // In OpenMetrics a family of counters goes without the end of its series.
+        // In OpenMetrics, the name of a counter family lacks the suffix of its series.
         let bases: HashSet<&str> = names.iter().map(|name| name.trim_end_matches("_total")).collect();
         assert_eq!(bases.len(), FAMILIES.len());
         for family in FAMILIES {

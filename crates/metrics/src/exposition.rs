@@ -1,4 +1,4 @@
-//! The numbers as text, in the OpenMetrics format.
+//! The metrics as text, in the OpenMetrics format.
 
 use std::collections::HashSet;
 use std::fmt::{self, Write as _};
@@ -20,17 +20,17 @@ use crate::snapshot::Snapshot;
 
 const NONE: &str = "none";
 
-/// How numbers are written.
+/// The text format.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Format {
     /// OpenMetrics 1.0.
     OpenMetrics,
-    /// The format that Prometheus had before, and that other programs still read.
+    /// The older Prometheus format, which other programs still read.
     Prometheus,
 }
 
 impl Format {
-    /// The format for a client that takes these types (`Accept` of HTTP): OpenMetrics for who names it.
+    /// The format for a client that accepts these types (HTTP `Accept`): OpenMetrics if it is listed.
     #[must_use]
     pub fn for_accept(accept: &str) -> Self {
         if accept.contains("application/openmetrics-text") {
@@ -49,7 +49,8 @@ impl Format {
         }
     }
 
-    /// The same numbers in this format. The older one calls a family of counters as its series, and has no end.
+    /// The same numbers in this format. The older one names a counter family like its series, and has no end
+    /// marker.
     fn of(self, text: String) -> String {
         if self == Self::OpenMetrics {
             return text;
@@ -64,7 +65,7 @@ impl Format {
                 let (name, rest) = line.strip_prefix(start)?.split_once(' ')?;
                 counters.contains(name).then_some((start, name, rest))
             });
-            // A text takes all that is written to it.
+            // Writing to a String does not fail.
             let _ = match told {
                 Some((start, name, rest)) => writeln!(older, "{start}{name}_total {rest}"),
                 None => writeln!(older, "{line}"),
@@ -74,7 +75,7 @@ impl Format {
     }
 }
 
-/// One reading: what was counted, and what was asked.
+/// One reading: counted values and a snapshot.
 #[derive(Debug)]
 struct Reading {
     counted: Arc<Metrics>,
@@ -82,14 +83,14 @@ struct Reading {
 }
 
 impl Metrics {
-    /// All numbers, with what was asked just now.
+    /// All metrics, with a fresh snapshot.
     #[must_use]
     pub fn text(self: &Arc<Self>, now: Snapshot, format: Format) -> String {
         format.of(text(self, now))
     }
 }
 
-/// All numbers.
+/// All metrics.
 fn text(counted: &Arc<Metrics>, now: Snapshot) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Reading {
@@ -97,7 +98,7 @@ fn text(counted: &Arc<Metrics>, now: Snapshot) -> String {
         now,
     }));
     let mut text = String::with_capacity(64 << 10);
-    // A text takes all that is written to it.
+    // Writing to a String does not fail.
     let _ = encode(&mut text, &registry);
     text
 }

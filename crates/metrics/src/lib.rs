@@ -1,11 +1,12 @@
-//! Numbers made of events, as Prometheus reads them.
+//! Metrics made from events, for Prometheus.
 //!
-//! [`Metrics`] is an observer: it counts what it is told of. That costs an atomic addition or two an event, no lock and no
-//! memory; where nobody reads the numbers it is switched off and costs a look at a flag. What can be asked at any time, such as
-//! the size of the queue, is not counted but handed in with each reading, as a [`Snapshot`].
+//! [`Metrics`] is an observer: it counts events. That costs one or two atomic additions per event, no lock and no allocation; if
+//! nobody reads the metrics, it is switched off and costs a check of a flag. What can be queried at any time, such as the size of
+//! the queue, is not counted but passed in with each reading, as a [`Snapshot`].
 //!
-//! The names of the families and of their labels are a contract ([`FAMILIES`], `docs/metrics.md`), as those of events are. No label holds
-//! what a client can choose: its values come from types or from names in the configuration, so that the number of series is bounded.
+//! The names of the families and of their labels are a contract ([`FAMILIES`], `docs/metrics.md`), as those of events are. No
+//! label has a value that a client can choose: its values come from types or from names in the configuration, so that the number
+//! of series is bounded.
 
 mod atoms;
 mod contract;

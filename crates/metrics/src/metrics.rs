@@ -1,4 +1,4 @@
-//! What is counted.
+//! The counters.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,25 +11,25 @@ use postern_sasl::Mechanism;
 use crate::atoms::{ANSWER, Counter, Counters, DELAY, Histogram, SYNC};
 use crate::names::ByName;
 
-/// Places for rules, kinds of failures with one for none, mechanisms with one for none.
+/// Numbers of rules, of kinds of failures plus one for none, of mechanisms plus one for none.
 pub(crate) const RULES: usize = Rule::ALL.len();
 pub(crate) const CAUSES: usize = FailureKind::ALL.len() + 1;
 pub(crate) const MECHANISMS: usize = Mechanism::ALL.len() + 1;
 
-/// What became of logins that were not granted.
+/// Outcomes of logins that were not granted.
 pub(crate) const NOT_GRANTED: [&str; 3] = ["refused", "locked-out", "unavailable"];
 
 /// Versions of TLS.
 pub(crate) const VERSIONS: [&str; 3] = ["TLSv1.2", "TLSv1.3", "other"];
 
-/// What became of attempts, and of recipients.
+/// Outcomes of attempts, and of recipients.
 pub(crate) const ATTEMPTS: [&str; 4] = ["taken", "partly", "refused", "unreached"];
 pub(crate) const OUTCOMES: [&str; 4] = ["delivered", "deferred", "bounced", "expired"];
 
 /// Levels of events that are counted.
 pub(crate) const LEVELS: [&str; 3] = ["error", "warning", "info"];
 
-/// Observes events and counts them. Cheap to share; begins switched off.
+/// Observes events and counts them. Cheap to share; initially switched off.
 #[derive(Default)]
 pub struct Metrics {
     on: AtomicBool,
@@ -38,18 +38,18 @@ pub struct Metrics {
     pub(crate) milters: ByName<OfMilter>,
     /// Logins by mechanism that were not granted, with a place for each of [`NOT_GRANTED`].
     pub(crate) not_granted: [Counters<MECHANISMS>; NOT_GRANTED.len()],
-    /// Those that no directory had to grant.
+    /// Logins granted without a directory.
     pub(crate) granted: Counters<MECHANISMS>,
     pub(crate) lockouts: Counter,
     pub(crate) tls: Counters<{ VERSIONS.len() }>,
     pub(crate) sync: SyncTimes,
-    /// For each of [`ATTEMPTS`] and [`OUTCOMES`] by cause; the last place is for none.
+    /// For each of [`ATTEMPTS`] and [`OUTCOMES`] by cause; the last one is for none.
     pub(crate) attempts: [Counters<CAUSES>; ATTEMPTS.len()],
     pub(crate) outcomes: [Counters<CAUSES>; OUTCOMES.len()],
     pub(crate) delay: Delay,
     pub(crate) handover: Answer,
     pub(crate) hop: Answer,
-    /// For each level wanted by the level reached.
+    /// For each wanted level, by the level reached.
     pub(crate) hop_tls: [Counters<{ TlsReached::ALL.len() }>; TlsWanted::ALL.len()],
     /// For each area by level.
     pub(crate) events: [Counters<{ LEVELS.len() }>; Area::ALL.len()],
@@ -103,25 +103,25 @@ macro_rules! histograms {
 }
 
 histograms! {
-    /// Of answers over a network.
+    /// Durations of answers over a network.
     Answer ANSWER
-    /// Of messages on their way.
+    /// Times of messages in the queue.
     Delay DELAY
-    /// Of syncs.
+    /// Durations of syncs.
     Sync SYNC
 }
 
-/// Syncs that were done, and those that failed.
+/// Successful syncs, and failed ones.
 #[derive(Default)]
 pub(crate) struct SyncTimes {
     pub(crate) done: Sync,
     pub(crate) failed: Sync,
 }
 
-/// Names of the configuration that labels tell apart.
+/// Names from the configuration that labels distinguish.
 #[derive(Clone, Debug, Default)]
 pub struct ConfiguredNames {
-    /// Of listeners, and of sockets on which neighbours have logins checked.
+    /// Of listeners, and of sockets on which neighbouring services have credentials checked.
     pub listeners: Vec<String>,
     /// Of directories.
     pub directories: Vec<String>,
@@ -130,7 +130,7 @@ pub struct ConfiguredNames {
 }
 
 impl Metrics {
-    /// Counts from now on, or no more. What was counted stays.
+    /// Starts or stops counting. Counts so far are kept.
     pub fn switch(&self, on: bool) {
         self.on.store(on, Ordering::Relaxed);
     }
@@ -141,7 +141,7 @@ impl Metrics {
         self.on.load(Ordering::Relaxed)
     }
 
-    /// Tells these names apart from now on, besides those that it knows.
+    /// From now on also distinguishes these names.
     pub fn expect(&self, names: &ConfiguredNames) {
         self.listeners.expect(names.listeners.iter().map(String::as_str));
         self.directories

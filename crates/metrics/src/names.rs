@@ -1,24 +1,24 @@
-//! Numbers by names of the configuration: of a listener, a directory, a filter.
+//! Metrics by names from the configuration: of a listener, a directory, a filter.
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-/// Most names that are told apart. What comes after them counts as [`OTHER`].
+/// Most names distinguished. Further ones count as [`OTHER`].
 const NAMES_MAX: usize = 100;
 
-/// What is counted that has none of the names.
+/// Everything without a known name.
 pub(crate) const OTHER: &str = "other";
 
-/// A value for each name, and one for all others. Names are added and never taken away: what was counted stays.
+/// A value for each name, and one for all others. Names are added and never removed, so counts are kept.
 pub(crate) struct ByName<T> {
-    /// The first is [`OTHER`]. Few, and looked through: that is quicker than a hash of the text.
+    /// The first is [`OTHER`]. Few, so a linear search is faster than hashing the text.
     list: ArcSwap<Vec<Arc<Named<T>>>>,
     adding: Mutex<()>,
 }
 
-/// A name with its numbers.
+/// A name with its metrics.
 pub(crate) struct Named<T> {
     pub(crate) name: Box<str>,
     pub(crate) value: T,
@@ -37,7 +37,7 @@ impl<T: Default> Default for ByName<T> {
 }
 
 impl<T: Default> ByName<T> {
-    /// Adds names that are not there yet, as far as there is room.
+    /// Adds new names, as far as there is room.
     pub(crate) fn expect<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
         let _one = self.adding.lock();
         let mut list = (**self.list.load()).clone();
@@ -52,7 +52,7 @@ impl<T: Default> ByName<T> {
         self.list.store(Arc::new(list));
     }
 
-    /// Gives `note` the value of a name.
+    /// Passes the value of a name to `note`.
     pub(crate) fn with(&self, name: &str, note: impl FnOnce(&T)) {
         let list = self.list.load();
         let found = list.iter().find(|named| &*named.name == name);

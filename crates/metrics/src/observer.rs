@@ -1,4 +1,4 @@
-//! Which event counts for what.
+//! Which counters each event increments.
 
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ impl Metrics {
             }
             Event::HandedOver(event) => {
                 self.handover.0.note(event.took);
-                // The others are told of as attempts, with their cause.
+                // The others are reported as attempts, with their cause.
                 if event.taken == event.recipients {
                     self.attempts[0].at(CAUSES - 1).one();
                 }
@@ -110,7 +110,7 @@ fn answer(has_failed: bool, answered: &Counter, failed: &Counter) {
     if has_failed { failed.one() } else { answered.one() }
 }
 
-/// The place of what became of an attempt.
+/// The index of an attempt's outcome.
 fn attempt(event: &Attempted<'_>) -> usize {
     match event.taken {
         None => 3,
@@ -123,7 +123,7 @@ fn cause(failure: Option<FailureKind>) -> usize {
     failure.map_or(CAUSES - 1, |kind| kind as usize)
 }
 
-/// Logins are rare beside what they cost: their mechanisms are looked for by name.
+/// Logins are rare and costly anyway, so their mechanisms are looked up by name.
 fn mechanism(name: Option<&str>) -> usize {
     let place = |name| {
         Mechanism::ALL
@@ -138,7 +138,7 @@ fn version(name: &str) -> usize {
     place.unwrap_or(VERSIONS.len() - 1)
 }
 
-/// The place of a login that was not granted, by the rule.
+/// The index of a login that was not granted, by rule.
 fn not_granted(rule: Rule) -> usize {
     match rule {
         Rule::ThrottleLockout | Rule::ThrottleBusy => 1,

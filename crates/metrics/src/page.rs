@@ -8,10 +8,10 @@ use prometheus_client::metrics::MetricType;
 use crate::atoms::Histogram;
 use crate::contract::{Family, Kind};
 
-/// An answer that is being written.
+/// An answer being written.
 pub(crate) struct Page<'p, 'e>(pub(crate) &'p mut DescriptorEncoder<'e>);
 
-/// A family of it.
+/// One family in it.
 pub(crate) struct Series<'f> {
     family: &'static Family,
     encoder: MetricEncoder<'f>,
@@ -24,7 +24,7 @@ impl Page<'_, '_> {
         family: &'static Family,
         write: impl FnOnce(&mut Series<'_>) -> fmt::Result,
     ) -> fmt::Result {
-        // The suffix is put behind each series.
+        // The suffix is appended to each series' name.
         let name = family.name.strip_suffix("_total").unwrap_or(family.name);
         let kind = match family.kind {
             Kind::Counter => MetricType::Counter,
@@ -37,7 +37,7 @@ impl Page<'_, '_> {
 }
 
 impl Series<'_> {
-    /// Writes a series with the values of its labels, in their order.
+    /// Writes a series with the values of its labels, in order.
     fn with(
         &mut self,
         values: &[&str],

@@ -1,25 +1,25 @@
-//! What the system says of the server's process.
+//! What the system says about the server's process.
 
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};
 use nix::sys::time::TimeValLike as _;
 
-/// What the system says of the server's process.
+/// What the system says about the server's process.
 #[derive(Clone, Debug, Default)]
 pub struct Process {
-    /// Processor time, its own and the kernel's for it.
+    /// CPU time, user and system.
     pub cpu: Duration,
     /// Octets of memory in use.
     pub memory: Option<u64>,
-    /// Open files and sockets. A process that gives its memory away to nobody is not told by every kernel.
+    /// Open files and sockets. Not every kernel tells a process that cannot be dumped.
     pub files: Option<u64>,
     /// Most of them.
     pub files_max: Option<u64>,
 }
 
 impl Process {
-    /// Of this process, now.
+    /// Reads it for this process, now.
     #[must_use]
     pub fn now() -> Self {
         let cpu = getrusage(UsageWho::RUSAGE_SELF).map_or(Duration::ZERO, |usage| {

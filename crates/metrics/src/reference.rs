@@ -1,4 +1,4 @@
-//! The document of the contract, made from it.
+//! Generates the document of the contract.
 
 use std::fmt::Write as _;
 

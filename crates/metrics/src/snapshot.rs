@@ -1,8 +1,8 @@
-//! What is asked when the numbers are read.
+//! What is queried when the metrics are read.
 
 use crate::process::Process;
 
-/// How things are at this moment. What is not known is left out of the answer.
+/// The current state. Unknown values are left out of the answer.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// The version with its commit.
@@ -15,13 +15,13 @@ pub struct Snapshot {
     pub queue: Queue,
     /// Connections to next hops, by the kind of mail.
     pub places: Vec<Places>,
-    /// Directories, and whether they have answered when they were asked last.
+    /// Directories, and whether they answered the last time they were asked.
     pub directories: Vec<(String, Option<bool>)>,
-    /// Files of certificates with the ends of these, in seconds since 1970.
+    /// Certificate files with their expiry, in seconds since 1970.
     pub certificates: Vec<(String, f64)>,
-    /// Credentials for smarthosts with the ends of their tokens, in seconds since 1970.
+    /// Credentials for smarthosts with the expiry of their tokens, in seconds since 1970.
     pub tokens: Vec<(String, f64)>,
-    /// Events that observers had no room for.
+    /// Events dropped by observers for lack of room.
     pub dropped: Vec<(&'static str, u64)>,
     /// The server's process.
     pub process: Process,
@@ -40,11 +40,11 @@ pub struct Queue {
     pub recipients: u64,
     /// Octets.
     pub octets: u64,
-    /// Whether mail can be taken.
+    /// Whether mail can be accepted.
     pub ready: bool,
-    /// Octets that may still be written on its disk.
+    /// Free octets on its disk.
     pub disk_free: Option<u64>,
-    /// Ages, each as its label, and how many messages are older.
+    /// Ages, as labels, and how many messages are older.
     pub older: Vec<(&'static str, u64)>,
     /// Age of the oldest message in seconds; 0 without one.
     pub oldest: Option<f64>,
@@ -55,8 +55,8 @@ pub struct Queue {
 pub struct Places {
     /// The kind.
     pub class: String,
-    /// Those that are open.
+    /// Open connections.
     pub open: u64,
-    /// Hosts that wait for one.
+    /// Hosts waiting for one.
     pub waiting: u64,
 }

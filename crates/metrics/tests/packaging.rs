@@ -1,4 +1,4 @@
-//! The dashboard and the alert rules name what the contract has, with the labels that it has.
+//! The dashboard and the alert rules only use metrics and labels from the contract.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -11,7 +11,7 @@ fn read(name: &str) -> String {
     fs::read_to_string(format!("{}/../../{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
-/// All names of series in a text, each with what stands in braces behind it.
+/// All series names in a text, each with the text in braces after it.
 fn series(text: &str) -> Vec<(&str, &str)> {
     let is_name = |octet: char| octet.is_ascii_alphanumeric() || octet == '_';
     let mut found = Vec::new();
@@ -54,7 +54,7 @@ fn what_dashboard_and_rules_name_is_in_the_contract() {
             let family = family(name).unwrap_or_else(|| panic!("{file}: there is no {name}"));
             for label in matched.split(',').filter(|part| !part.is_empty()) {
                 let label = label.split(['=', '!']).next().unwrap();
-                // Those that Prometheus adds by itself.
+                // Labels that Prometheus adds itself.
                 let known = ["instance", "job", "le"].contains(&label)
                     || family.labels.iter().any(|known| known.name == label);
                 assert!(known, "{file}: {name} has no label {label}");
@@ -88,7 +88,7 @@ fn the_dashboard_shows_all_that_is_counted_about_mail() {
     );
 }
 
-/// `cargo run -p postern -- metrics-reference > docs/metrics.md` mends a failure.
+/// `cargo run -p postern -- metrics-reference > docs/metrics.md` fixes a failure.
 #[test]
 fn the_document_is_up_to_date() {
     assert!(

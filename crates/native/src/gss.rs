@@ -24,7 +24,7 @@ use crate::library::Loaded;
 /// The library's name, as the system's loader finds it.
 pub const LIBRARY: &str = "libgssapi_krb5.so.2";
 
-/// Debian's package of it.
+/// Its Debian package.
 pub const PACKAGE: &str = "libgssapi-krb5-2";
 
 /// The library, loaded. Clones share it.
@@ -42,13 +42,13 @@ impl Gss {
         Ok(Self(Arc::new(Api::load(&loaded)?)))
     }
 
-    /// The realm that the host's Kerberos configuration has as the default.
+    /// The realm that is the default in the host's Kerberos configuration.
     ///
     /// # Errors
     ///
-    /// [`GssError`] when it has none.
+    /// [`GssError`] if there is none.
     pub fn default_realm(&self) -> Result<String, GssError> {
-        // A principal without a realm is of that one, and in its canonical form the library writes it whole.
+        // A principal without a realm belongs to the default one, and in its canonical form the library includes it.
         let name = Name::principal(self, "postern")?.canonical()?.text()?;
         let realm = name.rsplit_once('@').map(|(_, realm)| realm.to_owned());
         realm.filter(|realm| !realm.is_empty()).ok_or(GssError::NoRealm)
@@ -58,7 +58,7 @@ impl Gss {
         &self.0
     }
 
-    /// Copies a buffer of the library, and gives it back.
+    /// Copies a buffer of the library, and releases it.
     fn take(&self, mut buffer: Buffer) -> Vec<u8> {
         let octets = self.copy(&buffer);
         let mut minor = 0;
@@ -72,16 +72,16 @@ impl Gss {
         if buffer.value.is_null() || buffer.length == 0 {
             return Vec::new();
         }
-        // SAFETY: A buffer that the library has filled has as many octets as it says, until it is given back.
+        // SAFETY: A buffer that the library has filled has as many octets as it says, until it is released.
         unsafe { std::slice::from_raw_parts(buffer.value.cast::<u8>(), buffer.length) }.to_vec()
     }
 
-    /// Wipes a buffer of the library that holds a key.
+    /// Wipes a library buffer that contains a key.
     fn wipe(&self, buffer: &Buffer) {
         if buffer.value.is_null() || buffer.length == 0 {
             return;
         }
-        // SAFETY: As above; the buffers of a set belong to the caller until the set is given back, and nobody else reads them.
+        // SAFETY: As above; the buffers of a set belong to the caller until the set is released, and nobody else reads them.
         unsafe { std::slice::from_raw_parts_mut(buffer.value.cast::<u8>(), buffer.length) }.zeroize();
     }
 }

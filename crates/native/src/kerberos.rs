@@ -1,4 +1,4 @@
-//! Kerberos for the mechanism GSSAPI: what `postern_sasl` asks for, by the library.
+//! Kerberos for the GSSAPI mechanism: implements what `postern_sasl` asks for, with the library.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use postern_sasl::{
 
 use crate::gss::{Context, Credential, Gss, GssError, Name, Source};
 
-/// The server's side: a keytab, read anew for each client, so that a new key is good at once.
+/// The server's side: a keytab, read again for each client, so that a new key works at once.
 #[derive(Clone, Debug)]
 pub struct KeytabAcceptor {
     gss: Gss,
@@ -18,8 +18,7 @@ pub struct KeytabAcceptor {
 }
 
 impl KeytabAcceptor {
-    /// With the keytab, and the file in which the library remembers what it has seen: it is made when it is missing, and
-    /// belongs to this server alone.
+    /// With a keytab and the library's replay cache file: it is created if missing, and used by this server only.
     #[must_use]
     pub fn new(gss: Gss, keytab: PathBuf, replay_cache: PathBuf) -> Self {
         Self {
@@ -28,7 +27,7 @@ impl KeytabAcceptor {
         }
     }
 
-    /// Looks whether the keytab can be used.
+    /// Checks whether the keytab can be used.
     ///
     /// # Errors
     ///
@@ -46,7 +45,7 @@ impl ContextAcceptor for KeytabAcceptor {
     }
 }
 
-/// The client's side: tickets of a cache, or fetched with a keytab.
+/// The client's side: tickets from a cache, or fetched with a keytab.
 #[derive(Clone, Debug)]
 pub struct TicketInitiator {
     gss: Gss,
@@ -55,7 +54,7 @@ pub struct TicketInitiator {
 }
 
 impl TicketInitiator {
-    /// As `principal`, or as whom the source is for.
+    /// As `principal`, or as the source's own principal.
     #[must_use]
     pub fn new(gss: Gss, principal: Option<String>, source: Source) -> Self {
         Self {

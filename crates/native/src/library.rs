@@ -1,4 +1,4 @@
-//! Shared libraries: found, opened for good, their functions looked up.
+//! Shared libraries: found, opened permanently, their functions looked up.
 
 use std::ffi::CStr;
 
@@ -11,7 +11,7 @@ const RTLD_NODELETE: std::ffi::c_int = 0x1000;
 /// A library that cannot be used.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum LibraryError {
-    /// It is not there, or cannot be loaded.
+    /// It does not exist, or cannot be loaded.
     #[error("the library {library} cannot be loaded ({reason}); install the package {package}")]
     Absent {
         /// The file's name or path.
@@ -26,7 +26,7 @@ pub enum LibraryError {
     Foreign {
         /// The file's name or path.
         library: String,
-        /// The package whose library does.
+        /// The package whose library has it.
         package: &'static str,
         /// The function.
         function: String,
@@ -64,7 +64,7 @@ impl Loaded {
     ///
     /// `F` is a pointer to a function of the type that the library documents for this name.
     pub(crate) unsafe fn function<F: Copy>(&self, name: &CStr) -> Result<F, LibraryError> {
-        // SAFETY: The caller vouches for the type. The library is never unloaded, so the pointer stays good.
+        // SAFETY: The caller vouches for the type. The library is never unloaded, so the pointer stays valid.
         let found = unsafe { self.library.get::<F>(name.to_bytes_with_nul()) };
         found.map(|symbol| *symbol).map_err(|_| LibraryError::Foreign {
             library: self.name.clone(),
@@ -82,7 +82,7 @@ fn said(error: &dyn std::error::Error) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
 
-/// Makes a table of functions of one library, and what fills it.
+/// Makes a table of functions of one library, and the code that fills it.
 macro_rules! functions {
     ($(#[$meta:meta])* $table:ident { $($(#[$about:meta])* $name:ident: $type:ty,)* }) => {
         $(#[$meta])*

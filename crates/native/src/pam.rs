@@ -1,6 +1,6 @@
-//! PAM (Linux-PAM), bound at run time: whether a password is an account's, and whether the account may log in now.
+//! PAM (Linux-PAM), loaded at run time: checks an account's password, and whether the account may log in now.
 //!
-//! Modules run in the calling process, with its rights, and may take as long as they like: call this in a process of its own
+//! Modules run in the calling process, with its rights, and may take as long as they like: call this in a separate process
 //! that can be killed.
 
 mod conversation;
@@ -21,7 +21,7 @@ use crate::library::Loaded;
 /// The library's name, as the system's loader finds it.
 pub const LIBRARY: &str = "libpam.so.0";
 
-/// Debian's package of it.
+/// Its Debian package.
 pub const PACKAGE: &str = "libpam0g";
 
 /// The library, loaded.
@@ -36,9 +36,9 @@ pub struct Pam {
 pub struct Check<'a> {
     /// The service, a file in `/etc/pam.d` or in `folder`.
     pub service: &'a str,
-    /// Where the service's file is, when not in `/etc/pam.d`.
+    /// The folder with the service's file, if not `/etc/pam.d`.
     pub folder: Option<&'a Path>,
-    /// The login.
+    /// The user name.
     pub login: &'a str,
     /// Its password.
     pub password: &'a SecretString,
@@ -49,21 +49,21 @@ pub struct Check<'a> {
 /// What PAM says.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Verdict {
-    /// Password and account are good; the name is the one that the modules have made of the login.
+    /// Password and account are valid; the name is what the modules have turned the login into.
     Granted(String),
     /// There is no such account.
     UnknownUser,
-    /// The password is not its own.
+    /// The password is wrong.
     WrongPassword,
     /// Too many wrong passwords.
     Locked,
-    /// The time of the account is over.
+    /// The account has expired.
     AccountExpired,
-    /// The password has to be changed first.
+    /// The password must be changed first.
     PasswordExpired,
-    /// A module does not let it in now, or from there.
+    /// A module refuses access now, or from there.
     NotNow,
-    /// It cannot be told; in PAM's words.
+    /// That cannot be determined; in PAM's words.
     Unavailable(String),
 }
 
@@ -160,7 +160,7 @@ impl Transaction<'_> {
                 unsafe { (self.api.pam_set_item)(self.handle, item::REMOTE_HOST, peer.as_ptr().cast()) };
         }
         let flags = ffi::SILENT | ffi::NO_EMPTY_PASSWORD;
-        // SAFETY: The handle is alive, and so is the conversation it calls back.
+        // SAFETY: The handle is alive, and so is the conversation that it calls.
         self.status = unsafe { (self.api.pam_authenticate)(self.handle, flags) };
         if self.status != code::SUCCESS {
             return self.refused();
@@ -181,7 +181,7 @@ impl Transaction<'_> {
         if status != code::SUCCESS || value.is_null() {
             return None;
         }
-        // SAFETY: The item is a text that ends with NUL, and lives until the handle is used again.
+        // SAFETY: The item is a NUL-terminated text, and lives until the handle is used again.
         let text = unsafe { CStr::from_ptr(value.cast()) };
         text.to_str().ok().map(str::to_owned)
     }
@@ -209,7 +209,7 @@ impl Transaction<'_> {
         if text.is_null() {
             return format!("PAM code {status}");
         }
-        // SAFETY: It ends with NUL.
+        // SAFETY: It is NUL-terminated.
         let text = unsafe { CStr::from_ptr(text) };
         text.to_string_lossy()
             .chars()
@@ -227,7 +227,7 @@ impl Drop for Transaction<'_> {
 }
 
 impl Password {
-    /// `None` for one with a NUL, at which C would cut it off.
+    /// `None` for one containing NUL, where C would truncate it.
     fn new(password: &SecretString) -> Option<Self> {
         let octets = password.expose_secret().as_bytes();
         if octets.contains(&0) {

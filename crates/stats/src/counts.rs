@@ -1,10 +1,10 @@
-//! How much there was.
+//! Counts of mail.
 
 use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 
-/// How much there was, in an hour or of a name.
+/// Counts of mail, in an hour or for a name.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Counts {
@@ -19,16 +19,16 @@ pub struct Counts {
     pub refused: u64,
     /// Recipients that got their mail.
     pub delivered: u64,
-    /// Tries that are repeated.
+    /// Deferred attempts.
     pub deferred: u64,
-    /// Recipients that were refused for good.
+    /// Recipients that were permanently refused.
     pub bounced: u64,
-    /// Recipients that were given up after their time.
+    /// Recipients that were given up after the queue lifetime.
     pub expired: u64,
 }
 
 impl Counts {
-    /// Everything counted that is not octets: how frequent a name is.
+    /// Everything counted except octets: how frequent a name is.
     #[must_use]
     pub fn weight(&self) -> u64 {
         let Self {

@@ -1,4 +1,4 @@
-//! What there was in a day.
+//! The mail of a day.
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -9,10 +9,10 @@ use crate::top::Top;
 /// Hours of a day.
 pub const HOURS: usize = 24;
 
-/// What there was in a day, in UTC, as in the log.
+/// The mail of a day, in UTC, as in the log.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Day {
-    /// Which.
+    /// The date.
     pub date: Date,
     /// Each hour.
     #[serde(default)]
@@ -26,7 +26,7 @@ pub struct Day {
     /// By domain of the sender: what was accepted.
     #[serde(default)]
     pub senders: Top,
-    /// By domain of the recipient: what became of it.
+    /// By domain of the recipient: the outcomes.
     #[serde(default)]
     pub recipients: Top,
 }

@@ -1,11 +1,10 @@
-//! Statistics of mail: for each day how much there was in each hour, and of the most frequent logins, listeners and domains how much was
-//! theirs.
+//! Statistics of mail: for each day, the counts for each hour, and those of the most frequent logins, listeners and domains.
 //!
-//! [`Statistics`] is an observer. What it keeps is bounded, whatever strangers send: of each kind of name a day has a number of places, and
-//! who finds none takes that of the least frequent ([`Top`]). The figures of those who lost their place are not lost: they are in the rest, so that the names
-//! and the rest add up to the day exactly.
+//! [`Statistics`] is an observer. What it keeps is bounded, whatever strangers send: for each kind of name, a day has a number of
+//! slots, and a name without one takes that of the least frequent ([`Top`]). The counts of names that lost their slot are not
+//! lost: they are in the rest, so that the names and the rest add up to the day exactly.
 //!
-//! It reads no clock and writes no file: the time comes with each event, and [`Day`] is a value that somebody else keeps.
+//! It reads no clock and writes no file: the time comes with each event, and storing each [`Day`] is up to the caller.
 
 mod counts;
 mod day;

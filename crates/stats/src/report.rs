@@ -6,10 +6,10 @@ use crate::counts::Counts;
 use crate::day::Day;
 use crate::top::Top;
 
-/// Room for names; longer ones have a line of their own.
+/// Room for names; longer ones get a line of their own.
 const NAME: usize = 34;
 
-/// A column: its title, and what stands in it.
+/// A column: its title and its values.
 type Column = (&'static str, fn(&Counts) -> String);
 
 const ACCEPTED: Column = ("ACCEPTED", |counts| counts.accepted.to_string());
@@ -21,7 +21,7 @@ const DEFERRED: Column = ("DEFERRED", |counts| counts.deferred.to_string());
 const BOUNCED: Column = ("BOUNCED", |counts| counts.bounced.to_string());
 const EXPIRED: Column = ("EXPIRED", |counts| counts.expired.to_string());
 
-/// The days, which follow each other, with so many of the most frequent names.
+/// A report of consecutive days, with that many of the most frequent names.
 #[must_use]
 pub fn report(days: &[Day], top: usize) -> String {
     let (Some(first), Some(last)) = (days.first(), days.last()) else {
@@ -59,7 +59,7 @@ pub fn report(days: &[Day], top: usize) -> String {
     text
 }
 
-/// All days as one, which has the date of the first.
+/// All days as one, with the date of the first.
 #[must_use]
 pub fn sum(days: &[Day]) -> Day {
     let mut days = days.iter();
@@ -67,7 +67,7 @@ pub fn sum(days: &[Day]) -> Day {
         .next()
         .cloned()
         .unwrap_or_else(|| Day::new(jiff::civil::Date::default()));
-    // Nobody loses a place by the adding.
+    // Merging evicts no name.
     days.for_each(|day| whole.merge(day, usize::MAX));
     whole
 }
@@ -86,7 +86,7 @@ fn totals(counts: &Counts) -> String {
     )
 }
 
-/// The most frequent names, and what is left in one row.
+/// The most frequent names, and the rest in one row.
 fn names(title: &str, columns: &[Column], top: &Top, most: usize, text: &mut String) {
     let all: Vec<_> = top
         .names()
@@ -132,7 +132,7 @@ fn table(
     }
 }
 
-/// Octets for people.
+/// A size in octets, for display.
 fn size(octets: u64) -> String {
     let mut value = octets as f64;
     for unit in ["B", "KiB", "MiB", "GiB"] {

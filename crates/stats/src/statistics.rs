@@ -11,18 +11,18 @@ use postern_events::{Accepted, Event, Outcome};
 use crate::counts::Counts;
 use crate::day::{Day, HOURS};
 
-/// What stands in place of a name that there is none of: the null sender, mail without a login.
+/// What stands in for a missing name: the null sender, mail without a login.
 const NONE: &str = "<>";
 
-/// Days, each with what there was.
+/// The statistics, day by day.
 #[derive(Debug, Default)]
 pub struct Statistics(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// Places for names of each kind; with none, nothing is counted.
+    /// Slots for names of each kind; with none, nothing is counted.
     places: usize,
-    /// Days that are kept, today among them.
+    /// Days to keep, including today.
     days_max: usize,
     days: BTreeMap<Date, Kept>,
 }
@@ -30,17 +30,17 @@ struct Inner {
 #[derive(Debug)]
 struct Kept {
     day: Day,
-    /// Whether somebody has to write it down again.
+    /// Whether it must be saved again.
     changed: bool,
 }
 
 thread_local! {
-    /// What a sender or recipient is formatted into.
+    /// The buffer into which senders and recipients are formatted.
     static TEXT: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 impl Statistics {
-    /// Keeps so many days, each with so many names of a kind; none for nothing at all.
+    /// Sets how many days to keep, and how many names of each kind; zero disables counting.
     pub fn configure(&self, days_max: usize, places: usize) {
         let mut inner = self.0.lock();
         inner.places = places;
@@ -48,7 +48,7 @@ impl Statistics {
         inner.forget();
     }
 
-    /// Takes back days that were kept before.
+    /// Restores saved days.
     pub fn restore(&self, days: impl IntoIterator<Item = Day>) {
         let mut inner = self.0.lock();
         for day in days {
@@ -57,12 +57,12 @@ impl Statistics {
         inner.forget();
     }
 
-    /// Counts an event; `at` says when it is, in UTC.
+    /// Counts an event; `at` gives the time, in UTC.
     pub fn note(&self, event: &Event<'_>, at: impl FnOnce() -> DateTime) {
         match event {
             Event::Accepted(event) => self.accepted(event, at()),
             Event::Refused(event) => self.refused(event.listener, event.login, at()),
-            // A login that nobody has is what a stranger makes up.
+            // A nonexistent login is made up by a stranger.
             Event::LoginRefused(event) => self.refused(event.listener, None, at()),
             Event::Outcome(event) => self.outcome(event, at()),
             _ => {}
@@ -132,7 +132,7 @@ impl Statistics {
         }
     }
 
-    /// The days from one on to another, both among them, in their order.
+    /// The days from one to another, inclusive, in order.
     #[must_use]
     pub fn days(&self, from: Date, to: Date) -> Vec<Day> {
         let inner = self.0.lock();
@@ -146,7 +146,7 @@ impl Statistics {
             .collect()
     }
 
-    /// The days that have changed since they were taken last, to be written down.
+    /// The days that have changed since the last call, to be saved.
     #[must_use]
     pub fn take_changed(&self) -> Vec<Day> {
         let mut inner = self.0.lock();
@@ -159,7 +159,7 @@ impl Statistics {
             .collect()
     }
 
-    /// They were not written: they count as changed again.
+    /// Saving failed: they count as changed again.
     pub fn keep_changed(&self, days: &[Day]) {
         let mut inner = self.0.lock();
         for day in days {
@@ -171,7 +171,7 @@ impl Statistics {
 }
 
 impl Inner {
-    /// Forgets the oldest days beyond the bound.
+    /// Drops the oldest days beyond the limit.
     fn forget(&mut self) {
         while self.days.len() > self.days_max {
             self.days.pop_first();
@@ -179,11 +179,11 @@ impl Inner {
     }
 }
 
-/// Gives the domain of an address, in small letters.
+/// Passes on the domain of an address, in lower case.
 fn with_domain(address: &dyn fmt::Display, then: impl FnOnce(&str)) {
     let read = |text: &mut String, then: &mut dyn FnMut(&str)| {
         text.clear();
-        // A text takes all that is written to it.
+        // Writing to a String does not fail.
         let _ = write!(text, "{address}");
         text.make_ascii_lowercase();
         let bare = text.trim_start_matches('<').trim_end_matches('>');
@@ -201,7 +201,7 @@ fn with_domain(address: &dyn fmt::Display, then: impl FnOnce(&str)) {
     };
     TEXT.with(|text| match text.try_borrow_mut() {
         Ok(mut text) => read(&mut text, &mut once),
-        // A value whose formatting tells of an event by itself.
+        // A value whose formatting itself emits an event.
         Err(_) => read(&mut String::new(), &mut once),
     });
 }
@@ -330,7 +330,7 @@ mod tests {
         assert!(statistics.take_changed().is_empty());
         statistics.keep_changed(&changed[..1]);
         assert_eq!(statistics.take_changed().len(), 1);
-        // As it is kept over a restart.
+        // As saved across a restart.
         let text = serde_json::to_string(&changed[1]).unwrap();
         let other = Statistics::default();
         other.configure(2, 10);

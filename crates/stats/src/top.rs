@@ -1,35 +1,35 @@
-//! The most frequent names of many, in bounded room.
+//! The most frequent names of many, in bounded memory.
 
 use serde::{Deserialize, Serialize};
 
 use crate::counts::Counts;
 
-/// Longest name, in octets; longer ones are cut.
+/// Longest name, in octets; longer ones are truncated.
 const NAME_MAX: usize = 255;
 
-/// The most frequent names and what was theirs, and the rest (the algorithm Space-Saving: Metwally, Agrawal, El Abbadi 2005).
+/// The most frequent names with their counts, and the rest (the algorithm Space-Saving: Metwally, Agrawal, El Abbadi 2005).
 ///
-/// A name that comes when all places are taken gets that of the least frequent one, and its rank: so a name that makes up more than one part
-/// in as many as there are places has one, whatever the others are. What is told of a name is what came since it has its place; what came
-/// before is in the rest.
+/// A name that arrives when all slots are taken gets that of the least frequent one, and its rank: so with n slots, a name that
+/// makes up more than 1/n of the total always has one. The counts of a name are those since it got its slot; earlier ones are in
+/// the rest.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Top {
     names: Vec<Named>,
-    /// Of all that have no place.
+    /// Counts of all names without a slot.
     rest: Counts,
 }
 
-/// A name with what was its own.
+/// A name with its counts.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Named {
     /// The name.
     pub name: String,
-    /// What was counted since it has its place.
+    /// Counts since it got its slot.
     #[serde(flatten)]
     pub counts: Counts,
-    /// How frequent the one was that it took its place from: as much of its own may be in the rest, and no more.
+    /// The weight of the name whose slot it took: at most that much of its own may be in the rest.
     #[serde(skip_serializing_if = "is_zero")]
     pub before: u64,
 }
@@ -46,12 +46,12 @@ impl Named {
 }
 
 impl Top {
-    /// Counts something for a name, with so many places.
+    /// Counts something for a name, with that many slots.
     pub fn add(&mut self, name: &str, counts: Counts, places: usize) {
         let name = cut(name);
         if let Some(at) = self.names.iter().position(|known| known.name == name) {
             self.names[at].counts += counts;
-            // The frequent ones stand in front, where they are found soon.
+            // Frequent names are kept in front, where they are found quickly.
             if at > 0 && self.names[at].rank() > self.names[at - 1].rank() {
                 self.names.swap(at, at - 1);
             }
@@ -77,7 +77,7 @@ impl Top {
         least.counts = counts;
     }
 
-    /// Adds what another one has, as of another day.
+    /// Adds another one's counts, for example another day's.
     pub fn merge(&mut self, other: &Self, places: usize) {
         for named in &other.names {
             self.add(&named.name, named.counts, places);
@@ -96,14 +96,14 @@ impl Top {
         names
     }
 
-    /// Of all that are not among the names.
+    /// The counts of all that are not among the names.
     #[must_use]
     pub const fn rest(&self) -> Counts {
         self.rest
     }
 }
 
-/// The name as far as it is kept.
+/// The name, truncated.
 fn cut(name: &str) -> &str {
     let end = (0..=NAME_MAX.min(name.len()))
         .rev()
@@ -159,7 +159,7 @@ mod tests {
             prop_assert_eq!(named + top.rest().accepted, list.len() as u64);
             for (name, count) in exact.iter().enumerate() {
                 let found = top.names().into_iter().find(|named| named.name == name.to_string());
-                // More than its share, and it has a place.
+                // More than its share, so it has a slot.
                 prop_assert!(found.is_some() || *count <= list.len() as u64 / places as u64);
                 if let Some(named) = found {
                     prop_assert!(named.counts.accepted <= *count && *count <= named.rank());

@@ -1,9 +1,9 @@
-//! State that outlives a process, and that the machines of a site may come to share, apart from the queue: small records, each
-//! under a key in a space of its kind.
+//! State that outlives a process, apart from the queue, and which the machines of a site may later share: small records, each
+//! with a key, in a space for its kind.
 //!
-//! [`Store`] is what the program sees; [`SqliteStore`] is the engine for one machine. What a record says is the affair of who
-//! writes it: a value is a line of JSON here. Nothing in a store is needed for mail to be taken or delivered: what cannot be read
-//! is as good as forgotten.
+//! [`Store`] is what the program sees; [`SqliteStore`] is the engine for one machine. The meaning of a record is up to its
+//! writer: here, a value is a line of JSON. Nothing in a store is needed to accept or deliver mail: what cannot be read counts as
+//! forgotten.
 
 mod sqlite;
 
@@ -14,21 +14,21 @@ use jiff::Timestamp;
 
 pub use sqlite::SqliteStore;
 
-/// A call on its way.
+/// A pending call.
 pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
-/// A kind of records. Keys of different spaces have nothing to do with each other.
+/// A kind of records. Keys of different spaces are independent.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Space {
     /// Networks from which logins have succeeded.
     KnownLogins,
-    /// Failed logins that count still, and who is locked out by them.
+    /// Failed logins that still count, and the resulting lock-outs.
     LoginFailures,
-    /// How often who has logged in by which mechanism.
+    /// How often each user has logged in with each mechanism.
     LoginCounts,
-    /// Hosts that have taken mail recently.
+    /// Hosts that have accepted mail recently.
     ProvenHosts,
-    /// What was seen in the name of domains that want to hear of it.
+    /// DMARC results for domains that want reports.
     DmarcReports,
     /// Statistics, a record for each day.
     Statistics,
@@ -39,7 +39,7 @@ pub enum Space {
 }
 
 impl Space {
-    /// The name under which engines keep it.
+    /// The name under which engines store it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -58,18 +58,18 @@ impl Space {
 /// One record.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Record {
-    /// What it is about; unique within its space.
+    /// Its key, unique within its space.
     pub key: String,
-    /// What is known of it.
+    /// Its value.
     pub value: String,
-    /// When it is forgotten, by the system's clock; `None` for never.
+    /// When it expires, by the system's clock; `None` for never.
     pub expires_at: Option<Timestamp>,
 }
 
 /// A change of a space.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Change {
-    /// Writes a record, over the one with its key if there is one.
+    /// Writes a record, replacing the one with its key if there is one.
     Put(Record),
     /// Removes the record with this key, if there is one.
     Remove(String),
@@ -80,22 +80,22 @@ pub enum Change {
 /// Why a store cannot be used.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It cannot be read or written just now: the disk fails or is full.
+    /// It cannot be read or written now: the disk fails or is full.
     #[error("{0}")]
     Unavailable(Arc<str>),
-    /// A newer version of the program has written it.
+    /// It was written by a newer version of the program.
     #[error("it has the schema version {found}, and this program knows {known}")]
     TooNew {
         /// The version that it has.
         found: i64,
-        /// The newest version that is known.
+        /// The newest known version.
         known: i64,
     },
 }
 
 /// Small records that outlive the process.
 pub trait Store: Send + Sync + 'static {
-    /// All records of a space that have not expired, in the order of their keys.
+    /// All records of a space that have not expired, ordered by key.
     ///
     /// # Errors
     ///
@@ -109,14 +109,14 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Unavailable`].
     fn get<'a>(&'a self, space: Space, key: &'a str) -> StoreFuture<'a, Option<Record>>;
 
-    /// Makes changes in their order, all or nothing; resolves when they are on stable storage.
+    /// Applies changes in order, all or none; resolves when they are on stable storage.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unavailable`]: nothing was changed.
     fn apply(&self, space: Space, changes: Vec<Change>) -> StoreFuture<'_, ()>;
 
-    /// Removes what has expired; says how many records that were.
+    /// Removes what has expired; returns how many records that were.
     ///
     /// # Errors
     ///

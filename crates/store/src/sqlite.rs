@@ -14,7 +14,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, params}
 
 use crate::{Change, Record, Space, Store, StoreError, StoreFuture};
 
-/// Schema versions, oldest first. A change of the schema is a new step at the end; those before stay as they are.
+/// Schema versions, oldest first. A change of the schema is a new step at the end; earlier steps are never changed.
 const MIGRATIONS: &[&str] = &[
     "CREATE TABLE record (
     space      TEXT    NOT NULL,
@@ -29,15 +29,15 @@ const MIGRATIONS: &[&str] = &[
 /// How long a connection waits for another one's short lock.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
 
-/// A store in one file of one machine. Cloning shares it.
+/// A store in one file on one machine. Clones share it.
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
     connection: Arc<Mutex<Connection>>,
 }
 
 impl SqliteStore {
-    /// Opens the file, making it, readable by the owner only, where there is none. One that is damaged is renamed, with
-    /// `.damaged` behind its name, and a new one takes its place; the path of the old one is returned for the log then.
+    /// Opens the file, or creates it, readable only by its owner. A damaged one is renamed, with `.damaged` appended, and
+    /// replaced by a new one; the path of the old one is then returned for the log.
     ///
     /// Blocks: call it before serving, or from a blocking thread.
     ///
@@ -55,13 +55,13 @@ impl SqliteStore {
         }
     }
 
-    /// Opens the file to read from it, also while a server writes to it; `None` where there is no file. Nothing is made or changed.
+    /// Opens the file for reading, even while a server writes to it; `None` if there is no file. Creates and changes nothing.
     ///
     /// Blocks: call it before serving, or from a blocking thread.
     ///
     /// # Errors
     ///
-    /// [`StoreError`], also where the file is damaged.
+    /// [`StoreError`], also if the file is damaged.
     pub fn read(path: &Path) -> Result<Option<Self>, StoreError> {
         if !path.try_exists().map_err(|error| unavailable(&error))? {
             return Ok(None);
@@ -72,7 +72,7 @@ impl SqliteStore {
         let found = version(&connection)?;
         let known = MIGRATIONS.len() as i64;
         match found {
-            // Made, and not written to yet.
+            // Created, but not written to yet.
             0 => Ok(None),
             _ if found > known => Err(StoreError::TooNew { found, known }),
             _ => Ok(Some(Self::of(connection))),
@@ -85,7 +85,7 @@ impl SqliteStore {
         }
     }
 
-    /// Has a blocking thread do something with the connection.
+    /// Runs something with the connection on a blocking thread.
     fn with<'a, T: Send + 'static>(
         &'a self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -102,7 +102,7 @@ impl SqliteStore {
     }
 }
 
-/// What stands in the way of opening.
+/// Why opening failed.
 enum OpenError {
     Database(rusqlite::Error),
     File(io::Error),
@@ -191,7 +191,7 @@ fn migrate(connection: &Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Renames a damaged database; its log, which belongs to it, goes along.
+/// Renames a damaged database; together with its log.
 fn put_aside(path: &Path) -> io::Result<PathBuf> {
     let with = |end: &str| {
         let mut name = path.as_os_str().to_owned();

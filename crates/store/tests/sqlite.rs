@@ -1,4 +1,4 @@
-//! The engine on SQLite: what was written is there after a restart.
+//! The engine on SQLite: what was written is still there after a restart.
 
 #![allow(clippy::unwrap_used, reason = "a test program")]
 

@@ -1,4 +1,4 @@
-//! A server's events, told to a history.
+//! A server's events, passed to a history.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -15,7 +15,7 @@ use postern_mail::QueueId;
 use postern_policy::Rule;
 use tempfile::TempDir;
 
-/// The middle of today, so that no test meets midnight in its own times; the number is of minutes around it.
+/// Noon today plus some minutes, so that no test crosses midnight.
 pub(crate) fn at(minute: i64) -> Timestamp {
     static DAY: OnceLock<i64> = OnceLock::new();
     let day = DAY.get_or_init(|| Timestamp::now().as_second().div_euclid(86_400));

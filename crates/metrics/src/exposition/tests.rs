@@ -1,4 +1,4 @@
-//! Events go in, the text comes out.
+//! From events to text.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -158,7 +158,7 @@ fn told() -> Arc<Metrics> {
     metrics
 }
 
-/// The values by name and labels, as they stand in the text.
+/// The values in the text by name and labels.
 fn values(text: &str) -> BTreeMap<&str, f64> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines

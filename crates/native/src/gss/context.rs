@@ -1,4 +1,4 @@
-//! Security contexts, of either side.
+//! Security contexts of both sides.
 
 use std::ptr;
 
@@ -7,10 +7,10 @@ use zeroize::Zeroizing;
 use super::ffi::{self, Buffer, BufferSet, FAILURE_MASK, Handle, KRB5_OCTETS, Oid, flag};
 use super::{Credential, Gss, GssError, NO_BINDINGS, Name};
 
-/// Bits that are shown when the library does not say how long the key is: those of the oldest cipher.
+/// Bits shown if the library does not say how long the key is: those of the oldest cipher.
 const BITS_UNKNOWN: u32 = 56;
 
-/// What came of a token.
+/// The result of processing a token.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Step {
     /// What to send; empty for nothing.
@@ -37,13 +37,13 @@ enum Side {
 unsafe impl Send for Context {}
 
 impl Context {
-    /// A server's, for a client that is still to speak.
+    /// A server's context, for a client that has yet to speak.
     #[must_use]
     pub fn acceptor(credential: Credential) -> Self {
         Self::new(credential.gss(), Side::Acceptor(credential))
     }
 
-    /// A client's, towards a service. Mutual authentication, sequence, integrity and confidentiality are asked for.
+    /// A client's context for a service. Requests mutual authentication, sequence detection, integrity and confidentiality.
     #[must_use]
     pub fn initiator(credential: Credential, target: Name) -> Self {
         Self::new(credential.gss(), Side::Initiator { credential, target })
@@ -59,11 +59,11 @@ impl Context {
         }
     }
 
-    /// Takes the peer's token, none for a client's first step.
+    /// Takes the peer's token; none for a client's first step.
     ///
     /// # Errors
     ///
-    /// [`GssError`]; the context is of no use any more.
+    /// [`GssError`]; the context cannot be used any more.
     pub fn step(&mut self, token: &[u8]) -> Result<Step, GssError> {
         if self.established {
             return Err(GssError::NoContext);
@@ -110,7 +110,7 @@ impl Context {
                 )
             },
         };
-        // A failure may come with a token for the peer, which SASL has no place for.
+        // A failure may come with a token for the peer, which SASL cannot carry.
         let token = self.gss.take(output);
         let left = self.gss.check(major, minor)?;
         let established = left & ffi::CONTINUE == 0;
@@ -122,25 +122,25 @@ impl Context {
         Ok(Step { token, established })
     }
 
-    /// The server has proved itself too.
+    /// Whether the server is authenticated too.
     #[must_use]
     pub fn is_mutual(&self) -> bool {
         self.flags & flag::MUTUAL != 0
     }
 
-    /// Messages that are repeated, left out or out of order are noticed.
+    /// Whether repeated, missing or reordered messages are detected.
     #[must_use]
     pub fn keeps_sequence(&self) -> bool {
         self.flags & flag::SEQUENCE != 0
     }
 
-    /// Messages can be protected from changes.
+    /// Whether messages can be protected against changes.
     #[must_use]
     pub fn has_integrity(&self) -> bool {
         self.flags & flag::INTEGRITY != 0
     }
 
-    /// Messages can be encrypted.
+    /// Whether messages can be encrypted.
     #[must_use]
     pub fn has_confidentiality(&self) -> bool {
         self.flags & flag::CONFIDENTIALITY != 0
@@ -154,18 +154,18 @@ impl Context {
         }
     }
 
-    /// The principals of the initiator and of the acceptor, and for how many seconds the ticket still holds; `None` where it has no
-    /// end.
+    /// The principals of the initiator and of the acceptor, and how many seconds the ticket is still valid; `None` if it does not
+    /// expire.
     ///
     /// # Errors
     ///
-    /// [`GssError`] before the context is established, or when the ticket has ended.
+    /// [`GssError`] before the context is established, or if the ticket has expired.
     pub fn principals(&self) -> Result<(String, String, Option<u32>), GssError> {
         let context = self.established()?;
         let (mut minor, mut source, mut target) = (0, ptr::null_mut(), ptr::null_mut());
         let mut lifetime = 0;
-        // SAFETY: The context is alive; the library writes two names, which are owned from here on, and a number. What is not asked
-        // for is null.
+        // SAFETY: The context is alive; the library writes two names, which are owned from here on, and a number. Outputs that
+        // are not wanted are null.
         let major = unsafe {
             (self.gss.api().gss_inquire_context)(
                 &raw mut minor,
@@ -197,7 +197,7 @@ impl Context {
             .unwrap_or(BITS_UNKNOWN)
     }
 
-    /// The same for a library that does not say it: from the length of the key.
+    /// The same for a library that does not tell: from the length of the key.
     fn bits_of_key(&self) -> Option<u32> {
         let parts = self.inquire(&ffi::SESSION_KEY)?;
         match parts.first()?.len() {
@@ -225,7 +225,7 @@ impl Context {
         if set.is_null() {
             return None;
         }
-        // SAFETY: The library has made the set, and keeps it until it is given back.
+        // SAFETY: The library has made the set, and keeps it until it is released.
         let made = unsafe { &*set };
         let buffers = if major & FAILURE_MASK != 0 || made.elements.is_null() {
             &[]
@@ -240,7 +240,7 @@ impl Context {
         for buffer in buffers {
             self.gss.wipe(buffer);
         }
-        // SAFETY: The set is given back once, and not used again.
+        // SAFETY: The set is released once, and not used again.
         unsafe { (self.gss.api().gss_release_buffer_set)(&raw mut minor, &raw mut set) };
         Some(parts)
     }
@@ -269,17 +269,17 @@ impl Context {
         Ok(usize::try_from(size).unwrap_or_default())
     }
 
-    /// Protects a message; with `confidential` it comes encrypted or not at all.
+    /// Protects a message; with `confidential`, it is encrypted or an error is returned.
     ///
     /// # Errors
     ///
-    /// [`GssError`] before the context is established, or when the library cannot.
+    /// [`GssError`] before the context is established, or if the library cannot.
     pub fn wrap(&mut self, plain: &[u8], confidential: bool) -> Result<Vec<u8>, GssError> {
         let context = self.established()?;
         let input = Buffer::reading(plain);
         let mut output = Buffer::EMPTY;
         let (mut minor, mut encrypted) = (0, 0);
-        // SAFETY: The context is alive, the input outlives the call; the library fills the output, which `take` gives back.
+        // SAFETY: The context is alive, the input outlives the call; the library fills the output, which `take` releases.
         let major = unsafe {
             (self.gss.api().gss_wrap)(
                 &raw mut minor,
@@ -299,8 +299,7 @@ impl Context {
         Ok(token)
     }
 
-    /// Opens the peer's next message, and says whether it was encrypted. One that was repeated, left out or out of order
-    /// is an error.
+    /// Opens the peer's next message, and says whether it was encrypted. A repeated, missing or reordered one is an error.
     ///
     /// # Errors
     ///
@@ -348,7 +347,7 @@ impl Drop for Context {
     fn drop(&mut self) {
         if !self.handle.is_null() {
             let mut minor = 0;
-            // SAFETY: The context is alive and used by nobody else; no token is wanted.
+            // SAFETY: The context is alive and used by nobody else; no output token is wanted.
             unsafe {
                 (self.gss.api().gss_delete_sec_context)(
                     &raw mut minor,

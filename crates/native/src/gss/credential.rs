@@ -7,14 +7,14 @@ use std::ptr;
 use super::ffi::{self, Handle, KeyValue, KeyValueSet, OidSet};
 use super::{Gss, GssError, Name};
 
-/// Where credentials come from. Nothing is taken from the process's environment for what is named here.
+/// Where credentials come from. For what is named here, the process's environment is ignored.
 #[derive(Clone, Debug, Default)]
 pub struct Source {
     pairs: Vec<(&'static str, String)>,
 }
 
 impl Source {
-    /// A server's keytab, and the file in which it remembers what it has seen, so that nothing can be used twice.
+    /// A server's keytab, and its replay cache file, so that nothing can be used twice.
     #[must_use]
     pub fn acceptor(keytab: &Path, replay_cache: &Path) -> Self {
         Self::default()
@@ -28,7 +28,8 @@ impl Source {
         Self::default().with("ccache", cache.to_owned())
     }
 
-    /// Beside [`tickets`](Self::tickets): the keytab from which tickets are fetched when the cache has none that last.
+    /// In addition to [`tickets`](Self::tickets): the keytab with which tickets are fetched if the cache has no valid
+    /// ones.
     #[must_use]
     pub fn with_client_keytab(self, keytab: &Path) -> Self {
         self.with("client_keytab", format!("FILE:{}", keytab.display()))
@@ -50,7 +51,7 @@ impl std::fmt::Display for Source {
     }
 }
 
-/// Credentials for Kerberos 5 alone, held until dropped.
+/// Credentials for Kerberos 5 only, held until dropped.
 pub struct Credential {
     gss: Gss,
     handle: Handle,
@@ -60,20 +61,20 @@ pub struct Credential {
 unsafe impl Send for Credential {}
 
 impl Credential {
-    /// What a server proves itself with: any key of the keytab.
+    /// A server's credentials: any key in the keytab.
     ///
     /// # Errors
     ///
-    /// [`GssError`]: the keytab is not there, or has no key.
+    /// [`GssError`]: the keytab does not exist, or has no key.
     pub fn acceptor(gss: &Gss, source: &Source) -> Result<Self, GssError> {
         Self::acquire(gss, None, ffi::ACCEPT, source)
     }
 
-    /// What a client logs in with; as `name`, or as whom the source is for. May ask the Kerberos servers.
+    /// A client's credentials, for `name` or for the source's own principal. May contact the Kerberos servers.
     ///
     /// # Errors
     ///
-    /// [`GssError`]: there is no ticket to be had.
+    /// [`GssError`]: no ticket can be obtained.
     pub fn initiator(gss: &Gss, name: Option<&Name>, source: &Source) -> Result<Self, GssError> {
         Self::acquire(gss, name, ffi::INITIATE, source)
     }

@@ -34,7 +34,7 @@ pub(crate) struct Oid {
     pub(crate) elements: *const c_void,
 }
 
-// SAFETY: It is read alone, and points to octets that are never changed.
+// SAFETY: It is only read, and points to octets that are never changed.
 unsafe impl Sync for Oid {}
 
 impl Oid {
@@ -47,7 +47,7 @@ impl Oid {
     }
 }
 
-/// `GSS_C_INDEFINITE`: no end.
+/// `GSS_C_INDEFINITE`: no expiry.
 pub(crate) const INDEFINITE: u32 = u32::MAX;
 
 /// Kerberos 5 (1.2.840.113554.1.2.2).
@@ -98,7 +98,7 @@ pub(crate) type Handle = *mut c_void;
 pub(crate) const INITIATE: c_int = 1;
 pub(crate) const ACCEPT: c_int = 2;
 
-/// `GSS_C_GSS_CODE` and `GSS_C_MECH_CODE`, of which number a text is wanted.
+/// `GSS_C_GSS_CODE` and `GSS_C_MECH_CODE`, which number to turn into text.
 pub(crate) const GSS_CODE: c_int = 1;
 pub(crate) const MECH_CODE: c_int = 2;
 
@@ -108,7 +108,7 @@ pub(crate) const CONTINUE: u32 = 1;
 /// Bits of a status that mean failure.
 pub(crate) const FAILURE_MASK: u32 = 0xffff_0000;
 
-/// Routine errors, as they stand in bits 16 to 23.
+/// Routine errors, in bits 16 to 23.
 pub(crate) mod routine {
     pub(crate) const NO_CRED: u32 = 7;
     pub(crate) const DEFECTIVE_TOKEN: u32 = 9;

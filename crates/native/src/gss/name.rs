@@ -15,11 +15,11 @@ pub struct Name {
 unsafe impl Send for Name {}
 
 impl Name {
-    /// A service on a host. Which principal it has is the Kerberos configuration's affair.
+    /// A service on a host. The Kerberos configuration determines its principal.
     ///
     /// # Errors
     ///
-    /// [`GssError`] when the library does not take it.
+    /// [`GssError`] if the library does not accept it.
     pub fn service(gss: &Gss, service: &str, host: &str) -> Result<Self, GssError> {
         Self::import(gss, &format!("{service}@{host}"), &HOST_SERVICE)
     }
@@ -28,7 +28,7 @@ impl Name {
     ///
     /// # Errors
     ///
-    /// [`GssError`] when the library does not take it.
+    /// [`GssError`] if the library does not accept it.
     pub fn principal(gss: &Gss, principal: &str) -> Result<Self, GssError> {
         Self::import(gss, principal, &PRINCIPAL)
     }
@@ -72,7 +72,7 @@ impl Name {
         Ok(Self::own(&self.gss, handle))
     }
 
-    /// Takes over a name that the library has given away.
+    /// Takes ownership of a name from the library.
     pub(super) fn own(gss: &Gss, handle: Handle) -> Self {
         Self {
             gss: gss.clone(),
@@ -84,17 +84,17 @@ impl Name {
         self.handle
     }
 
-    /// The name as text; special characters stand behind a backslash.
+    /// The name as text; special characters are escaped with a backslash.
     ///
     /// # Errors
     ///
-    /// [`GssError`] when the library cannot say it.
+    /// [`GssError`] if the library cannot convert it.
     pub fn text(&self) -> Result<String, GssError> {
         if self.handle.is_null() {
             return Err(GssError::NoContext);
         }
         let (mut minor, mut buffer) = (0, Buffer::EMPTY);
-        // SAFETY: The handle is a name that is alive; the library fills the buffer, and `take` gives it back.
+        // SAFETY: The handle is a name that is alive; the library fills the buffer, and `take` releases it.
         let major = unsafe {
             (self.gss.api().gss_display_name)(&raw mut minor, self.handle, &raw mut buffer, ptr::null_mut())
         };

@@ -1,13 +1,13 @@
-//! What the library says went wrong.
+//! Errors reported by the library.
 
 use super::Gss;
 use super::ffi::{self, Buffer, FAILURE_MASK, routine};
 use crate::LibraryError;
 
-/// Longest text of a status that is kept, in characters.
+/// Longest status text kept, in characters.
 const TEXT_MAX: usize = 300;
 
-/// Most messages of one status that are read.
+/// Most messages read for one status.
 const MESSAGES_MAX: usize = 4;
 
 /// First of the Kerberos library's own numbers (`ERROR_TABLE_BASE_krb5`, -1765328384).
@@ -19,27 +19,27 @@ const SKEW: u32 = 37;
 /// Why a call to the library failed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum GssError {
-    /// The library itself.
+    /// The library cannot be used.
     #[error(transparent)]
     Library(#[from] LibraryError),
-    /// What the library says.
+    /// An error of the library.
     #[error(transparent)]
     Status(#[from] Status),
     /// A path, name or principal with a NUL in it.
     #[error("{0} has a NUL in it")]
     Nul(&'static str),
-    /// A context that is not established, or not any more.
+    /// A context that is not established, or no longer.
     #[error("the security context is not established")]
     NoContext,
     /// The Kerberos configuration names no default realm.
     #[error("the Kerberos configuration has no default realm")]
     NoRealm,
-    /// Another mechanism than Kerberos 5 was used.
+    /// A mechanism other than Kerberos 5 was used.
     #[error("the client used another mechanism than Kerberos 5")]
     Mechanism,
 }
 
-/// A status of the library that means failure.
+/// A library status that means failure.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{text}")]
 pub struct Status {
@@ -49,21 +49,21 @@ pub struct Status {
 }
 
 impl Status {
-    /// The peer's token is no token.
+    /// Whether the peer's token is malformed.
     #[must_use]
     pub fn is_defective_token(&self) -> bool {
         self.routine() == routine::DEFECTIVE_TOKEN
     }
 
-    /// There are no credentials on this side, or they cannot be read.
+    /// Whether there are no credentials on this side, or they cannot be read.
     #[must_use]
     pub fn is_about_own_credentials(&self) -> bool {
-        // A small number is the system's: no such file, no permission, disk full.
+        // Small numbers are `errno` values: no such file, no permission, disk full.
         matches!(self.routine(), routine::NO_CRED | routine::CREDENTIALS_EXPIRED)
             || (1..1_000).contains(&self.minor)
     }
 
-    /// The clocks of the hosts differ by more than Kerberos allows.
+    /// Whether the hosts' clocks differ by more than Kerberos allows.
     #[must_use]
     pub fn is_clock_skew(&self) -> bool {
         self.minor == KRB5_BASE + SKEW
@@ -75,7 +75,7 @@ impl Status {
 }
 
 impl Gss {
-    /// Turns a status into a result; `Ok` has what is left beside failure, such as `CONTINUE`.
+    /// Turns a status into a result; `Ok` has the non-failure bits, such as `CONTINUE`.
     pub(super) fn check(&self, major: u32, minor: u32) -> Result<u32, Status> {
         if major & FAILURE_MASK == 0 {
             return Ok(major);
@@ -89,7 +89,7 @@ impl Gss {
         if minor != 0 {
             parts.extend(self.texts(minor, ffi::MECH_CODE));
         }
-        // "Unspecified GSS failure.  Minor code may provide more information" tells nothing once there is more.
+        // "Unspecified GSS failure.  Minor code may provide more information" says nothing if there is more detail.
         if parts.len() > 1 && parts[0].starts_with("Unspecified GSS failure") {
             parts.remove(0);
         }

@@ -1,4 +1,4 @@
-//! What modules may ask: the password, once, and nothing else.
+//! What modules may ask: only the password, once.
 
 use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void};
@@ -12,14 +12,14 @@ use super::ffi::{Message, Response, code, style};
 const PROMPTS_MAX: usize = 32;
 
 unsafe extern "C" {
-    /// Of the C library, by which PAM frees what it is given.
+    /// From the C library, since PAM frees what it is given with `free`.
     fn calloc(count: usize, size: usize) -> *mut c_void;
     fn free(pointer: *mut c_void);
 }
 
-/// The one answer there is.
+/// The only answer.
 pub(super) struct Password {
-    /// With a NUL at its end.
+    /// NUL-terminated.
     text: Zeroizing<Vec<u8>>,
     given: Cell<bool>,
 }
@@ -32,7 +32,7 @@ impl Password {
         }
     }
 
-    /// A copy that the library frees. `None` when it was given already, or there is no memory.
+    /// A copy that the library frees. `None` if it was already given, or if there is no memory.
     fn give(&self) -> Option<*mut c_char> {
         if self.given.replace(true) {
             return None;
@@ -48,12 +48,12 @@ impl Password {
     }
 }
 
-/// `conv` of `struct pam_conv`. A prompt for something else than a hidden text (a name, a new password, a second factor)
-/// ends the login, and never hangs.
+/// `conv` of `struct pam_conv`. A prompt for anything but a hidden text (a name, a new password, a second factor) ends
+/// the login, and never hangs.
 ///
 /// # Safety
 ///
-/// To be called by PAM alone, with the [`Password`] of the transaction as data.
+/// Only to be called by PAM, with the transaction's [`Password`] as data.
 pub(super) unsafe extern "C" fn answer(
     count: c_int,
     messages: *mut *const Message,
@@ -73,7 +73,7 @@ pub(super) unsafe extern "C" fn answer(
     if answers.is_null() {
         return code::NO_MEMORY;
     }
-    // SAFETY: The room is there, zeroed, aligned for any type, and nobody else's.
+    // SAFETY: The room is there, zeroed, aligned for any type, and not shared.
     let made = unsafe { std::slice::from_raw_parts_mut(answers, count) };
     if fill(prompts, made, password).is_none() {
         for answer in made {
@@ -105,13 +105,13 @@ fn fill(prompts: &[*const Message], answers: &mut [Response], password: &Passwor
     Some(())
 }
 
-/// Wipes and frees an answer that is not given after all.
+/// Wipes and frees an answer that is not used after all.
 fn release(answer: &mut Response) {
     if answer.text.is_null() {
         return;
     }
     let mut at = answer.text;
-    // SAFETY: The text ends with NUL, and is nobody else's.
+    // SAFETY: The text is NUL-terminated, and not shared.
     while unsafe { *at } != 0 {
         // SAFETY: As above.
         unsafe { ptr::write_volatile(at, 0) };
