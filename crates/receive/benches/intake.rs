@@ -1,8 +1,8 @@
-//! What it costs to take a message: sessions in one thread, the client in another, the spool's writer in a third.
+//! What it costs to receive a message: sessions in one thread, the client in another, the spool's writer in a third.
 //!
 //! `cargo bench -p postern-receive --bench intake [-- MESSAGES [OCTETS]]`, or for counts that do not depend on the machine's
 //! load, per thread: `valgrind --tool=callgrind --separate-threads=yes target/release/deps/intake-… 2000 4096`. Run it with two
-//! numbers of messages and take the difference: what is left is messages, without start and stop.
+//! numbers of messages and take the difference, which leaves out start and stop.
 //!
 //! `-- MESSAGES OCTETS rewriting` has each header checked by 20 patterns, and its addresses masqueraded and looked up in a table of 10,000.
 
@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 const HOST: &str = "mx.example";
 
-/// A header as common as any.
+/// A typical header.
 const HEADER: &str = "Received: from a.example ([192.0.2.7]) by b.example with ESMTPS id 4gY7XQ0k1gz9\r\n\
      \tfor <bob@relay.example>; Mon, 30 Nov 2026 10:00:00 +0000\r\n\
      DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=a.example; s=s1;\r\n\
@@ -122,7 +122,7 @@ async fn deps(folder: &tempfile::TempDir) -> Deps {
     }
 }
 
-/// Rules of a site that rewrites all that comes.
+/// Rules of a site that rewrites all mail that comes in.
 fn content() -> ContentSettings {
     let table =
         |text: &str, format| Lookup::of_table("bench", parse(text.as_bytes(), format).unwrap().table, None);
@@ -175,7 +175,7 @@ fn content() -> ContentSettings {
     }
 }
 
-/// Sends so many messages over one connection.
+/// Sends this many messages over one connection.
 fn send(port: u16, messages: usize, octets: usize) {
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
     stream.set_nodelay(true).unwrap();

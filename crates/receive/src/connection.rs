@@ -45,30 +45,30 @@ struct Connection<'a> {
     session: &'a mut Session,
     counted: &'a mut Counted,
     patience: Patience,
-    /// Memory of the recipients of the transaction, and octets of the lines that named them.
+    /// Memory reserved for the transaction's recipients.
     envelope: Held,
     envelope_lines: u64,
-    /// The mechanism at work between two lines of an `AUTH` exchange.
+    /// The state of an `AUTH` exchange between two lines.
     exchange: Option<login::Exchange>,
-    /// The message at work between two chunks.
+    /// The message being received, between two chunks.
     intake: Option<Box<Intake>>,
-    /// The mail filters, where some serve this session.
+    /// The mail filters, if any serve this session.
     filtering: &'a mut Option<Box<Filtering>>,
-    /// Since when the next line is awaited: who sends it octet by octet gets no more time for it.
+    /// Since when the next line is awaited: sending it octet by octet gains no more time.
     awaited_since: Option<Instant>,
     shutdown: CancellationToken,
 }
 
-/// How long a client may take to hear the end of its session.
+/// How long a client may take to read the last reply of its session.
 const GOODBYE_MAX: Duration = Duration::from_secs(10);
 
-/// The status of replies about a recipient past the most that a transaction may have.
+/// The status of replies about a recipient beyond the limit of a transaction.
 const SURPLUS_RECIPIENT: Status = Status(4, 5, 3);
 
-/// Recipients, in octets of memory, that a session has for nothing.
+/// Memory for recipients, in octets, that a session need not reserve.
 const ENVELOPE_FREE: u64 = 8 * 1024;
 
-/// Octets of memory that a recipient takes besides what the client has sent of it.
+/// Octets of memory that a recipient takes besides its text.
 const RECIPIENT_COST: u64 = 200;
 
 /// Serves one connection to its end.
@@ -106,7 +106,7 @@ pub(crate) async fn serve(
     Box::pin(admitted(stream.into(), session, counted, started, shutdown)).await;
 }
 
-/// Serves a program of a user of this machine to its end.
+/// Serves a program of a local user to its end.
 pub(crate) async fn serve_local(
     shared: Arc<Shared>,
     profile: Arc<Profile>,
@@ -122,7 +122,7 @@ pub(crate) async fn serve_local(
     }
 }
 
-/// A session that has been let in, to its end.
+/// An admitted session, to its end.
 async fn admitted(
     stream: MailStream,
     mut session: Session,
@@ -191,7 +191,7 @@ async fn live(
     connection.converse().await
 }
 
-/// Tells the client why the session ends, where it does not know, and closes.
+/// Tells the client why the session ends, unless it already knows, and closes.
 async fn say_goodbye(io: &mut Io, session: &Session, end: &End) {
     match end {
         End::Timeout => {
@@ -222,7 +222,7 @@ async fn say_goodbye(io: &mut Io, session: &Session, end: &End) {
     }
 }
 
-/// Tells the client that an administrator wants it, or that its login is no longer valid.
+/// Tells the client that an administrator ended the session, or that its login is no longer valid.
 async fn say_why(io: &mut Io, session: &Session) {
     let reply = match session.entry.live().ended() {
         Some(Ended::Lapsed(lapse)) => {
@@ -247,7 +247,7 @@ async fn say_why(io: &mut Io, session: &Session) {
 }
 
 impl Connection<'_> {
-    /// Takes line after line. Replies go out together when no whole line is left.
+    /// Takes line after line. Replies are sent together when no complete line is left.
     async fn converse(&mut self) -> End {
         loop {
             let bare = self.session.profile.listener.bare_line_endings;
@@ -277,7 +277,7 @@ impl Connection<'_> {
         }
     }
 
-    /// Sends the replies so far and reads on. An idle session ends when the server stops.
+    /// Sends the replies so far and reads more. An idle session ends when the server stops.
     async fn more(&mut self) -> Result<(), End> {
         self.io.flush().await?;
         self.counted.signal().replies_sent();
@@ -297,7 +297,7 @@ impl Connection<'_> {
             let silence = self.session.patience_for(limit).saturating_sub(since.elapsed());
             let left = silence.min(self.session.life_left());
             if left.is_zero() {
-                // Who has always something to say is not waited for, either.
+                // A client that keeps sending without finishing a line gets no more time.
                 return Err(End::Timeout);
             }
             tokio::select! {
@@ -307,13 +307,13 @@ impl Connection<'_> {
                     return Err(End::Closed);
                 }
                 filled = self.io.fill_within(COMMAND_ROOM, left) => return filled,
-                // There is less time now, perhaps.
+                // The time limit may have become shorter.
                 () = self.counted.signal().is_hurried() => {}
             }
         }
     }
 
-    /// Adds a reply to those that go out next. All replies go through here: errors cost patience, whatever they are about.
+    /// Adds a reply to those sent next. All replies go through here, so that every error slows the client down.
     async fn tell(&mut self, answer: Answer) -> Result<(), End> {
         let Answer { reply, close, .. } = answer;
         if close {
@@ -375,7 +375,7 @@ impl Connection<'_> {
             return self.tell(answer).await;
         }
         let introduces = session.access.is_some() && is_introduction(line) && !dialogue.in_exchange();
-        // Filters are told commands, never what belongs to a login.
+        // Filters are told commands, never lines of an authentication exchange.
         let told = (filtering.is_some() && !dialogue.in_exchange()).then(|| line.to_vec());
         let step = dialogue.step(line);
         io.input.advance(consumed);
@@ -534,13 +534,13 @@ impl Connection<'_> {
             filtering.abort().await;
         }
         if !self.dialogue.in_exchange() {
-            // One that the client has given up is over.
+            // If the client has cancelled the exchange, it is over.
             self.exchange = None;
         }
         self.tell(answer).await
     }
 
-    /// Takes a message sent with `DATA`.
+    /// Receives a message sent with `DATA`.
     async fn data(&mut self, transaction: Box<Transaction>) -> Result<(), End> {
         let decoder = Decoder::Data(DataDecoder::new(self.session.profile.rules.body));
         let id = self.filtering.as_ref().and_then(|filtering| filtering.queue_id());
@@ -569,7 +569,7 @@ impl Connection<'_> {
         }
     }
 
-    /// Takes one chunk of a message (RFC 3030 section 2).
+    /// Receives one chunk of a message (RFC 3030 section 2).
     async fn chunk(&mut self, chunk: Chunk) -> Result<(), End> {
         let mut intake = match (self.intake.take(), self.dialogue.transaction()) {
             (Some(intake), _) if !chunk.first => intake,
@@ -641,7 +641,8 @@ impl Connection<'_> {
     }
 }
 
-/// Judges `MAIL`: may this login use the sender, and why, is the message small enough, is there room for it? The answer, if not.
+/// Judges `MAIL`: may this user use the sender, and why, is the message small enough, is there room for it? Returns the reply, if
+/// not.
 fn judge_sender<'d>(
     mut ask: AskSender<'d>,
     session: &Session,
@@ -686,13 +687,13 @@ fn judge_sender<'d>(
     Ok((ask, basis))
 }
 
-/// Why a login may use a sender.
+/// Why a user may use a sender.
 struct Basis {
     rule: Rule,
     reason: String,
 }
 
-/// Takes a sender to whom nobody objects, and tells so.
+/// Accepts a sender, and tells the client so.
 fn take_sender(ask: AskSender<'_>, basis: Option<Basis>, session: &Session) -> Answer {
     let _ = session.copies.take();
     *session.sender_at.lock() = Some(time::now());
@@ -712,7 +713,7 @@ fn is_introduction(line: &[u8]) -> bool {
         .is_some_and(|verb| verb.eq_ignore_ascii_case(b"EHLO") || verb.eq_ignore_ascii_case(b"HELO"))
 }
 
-/// Counts the client as known, if it is.
+/// Counts the client as known, if it has become so.
 fn has_become_known(session: &Session, counted: &mut Counted, envelope: &mut Held) {
     if let Some(name) = session.known_as() {
         counted.has_become(&name);
@@ -730,7 +731,7 @@ async fn wait_under_load(session: &Session) {
     }
 }
 
-/// Reads a chunk that is not wanted.
+/// Reads and discards a chunk.
 async fn discard(io: &mut Io, size: u64, session: &Session) -> Result<(), End> {
     let timeouts = &session.profile.settings.timeouts;
     let deadline = Instant::now() + timeouts.data_total;

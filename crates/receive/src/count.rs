@@ -1,4 +1,4 @@
-//! Counts open sessions: in pools, by network, by login; and reaches each of them from outside.
+//! Counts open sessions, in pools, by network and by user, and gives access to each of them from outside.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -16,21 +16,22 @@ use postern_policy::network::{LEVELS, Levels};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Sessions looked at when one has to give its place away. Who holds most of a pool is among so many of them.
+/// Sessions sampled when one has to be displaced. Whoever holds most of a pool is almost certainly among this many.
 const SAMPLE: usize = 16;
 
-/// Most connections that are told at once why they end. Further ones are closed without a word: each takes a descriptor.
+/// Most connections at a time that are told why they are closed. Further ones are closed without a reply, since each takes a
+/// descriptor.
 const LINGERING_MAX: u32 = 200;
 
-/// How often the log is told at most that sessions are scarce.
+/// Shortest time between two log lines that sessions are scarce.
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
-/// Open sessions. Holds one entry for each network and login that has any.
+/// Open sessions. Holds one entry for each network and user that has any.
 #[derive(Debug)]
 pub(crate) struct SessionCounts {
     total: AtomicU32,
     lingering: AtomicU32,
-    /// Whether strangers of a pool have less time, by pool.
+    /// Whether strangers have shorter time limits, by pool.
     crowded: [AtomicBool; 3],
     inner: Mutex<Inner>,
     /// Who is told when sessions are scarce.
@@ -41,7 +42,7 @@ pub(crate) struct SessionCounts {
 struct Inner {
     settings: AdmissionSettings,
     pools: [Vec<Seat>; 3],
-    /// Strangers by pool, level and network: a flood at one door does not close the other to its neighbours.
+    /// Strangers by pool, level and network: a flood at one listener does not shut its neighbours out of the other.
     networks: HashMap<NetworkKey, u32>,
     logins: HashMap<Box<str>, u32>,
     warned_at: Option<Instant>,
@@ -56,38 +57,38 @@ struct Seat {
     signal: Arc<Signal>,
     wide: Option<IpNet>,
     since: Instant,
-    /// Whether it gives its place to nobody.
+    /// Whether it cannot be displaced.
     spared: bool,
 }
 
 /// Why a session is ended from outside.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum Cut {
-    /// The server stops, and the time for it is over.
+    /// The server is stopping, and the grace period is over.
     #[error("the time to stop has passed")]
     Stop,
-    /// Its place was given to another.
+    /// It was displaced by another session.
     #[error("sessions are scarce, and another network has fewer")]
     Displaced,
-    /// An administrator wants it, or its login is no longer valid: the list of sessions knows which.
+    /// An administrator ended it, or its login is no longer valid: the list of sessions knows which.
     #[error("ended from outside")]
     Ended,
 }
 
-/// What reaches a session from outside.
+/// Signals to a session from outside.
 #[derive(Debug)]
 pub(crate) struct Signal {
     /// Pool and index of its seat; changed under the lock alone.
     seat: AtomicU64,
-    /// Why it is to end; 0 for no reason.
+    /// Why it must end; 0 if it need not.
     cut: AtomicU8,
-    /// Whether a message is on its way to the disk, and its reply to the client: that is not cut short.
+    /// Whether a message is being written to disk, or its reply sent: that is not interrupted.
     busy: AtomicBool,
     ended: Notify,
     hurried: Notify,
 }
 
-/// The seat of who has none any more.
+/// The value for a session that no longer has a seat.
 const NO_SEAT: u64 = u64::MAX;
 
 /// One session in the counts, until dropped.
@@ -98,10 +99,10 @@ pub(crate) struct Counted {
     key: Key,
 }
 
-/// Under what a session is counted besides its pool.
+/// What a session is counted under besides its pool.
 #[derive(Debug)]
 enum Key {
-    /// Nothing yet: a proxy has still to tell where it comes from.
+    /// Nothing yet: a proxy has yet to say where it comes from.
     Unknown,
     Networks(Pool, Levels),
     Login(Box<str>),
@@ -112,14 +113,14 @@ enum Key {
 pub(crate) struct Newcomer<'a> {
     /// The pool of its listener.
     pub(crate) pool: Pool,
-    /// The client's address, unless a proxy has still to tell it.
+    /// The client's address, unless a proxy has yet to say it.
     pub(crate) peer: Option<IpAddr>,
-    /// Under what it is counted if it is known by its address.
+    /// What it is counted under if it is known by its address.
     pub(crate) known_as: Option<&'a str>,
     pub(crate) load: f64,
 }
 
-/// A connection that is told why it ends, until dropped.
+/// A connection that is being told why it is closed, until dropped.
 pub(crate) struct Lingering(Arc<SessionCounts>);
 
 impl Default for SessionCounts {
@@ -129,7 +130,7 @@ impl Default for SessionCounts {
 }
 
 impl SessionCounts {
-    /// Counts of nobody yet; `observers` are told when sessions are scarce.
+    /// Starts with no sessions; `observers` are told when sessions are scarce.
     pub(crate) fn new(observers: Observers) -> Self {
         Self {
             observers,
@@ -153,12 +154,12 @@ impl SessionCounts {
         self.total.load(Ordering::Relaxed)
     }
 
-    /// Whether strangers of a pool have less time.
+    /// Whether strangers of a pool have shorter time limits.
     pub(crate) fn is_crowded(&self, pool: Pool) -> bool {
         self.crowded[pool.index()].load(Ordering::Relaxed)
     }
 
-    /// Counts a session, if policy lets it in.
+    /// Counts a session, if policy admits it.
     pub(crate) fn enter(
         self: &Arc<Self>,
         newcomer: &Newcomer<'_>,
@@ -208,13 +209,13 @@ impl SessionCounts {
         inner.pools.iter().flatten().for_each(|seat| seat.signal.cut(cut));
     }
 
-    /// A place among those that are told why they end, if there is one.
+    /// A place among the connections that are told why they are closed, if one is free.
     pub(crate) fn linger(self: &Arc<Self>) -> Option<Lingering> {
         let lingering = Lingering(Arc::clone(self));
         (self.lingering.fetch_add(1, Ordering::Relaxed) < LINGERING_MAX).then_some(lingering)
     }
 
-    /// There is less time for strangers, for another reason than a crowd: those who wait look how much.
+    /// Time limits for strangers have become shorter for a reason other than a crowd: waiting sessions check them.
     pub(crate) fn hurry_strangers(&self) {
         let inner = self.inner.lock();
         for pool in [Pool::Mx, Pool::Submission] {
@@ -224,7 +225,7 @@ impl SessionCounts {
         }
     }
 
-    /// Finds out which pools are crowded now, and hurries those in it.
+    /// Finds out which pools are crowded now, and hurries the strangers in them.
     fn look_around(&self, inner: &mut Inner) {
         let used = inner.used();
         for pool in [Pool::Mx, Pool::Submission] {
@@ -273,7 +274,7 @@ impl Inner {
         self.logins.get(name).copied().unwrap_or(0)
     }
 
-    /// How many strangers its networks have.
+    /// How many strangers there are in its networks.
     fn of(&self, key: &Key) -> [u32; LEVELS] {
         let mut counts = [0; LEVELS];
         for network in key.networks() {
@@ -321,7 +322,7 @@ impl Inner {
         Some((pool, seat))
     }
 
-    /// Takes a seat from somebody for a newcomer whose wide network has so many.
+    /// Takes a seat from another session for a newcomer whose widest network has this many.
     fn displace(&mut self, pool: Pool, of_newcomer: u32) -> bool {
         let seats = &self.pools[pool.index()];
         if seats.is_empty() || pool == Pool::Known {
@@ -398,12 +399,12 @@ impl Seat {
 }
 
 impl Counted {
-    /// What reaches the session from outside.
+    /// Its signals from outside.
     pub(crate) fn signal(&self) -> &Arc<Signal> {
         &self.signal
     }
 
-    /// A proxy has told from where the session comes.
+    /// Takes the client's address from a proxy.
     pub(crate) fn came_from(&mut self, newcomer: &Newcomer<'_>) -> Result<(), AdmissionRefusal> {
         let mut inner = self.counts.inner.lock();
         let Some((_, seat)) = inner.unseat(&self.signal) else {
@@ -428,7 +429,7 @@ impl Counted {
         admitted
     }
 
-    /// Who the client is has become known: it moves out of the strangers' pool, if there is room where it goes.
+    /// The client has become known: moves it out of the strangers' pool, if there is room in the other.
     pub(crate) fn has_become(&mut self, name: &str) {
         let mut inner = self.counts.inner.lock();
         let Some((from, mut seat)) = inner.unseat(&self.signal) else {
@@ -443,7 +444,7 @@ impl Counted {
             seat.wide = None;
             inner.seat(Pool::Known, seat);
         } else {
-            // Only who has more sessions than a login may have takes the risk of a stranger.
+            // Only sessions beyond the limit of a user can be displaced like those of strangers.
             seat.spared = of_login < inner.settings.sessions_per_login;
             inner.seat(from, seat);
         }
@@ -480,7 +481,7 @@ impl Default for Signal {
 }
 
 impl Signal {
-    /// Has the session end. The first reason stands.
+    /// Ends the session. The first reason counts.
     pub(crate) fn cut(&self, cut: Cut) {
         let reason = match cut {
             Cut::Stop => 1,
@@ -493,7 +494,7 @@ impl Signal {
         self.ended.notify_one();
     }
 
-    /// Waits until the session is to end, and no message of it is on its way to the disk.
+    /// Waits until the session must end and no message of it is being written to disk.
     pub(crate) async fn is_cut(&self) -> Cut {
         loop {
             let cut = match self.cut.load(Ordering::Acquire) {
@@ -511,12 +512,12 @@ impl Signal {
         }
     }
 
-    /// A message goes to the disk: the session is not cut before its reply was sent.
+    /// A message is being written to disk: the session is not ended before its reply is sent.
     pub(crate) fn begin_commit(&self) {
         self.busy.store(true, Ordering::Release);
     }
 
-    /// All replies were sent.
+    /// All replies have been sent.
     pub(crate) fn replies_sent(&self) {
         if self.busy.load(Ordering::Relaxed) {
             self.busy.store(false, Ordering::Release);
@@ -524,7 +525,7 @@ impl Signal {
         }
     }
 
-    /// Waits until there is less time for strangers.
+    /// Waits until time limits for strangers become shorter.
     pub(crate) async fn is_hurried(&self) {
         self.hurried.notified().await;
     }
@@ -545,7 +546,7 @@ impl Signal {
 mod tests {
     use super::*;
 
-    /// A hundred sessions: twenty for each pool of strangers, forty for who is known, twenty for anybody.
+    /// A hundred sessions: twenty for each pool of strangers, forty for known clients, twenty for anybody.
     fn settings() -> AdmissionSettings {
         AdmissionSettings {
             sessions: 100,
@@ -604,7 +605,7 @@ mod tests {
             .map(|number| enter(&counts, Pool::Mx, &format!("192.0.{number}.1")).unwrap())
             .collect();
         assert!(!honest.iter().any(is_cut));
-        // One of the flood's own network, at the other door.
+        // A client in the flood's own network, at the other listener.
         let mut user = enter(&counts, Pool::Submission, "198.51.100.1").unwrap();
         user.has_become("ann");
         assert_eq!(counts.inner.lock().used()[Pool::Known.index()], 1);
@@ -697,7 +698,7 @@ mod tests {
         assert_eq!(cut.await, Cut::Stop);
     }
 
-    /// What a future has to say at once.
+    /// The result of a future, if it is ready.
     async fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
         tokio::select! {
             biased;

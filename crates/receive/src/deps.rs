@@ -1,4 +1,4 @@
-//! What receiving works with.
+//! The dependencies of receiving.
 
 use std::sync::Arc;
 
@@ -16,31 +16,32 @@ use crate::budgets::Budgets;
 use crate::load::LoadGauge;
 use crate::settings::Settings;
 
-/// What a receiver works with. What stands in an [`ArcSwap`] may be swapped at any time; sessions that begin later use it.
+/// The dependencies of a receiver. The content of an [`ArcSwap`] may be swapped at any time; sessions that begin later use the
+/// new one.
 #[derive(Clone)]
 pub struct Deps {
     /// Where accepted mail goes.
     pub spool: Arc<dyn Spool>,
-    /// Who looks at messages before they go there.
+    /// The inspectors of messages before they are queued.
     pub inspectors: Arc<ArcSwap<Inspectors>>,
-    /// What holds for all listeners.
+    /// The settings of all listeners.
     pub settings: Arc<ArcSwap<Settings>>,
-    /// Certificates; `None` where there are none, and then no TLS.
+    /// Certificates; `None` if there are none, and so no TLS.
     pub tls: Arc<ArcSwap<Option<ServerTls>>>,
-    /// Who may log in, and who lives here.
+    /// Who may log in, and which users exist.
     pub directories: Arc<ArcSwap<Directories>>,
-    /// Whose bearer tokens are.
+    /// Verifies bearer tokens.
     pub tokens: Arc<ArcSwap<Verifier>>,
-    /// Where local names lead.
+    /// The aliases of local names.
     pub aliases: Arc<ArcSwap<Aliases>>,
-    /// Names of clients.
+    /// Looks up the names of clients.
     pub resolver: Resolver,
     /// The load average.
     pub load: LoadGauge,
     /// Who is told what happens.
     pub observers: Observers,
-    /// What was counted against budgets, and who is on hold.
+    /// Counts against budgets, and accounts on hold.
     pub budgets: Arc<Budgets>,
-    /// Makes the salts of SCRAM accounts that do not exist. To be kept across restarts.
+    /// Derives the salts for SCRAM accounts that do not exist. Must be kept across restarts.
     pub decoy: DecoySecret,
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use postern_mail::date;
 
-/// Fills `{hostname}` and `{date}` into the template and puts `ESMTP` behind the first word, as sendmail does.
+/// Fills `{hostname}` and `{date}` into the template and inserts `ESMTP` after the first word, as sendmail does.
 pub(crate) fn text(template: &str, hostname: &str, now: Timestamp) -> String {
     let mut text = template.replace("{hostname}", hostname);
     if text.contains("{date}") {

@@ -1,4 +1,4 @@
-//! Whom a login is, as the rules for senders see it: accounts and aliases as facts.
+//! Who an authenticated user is, for the sender rules: accounts and aliases as facts.
 
 use futures_util::FutureExt as _;
 use postern_directory::Account;
@@ -18,10 +18,9 @@ pub fn identity_of(account: &Account) -> Identity {
     identity
 }
 
-/// Where an alias leads in the end; nowhere for an address elsewhere and for what is no alias.
+/// The final targets of an alias; none for a remote address or one that is not an alias.
 ///
-/// Of aliases by address those count that can be said at once: what stands in the configuration and in files, not what a database has
-/// to be asked for.
+/// Aliases by address count if they can be looked up at once: those in the configuration and in files, not those in a database.
 #[must_use]
 pub fn alias_targets(address: &Mailbox, aliases: &Aliases, settings: &Settings) -> Vec<Mailbox> {
     let addresses = aliases.addresses();
@@ -39,7 +38,7 @@ pub fn alias_targets(address: &Mailbox, aliases: &Aliases, settings: &Settings) 
     targets_in_file(address, aliases, settings)
 }
 
-/// An address, or where it leads if it is an alias of the file.
+/// An address, or its targets if it is an alias in the file.
 fn in_file(address: Mailbox, aliases: &Aliases, settings: &Settings) -> Vec<Mailbox> {
     let targets = targets_in_file(&address, aliases, settings);
     if targets.is_empty() {
@@ -62,7 +61,7 @@ fn targets_in_file(address: &Mailbox, aliases: &Aliases, settings: &Settings) ->
         .collect()
 }
 
-/// The address of an alias's target; a local name lives in the domain of the alias.
+/// The address of an alias's target; a local name gets the domain of the alias.
 pub(crate) fn address_of(target: Target, alias: &Mailbox) -> Option<Mailbox> {
     match target {
         Target::Local(name) => Mailbox::new(&name, alias.domain().clone()).ok(),

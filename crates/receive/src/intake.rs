@@ -1,4 +1,4 @@
-//! Takes one message: its body into the spool's writer while its head is scanned, then the whole into the queue.
+//! Receives one message: streams the body into the spool's writer while scanning the header, then queues the whole.
 
 mod lists;
 mod refusal;
@@ -38,29 +38,29 @@ use crate::session::{About, Login, Session};
 use crate::stamp::{self, ClientFacts, MessageFacts};
 use crate::{screen, sender, time};
 
-/// A message on its way in.
+/// A message being received.
 pub(crate) struct Intake {
     id: QueueId,
-    /// Gone as soon as the message cannot be taken; what follows is read and dropped.
+    /// `None` once the message is refused; what follows is read and dropped.
     writer: Option<BodyWriter>,
     filter: HeadFilter,
-    /// The header, as the filter has put it in order.
+    /// The header, as cleaned up by the filter.
     head: Ordered,
     /// What was found in it.
     scan: HeaderScan,
-    /// Those who look at the message on its way in: before the mail filters, and behind them.
+    /// The inspectors of the message: before the mail filters, and after them.
     judges: Inspections,
     inspections: Inspections,
-    /// A mail filter has it thrown away; what follows is read, and the client told that all is well.
+    /// A mail filter has it discarded; what follows is read, and the client is told `250`.
     discarded: Option<Ruled>,
-    /// Access rules have thrown away the mail of all its recipients; likewise.
+    /// Access rules have discarded the mail of all its recipients; likewise.
     thrown_away: bool,
-    /// What this server itself changes about it.
+    /// What this server itself changes in it.
     content: Option<Box<Content>>,
     completed: bool,
     header_max: u64,
     failure: Option<Failure>,
-    /// Whether it was refused before its end, too far off to be read up to.
+    /// Whether it was refused before its end because too much was left to be read.
     endless: bool,
     began: Instant,
     deadline: Instant,
@@ -77,7 +77,7 @@ pub(crate) enum Decoder {
 }
 
 impl Intake {
-    /// With the id that mail filters know it by already, if there is one.
+    /// With the id that mail filters already know it by, if there is one.
     pub(crate) fn new(
         session: &Session,
         transaction: &Transaction,
@@ -128,8 +128,8 @@ impl Intake {
         })
     }
 
-    /// Says that a chunk of `size` octets follows. The time for a message is the same in however many chunks it comes.
-    /// One that makes it too large is known for that before it comes.
+    /// Says that a chunk of `size` octets follows. The time limit of a message does not depend on the number of chunks. A chunk
+    /// that makes the message too large is refused before it comes.
     pub(crate) fn begin_chunk(&mut self, size: u64, size_max: u64) -> Result<(), End> {
         if Instant::now() >= self.deadline {
             return Err(End::Timeout);
@@ -143,7 +143,7 @@ impl Intake {
         Ok(())
     }
 
-    /// Octets of the body, those of the chunk under way among them that are still to come.
+    /// Octets of the body, including those of the current chunk that are still to come.
     fn extent(&self) -> u64 {
         match &self.decoder {
             Decoder::Data(data) => data.size(),
@@ -151,7 +151,7 @@ impl Intake {
         }
     }
 
-    /// Reads the body, or the chunk, to its end, even when there is something wrong with it; unless there is no end in sight.
+    /// Reads the body, or the chunk, to its end, even if it is faulty, unless too much is left.
     pub(crate) async fn receive(
         &mut self,
         io: &mut Io,
@@ -188,7 +188,7 @@ impl Intake {
             if io.input.is_empty() {
                 let room = self.held.read_room();
                 self.more(room, io, session, signal).await?;
-                // Who fills the room gets more of it: a small message costs little, a large one few calls.
+                // A client that fills the buffer gets a larger one: a small message costs little, a large one few calls.
                 if io.input.len() >= room && self.writer.is_some() {
                     self.held.read_more();
                 }
@@ -196,7 +196,7 @@ impl Intake {
         }
     }
 
-    /// Waits for more of the body, no longer than the client may take.
+    /// Waits for more of the body, within the time limit.
     async fn more(
         &mut self,
         room: usize,
@@ -213,10 +213,10 @@ impl Intake {
             let left = self.deadline.saturating_duration_since(Instant::now());
             let left = left.min(session.body_left(self.began, self.size()));
             if left.is_zero() {
-                // Who sends without a pause gets no more time, either.
+                // A client that sends without a pause gets no more time either.
                 return Err(End::Timeout);
             }
-            // From time to time it is looked whether there is less time now.
+            // Check now and then whether the time limit has become shorter.
             let wait = silence.min(left);
             let look = wait.min(session.profile.settings.timeouts.stress);
             tokio::select! {
@@ -236,14 +236,14 @@ impl Intake {
             Decoder::Chunks(chunks) => chunks.fault(),
         };
         match (fault, &self.failure) {
-            // It decides whether the session goes on, whatever else is wrong.
+            // This decides whether the session goes on, whatever else is wrong.
             (Some(BodyFault::BareLineEnding), _) => self.fail(Failure::Body(BodyFault::BareLineEnding)),
             (Some(fault), None) => self.fail(Failure::Body(fault)),
             _ => {}
         }
     }
 
-    /// Takes the next octets: what is header is kept, what is body goes into the queue.
+    /// Takes the next octets: the header is kept, the body goes into the spool.
     async fn take(
         &mut self,
         text: &[u8],
@@ -262,7 +262,7 @@ impl Intake {
         self.take_body(&text[taken..], session, filtering).await
     }
 
-    /// Looks for what is wrong with the header so far, and makes room for it.
+    /// Checks the header so far, and reserves memory for it.
     fn judge_header(&mut self) -> Result<(), Failure> {
         if let Some(fault) = self.filter.fault() {
             return Err(Failure::Head(fault));
@@ -270,7 +270,7 @@ impl Intake {
         if self.filter.seen() > self.header_max {
             return Err(Failure::Header);
         }
-        // Who judges keeps a copy until the message has ended.
+        // Judges keep a copy until the message has ended.
         let copies = if self.judges.is_empty() { 1 } else { 2 };
         let octets = self.head.fields.capacity() as u64 * copies;
         self.held.header_to(octets, &*self.spool).map_err(Failure::Room)
@@ -285,7 +285,7 @@ impl Intake {
         self.scan.feed(&self.head.fields);
         self.scan.finish();
         if !self.judges.is_empty() {
-            // As it came: signatures cover that.
+            // As received: this is what signatures cover.
             let header = Header::parse(self.head.fields.clone());
             let seen = self.judges.header(&header).await;
             seen.map_err(Failure::Inspected)?;
@@ -297,7 +297,7 @@ impl Intake {
         if !self.inspections.is_empty() || filtering.is_some() {
             let header = Header::parse(self.head.fields.clone());
             if let Some(filtering) = filtering {
-                // Behind a judge they are to see what it says in the header, too; behind a check of the body what it has made of that.
+                // After a judge they must also see what it adds to the header; after a body check, the new body.
                 let edits = self
                     .content
                     .as_ref()
@@ -313,7 +313,7 @@ impl Intake {
         self.take_body(&text, session, filtering).await
     }
 
-    /// Does to the header what this server's own rules say; false where the message is thrown away.
+    /// Applies this server's own rules to the header; false if the message is discarded.
     async fn change_header(&mut self) -> Result<bool, Failure> {
         let Some(content) = &mut self.content else {
             return Ok(true);
@@ -327,7 +327,7 @@ impl Intake {
         Ok(goes_on)
     }
 
-    /// A mail filter has decided before the end.
+    /// Takes the decision of a mail filter before the end of the message.
     fn is_ruled(&mut self, ruled: Ruled) -> Result<(), Failure> {
         if !ruled.discards() {
             return Err(Failure::Filtered(ruled));
@@ -337,7 +337,7 @@ impl Intake {
         Ok(())
     }
 
-    /// Shows octets of the body to those who look at it, and puts them where they belong, once there is room for them.
+    /// Shows octets of the body to inspectors and filters, and writes them, once there is room for them.
     async fn take_body(
         &mut self,
         text: &[u8],
@@ -367,7 +367,7 @@ impl Intake {
         writer.write(text).await.map_err(Failure::Spool)
     }
 
-    /// Octets of the message that were taken.
+    /// Octets of the message received.
     fn arrived(&self) -> u64 {
         let body = self.writer.as_ref().map_or(0, BodyWriter::len);
         self.filter.seen() + body
@@ -378,7 +378,7 @@ impl Intake {
         self.failure = Some(failure);
     }
 
-    /// Nothing more of it is wanted.
+    /// Stops keeping the message.
     fn let_go(&mut self) {
         self.writer = None;
         self.head = Ordered::default();
@@ -387,12 +387,12 @@ impl Intake {
         self.held.give_back_memory();
     }
 
-    /// Whether nobody is to have it, although the client hears that it is taken.
+    /// Whether it is discarded although the client is told that it was accepted.
     pub(crate) const fn is_thrown_away(&self) -> bool {
         self.thrown_away
     }
 
-    /// Whether the message cannot be taken any more.
+    /// Whether the message has been refused.
     pub(crate) fn has_failed(&self) -> bool {
         self.failure.is_some()
     }
@@ -404,7 +404,7 @@ impl Intake {
         }
     }
 
-    /// The answer to a message or chunk that cannot be taken. The connection does not outlast one that was not read to its end.
+    /// The reply to a refused message or chunk. The connection is closed after one that was not read to its end.
     pub(crate) fn refuse(&self, about: &About<'_>, session: &Session) -> Answer {
         let refused = Refused {
             size: self.extent(),
@@ -418,7 +418,7 @@ impl Intake {
         }
     }
 
-    /// Says to all who take the content that it ends here.
+    /// Tells all readers of the content that it ends here.
     async fn end_content(&mut self, session: &Session, filtering: &mut Option<Box<Filtering>>) {
         let tail = match &mut self.decoder {
             Decoder::Chunks(chunks) => chunks.finish(),
@@ -432,7 +432,7 @@ impl Intake {
         self.look_for_fault();
     }
 
-    /// Tells that nobody gets the message, and the client that all is well.
+    /// Reports that the message was discarded, and tells the client `250`.
     fn throw_away(&self, transaction: &Transaction, session: &Session) -> Answer {
         session.shared.deps.observers.tell(Discarded {
             milter: None,
@@ -451,7 +451,7 @@ impl Intake {
         Answer::stay(texts::accepted(&self.id))
     }
 
-    /// Tells that a check has the message thrown away, and the client that all is well.
+    /// Reports that a check discarded the message, and tells the client `250`.
     fn drop_checked(&self, reason: &str, envelope: &Envelope, session: &Session) -> Answer {
         session.shared.deps.observers.tell(Discarded {
             milter: None,
@@ -485,7 +485,7 @@ impl Intake {
         self.end_header(session, filtering).await
     }
 
-    /// Puts the message into the queue. The answer is `250` only when it is on stable storage.
+    /// Queues the message. The reply is `250` only when it is on stable storage.
     pub(crate) async fn commit(
         mut self: Box<Self>,
         mut transaction: Box<Transaction>,
@@ -612,7 +612,7 @@ impl Intake {
         if let Some(hold) = access.and_then(|access| access.notes().hold.as_ref()) {
             assembly.hold.get_or_insert_with(|| hold.clone());
         }
-        // Here is all that will be sent, and nothing changes it afterwards.
+        // This is what will be sent; nothing changes it afterwards.
         let mut rework = session.rework();
         let mut bodies = NewBodies::new(&*self.spool, &mut rework);
         let judges = std::mem::take(&mut self.judges);
@@ -722,7 +722,7 @@ impl Intake {
     }
 }
 
-/// Why a message is taken whose recipients needed this ground.
+/// Why a message is accepted whose recipients needed this ground.
 fn acceptance(ground: Ground, access: Option<&Accessing>, session: &Session) -> Acceptance {
     let by_rule = access
         .and_then(Accessing::relay_rule)
@@ -733,7 +733,7 @@ fn acceptance(ground: Ground, access: Option<&Accessing>, session: &Session) -> 
     }
 }
 
-/// Those who want to look at a message.
+/// The inspectors for a message.
 fn inspections(id: QueueId, transaction: &Transaction, session: &Session) -> Inspections {
     let inspectors = session.shared.deps.inspectors.load();
     if inspectors.is_empty() {
@@ -755,7 +755,7 @@ fn inspections(id: QueueId, transaction: &Transaction, session: &Session) -> Ins
     })
 }
 
-/// Where its messages come from.
+/// The origin of a session's messages.
 fn origin(session: &Session) -> Origin {
     if session.is_filtered() {
         Origin::Filtered
@@ -771,17 +771,17 @@ fn queue_only(session: &Session) -> bool {
     settings.queue_only_load.is_some() && admission::queue_only(session.shared.deps.load.get(), settings)
 }
 
-/// Why a message is taken, for the log.
+/// Why a message is accepted, for the log.
 struct Accepting<'a> {
-    /// Its octets, as the client counts them.
+    /// Its size in octets, as the client counts them.
     size: u64,
     acceptance: &'a Acceptance,
     sender_rule: Option<Rule>,
-    /// Whom it is from, whatever owners of lists stand in for that.
+    /// Its sender, before list owners replace it.
     sender: &'a ReversePath,
 }
 
-/// The mail filter that has a message held.
+/// The mail filter that had a message held.
 fn held_by(message: &NewMessage) -> Option<String> {
     message.hold.as_ref().and_then(|hold| hold.milter.clone())
 }
@@ -826,7 +826,7 @@ impl Accepting<'_> {
     }
 }
 
-/// The writer of a body, with room in memory for as much as was announced, where there is that much.
+/// The writer of a body, with as much memory as was announced, if available.
 fn body_writer(id: QueueId, declared: u64, held: &mut Held, spool: &dyn Spool) -> BodyWriter {
     let mut writer = spool.body_writer(id);
     if let Ok(size) = usize::try_from(declared)

@@ -1,4 +1,4 @@
-//! One connection's stream with what was read and what is to be written.
+//! One connection's stream with its input and output buffers.
 
 use std::future::Future;
 use std::io;
@@ -15,33 +15,33 @@ use tokio::time::timeout;
 
 use crate::count::Cut;
 
-/// Room for a read while commands or the first part of a message are awaited.
+/// Buffer size of a read for commands or the first part of a message.
 pub(crate) const COMMAND_ROOM: usize = 8 * 1024;
-/// Room for a read in the midst of a large message. Few calls for it, little memory for many at once.
+/// Buffer size of a read within a large message: few calls, and little memory for many messages at once.
 pub(crate) const BODY_ROOM: usize = 64 * 1024;
 
-/// Room for replies that is kept between two of them.
+/// Size of the reply buffer that is kept between replies.
 const OUTPUT_KEPT: usize = 512;
 
-/// Longest time to tell a client that it is not wanted.
+/// Longest time to tell a client that it is refused.
 pub(crate) const CUT_MAX: Duration = Duration::from_secs(2);
 
-/// Replies that are gathered at most for commands that came together (RFC 2920).
+/// Most octets of replies gathered for pipelined commands (RFC 2920).
 const OUTPUT_MAX: usize = 16 * 1024;
 
-/// Why a session ends before its time.
+/// Why a session ends.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum End {
     /// The client asked for it.
     #[error("quit")]
     Quit,
-    /// We have closed it, after a reply that said so.
+    /// The server closed it, after a reply that said so.
     #[error("closed")]
     Closed,
     /// It was ended from outside.
     #[error("{0}")]
     Cut(Cut),
-    /// The client has closed it.
+    /// The client closed it.
     #[error("client has gone")]
     Gone,
     /// The client took too long.
@@ -58,14 +58,14 @@ pub(crate) enum End {
     Handshake(#[from] HandshakeError),
 }
 
-/// The stream, the octets read and not used yet, and the replies not sent yet.
+/// The stream, unused input, and unsent replies.
 pub(crate) struct Io {
-    /// Gone while TLS starts, and for good when it could not.
+    /// `None` while TLS starts, and for good if it failed.
     stream: Option<MailStream>,
     pub(crate) input: BytesMut,
     /// Replies not handed to the transport yet.
     output: Vec<u8>,
-    /// Octets for the transport, and how many of them it has taken: a call that is given up loses none and repeats none.
+    /// Octets for the transport, and how many of them it has taken: a cancelled call loses none and repeats none.
     outgoing: Vec<u8>,
     sent: usize,
     write_timeout: Duration,
@@ -85,17 +85,17 @@ impl Io {
         }
     }
 
-    /// Adds a reply to those that go out with the next [`flush`](Self::flush).
+    /// Adds a reply, to be sent with the next [`flush`](Self::flush).
     pub(crate) fn put(&mut self, reply: &Reply) {
         reply.write_to(&mut self.output);
     }
 
-    /// Whether so many replies wait that they should go out before more are made.
+    /// Whether so many replies wait that they should be sent before more are added.
     pub(crate) fn is_full(&self) -> bool {
         self.output.len() >= OUTPUT_MAX
     }
 
-    /// Sends all replies with one call. May be given up and called again.
+    /// Sends all replies with one call. May be cancelled and called again.
     pub(crate) async fn flush(&mut self) -> Result<(), End> {
         if !self.output.is_empty() {
             match &mut self.layer {
@@ -128,7 +128,7 @@ impl Io {
         });
         sending.await.map_err(|_| End::Timeout)??;
         self.sent = 0;
-        // An idle session keeps little memory for what it once said.
+        // An idle session keeps little buffer memory.
         for spent in [&mut self.outgoing, &mut self.output] {
             if spent.capacity() > OUTPUT_KEPT {
                 *spent = Vec::new();
@@ -139,9 +139,9 @@ impl Io {
         Ok(())
     }
 
-    /// Reads what is there, at least one octet, and at most `room`.
+    /// Reads what is available, at least one octet, and at most `room`.
     ///
-    /// While nothing is there and nothing was left over, no buffer is kept: idle sessions are many.
+    /// While nothing is available and nothing was left over, no buffer is kept, since there are many idle sessions.
     pub(crate) async fn fill(&mut self, room: usize) -> Result<(), End> {
         if self.layer.is_some() {
             return self.fill_layered(room).await;
@@ -160,8 +160,8 @@ impl Io {
         if count == 0 { Err(End::Gone) } else { Ok(()) }
     }
 
-    /// The same under a security layer, until a whole buffer is there. What is kept between two calls lies in the layer, so
-    /// that a call may be given up at any time.
+    /// The same under a security layer, until a whole buffer is available. State between calls is kept in the layer, so that a
+    /// call may be cancelled at any time.
     async fn fill_layered(&mut self, room: usize) -> Result<(), End> {
         let Self {
             stream, input, layer, ..
@@ -180,7 +180,7 @@ impl Io {
         Ok(())
     }
 
-    /// Puts a security layer around everything from here on. What the client sent already lies inside it.
+    /// Puts a security layer around everything from here on, including input that is already buffered.
     pub(crate) fn start_layer(&mut self, layer: Box<dyn SecurityLayer>) -> Result<(), End> {
         let mut layered = Box::new(Layered::new(layer, std::mem::take(&mut self.input)));
         let opened = layered.open(&mut self.input);
@@ -193,7 +193,7 @@ impl Io {
         timeout(limit, self.fill(room)).await.map_err(|_| End::Timeout)?
     }
 
-    /// Whether octets are there within `delay`; waits it out if not.
+    /// Whether input arrives within `delay`; waits that long if not.
     pub(crate) async fn speaks_within(&mut self, delay: Duration) -> Result<bool, End> {
         match timeout(delay, self.fill(COMMAND_ROOM)).await {
             Ok(filled) => filled.map(|()| true),
@@ -201,7 +201,7 @@ impl Io {
         }
     }
 
-    /// Drops whatever was read, and shakes hands. Gives the number of octets dropped with the facts.
+    /// Drops whatever was read, and performs the handshake. Returns the TLS facts and the number of octets dropped.
     pub(crate) async fn start_tls(
         &mut self,
         tls: &ServerTls,
@@ -215,7 +215,7 @@ impl Io {
         Ok((facts, dropped))
     }
 
-    /// Sends what is left to be sent and says goodbye to the transport. Whatever goes wrong, it is over.
+    /// Sends what is left to be sent and closes the transport, ignoring errors.
     ///
     /// `unasked` says that the client may still be sending.
     async fn close(&mut self, unasked: bool) {
@@ -223,7 +223,7 @@ impl Io {
             return;
         }
         if let Some(mut stream) = self.stream.take() {
-            // Dropping a plain stream closes it as well; TLS has a word of its own for the end.
+            // Dropping a plain stream closes it too; TLS sends an alert of its own at the end.
             if unasked || stream.is_tls() {
                 let _ = timeout(self.write_timeout, stream.shutdown()).await;
             }

@@ -1,4 +1,4 @@
-//! The questions that a session puts to the rules. `explain` puts the same ones in place of a session, so both hear the same answer.
+//! The questions that a session asks the rules. `explain` asks the same ones, so that both get the same answers.
 //!
 //! Nothing here waits, counts or logs: facts in, verdict out. Directories are asked by the caller.
 
@@ -31,10 +31,10 @@ pub use postern_smtp::server::Ground;
 use crate::identity::alias_targets;
 use crate::{AuthRule, AuthSettings, ListenerSettings, Plaintext, Role, Settings};
 
-/// What is known of a client, and what it is judged by.
+/// What is known of a client, and the rules that judge it.
 #[derive(Clone, Copy, Debug)]
 pub struct Judge<'a> {
-    /// What holds for all listeners.
+    /// The settings of all listeners.
     pub settings: &'a Settings,
     /// The listener that the client came to.
     pub listener: &'a ListenerSettings,
@@ -42,11 +42,11 @@ pub struct Judge<'a> {
     pub peer: IpAddr,
     /// Its certificate, if and only if it was verified.
     pub certificate: Option<&'a CertificateFacts>,
-    /// Whom it acts as, if it has logged in.
+    /// Who it acts as, if it has authenticated.
     pub identity: Option<&'a Identity>,
-    /// Whether the mechanism and the strength of the login are trusted; see [`is_trusted`].
+    /// Whether the mechanism and strength of its authentication are trusted; see [`is_trusted`].
     pub trusted: bool,
-    /// The user of this machine who hands the message in.
+    /// The local user who submits the message.
     pub local_user: Option<&'a LocalUser>,
 }
 
@@ -57,7 +57,8 @@ pub fn is_trusted(settings: &Settings, mechanism: Mechanism, bits: u32) -> bool 
 }
 
 impl<'a> Judge<'a> {
-    /// What decides whether it may relay to `recipient`; `own_literal` says that this is an address literal of this host.
+    /// The facts that decide whether it may relay to `recipient`; `own_literal` says that this is an address literal of this
+    /// host.
     #[must_use]
     pub fn relay_facts<'b>(&'b self, recipient: &'b ForwardPath, own_literal: bool) -> RelayFacts<'b> {
         RelayFacts {
@@ -72,20 +73,20 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Why it may relay at all, if it may; the recipient makes no difference to that.
+    /// Why it may relay at all, if it may, whatever the recipient.
     #[must_use]
     pub fn relay_reason(&self) -> Option<RelayReason> {
         let facts = self.relay_facts(&ForwardPath::Postmaster, false);
         self.settings.relay.reason(&facts)
     }
 
-    /// What becomes of a recipient, before it is asked whether it exists.
+    /// The relay verdict on a recipient, before checking that it exists.
     #[must_use]
     pub fn relay(&self, recipient: &ForwardPath, own_literal: bool) -> RelayVerdict {
         relay(&self.relay_facts(recipient, own_literal), &self.settings.relay)
     }
 
-    /// Why a message is taken whose recipients needed this ground.
+    /// Why a message is accepted whose recipients needed this ground.
     #[must_use]
     pub fn acceptance(&self, ground: Ground) -> Acceptance {
         match ground {
@@ -95,13 +96,14 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Whether `MAIL` has to wait for a login.
+    /// Whether `MAIL` requires authentication first.
     #[must_use]
     pub fn lacks_login(&self) -> bool {
         self.listener.auth == AuthRule::Require && self.identity.is_none()
     }
 
-    /// Whether a login, or a user of this machine, may use the sender of an envelope; `None` for others, whose sender is judged with its first recipient elsewhere.
+    /// Whether an authenticated or local user may use the envelope's sender; `None` for others, whose sender is judged with the
+    /// first remote recipient.
     #[must_use]
     pub fn sender(
         &self,
@@ -122,7 +124,7 @@ impl<'a> Judge<'a> {
         ))
     }
 
-    /// The rules by which it is decided as whom it sends.
+    /// The rules that decide which senders it may use.
     #[must_use]
     pub fn identity_rules(&self) -> &'a IdentityRules {
         match self.local_user {
@@ -131,7 +133,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Whether a machine, which relays by its network or certificate, may use the sender; `None` for a login.
+    /// Whether a machine, which relays by its network or certificate, may use the sender; `None` for an authenticated user.
     #[must_use]
     pub fn machine_sender(
         &self,
@@ -150,7 +152,8 @@ impl<'a> Judge<'a> {
         ))
     }
 
-    /// Whether a stranger may bring mail with this sender for a domain of this server; `None` for who has a login or may relay.
+    /// Whether a stranger may bring mail with this sender for a domain of this server; `None` for clients that have authenticated
+    /// or may relay.
     #[must_use]
     pub fn stranger_sender(&self, sender: &ReversePath) -> Option<Result<(), SenderRefusal>> {
         if self.identity.is_some() || self.relay_reason().is_some() {
@@ -160,11 +163,11 @@ impl<'a> Judge<'a> {
         Some(identity::bring_as(sender, rules, relay))
     }
 
-    /// Whether it may say by `AUTH=` who submitted a message (RFC 4954 section 5).
+    /// Whether it may say with `AUTH=` who submitted a message (RFC 4954 section 5).
     ///
     /// # Errors
     ///
-    /// Why not: the message is then taken as if it had said `AUTH=<>`.
+    /// Why not: the message is then treated as if it had said `AUTH=<>`.
     pub fn submitter(&self, submitter: &str, aliases: &Aliases) -> Result<(), SubmitterRefusal> {
         if self.identity.is_none() {
             return Err(SubmitterRefusal::NoLogin);
@@ -185,7 +188,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// By which rule an address is the login's; any is where `senders` asks for none.
+    /// The rule by which an address belongs to the user; any does if `senders` does not restrict them.
     ///
     /// # Errors
     ///
@@ -201,8 +204,8 @@ impl<'a> Judge<'a> {
             .ok_or(SenderRefusal::Envelope)
     }
 
-    /// Who has to answer for the author of a message: a login, a user of this machine who is not trusted, or a machine that has a
-    /// recipient elsewhere.
+    /// Who is responsible for the author of a message: an authenticated user, an untrusted local user, or a machine with a remote
+    /// recipient.
     #[must_use]
     pub fn claimant(&self, ground: Ground) -> Option<Claimant<'a>> {
         match self.identity {
@@ -211,7 +214,7 @@ impl<'a> Judge<'a> {
                 Some(Claimant::Local(&user.identity))
             }
             Some(identity) => Some(Claimant::Login(identity)),
-            // Whoever wrote what a filter hands back was judged when it came.
+            // The author of what a filter hands back was judged when it first came in.
             None if ground == Ground::Relayed && !self.listener.filtered => {
                 Some(Claimant::Machine(&self.settings.relay))
             }
@@ -219,7 +222,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Whether it may send with these fields of a header; `None` where nobody has to answer for them.
+    /// Whether it may send with these header fields; `None` if nobody is responsible for them.
     #[must_use]
     pub fn author(
         &self,
@@ -240,7 +243,8 @@ impl<'a> Judge<'a> {
         ))
     }
 
-    /// Whether it answers for the author where every login may write any address: for what is signed. `from` has the values of `From`.
+    /// Whether it is responsible for the author even where users may write any address: for signing. `from` has the values of
+    /// `From`.
     #[must_use]
     pub fn answers_for(&self, from: &[&str], sender: &ReversePath, aliases: &Aliases) -> bool {
         let Some(identity) = self.identity else {
@@ -250,7 +254,7 @@ impl<'a> Judge<'a> {
         identity::answers_for(identity, from, sender, &self.settings.identity, &targets).is_some()
     }
 
-    /// What decides which mail filters are asked about a message of so many octets; 0 where that is not known.
+    /// The facts that decide which mail filters are asked about a message of `size` octets; 0 if unknown.
     #[must_use]
     pub fn filter_facts(&self, size: u64) -> milter::Facts<'a> {
         let client = if self.identity.is_some() {
@@ -268,14 +272,14 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Whether a domain is one of this server's, or behind it.
+    /// Whether a domain is local, or one for which this server relays.
     #[must_use]
     pub fn is_own_domain(&self, domain: &Domain) -> bool {
         let relay = &self.settings.relay;
         relay.is_here(domain) || relay.relay_domains.contains_by_name(domain)
     }
 
-    /// What becomes of a stranger who brings mail from outside, by what was found of it.
+    /// The verdict on a stranger that brings mail from outside, from what was found out about it.
     #[must_use]
     pub fn screen(&self, seen: Seen<'_>) -> Screened {
         let screen = &self.settings.screen;
@@ -321,8 +325,8 @@ impl<'a> Judge<'a> {
         is_rewritten.then(|| srs.lead_back(recipient, now))
     }
 
-    /// What the client is told where the route of whom the mail would reach refuses it; `None` where it does not. Of several whom it
-    /// would reach, delivery says it for each. Tables of routes are asked.
+    /// The reply if the route to the final recipient refuses mail; `None` if it does not. With several final recipients, delivery
+    /// reports it for each. Asks tables of routes.
     pub async fn route_refusal(&self, sender: &ReversePath, reached: &[&Mailbox]) -> Option<RefusalText> {
         let routes = self.settings.routes.as_ref()?;
         let [one] = reached else { return None };
@@ -342,30 +346,30 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// What was found of a stranger. What nobody demands need not have been looked for.
+/// What was found out about a stranger. What no rule demands need not have been looked up.
 #[derive(Clone, Debug)]
 pub struct Seen<'a> {
-    /// What it calls itself.
+    /// Its `HELO` name.
     pub helo: &'a HeloName,
     /// Whether DNS knows that name.
     pub helo_known: Option<Known>,
-    /// What its address is called.
+    /// The host name of its address.
     pub client: Option<&'a ClientName>,
     /// The domain of its sender, unless that is one of this server's.
     pub sender: Option<&'a str>,
-    /// Whether that takes mail.
+    /// Whether that domain accepts mail.
     pub sender_known: Option<Known>,
-    /// What lists and early talk say.
+    /// The score from DNS lists and early talking.
     pub score: Score,
 }
 
 /// Why a client may not name a submitter.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum SubmitterRefusal {
-    /// It has not logged in.
+    /// It has not authenticated.
     #[error("no login")]
     NoLogin,
-    /// Its login is not trusted to.
+    /// Its authentication is not trusted enough.
     #[error("mechanism or bits not trusted")]
     Untrusted,
     /// The address is not its own.
@@ -390,17 +394,17 @@ impl Verdict for SubmitterRefusal {
 /// What decides which mechanisms a client can use.
 #[derive(Clone, Copy, Debug)]
 pub struct Offer<'a> {
-    /// The rules of logins.
+    /// The authentication settings.
     pub auth: &'a AuthSettings,
     /// The mechanisms of the listener or socket, in order.
     pub mechanisms: &'a [Mechanism],
-    /// Least bits that protect a session there, if somebody has said how many.
+    /// Fewest bits that must protect a session there, if configured.
     pub least_bits: Option<u32>,
     /// What is known of the session.
     pub facts: SessionFacts,
     /// Security layers that may be agreed on.
     pub layers: Layers,
-    /// Who keeps keys.
+    /// The directories, some of which hold keys.
     pub directories: &'a Directories,
     /// Whether there are providers of tokens.
     pub takes_tokens: bool,
@@ -412,19 +416,19 @@ pub enum NotOffered {
     /// It is not in the list.
     #[error("not in `mechanisms`")]
     NotListed,
-    /// Nothing here can say whether its proofs hold.
+    /// Nothing here can verify it.
     #[error("no directory or provider can answer for it")]
     NobodyAnswers,
-    /// A condition on it does not hold.
+    /// A condition for it is not met.
     #[error("{0}")]
     Withheld(Withheld),
-    /// It shows the password to an eavesdropper.
+    /// It would reveal the password to an eavesdropper.
     #[error("shows the password, and `plaintext` is \"tls-only\"")]
     Plaintext,
 }
 
 impl Offer<'_> {
-    /// Whether a mechanism is open: it is offered, and shows the password to nobody else.
+    /// Whether a mechanism is usable: it is offered, and reveals the password to no eavesdropper.
     ///
     /// # Errors
     ///
@@ -437,7 +441,7 @@ impl Offer<'_> {
         Ok(())
     }
 
-    /// The same, whether it shows the password or not.
+    /// The same, whether or not it reveals the password.
     ///
     /// # Errors
     ///
@@ -461,13 +465,14 @@ impl Offer<'_> {
         let needs = mechanism.properties().needs;
         match needs {
             Needs::Kerberos => self.auth.kerberos.is_some(),
-            // Inside TLS alone, whatever is said of passwords (RFC 7628 section 3, RFC 6750 section 5.2): who reads one has it.
+            // Only with TLS, whatever the setting for passwords (RFC 7628 section 3, RFC 6750 section 5.2): whoever reads a token
+            // can use it.
             Needs::Token => self.takes_tokens && self.facts.tls_bits.is_some(),
             _ => KeyKind::needed(needs, &self.auth.realm).is_none_or(|kind| self.directories.keeps(&kind)),
         }
     }
 
-    /// Whether mechanisms that show the password to an eavesdropper can be used here.
+    /// Whether mechanisms that reveal the password to an eavesdropper can be used here.
     #[must_use]
     pub fn takes_plaintext(&self) -> bool {
         self.facts.tls_bits.is_some() || self.auth.plaintext == Plaintext::Always

@@ -12,18 +12,18 @@ use crate::judge::Judge;
 use crate::session::{About, Session};
 use crate::standing::objection;
 
-/// What a client is told whose login holds no more.
+/// The reply to a client whose login is no longer valid.
 pub(crate) fn login_over(lapse: &Lapse) -> Reply {
     texts::refusal(lapse.told(), "")
 }
 
-/// The certificate that relays is trusted no more.
+/// Whether the certificate that allows relaying is no longer trusted.
 fn distrusted(session: &Session) -> Option<Lapse> {
     let shown = session.tls.as_ref().filter(|_| session.certificate.is_some())?;
     objection(shown, &session.profile, &session.shared.deps).map(Lapse::Certificate)
 }
 
-/// A reload has taken away the network or the certificate's rule by which it may relay, and there is no other.
+/// Whether a reload has removed the network or certificate rule by which it may relay, and there is no other.
 fn withdrawn(session: &Session) -> Option<Lapse> {
     let profile = &session.profile;
     let (general, listener) = (
@@ -45,16 +45,17 @@ fn withdrawn(session: &Session) -> Option<Lapse> {
     now.relay_reason().is_none().then_some(Lapse::Relay(before))
 }
 
-/// Looks at the login, and at the certificate or network that relays, before a message begins. The answer, if there is one, ends the session.
+/// Checks the login, and the certificate or network that allows relaying, before a message begins. The reply, if there is one,
+/// ends the session.
 pub(crate) async fn ended(session: &mut Session) -> Option<Answer> {
     let lapse = match &session.login {
-        // Most sessions ask nobody, and have no room for the question either.
+        // Boxed, since most sessions ask nobody and should not pay for its size.
         Some(login) => match Box::pin(Arc::clone(&login.standing).check(&session.shared.deps)).await {
             Ok(fresh) => {
                 if let (Some(fresh), Some(login)) = (fresh, &mut session.login) {
                     (login.identity, login.trusted) = (fresh.identity, fresh.trusted);
                 }
-                // Where the login may not relay, a network or certificate may.
+                // If the user may not relay, a network or certificate may.
                 withdrawn(session)?
             }
             Err(lapse) => lapse,

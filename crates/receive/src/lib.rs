@@ -1,9 +1,9 @@
 //! Accepts mail: from accept to `250`.
 //!
 //! [`Receiver`] serves listeners. Each connection is one task that drives a
-//! [`Dialogue`](postern_smtp::server::Dialogue): it reads, asks policy and directories what the dialogue asks it, streams
-//! bodies into the spool, and writes the replies of all commands that came together with one call. What `250` was said to
-//! lies in the spool; who takes it from there is not known here.
+//! [`Dialogue`](postern_smtp::server::Dialogue): it reads, puts the dialogue's questions to policy and directories, streams
+//! bodies into the spool, and writes the replies to pipelined commands with one call. A message answered with `250` is in the
+//! spool; what takes it from there is not known here.
 
 pub mod access;
 mod budgets;

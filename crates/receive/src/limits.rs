@@ -1,4 +1,4 @@
-//! Limits of clients in a session: what it does is counted for its network ([`postern_policy::limit`]).
+//! Rate limits in a session, which are counted for the client's network ([`postern_policy::limit`]).
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::time;
 ///
 /// # Errors
 ///
-/// What it hears in place of a greeting.
+/// The reply in place of a greeting.
 pub(crate) fn connect(session: &mut Session) -> Result<(), Reply> {
     let Some(limit) = limit_of(session) else {
         return Ok(());
@@ -36,7 +36,7 @@ pub(crate) fn connect(session: &mut Session) -> Result<(), Reply> {
     }
 }
 
-/// Counts one more of something; the reply where that is too much.
+/// Counts one more of something; returns the reply if that is too many.
 pub(crate) fn count(counted: Counted, about: &About<'_>, session: &Session) -> Option<Reply> {
     let limit = limit_of(session)?;
     let peer = session.peer.ip();
@@ -49,7 +49,7 @@ pub(crate) fn count(counted: Counted, about: &About<'_>, session: &Session) -> O
 }
 
 fn limit_of(session: &Session) -> Option<&Limit> {
-    // Users of this machine share its address, and have limits of their own.
+    // Local users share this machine's address, and have limits of their own.
     if session.user.is_some() {
         return None;
     }

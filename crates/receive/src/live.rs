@@ -1,4 +1,4 @@
-//! The open sessions: listed for administrators, and ended by them, or when their login is no longer valid.
+//! The open sessions: listed for administrators, and ended by them or when the login is no longer valid.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use crate::standing::Standing;
 /// All open sessions.
 #[derive(Default)]
 pub(crate) struct LiveSessions {
-    /// By the address of each in memory, which is its own while it is open.
+    /// Keyed by address in memory, which is unique while a session is open.
     all: Mutex<HashMap<usize, Arc<Live>>>,
 }
 
@@ -27,12 +27,12 @@ pub(crate) struct Live {
     profile: Arc<Profile>,
     since: Timestamp,
     facts: Mutex<Facts>,
-    /// By which it is ended; unset before it is let in.
+    /// Used to end it; unset before it is admitted.
     signal: OnceLock<Arc<Signal>>,
     ended: OnceLock<Ended>,
 }
 
-/// What changes while it lasts.
+/// What changes during a session.
 struct Facts {
     peer: SocketAddr,
     tls: Option<&'static str>,
@@ -56,18 +56,18 @@ pub(crate) struct Entry {
 /// Why a session is ended from outside.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Ended {
-    /// An administrator wants it.
+    /// An administrator ended it.
     Administrator(String),
     /// Its login is no longer valid.
     Lapsed(Lapse),
 }
 
-/// Which sessions: all that is given has to match.
+/// Selects sessions: all criteria given must match.
 #[derive(Clone, Debug, Default)]
 pub struct SessionFilter {
-    /// Who has logged in, or as whom the session acts, in any case.
+    /// The authenticated user, or the one the session acts as, ignoring case.
     pub login: Option<String>,
-    /// Where the client is.
+    /// The network of the client.
     pub network: Option<IpNet>,
     /// The name of the listener.
     pub listener: Option<String>,
@@ -76,21 +76,21 @@ pub struct SessionFilter {
 /// An open session.
 #[derive(Clone, Debug)]
 pub struct SessionInfo {
-    /// Its name in the log.
+    /// The session id in the log.
     pub id: String,
-    /// Who has logged in.
+    /// The authenticated user.
     pub login: Option<String>,
-    /// As whom it acts, where that is another.
+    /// The account that it acts as, if another.
     pub acts_as: Option<String>,
     /// The mechanism of the login.
     pub mechanism: Option<&'static str>,
-    /// When that was.
+    /// When it logged in.
     pub logged_in_at: Option<Timestamp>,
     /// The client.
     pub peer: SocketAddr,
     /// The name of the listener.
     pub listener: String,
-    /// When it began.
+    /// When the session began.
     pub since: Timestamp,
     /// The version of TLS, if it is secured.
     pub tls: Option<&'static str>,
@@ -118,7 +118,7 @@ impl LiveSessions {
         }
     }
 
-    /// The open ones that match, oldest first.
+    /// The open sessions that match, oldest first.
     pub(crate) fn like(&self, filter: &SessionFilter) -> Vec<Arc<Live>> {
         let mut found: Vec<_> = self.all.lock().values().cloned().collect();
         found.retain(|live| live.matches(filter));
@@ -145,14 +145,14 @@ impl Entry {
 }
 
 impl Live {
-    /// TLS protects it now, and a login from before that is forgotten.
+    /// Notes that TLS has started, which forgets a login from before it.
     pub(crate) fn is_secured(&self, version: &'static str) {
         let mut facts = self.facts.lock();
         facts.tls = Some(version);
         facts.login = None;
     }
 
-    /// Somebody has logged in.
+    /// Notes a login.
     pub(crate) fn has_logged_in(&self, authcid: &str, acts_as: Option<&str>, standing: &Arc<Standing>) {
         self.facts.lock().login = Some(LiveLogin {
             authcid: authcid.to_owned(),
@@ -162,18 +162,18 @@ impl Live {
         });
     }
 
-    /// It was let in, and this is where the client is.
+    /// Notes that the session was admitted, and the client's address.
     pub(crate) fn is_admitted(&self, peer: SocketAddr, signal: &Arc<Signal>) {
         self.facts.lock().peer = peer;
         let _ = self.signal.set(Arc::clone(signal));
     }
 
-    /// Why it is ended from outside, if it is.
+    /// Why it was ended from outside, if it was.
     pub(crate) fn ended(&self) -> Option<&Ended> {
         self.ended.get()
     }
 
-    /// Ends it: at once, but for a message that is on its way to the disk. Whether it was open until now.
+    /// Ends it at once, or after a message that is being written to disk. Returns whether it was still open.
     pub(crate) fn end(&self, why: Ended) -> bool {
         let Some(signal) = self.signal.get() else {
             return false;
@@ -224,7 +224,7 @@ impl Live {
         }
     }
 
-    /// Looks at its login, and ends it if that holds no more. Whether it has.
+    /// Checks its login, and ends the session if that is no longer valid. Returns whether it did.
     pub(crate) async fn recheck(&self, deps: &Deps) -> bool {
         let standing = self
             .facts

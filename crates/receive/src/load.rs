@@ -1,4 +1,4 @@
-//! The load average, read at most once a second however many ask.
+//! The load average, read at most once a second.
 
 use std::fs;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// How long a reading counts. The kernel itself brings it up to date every five seconds.
+/// How long a reading is used. The kernel itself updates it every five seconds.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// The load average of the last minute. Cloning shares the reading.
@@ -25,7 +25,7 @@ struct Inner {
 }
 
 impl LoadGauge {
-    /// Reads `/proc/loadavg`. Where that cannot be read the load counts as zero.
+    /// Reads `/proc/loadavg`. If that cannot be read, the load counts as zero.
     #[must_use]
     pub fn system() -> Self {
         Self::from_source(|| {
@@ -52,7 +52,7 @@ impl LoadGauge {
     /// The load average, up to a second old.
     #[must_use]
     pub fn get(&self) -> f64 {
-        // Whoever finds the lock taken uses the last reading: the holder is about to renew it.
+        // If the lock is taken, the last reading is used: the holder is about to renew it.
         if let Some(mut read_at) = self.inner.read_at.try_lock()
             && read_at.is_none_or(|at| at.elapsed() >= FRESH)
         {

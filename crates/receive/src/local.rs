@@ -1,5 +1,4 @@
-//! The door for users of this machine: who comes through it is known by the word of the kernel, and what comes through it goes the
-//! way of all other mail.
+//! Submission by local users: the kernel says who they are, and their mail is handled like all other mail.
 
 use std::io;
 use std::sync::Arc;
@@ -23,15 +22,15 @@ use crate::profile_cache::ProfileCache;
 use crate::shared::Shared;
 use crate::{ListenerSettings, Receiver, Settings, connection, time};
 
-/// Whose accounts there are on this machine.
+/// The accounts of this machine.
 pub trait Accounts: Send + Sync {
     /// The name of an account. May wait for a name service.
     fn name(&self, uid: u32) -> Option<String>;
 }
 
-/// The door for users of this machine.
+/// The socket service for local users.
 ///
-/// Cloning gives the same door.
+/// Clones share it.
 #[derive(Clone)]
 pub struct LocalDoor {
     receiver: Receiver,
@@ -40,7 +39,7 @@ pub struct LocalDoor {
 }
 
 impl LocalDoor {
-    /// A door into `receiver`.
+    /// Submission into `receiver`.
     #[must_use]
     pub fn new(receiver: &Receiver, accounts: Arc<dyn Accounts>) -> Self {
         let settings = Arc::new(ArcSwap::from_pointee(ListenerSettings::local()));
@@ -51,8 +50,8 @@ impl LocalDoor {
         }
     }
 
-    /// Takes connections of programs, and serves each for the user that the kernel names, until `shutdown`; sessions end as those of
-    /// [`Receiver::serve`] do.
+    /// Accepts connections of programs, and serves each for the user that the kernel names, until `shutdown`; sessions end as
+    /// those of [`Receiver::serve`] do.
     pub async fn serve(&self, listener: UnixListener, close: CancellationToken, shutdown: CancellationToken) {
         let sessions = TaskTracker::new();
         let stop_now = CancellationToken::new();
@@ -87,7 +86,7 @@ impl LocalDoor {
         self.receiver.drain(&sessions, &shutdown, &stop_now).await;
     }
 
-    /// One session for the user with this number.
+    /// One session for the user with this user id.
     pub fn session(
         &self,
         stream: UnixStream,
@@ -121,7 +120,7 @@ impl LocalDoor {
 /// Pause when there are no file descriptors or no memory for another connection.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
-/// The user with this number and name, under these settings.
+/// The user with this id and name, under these settings.
 #[must_use]
 pub fn local_user(uid: u32, name: Option<&str>, settings: &Settings) -> LocalUser {
     let names = settings.relay.local_domains.exact_names();

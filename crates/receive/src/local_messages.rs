@@ -1,4 +1,4 @@
-//! How many messages users of this machine may hand in.
+//! How many messages local users may submit.
 
 use postern_smtp::reply::texts;
 use postern_smtp::server::{Answer, AskSender};
@@ -6,7 +6,7 @@ use postern_smtp::server::{Answer, AskSender};
 use crate::session::{About, Session};
 use crate::time;
 
-/// The answer to a user of this machine who hands in too many messages.
+/// The reply to a local user who submits too many messages.
 pub(crate) fn too_many(ask: &AskSender<'_>, session: &Session) -> Option<Answer> {
     let uid = session.user.as_ref()?.uid;
     let rules = &session.profile.settings.local;

@@ -1,4 +1,4 @@
-//! What becomes of a message that has come, by access rules that depend on what is in it.
+//! Applies access rules that depend on a message's content, once it is complete.
 
 use postern_mail::header::HeaderScan;
 use postern_mail::{Envelope, Mailbox, QueueId, mailbox_list};
@@ -12,15 +12,15 @@ use super::state::{Accessing, Matter};
 use super::{facts, noted};
 use crate::session::{About, Session};
 
-/// Most addresses of authors that are looked at.
+/// Most author addresses that are checked.
 const AUTHORS_MAX: usize = 100;
 
-/// Judges the recipients about which rules have still something to say, now that the message is here. Those whose mail is thrown away
-/// are gone from the envelope, and those whose mail is led elsewhere are others.
+/// Judges the recipients whose rules were waiting for the message. Recipients whose mail is discarded are removed from the
+/// envelope, and redirected ones are replaced.
 ///
 /// # Errors
 ///
-/// The answer to a message that is refused.
+/// The reply to a refused message.
 pub(crate) async fn end(
     access: &mut Accessing,
     envelope: &mut Envelope,
@@ -36,7 +36,7 @@ pub(crate) async fn end(
     let recipients = envelope.recipients.len();
     let before = std::mem::take(&mut access.answers);
     for recipient in open {
-        // A filter may have refused it after all.
+        // A filter may have removed it.
         let is_there = |address: &Mailbox| envelope.recipients.iter().any(|one| one.address == *address);
         if !recipient.goes.iter().any(is_there) {
             continue;
@@ -80,7 +80,7 @@ pub(crate) async fn end(
     Ok(())
 }
 
-/// Does what rules want with a recipient that none of them refuses.
+/// Applies the rules' actions to a recipient that none of them refuses.
 fn done(
     access: &mut Accessing,
     matter: &Matter<'_>,
@@ -116,7 +116,7 @@ fn done(
     access.notes = notes;
 }
 
-/// Puts another address in the place of those that a recipient has led to.
+/// Replaces the addresses that a recipient led to with another one.
 fn lead_elsewhere(envelope: &mut Envelope, named: &Mailbox, goes: &[Mailbox], to: &Mailbox) {
     let mut first = None;
     envelope.recipients.retain(|recipient| {
@@ -138,7 +138,7 @@ fn lead_elsewhere(envelope: &mut Envelope, named: &Mailbox, goes: &[Mailbox], to
     }
 }
 
-/// The addresses of `From`. What is no plain list of addresses names nobody here.
+/// The addresses in `From`; none if it is not a plain list of addresses.
 fn authors(scan: &HeaderScan, session: &Session) -> Vec<AddressKey> {
     let separator = session.profile.settings.identity.tag_separator;
     scan.from_values()

@@ -1,4 +1,4 @@
-//! What is known of a session without asking anybody.
+//! What is known of a session without any look-up.
 
 use jiff::Zoned;
 use jiff::civil::DateTime;
@@ -37,7 +37,7 @@ pub(super) fn facts<'a>(access: &'a Accessing, matter: &'a Matter<'_>, session: 
     }
 }
 
-/// The time on the clock of this machine, where the rules of a session depend on it.
+/// The local time, if the rules of a session depend on it.
 pub(super) fn now(session: &Session) -> DateTime {
     match session.profile.access.rules.tells_time {
         true => Zoned::now().datetime(),
@@ -45,13 +45,13 @@ pub(super) fn now(session: &Session) -> DateTime {
     }
 }
 
-/// What is wrong with what a client calls itself, where its session is.
+/// What is wrong with the client's `HELO` name, in this session.
 pub(super) fn faults_in(helo: &str, session: &Session) -> HeloFaults {
     let settings = &session.profile.settings;
     faults_of(helo, &settings.hostname, &settings.relay.local_domains)
 }
 
-/// What is wrong with a name in `HELO`, without asking DNS.
+/// What is wrong with a `HELO` name, without asking DNS.
 #[must_use]
 pub fn faults_of(helo: &str, hostname: &str, local_domains: &DomainSet) -> HeloFaults {
     let name = HeloName::of(helo);

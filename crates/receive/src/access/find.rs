@@ -1,4 +1,4 @@
-//! Finds out what access rules depend on: names in DNS, lists, tables, policy services, limits. `explain` asks the same way.
+//! Looks up what access rules depend on: DNS names, DNS lists, tables, policy services, limits. `explain` uses the same code.
 
 use std::time::Duration;
 
@@ -24,14 +24,15 @@ use crate::Settings;
 use crate::screen::look::{Look, Question as ListQuestion};
 use crate::session::Session;
 
-/// One question that is to be answered.
+/// One question to be answered.
 pub(super) struct Finding<'a> {
     pub(super) matter: &'a Matter<'a>,
     pub(super) session: &'a Session,
 }
 
 impl Finding<'_> {
-    /// Finds the answer to a question, and keeps it. What waits for others is boxed: whoever looks into a table does not carry its room along.
+    /// Finds the answer to a question, and keeps it. Futures that wait for the network are boxed, so that a table look-up does
+    /// not pay for their size.
     pub(super) async fn find(&self, question: Question, access: &mut Accessing) {
         let session = self.session;
         match question {
@@ -71,7 +72,7 @@ impl Finding<'_> {
         Look::new(self.session.shared.deps.resolver.clone(), limit(self.session))
     }
 
-    /// Whether DNS may be asked about one more name of the client's choosing.
+    /// Whether DNS may be asked about one more name that the client chose.
     fn may_look(&self, access: &mut Accessing) -> Result<(), String> {
         let most = self.session.profile.settings.screen.lookups;
         access.lookups = access.lookups.saturating_add(1);
@@ -126,7 +127,7 @@ impl Finding<'_> {
         }
     }
 
-    /// Whether the sender exists. One elsewhere is taken for granted.
+    /// Whether the sender exists. One in a remote domain is assumed to.
     async fn sender_listed(&self, access: &Accessing) -> Answer {
         let sender = access.sender.as_ref().and_then(|sender| sender.key.as_ref());
         let Some(mailbox) = sender.and_then(|sender| sender.whole().parse::<Mailbox>().ok()) else {
@@ -207,7 +208,7 @@ impl Finding<'_> {
             .found(Question::LookUp(number), scope_of(look_up.subject), answer);
     }
 
-    /// Counts a recipient against a limit; says whether there was room.
+    /// Counts a recipient against a limit; returns whether it was within it.
     fn count(&self, number: usize) -> bool {
         let session = self.session;
         let Some(named) = session.profile.access.rules.limits.get(number) else {
@@ -224,7 +225,7 @@ impl Finding<'_> {
     }
 }
 
-/// Whether an address exists here; one in a domain of others does, as far as anybody here knows.
+/// Whether an address exists here; one in a remote domain is assumed to.
 pub async fn listed(
     mailbox: &Mailbox,
     settings: &Settings,
@@ -257,11 +258,11 @@ fn domain_of(facts: &Facts<'_>, sender: bool) -> String {
         .unwrap_or_default()
 }
 
-/// How long an answer about this holds.
+/// How long an answer about this subject holds.
 #[must_use]
 pub const fn scope_of(subject: Subject) -> Scope {
     match subject {
-        // A session may log in, and a table change, between two transactions.
+        // Between two transactions a session may authenticate, and a table may change.
         Subject::Client | Subject::ClientName | Subject::ReverseName | Subject::Login | Subject::Sender => {
             Scope::Transaction
         }
@@ -280,7 +281,7 @@ pub const fn scope_of_list(list: &DnsList) -> Scope {
     }
 }
 
-/// What a DNS list is asked; `None` where there is nothing to ask about.
+/// What to ask a DNS list; `None` if there is nothing to ask.
 #[must_use]
 pub fn question_of_list(list: &DnsList, facts: &Facts<'_>) -> Option<ListQuestion> {
     let name = match list.subject {
@@ -301,11 +302,11 @@ pub fn question_of_list(list: &DnsList, facts: &Facts<'_>) -> Option<ListQuestio
     })
 }
 
-/// The keys of a look-up, in their order; `separator` stands between name and detail of an address.
+/// The keys of a look-up, in order; `separator` is between the name and the detail of an address.
 ///
 /// # Errors
 ///
-/// `None` where the name of the client's address has to be found out first; otherwise why there are none.
+/// `None` if the client's host name must be looked up first; otherwise why there are no keys.
 pub fn keys_of(
     look_up: &LookUp,
     facts: &Facts<'_>,
@@ -325,7 +326,7 @@ pub fn keys_of(
             (Some(ClientName::Unsure { reason, .. } | ClientName::Unanswered(reason)), _) => {
                 return Err(Some(reason.clone()));
             }
-            // That is how Postfix calls it.
+            // This is Postfix's word for it.
             (Some(ClientName::Unconfirmed(_) | ClientName::Nameless), _) => {
                 (look_up.form == Form::Postfix).then_some(Sought::Name("unknown"))
             }
@@ -358,7 +359,7 @@ fn of_party<'a>(party: Party<'a>, separators: &'a str, form: Form) -> Option<Sou
     }
 }
 
-/// What a table has for the first of some keys that it knows.
+/// The table's entry for the first of these keys that it has.
 pub async fn look_into(table: &Lookup, keys: &[Key], look_up: &LookUp, rules: &AccessRules) -> Answer {
     match table.find(keys).await {
         Ok(None) => Answer::No,
@@ -367,7 +368,7 @@ pub async fn look_into(table: &Lookup, keys: &[Key], look_up: &LookUp, rules: &A
     }
 }
 
-/// What a result of a table means.
+/// Interprets the result of a table look-up.
 fn read(text: &str, key: &str, look_up: &LookUp, rules: &AccessRules) -> Answer {
     let class = |name: &str| rules.classes.iter().position(|class| *class.name == *name);
     let context = Context {

@@ -1,5 +1,5 @@
-//! Access rules in a session: facts are gathered, rules are judged at each stage ([`postern_policy::access`]), what they lack is found
-//! out, and what they want done is done. A session whose listener has no rules has nothing of this.
+//! Access rules in a session: facts are gathered, rules are judged at each stage ([`postern_policy::access`]), missing facts are
+//! looked up, and the actions are carried out. A session whose listener has no rules has none of this.
 
 mod end;
 pub mod facts;
@@ -26,11 +26,11 @@ pub(crate) use self::stages::{AtRecipient, Judged};
 pub(crate) use self::stages::{connect, helo, recipient, sender};
 pub(crate) use self::state::Accessing;
 
-/// Questions that one judgement may take: more than there are, unless tables lead in circles.
+/// Most questions for one judgement: more than can arise, unless tables refer to each other in a loop.
 const QUESTIONS_MAX: usize = 1_000;
 
 impl Accessing {
-    /// Of a session whose listener has rules.
+    /// For a session whose listener has rules; else `None`.
     pub(crate) fn of(session: &Session) -> Option<Box<Self>> {
         (!session.profile.access.rules.is_empty()).then(|| {
             let mut access = Box::<Self>::default();
@@ -39,8 +39,8 @@ impl Accessing {
         })
     }
 
-    /// Finds out what the rules lack, until they have said all that can be said at a stage. What was said to the client before is sent
-    /// before anybody is waited for.
+    /// Looks up what the rules need, until they have decided all that they can at a stage. Pending replies are sent before
+    /// waiting for a look-up.
     async fn settle(
         &mut self,
         matter: &Matter<'_>,
@@ -60,7 +60,7 @@ impl Accessing {
         Ok(())
     }
 
-    /// What the rules lack, by what is known now.
+    /// What the rules still need to know.
     fn question(&mut self, matter: &Matter<'_>, session: &Session) -> Option<Question> {
         let mut ruled_out = std::mem::take(&mut self.ruled_out);
         let rules = &session.profile.access.rules;
@@ -73,7 +73,7 @@ impl Accessing {
         question
     }
 
-    /// Says what comes of the rules, by what is known now. To be called when there is nothing to be asked any more.
+    /// The outcome of the rules with what is known now. To be called when no questions are left.
     fn outcome<'a>(&'a self, matter: &'a Matter<'_>, session: &'a Session) -> Outcome<'a> {
         let facts = facts::facts(self, matter, session);
         judge_again(

@@ -1,4 +1,4 @@
-//! Lines in the log of what access rules had done.
+//! Log events for the actions of access rules.
 
 use std::fmt::Display;
 
@@ -10,7 +10,7 @@ use super::notes::Notes;
 use crate::session::Session;
 
 impl Notes {
-    /// Tells what was done about a message that was taken.
+    /// Reports what was done with an accepted message.
     pub(crate) fn tell_all(&self, queue: &QueueId, from: &ReversePath, session: &Session) {
         for (rule, reason) in &self.told {
             tell(*rule, reason, Some(queue), Some(from), None, session);
@@ -18,7 +18,7 @@ impl Notes {
     }
 }
 
-/// Tells what a rule had done.
+/// Reports the action of one rule.
 pub(super) fn tell(
     rule: Rule,
     reason: &dyn Display,

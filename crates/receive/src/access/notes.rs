@@ -1,4 +1,4 @@
-//! What access rules want done with a message that is taken.
+//! What access rules want done with an accepted message.
 
 use std::sync::Arc;
 
@@ -9,26 +9,26 @@ use postern_policy::route::Detour;
 use postern_policy::rule::Rule;
 use postern_spool::Hold;
 
-/// Most fields that rules put into one message.
+/// Most fields that rules add to one message.
 const FIELDS_MAX: usize = 100;
 
-/// What is to be done with a message.
+/// What to do with a message.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     /// Why it is held.
     pub(crate) hold: Option<Hold>,
-    /// Where all of it goes.
+    /// The route that overrides all others for it.
     pub(crate) detour: Option<Arc<Detour>>,
-    /// Who gets copies.
+    /// The addresses that get copies.
     copies: Vec<Mailbox>,
-    /// Its new fields, each as it stands in the header.
+    /// The fields to add, each as it is written in the header.
     pub(super) fields: Vec<Vec<u8>>,
-    /// What is told when it has been taken: a rule, and what it did.
+    /// What to report once it has been accepted: a rule, and what it did.
     pub(super) told: Vec<(Rule, String)>,
 }
 
 impl Notes {
-    /// Adds what rules want of one of its recipients. Fields come once, whoever asked for them.
+    /// Adds what the rules want for one of its recipients. Each field is added only once.
     pub(super) fn add(&mut self, noted: &Noted<'_>) {
         if let Some((rule, reason)) = noted.hold
             && self.hold.is_none()
@@ -65,7 +65,7 @@ impl Notes {
         }
     }
 
-    /// Adds who gets copies, each once, and none who gets the message anyway.
+    /// Adds the recipients of copies, without duplicates of each other or of existing recipients.
     pub(crate) fn add_copies(&self, envelope: &mut Envelope) {
         for to in &self.copies {
             copy::add(envelope, to);

@@ -1,4 +1,4 @@
-//! Policy services of Postfix's protocol: connections that are kept and used again, each for one question at a time.
+//! Policy services that speak Postfix's protocol: connections are kept and reused, each for one question at a time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,9 +23,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 /// A policy service, with its connections.
 pub(crate) struct Service {
     pub(super) settings: ServiceSettings,
-    /// Connections that nobody uses, the last one used last.
+    /// Idle connections, the most recently used last.
     idle: Mutex<Vec<(Box<dyn Wire>, Instant)>>,
-    /// As many as there may be at once.
+    /// One permit for each connection allowed.
     places: Semaphore,
     health: Mutex<Health>,
     observers: Observers,
@@ -37,22 +37,22 @@ struct Health {
     since: Option<Instant>,
 }
 
-/// Why a service gives no answer.
+/// Why a service gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServiceError {
     /// No connection could be made, or it broke.
     #[error("connection: {0}")]
     Connection(#[from] std::io::Error),
-    /// It closed the connection in place of an answer.
+    /// It closed the connection instead of answering.
     #[error("it closed the connection without an answer")]
     Closed,
     /// It took too long.
     #[error("no answer within {} s", .0.as_secs_f32())]
     Late(Duration),
-    /// Its answer is none.
+    /// Its answer is malformed.
     #[error("{0}")]
     Answer(#[from] BadAnswer),
-    /// Nobody knows what it wants.
+    /// Its action is unknown.
     #[error("{0}")]
     Result(#[from] BadResult),
 }
@@ -68,12 +68,12 @@ impl Service {
         }
     }
 
-    /// Asks, and says what is behind `action=`.
+    /// Asks, and returns the value of `action=`.
     pub(super) async fn ask(&self, request: &str) -> Result<String, ServiceError> {
         let limit = self.settings.timeout;
         let asked = tokio::time::timeout(limit, async {
             let _place = self.places.acquire().await;
-            // A connection that was kept may have been closed meanwhile: then a new one is asked, once.
+            // A kept connection may have been closed meanwhile: then a new one is tried, once.
             if let Some(wire) = self.kept()
                 && let Ok(answer) = self.exchange(wire, request).await
             {
@@ -85,13 +85,13 @@ impl Service {
         asked.await.unwrap_or(Err(ServiceError::Late(limit)))
     }
 
-    /// A connection that was kept and is not too old.
+    /// A kept connection that is not too old.
     fn kept(&self) -> Option<Box<dyn Wire>> {
         self.close_idle();
         self.idle.lock().pop().map(|(wire, _)| wire)
     }
 
-    /// Closes connections that nobody has used for long.
+    /// Closes connections that have been idle for too long.
     fn close_idle(&self) {
         let time = self.settings.idle_time;
         self.idle.lock().retain(|(_, since)| since.elapsed() < time);
@@ -112,7 +112,7 @@ impl Service {
             }
         };
         let answer = delegation::action(&octets[..end])?.to_owned();
-        // What comes unasked for belongs to no question: such a connection is not used again.
+        // Unsolicited data belongs to no question: such a connection is not reused.
         if end == octets.len() {
             self.idle.lock().push((wire, Instant::now()));
         }
@@ -157,7 +157,7 @@ async fn connect(address: &Address) -> Result<Box<dyn Wire>, ServiceError> {
     })
 }
 
-/// Asks a service, without a server: for `explain`. What it says, or why it says nothing.
+/// Asks a service outside a session, for `explain`.
 ///
 /// # Errors
 ///
@@ -175,7 +175,7 @@ pub async fn ask_once(settings: &ServiceSettings, request: &Request<'_>) -> Resu
 pub(crate) struct Services(Mutex<Vec<Arc<Service>>>);
 
 impl Services {
-    /// Those of these settings, in their order. One that is the same as before keeps its connections; the others are let go.
+    /// The services of these settings, in order. One that is unchanged keeps its connections; the others are dropped.
     pub(crate) fn of(&self, settings: &[ServiceSettings], observers: &Observers) -> Vec<Arc<Service>> {
         let mut services = self.0.lock();
         let known = std::mem::take(&mut *services);
@@ -195,7 +195,7 @@ impl Services {
         self.0.lock().is_empty()
     }
 
-    /// Closes connections that nobody has used for long.
+    /// Closes connections that have been idle for too long.
     pub(crate) fn close_idle(&self) {
         self.0.lock().iter().for_each(|service| service.close_idle());
     }

@@ -1,4 +1,4 @@
-//! What policy services are told of a session, and what comes of their answers.
+//! What policy services are told about a session, and what their answers mean.
 
 use postern_mail::Status;
 use postern_policy::access::delegation::Request;
@@ -9,14 +9,14 @@ use postern_policy::screen::finding::ClientName;
 use super::state::{Accessing, Matter};
 use crate::session::{Login, Session};
 
-/// What the client hears where a service fails that mail does not go on without.
+/// The reply when a required service fails.
 const FAILED: (u16, Status, &str) = (
     451,
     Status(4, 3, 5),
     "Server configuration problem, try again later",
 );
 
-/// Asks the service with this number about what is judged.
+/// Asks the service with this number about the matter.
 pub(super) async fn ask(number: usize, matter: &Matter<'_>, access: &Accessing, session: &Session) -> Answer {
     let Some(service) = session.profile.services.get(number) else {
         return Answer::No;
@@ -47,7 +47,7 @@ pub(super) async fn ask(number: usize, matter: &Matter<'_>, access: &Accessing, 
     }
 }
 
-/// What a service is told of a session.
+/// The request to a service.
 fn request(matter: &Matter<'_>, access: &Accessing, session: &Session) -> String {
     let text = |text: Option<String>| text.unwrap_or_default();
     let address = session.peer.ip().to_canonical().to_string();
@@ -106,7 +106,7 @@ fn request(matter: &Matter<'_>, access: &Accessing, session: &Session) -> String
     .text()
 }
 
-/// A fingerprint as Postfix writes it.
+/// A fingerprint in Postfix's form.
 fn with_colons(digits: &str) -> String {
     let pairs: Vec<&str> = (0..digits.len())
         .step_by(2)

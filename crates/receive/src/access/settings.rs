@@ -1,4 +1,4 @@
-//! What access rules are made of, checked already.
+//! The settings of access rules, already checked.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use postern_directory::tables::Lookup;
 use postern_filter::Address;
 use postern_policy::access::AccessRules;
 
-/// Access rules with all that they ask.
+/// Access rules with the tables and services that they ask.
 #[derive(Clone, Debug, Default)]
 pub struct AccessSettings {
     /// The rules.
@@ -26,16 +26,16 @@ pub struct ServiceSettings {
     pub address: Address,
     /// Longest time for an answer, the wait for a connection included. Default 30 seconds.
     pub timeout: Duration,
-    /// Whether mail goes on without it where it fails; otherwise it is refused for now with `451 4.3.5`. Default no.
+    /// Whether mail is accepted without it when it fails; otherwise mail is deferred with `451 4.3.5`. Default no.
     pub optional: bool,
-    /// Most connections to it at once; who needs another one waits. Default 50.
+    /// Most connections to it at once; further requests wait. Default 50.
     pub connections: usize,
-    /// How long a connection is kept without use. Default 5 minutes.
+    /// How long an idle connection is kept. Default 5 minutes.
     pub idle_time: Duration,
 }
 
 impl ServiceSettings {
-    /// With the usual numbers.
+    /// With the default limits.
     #[must_use]
     pub fn new(name: &str, address: Address) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! What becomes of a client, a sender and a recipient by access rules.
+//! Judges clients, senders and recipients by access rules.
 
 use std::fmt::Display;
 
@@ -14,31 +14,31 @@ use super::state::{Accessing, Matter, Open};
 use crate::io::{End, Io};
 use crate::session::{About, Session};
 
-/// What the rules say of a recipient.
+/// The rules' verdict on a recipient.
 pub(crate) enum Judged {
-    /// It may be taken, as far as they are concerned.
+    /// They do not object.
     May(AtRecipient),
     /// It is refused.
     Refused(Reply),
-    /// Its mail is thrown away.
+    /// Its mail is discarded.
     Discarded,
 }
 
-/// How a recipient may be taken.
+/// How a recipient may be accepted.
 #[derive(Default)]
 pub(crate) struct AtRecipient {
-    /// Whether a rule accepts it: nothing else is asked of a stranger.
+    /// Whether a rule accepts it: then a stranger is not checked any further.
     pub(crate) accepted: bool,
     /// The rule that is a reason to relay, if one is.
     pub(crate) relay: Option<String>,
-    /// Where its mail goes instead.
+    /// Where its mail is redirected.
     pub(crate) redirect: Option<Mailbox>,
-    /// Whether rules have still to be judged when the message has come.
+    /// Whether some rules must wait for the message.
     pub(crate) open: bool,
 }
 
 impl<'a> Matter<'a> {
-    /// Of a session that has named no recipient yet.
+    /// For a session that has named no recipient yet.
     fn at(stage: Stage, size: u64, session: &Session) -> Self {
         Self {
             stage,
@@ -60,7 +60,7 @@ impl<'a> Matter<'a> {
     }
 }
 
-/// Judges a client that has connected: what it hears in place of a greeting, if it is refused.
+/// Judges a client that has connected: the reply in place of a greeting, if it is refused.
 pub(crate) async fn connect(session: &mut Session) -> Option<Reply> {
     let reply = early(Stage::Connect, session).await?;
     let code = match reply.code {
@@ -81,7 +81,7 @@ pub(crate) async fn helo(name: &str, session: &mut Session) -> Option<Answer> {
     early(Stage::Helo, session).await.map(closing)
 }
 
-/// A reply of 421 is the last one.
+/// A 421 reply closes the connection.
 fn closing(reply: Reply) -> Answer {
     if reply.code == 421 {
         Answer::close(reply)
@@ -90,7 +90,7 @@ fn closing(reply: Reply) -> Answer {
     }
 }
 
-/// Judges what is known before a transaction.
+/// Judges a stage before the transaction.
 async fn early(stage: Stage, session: &mut Session) -> Option<Reply> {
     if !session.profile.access.rules.are_judged_at(stage) {
         return None;
@@ -126,7 +126,7 @@ pub(crate) async fn sender(
     Ok(reply.map(closing))
 }
 
-/// Judges `RCPT`, of a recipient that is there.
+/// Judges `RCPT` with a recipient that exists.
 pub(crate) async fn recipient(
     ask: &AskRecipient<'_>,
     mailbox: &Mailbox,
@@ -153,9 +153,9 @@ pub(crate) async fn recipient(
     Ok(judged)
 }
 
-/// What is done with a recipient that no rule refuses.
+/// Applies the actions for a recipient that no rule refuses.
 fn passed(access: &mut Accessing, matter: &Matter<'_>, path: &ForwardPath, session: &Session) -> Judged {
-    // Looked at twice, as what is noted goes into what it was read from.
+    // Taken out first, since `outcome` borrows `access`.
     let mut notes = std::mem::take(&mut access.notes);
     let mut at = AtRecipient::default();
     let mut discarded = None;
@@ -186,7 +186,7 @@ fn passed(access: &mut Accessing, matter: &Matter<'_>, path: &ForwardPath, sessi
     }
 }
 
-/// Where mail goes that a rule leads elsewhere; that is told at once.
+/// Where a rule redirects mail; this is reported at once.
 fn redirected(
     redirect: Option<(&postern_policy::access::AccessRule, &Mailbox)>,
     path: &ForwardPath,
@@ -199,7 +199,7 @@ fn redirected(
 }
 
 impl Accessing {
-    /// A recipient was taken about which rules have still to be judged; its mail goes to these addresses.
+    /// Notes an accepted recipient for which some rules must wait for the message; its mail goes to these addresses.
     pub(crate) fn stays_open(
         &mut self,
         mailbox: &Mailbox,
@@ -216,23 +216,23 @@ impl Accessing {
         });
     }
 
-    /// A recipient elsewhere was taken by this rule.
+    /// Notes the rule by which a remote recipient was accepted.
     pub(crate) fn relayed_by(&mut self, rule: String) {
         self.relayed_by = Some(rule);
     }
 
-    /// What rules want done with the message.
+    /// What the rules want done with the message.
     pub(crate) const fn notes(&self) -> &super::notes::Notes {
         &self.notes
     }
 
-    /// The rule by which a recipient elsewhere was taken.
+    /// The rule by which a remote recipient was accepted.
     pub(crate) fn relay_rule(&self) -> Option<&str> {
         self.relayed_by.as_deref()
     }
 }
 
-/// What the client hears, and the log, if the rules refuse by what is known now. `path` is what stands before the words.
+/// The reply, which is also logged, if the rules refuse with what is known now. `path` precedes its text.
 pub(super) fn refused(
     access: &Accessing,
     matter: &Matter<'_>,
@@ -262,7 +262,7 @@ pub(super) fn refused(
             let (code, status, text) = postern_policy::access::refusal::UNSURE;
             (refusal, code, status, text.to_owned())
         }
-        // More questions than there are: tables lead in circles.
+        // Too many questions: tables refer to each other in a loop.
         Outcome::Ask(_) => {
             let (code, status, text) = postern_policy::access::refusal::UNSURE;
             let ruling = postern_policy::Ruling {
@@ -294,7 +294,7 @@ fn said(code: u16, status: Status, text: &str, path: Option<&dyn Display>, sessi
     Reply::new(code, Some(status), text)
 }
 
-/// The words of a rule with what the client said of itself and its mail.
+/// The text of a rule with its placeholders filled in.
 fn filled(
     words: &postern_policy::access::Words,
     matter: &Matter<'_>,

@@ -1,4 +1,4 @@
-//! What is known for the rules of a session, and what is judged.
+//! What the rules of a session know, and what is judged.
 
 use jiff::civil::DateTime;
 use postern_mail::{Mailbox, ReversePath};
@@ -8,25 +8,25 @@ use postern_policy::access::{Answers, Destination, RuledOut, Scope, Stage};
 
 use super::notes::Notes;
 
-/// What is known for the rules of a session.
+/// What the rules of a session know.
 #[derive(Default)]
 pub(crate) struct Accessing {
     pub(super) answers: Answers,
-    /// Rules that need not be looked at, by what is known.
+    /// Rules that cannot match, given what is known.
     pub(super) ruled_out: RuledOut,
-    /// What the client calls itself, in small letters, as the answers about it have it.
+    /// The client's `HELO` name in lower case, as in the answers about it.
     pub(super) helo: String,
-    /// What is wrong with that by itself.
+    /// What is wrong with that name, without any look-up.
     pub(super) helo_faults: HeloFaults,
     /// The sender of the transaction under way.
     pub(super) sender: Option<Sender>,
-    /// Names of the client's choosing that were looked up in DNS.
+    /// How many names that the client chose were looked up in DNS.
     pub(super) lookups: u32,
-    /// Recipients that were taken and about which rules have still to be judged when the message has come.
+    /// Accepted recipients for which some rules must wait for the message.
     pub(super) open: Vec<Open>,
-    /// What rules want done with the message.
+    /// What the rules want done with the message.
     pub(super) notes: Notes,
-    /// The rule by which a recipient elsewhere was taken.
+    /// The rule by which a remote recipient was accepted.
     pub(super) relayed_by: Option<String>,
     /// The number of the transaction, for policy services.
     pub(super) transactions: u64,
@@ -37,7 +37,7 @@ pub(super) struct Sender {
     pub(super) key: Option<AddressKey>,
 }
 
-/// A recipient about which not all was known.
+/// A recipient for which some rules must wait for the message.
 pub(super) struct Open {
     pub(super) named: Mailbox,
     pub(super) key: AddressKey,
@@ -50,7 +50,7 @@ pub(super) struct Open {
 /// What is judged.
 pub(crate) struct Matter<'a> {
     pub(super) stage: Stage,
-    /// The time on the clock of this machine, where rules depend on it.
+    /// The local time, if rules depend on it.
     pub(super) now: DateTime,
     pub(super) recipient: Option<(&'a AddressKey, Destination)>,
     pub(super) authors: &'a [AddressKey],
@@ -60,7 +60,7 @@ pub(crate) struct Matter<'a> {
 }
 
 impl Accessing {
-    /// A transaction begins: what DNS and tables could not say before is asked again.
+    /// Begins a transaction: what DNS and tables could not answer before is asked again.
     pub(super) fn begin_transaction(&mut self, sender: &ReversePath, separator: Option<char>) {
         self.forget(Scope::Transaction);
         self.answers.forget_unsure();
@@ -75,7 +75,7 @@ impl Accessing {
         });
     }
 
-    /// The client calls itself so.
+    /// Takes the client's `HELO` name.
     pub(super) fn calls_itself(&mut self, helo: &str, faults: HeloFaults) {
         // It ends a transaction, too.
         self.sender = None;
@@ -87,7 +87,7 @@ impl Accessing {
         }
     }
 
-    /// Forgets what holds no longer than this.
+    /// Forgets answers that hold no longer than this.
     pub(super) fn forget(&mut self, scope: Scope) {
         self.answers.forget(scope);
         self.ruled_out.forget(scope);

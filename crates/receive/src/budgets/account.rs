@@ -1,4 +1,4 @@
-//! What administrators see of an account, and what they do with it.
+//! What administrators see of an account, and what they can do with it.
 
 use jiff::Timestamp;
 use postern_policy::budget::rules::{Bound, Counted, Per, Span, Who, budget_of};
@@ -10,49 +10,49 @@ use super::Budgets;
 /// What is known of an account.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct AccountInfo {
-    /// Its login, or its network.
+    /// Its user name, or its network.
     pub account: String,
     /// Whether and why it is on hold.
     pub hold: Option<MarkInfo>,
-    /// The budget that is about it.
+    /// The budget that applies to it.
     pub budget: Option<String>,
-    /// What counts now, and what may be.
+    /// Its current counts and their limits.
     pub counts: Vec<BoundInfo>,
-    /// From where it has sent within a day.
+    /// The networks from which it has sent within a day.
     pub networks: Vec<NetworkInfo>,
-    /// Its last messages, the latest first.
+    /// Its last messages, the newest first.
     pub recent: Vec<MessageInfo>,
 }
 
 /// Why an account is on hold.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct MarkInfo {
-    /// Since when.
+    /// When it was put on hold.
     pub since: Timestamp,
-    /// The budget, if one has done it.
+    /// The budget, if one put it on hold.
     pub budget: Option<String>,
-    /// The administrator, if one has done it.
+    /// The administrator, if one put it on hold.
     pub by: Option<String>,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// Messages that were taken and held since.
+    /// Messages accepted and held since then.
     pub messages: u64,
-    /// Octets of them.
+    /// Their total size in octets.
     pub octets: u64,
 }
 
-/// Something that counts.
+/// One count with its limit.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct BoundInfo {
-    /// Of what.
+    /// What is counted.
     pub counted: String,
-    /// In what time.
+    /// In which time span.
     pub span: String,
-    /// How much there is.
+    /// The current count.
     pub total: u64,
-    /// How much there may be; `None` where nothing bounds it.
+    /// The limit; `None` if there is none.
     pub most: Option<u64>,
-    /// What is done beyond.
+    /// The action beyond the limit.
     pub action: Option<String>,
 }
 
@@ -61,7 +61,7 @@ pub struct BoundInfo {
 pub struct NetworkInfo {
     /// The network.
     pub network: String,
-    /// When it was seen last, to a quarter of an hour.
+    /// When it was last seen, to within a quarter of an hour.
     pub last_at: Timestamp,
 }
 
@@ -70,18 +70,18 @@ pub struct NetworkInfo {
 pub struct MessageInfo {
     /// Its queue id.
     pub queue: String,
-    /// When it was taken.
+    /// When it was accepted.
     pub at: Timestamp,
-    /// From which network; empty for programs of this machine.
+    /// The client's network; empty for programs on this machine.
     pub network: String,
-    /// Recipients that it named.
+    /// Number of recipients.
     pub recipients: u64,
-    /// Its octets.
+    /// Size in octets.
     pub octets: u64,
 }
 
 impl Budgets {
-    /// What is known of an account: `None` where nothing is.
+    /// What is known of an account; `None` if nothing is.
     #[must_use]
     pub fn account(&self, name: &str) -> Option<AccountInfo> {
         let settings = self.settings();
@@ -141,7 +141,7 @@ impl Budgets {
             .collect()
     }
 
-    /// Puts an account on hold; false if it was before.
+    /// Puts an account on hold; false if it already was.
     pub fn hold(&self, name: &str, by: &str, reason: &str) -> bool {
         let mut ledger = self.ledger.lock();
         let is_new = ledger.mark(name).is_none();
@@ -150,14 +150,14 @@ impl Budgets {
         is_new
     }
 
-    /// Lets an account go, which begins afresh; `None` if it was not on hold.
+    /// Releases an account, whose counts start from zero; `None` if it was not on hold.
     pub fn release(&self, name: &str) -> Option<MarkInfo> {
         let mark = self.ledger.lock().release(name, self.now())?;
         self.write.notify_one();
         Some(self.mark_info(&mark))
     }
 
-    /// The accounts of a kind that have used most of their budget, at most `limit`: name, the share in per cent, and by what.
+    /// The accounts of one kind that have used most of their budget, at most `limit`: name, percentage used, and of which count.
     #[must_use]
     pub fn top(&self, budget: &Budget, limit: usize) -> Vec<(String, u64, BoundInfo)> {
         let settings = self.settings();
@@ -204,7 +204,7 @@ const fn who(login: Option<&str>, peer: Option<std::net::IpAddr>) -> Who<'_> {
     }
 }
 
-/// As whom the account with this name is found again.
+/// The key of the account with this name.
 fn key_as_who(per: Per, name: &str) -> Who<'_> {
     let address = || name.split('/').next().and_then(|address| address.parse().ok());
     match per {
@@ -233,7 +233,7 @@ fn info(counted: Counted, span: Span, total: u64, bound: Option<&Bound>) -> Boun
     }
 }
 
-/// What a budget bounds, and what is counted besides.
+/// The counts that a budget limits, and the others.
 fn counts(account: &Account, budget: Option<&Budget>, now: Moment) -> Vec<BoundInfo> {
     let bounds = budget.map(|budget| &budget.bounds[..]).unwrap_or_default();
     let mut counts: Vec<BoundInfo> = bounds.iter().map(|bound| share(account, bound, now).1).collect();

@@ -1,14 +1,14 @@
-//! In which country a network is, by a file of the site's: a line `network,country` each, such as `192.0.2.0/24,DE`.
+//! The countries of networks, from a file that the site provides, with lines `network,country` such as `192.0.2.0/24,DE`.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// Networks and their countries. Of several that hold an address, the narrowest counts.
+/// Networks and their countries. The narrowest network that contains an address counts.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Countries {
-    /// By length of the prefix, the longest first: networks of IPv4, then those of IPv6.
+    /// By prefix length, the longest first: IPv4 networks, then IPv6 networks.
     levels: [Vec<Level>; 2],
     networks: usize,
 }
@@ -16,23 +16,23 @@ pub struct Countries {
 /// The networks with a prefix of this length, and their countries.
 type Level = (u8, HashMap<IpAddr, Box<str>>);
 
-/// A line that makes no sense.
+/// A malformed line.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("line {line}: {text:?} is not a network and a country; write \"192.0.2.0/24,DE\"")]
 pub struct CountriesError {
-    /// Which line, from 1.
+    /// The line number, from 1.
     pub line: usize,
     /// How it begins.
     pub text: String,
 }
 
 impl Countries {
-    /// Reads the text of the file. Empty lines and those that begin with `#` say nothing; a first line of column names is passed over, and
-    /// so are columns behind the second.
+    /// Reads the text of the file. Empty lines and those that begin with `#` are ignored, as are a first line of column names and
+    /// columns after the second.
     ///
     /// # Errors
     ///
-    /// [`CountriesError`], of the first line that makes no sense.
+    /// [`CountriesError`], for the first malformed line.
     pub fn parse(text: &str) -> Result<Self, CountriesError> {
         let mut countries = Self::default();
         for (line, text) in (1..).zip(text.lines()) {
@@ -89,7 +89,7 @@ impl Countries {
     }
 }
 
-/// Whether a line says what the columns are, and names no network.
+/// Whether a line holds column names rather than a network.
 fn names_columns(text: &str) -> bool {
     let first = text.split(',').next().unwrap_or_default();
     text.contains(',') && !first.contains(|c: char| c.is_ascii_digit() || c == ':')

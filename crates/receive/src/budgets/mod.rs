@@ -1,4 +1,4 @@
-//! Budgets of logins, networks and sender domains ([`postern_policy::budget`]): what all sessions share of them.
+//! Budgets of users, networks and sender domains ([`postern_policy::budget`]): the state that all sessions share.
 
 mod account;
 mod countries;
@@ -22,30 +22,30 @@ pub use self::account::{AccountInfo, BoundInfo, MarkInfo, MessageInfo, NetworkIn
 pub use self::countries::{Countries, CountriesError};
 pub use self::observer::BudgetObserver;
 
-/// Most news that wait to be told.
+/// Most news items that wait to be sent.
 const NEWS_MAX: usize = 1_000;
 
 /// How long to wait for the store.
 const WRITE_MAX: Duration = Duration::from_secs(10);
 
-/// Budgets, and what is done beyond them.
+/// Budgets, and what happens beyond them.
 #[derive(Clone, Debug)]
 pub struct BudgetSettings {
     /// The budgets, in order. Default none.
     pub budgets: Vec<Budget>,
-    /// Whether logins are counted where no budget is about them, for who looks at an account. Default no.
+    /// Whether users without a budget are counted too, so that administrators can look at their accounts. Default no.
     pub learns: bool,
-    /// How much of an account on hold is kept. Default 1,000 messages and 1 GiB.
+    /// How much mail of an account on hold is kept. Default 1,000 messages and 1 GiB.
     pub held: HeldMost,
-    /// How much time lies between two messages that are slowed down. Default 10 s.
+    /// The time between two messages that are slowed down. Default 10 s.
     pub delay: Duration,
-    /// How long one of them waits at most; the next ones are refused for now. Default 60 s.
+    /// The longest that one of them waits; further ones are deferred. Default 60 s.
     pub delay_most: Duration,
-    /// Who is told by mail that an account is on hold. Default nobody.
+    /// Who is notified by mail that an account is on hold. Default nobody.
     pub notify: Vec<Mailbox>,
-    /// Whether its user is told, too. Default no.
+    /// Whether its user is notified too. Default no.
     pub notify_user: bool,
-    /// In which countries networks are. Default unknown.
+    /// The countries of networks. Default unknown.
     pub countries: Option<Arc<Countries>>,
 }
 
@@ -64,25 +64,25 @@ impl Default for BudgetSettings {
     }
 }
 
-/// What all sessions share of budgets. It outlives the settings, and comes back after a restart (`remember/budgets.rs`).
+/// The budget state that all sessions share. It outlives the settings, and is restored after a restart (`remember/budgets.rs`).
 #[derive(Debug)]
 pub struct Budgets {
     pub(crate) ledger: Mutex<Ledger>,
     settings: ArcSwap<BudgetSettings>,
     clock: Clock,
-    /// What went beyond a bound without a message, and was not told yet.
+    /// Limits exceeded without a message, not yet reported.
     exceeded: Mutex<Vec<Exceeded>>,
-    /// There is something to be told.
+    /// Signals that there is something to report.
     news: Notify,
-    /// The first address of users whose account was put on hold, until they are told.
+    /// The first address of users whose account was put on hold, until they are notified.
     addresses: Mutex<HashMap<Box<str>, String>>,
-    /// Who is on hold has changed, and is to be written.
+    /// Signals that the accounts on hold have changed and must be written.
     write: Notify,
-    /// Up to which change that is written.
+    /// The last change that has been written.
     written: watch::Sender<u64>,
 }
 
-/// Seconds of a clock that runs with the monotonic one, whatever becomes of the system's.
+/// A clock in seconds that follows the monotonic clock, even if the system clock is set.
 #[derive(Debug)]
 struct Clock {
     base: AtomicU64,
@@ -109,7 +109,7 @@ impl Default for Budgets {
 }
 
 impl Budgets {
-    /// From now on these settings hold. What was counted stays.
+    /// Puts these settings into force. Counts are kept.
     pub fn configure(&self, settings: &Arc<BudgetSettings>) {
         if Arc::ptr_eq(&self.settings.load(), settings) {
             return;
@@ -118,7 +118,7 @@ impl Budgets {
         self.ledger.lock().keep(&settings.budgets, settings.learns);
     }
 
-    /// The settings that hold now.
+    /// The settings in force.
     #[must_use]
     pub fn settings(&self) -> Arc<BudgetSettings> {
         self.settings.load_full()
@@ -129,21 +129,21 @@ impl Budgets {
         self.clock.base.load(Ordering::Relaxed) + self.clock.started.elapsed().as_secs()
     }
 
-    /// A moment of before a restart has been seen: the clock goes on from there, even where the system's was set back.
+    /// Takes a moment from before a restart: the clock continues from there, even if the system clock was set back.
     pub(crate) fn has_been(&self, moment: Moment) {
         let elapsed = self.clock.started.elapsed().as_secs();
         let base = moment.saturating_sub(elapsed);
         self.clock.base.fetch_max(base, Ordering::Relaxed);
     }
 
-    /// A moment as the system's clock has it now.
+    /// A moment in terms of the current system clock.
     pub(crate) fn shown(&self, moment: Moment) -> Timestamp {
         let ago = i64::try_from(self.now().saturating_sub(moment)).unwrap_or(i64::MAX);
         let shown = Timestamp::now().checked_sub(SignedDuration::from_secs(ago));
         shown.unwrap_or(Timestamp::MIN)
     }
 
-    /// What is to be told to administrators; waits until there is something.
+    /// The next news for administrators; waits until there is some.
     pub async fn next_news(&self) -> BudgetNews {
         loop {
             let news = BudgetNews {
@@ -168,7 +168,7 @@ impl Budgets {
         told.collect()
     }
 
-    /// A budget has put an account on hold, whose user has this address.
+    /// Notes that a budget has put an account on hold, whose user has this address.
     pub(crate) fn is_on_hold(&self, account: &str, address: Option<String>) {
         if let Some(address) = address {
             self.addresses.lock().insert(account.into(), address);
@@ -177,12 +177,12 @@ impl Budgets {
         self.write.notify_one();
     }
 
-    /// Somebody may be on hold of whom nobody was told before a restart.
+    /// Notes that an account may be on hold for which nobody was notified before a restart.
     pub(crate) fn somebody_may_be_on_hold(&self) {
         self.news.notify_one();
     }
 
-    /// Has it written who is on hold, and waits until that is done; not for ever, since there may be no store.
+    /// Has the accounts on hold written, and waits until that is done; not for ever, since there may be no store.
     pub async fn write_holds(&self) {
         let version = self.ledger.lock().marks_version();
         self.write.notify_one();
@@ -199,7 +199,7 @@ impl Budgets {
         });
     }
 
-    /// Waits until it has changed who is on hold.
+    /// Waits until the accounts on hold have changed.
     pub async fn holds_change(&self) {
         self.write.notified().await;
     }
@@ -214,22 +214,22 @@ impl Budgets {
     }
 }
 
-/// What administrators are told.
+/// News for administrators.
 #[derive(Clone, Debug)]
 pub struct BudgetNews {
     /// Accounts that a budget has put on hold.
     pub on_hold: Vec<OnHold>,
-    /// What went beyond a bound that only warns, and was no message.
+    /// Limits with action `warn` that were exceeded by something other than a message.
     pub exceeded: Vec<Exceeded>,
 }
 
 /// An account that a budget has put on hold.
 #[derive(Clone, Debug)]
 pub struct OnHold {
-    /// Its login, or its network.
+    /// Its user name, or its network.
     pub account: Box<str>,
-    /// Why.
+    /// The reason.
     pub mark: Mark,
-    /// The first address of its user, where it is known.
+    /// The first address of its user, if known.
     pub address: Option<String>,
 }

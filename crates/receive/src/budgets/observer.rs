@@ -1,4 +1,4 @@
-//! What counts against budgets without being a message: it is told as an event wherever it happens.
+//! Counts against budgets what is not a message, from the events that report it.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -28,7 +28,7 @@ struct Sender<'a> {
 
 impl<'a> Sender<'a> {
     fn of(session: &'a Session, domain: Option<&'a str>, settings: &'a BudgetSettings) -> Self {
-        // Programs of this machine have no network.
+        // Programs on this machine have no network.
         let peer = session.user.is_none().then(|| session.peer.ip());
         let countries = settings.countries.as_deref();
         Self {
@@ -51,12 +51,12 @@ impl<'a> Sender<'a> {
     }
 }
 
-/// Whether the mail of a session counts: it is from somebody who is known, and does not come back from the filter behind the queue.
+/// Whether the mail of a session counts: it is from a known client, and does not come back from an after-queue filter.
 fn counts(session: &Session) -> bool {
     !session.is_stranger() && !session.is_filtered() && session.shared.deps.budgets.ledger.lock().is_in_use()
 }
 
-/// Judges `MAIL`: the reply, where nothing may be sent now. Who is slowed down waits here.
+/// Judges `MAIL`: the reply, if nothing may be sent now. A sender that is slowed down waits here.
 pub(crate) async fn sender(from: &ReversePath, size: u64, session: &Session) -> Option<Reply> {
     if !counts(session) {
         return None;
@@ -87,7 +87,7 @@ pub(crate) async fn sender(from: &ReversePath, size: u64, session: &Session) -> 
             None
         }
         None => {
-            // Too many wait already.
+            // Too many are already waiting.
             let exceeded = Exceeded {
                 again: Some(most.max(pace)),
                 bound: Bound {
@@ -101,7 +101,7 @@ pub(crate) async fn sender(from: &ReversePath, size: u64, session: &Session) -> 
     }
 }
 
-/// Judges `RCPT`: the reply, where there may be no more recipients now.
+/// Judges `RCPT`: the reply, if no more recipients are allowed now.
 pub(crate) fn recipient(from: Option<&ReversePath>, to: &ForwardPath, session: &Session) -> Option<Reply> {
     if !counts(session) {
         return None;
@@ -126,7 +126,7 @@ pub(crate) fn recipient(from: Option<&ReversePath>, to: &ForwardPath, session: &
     Some(refused(exceeded, &About::recipient(from, to), session))
 }
 
-/// What budgets say of a deed; `None` where the account is on hold, so that everything is taken.
+/// The budgets' verdict on a deed; `None` if the account is on hold, so that everything is accepted.
 fn judged(sender: &Sender<'_>, deed: &Deed<'_>, session: &Session) -> Option<Judged> {
     let budgets = &session.shared.deps.budgets;
     let rules = &session.profile.settings.budgets.budgets;
@@ -135,7 +135,7 @@ fn judged(sender: &Sender<'_>, deed: &Deed<'_>, session: &Session) -> Option<Jud
     (!is_on_hold).then(|| ledger.judge(rules, &sender.who, deed, budgets.now()))
 }
 
-/// A recipient was taken.
+/// Counts an accepted recipient.
 pub(crate) fn recipient_taken(to: &ForwardPath, session: &Session) {
     if counts(session) {
         let hash = recipient_hash(&to.to_string());
@@ -146,17 +146,17 @@ pub(crate) fn recipient_taken(to: &ForwardPath, session: &Session) {
     }
 }
 
-/// A message that was counted, and goes into the queue now.
+/// A counted message that is about to be queued.
 pub(crate) struct Charge {
     spent: Spent,
 }
 
-/// Counts a message that is complete, has it held where a budget says so, and gives it the note from which it is counted again after a
+/// Counts a complete message, has it held if a budget says so, and gives it the note with which it is counted again after a
 /// crash.
 ///
 /// # Errors
 ///
-/// The answer to one that is refused: nothing was counted.
+/// The reply if it is refused: then nothing was counted.
 pub(crate) fn charge(
     assembly: &mut Assembly,
     others: &mut [Assembly],
@@ -232,14 +232,14 @@ pub(crate) fn charge(
     Ok(Some(Charge { spent }))
 }
 
-/// The queue could not take it.
+/// Takes the count back: the queue could not take the message.
 pub(crate) fn take_back(charge: Option<Charge>, session: &Session) {
     if let Some(charge) = charge {
         session.shared.deps.budgets.ledger.lock().take_back(&charge.spent);
     }
 }
 
-/// The queue has it: tells what budgets have said.
+/// The message is queued: reports what budgets have said.
 pub(crate) fn tell_charged(charge: Option<Charge>, queue: &QueueId, from: &ReversePath, session: &Session) {
     let Some(Charge { spent }) = charge else { return };
     for exceeded in &spent.news {
@@ -262,7 +262,7 @@ pub(crate) fn tell_charged(charge: Option<Charge>, queue: &QueueId, from: &Rever
     }
 }
 
-/// Why a message is held, for listings: whose it is comes first, by which all of them are found.
+/// Why a message is held, for listings: the account comes first, by which all of its messages are found.
 fn hold_of(holding: &Holding, who: &Who<'_>) -> Hold {
     let account = account_name(who);
     match holding {
@@ -306,7 +306,7 @@ fn tell_of(
     });
 }
 
-/// The domain of a sender, in small letters.
+/// The domain of a sender, in lower case.
 fn domain_of(from: &ReversePath) -> Option<String> {
     from.mailbox()
         .map(|mailbox| mailbox.domain().to_string().to_ascii_lowercase())

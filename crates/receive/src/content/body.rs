@@ -1,4 +1,4 @@
-//! Puts checks to the body of a message, and writes another one where they change it.
+//! Runs checks on the body of a message, and writes a new body if they change it.
 
 use postern_mail::content::ContentEditor;
 use postern_policy::header_check::{Body, Findings};
@@ -7,10 +7,10 @@ use postern_spool::{Assembly, NewBodies, NewBody, Refusal, Spool};
 use super::Content;
 use super::refusal::too_large;
 
-/// Octets of the body that are looked at in one go: what becomes of them is held in memory.
+/// Octets of the body that are checked at a time: the result is held in memory.
 const STEP: usize = 4 << 10;
 
-/// How a body grows by its checks.
+/// How much checks make a body grow.
 #[derive(Debug, Default)]
 struct Growth {
     came: u64,
@@ -18,7 +18,7 @@ struct Growth {
 }
 
 impl Growth {
-    /// Takes note of what has come, and of what has become of it, which is not needed any more.
+    /// Adds the sizes of an input and of its result, which is cleared.
     fn add(&mut self, came: usize, out: &mut Vec<u8>) {
         self.came += came as u64;
         self.written += out.len() as u64;
@@ -27,10 +27,10 @@ impl Growth {
 
     /// # Errors
     ///
-    /// The message, with a header of so many octets, has grown, and beyond this limit.
+    /// The message, with a header of this size, has grown beyond the limit.
     fn check(&self, header: u64, limit: u64) -> Result<(), Refusal> {
         let size = header + self.written;
-        // As long as it does not grow, it is as large as it was taken.
+        // If it does not grow, it stays within the size that was accepted.
         if self.written > self.came && size > limit {
             return Err(too_large(size, limit));
         }
@@ -39,11 +39,11 @@ impl Growth {
 }
 
 impl Content {
-    /// Goes through the body, where a check looks at it.
+    /// Runs the checks on the body, if there are any for it.
     ///
     /// # Errors
     ///
-    /// The message is not to be taken, or its body cannot be read or written.
+    /// The message is refused, or its body cannot be read or written.
     pub(crate) async fn body(
         &mut self,
         assembly: &mut Assembly,
@@ -53,7 +53,7 @@ impl Content {
             return Ok(());
         }
         let mut findings = std::mem::take(&mut self.findings);
-        // What it comes to is found out first; most bodies stay as they are, and are not written again.
+        // A first pass finds out whether anything changes; most bodies stay as they are and are not rewritten.
         let edits = self.look(assembly, bodies.spool(), &mut findings).await;
         self.findings = findings;
         self.refused()?;
@@ -64,11 +64,11 @@ impl Content {
         self.rewrite(assembly, bodies).await
     }
 
-    /// Puts the checks to a body in memory, behind this header.
+    /// Runs the checks on a body in memory that follows this header.
     ///
     /// # Errors
     ///
-    /// The message is not to be taken.
+    /// The message is refused.
     pub fn body_in_memory(&mut self, header: &[u8], body: &[u8]) -> Result<(), Refusal> {
         let mut findings = std::mem::take(&mut self.findings);
         let mut grown = Ok(());
@@ -136,7 +136,7 @@ impl Content {
         let Some(chosen) = self.checks() else {
             return Ok(());
         };
-        // Everything was noted when it was looked at.
+        // The first pass has noted everything.
         let mut findings = Findings::default();
         let mut editor = ContentEditor::new(&header_text(assembly));
         let mut out = Vec::new();
@@ -178,7 +178,7 @@ fn header_text(assembly: &mut Assembly) -> Vec<u8> {
     text
 }
 
-/// Octets of the header that count for the size of a message: what its client has sent, and the empty line.
+/// Octets of the header that count towards the size of a message: what the client sent, and the empty line.
 fn taken_header(assembly: &mut Assembly) -> u64 {
     let own = assembly.own_fields();
     let fields = assembly.header_mut().fields().skip(own);

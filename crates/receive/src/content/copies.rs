@@ -1,4 +1,4 @@
-//! Who gets copies: by the sender when the message is there, by a recipient when it is named.
+//! Who gets copies: by the sender once the message is complete, by a recipient when it is named.
 
 use postern_directory::tables::{Lookup, find_in};
 use postern_mail::{Mailbox, ParseOptions, ReversePath};
@@ -31,7 +31,7 @@ impl Content {
 }
 
 impl ContentSettings {
-    /// To whom a table has copies go for an address.
+    /// The addresses that a table names for copies of an address's mail.
     pub(super) async fn look_up(&self, number: usize, address: &Mailbox) -> Result<Vec<Mailbox>, Refusal> {
         let tables: &[Lookup] = self.copy_tables.get(number).map_or(&[], Vec::as_slice);
         let (local, domain) = (

@@ -1,4 +1,4 @@
-//! Addresses that rules of this server have put into an envelope lead where their aliases lead, as if a client had named them.
+//! Expands the aliases of addresses that this server's rules have put into an envelope, as if a client had named them.
 
 use std::collections::HashSet;
 
@@ -10,12 +10,12 @@ use super::refusal::for_now;
 use crate::recipient::lead;
 use crate::session::Session;
 
-/// The recipients that clients have named, by where their aliases have led.
+/// The recipients that the client named, after alias expansion.
 #[derive(Debug)]
 pub(crate) struct Named(HashSet<String>);
 
 impl Named {
-    /// Those of an envelope that no rule has changed yet.
+    /// The recipients of an envelope that no rule has changed yet.
     pub(crate) fn of(envelope: &Envelope) -> Self {
         let addresses = envelope
             .recipients
@@ -24,7 +24,7 @@ impl Named {
         Self(addresses.collect())
     }
 
-    /// Has the others follow their aliases.
+    /// Expands the aliases of the other recipients.
     ///
     /// # Errors
     ///
@@ -61,11 +61,11 @@ impl Named {
     }
 }
 
-/// Where mail goes that a rule leads to an address. Who is nobody stays: delivery says so.
+/// Where mail goes that a rule redirects to an address. An unknown user is kept: delivery reports it.
 ///
 /// # Errors
 ///
-/// Why it cannot be found out now.
+/// Why it cannot be looked up now.
 pub(crate) async fn members(to: &Mailbox, session: &Session) -> Result<Vec<Member>, String> {
     match lead(to, session).await {
         Lead::Alias(members) => Ok(members),

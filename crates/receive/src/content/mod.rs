@@ -1,11 +1,11 @@
-//! What this server itself changes about a message that it takes: header and body checks, addresses rewritten, copies for others.
+//! What this server itself changes in a message that it accepts: header and body checks, rewritten addresses, copies.
 //!
-//! One place for every way in: `DATA` and `BDAT`, network and `sendmail`'s door. A message that no rule is for has no [`Content`], and
-//! costs nothing. The order, and why, is in `docs/decisions/0016-rewriting.md`:
+//! One place for every way in: `DATA` and `BDAT`, the network and local submission. A message to which no rule applies has no
+//! [`Content`], and costs nothing. The order, and why, is in `docs/decisions/0016-rewriting.md`:
 //!
-//! 1. judges see the header as it came;
-//! 2. checks are put to it, then its addresses are rewritten;
-//! 3. mail filters and signers see what has become of it.
+//! 1. judges see the header as received;
+//! 2. checks run on it, then its addresses are rewritten;
+//! 3. mail filters and signers see the result.
 
 mod body;
 mod copies;
@@ -37,19 +37,19 @@ use self::refusal::{in_words, unsure};
 pub use self::settings::ContentSettings;
 use crate::session::Session;
 
-/// One message on its way in, for a session and for `postern explain` alike.
+/// One incoming message, for a session and for `postern explain` alike.
 #[derive(Debug)]
 pub struct Content {
     settings: Arc<ContentSettings>,
     client: Client,
     listener: Box<str>,
-    /// Octets that a message may have when its body has been edited.
+    /// Largest message in octets after its body was edited.
     size_max: u64,
     findings: Findings,
     notes: Notes,
 }
 
-/// What is known of the client of a session.
+/// What is known about the client of a session.
 pub(crate) fn client(session: &Session) -> Client {
     let own = |ip: IpAddr| {
         let local = session.local.map(|local| local.ip().to_canonical());
@@ -65,7 +65,7 @@ pub(crate) fn client(session: &Session) -> Client {
 }
 
 impl Content {
-    /// For a message of this session; `None` where nothing is changed about it.
+    /// For a message of this session; `None` if nothing is changed in it.
     pub(crate) fn of(session: &Session) -> Option<Box<Self>> {
         let settings = Arc::clone(session.profile.settings.content.as_ref()?);
         if session.is_filtered() {
@@ -75,7 +75,7 @@ impl Content {
         Self::new(settings, client(session), session.listener(), size_max)
     }
 
-    /// For a message of this client at this listener, where messages have at most so many octets; `None` where nothing is changed about it.
+    /// For a message of this client at this listener, with this size limit; `None` if nothing is changed in it.
     #[must_use]
     pub fn new(
         settings: Arc<ContentSettings>,
@@ -106,19 +106,19 @@ impl Content {
         header_check::coming_in(&self.settings.checks, &self.client, &self.listener)
     }
 
-    /// Whether the body may become another one.
+    /// Whether the body may be changed.
     pub(crate) fn may_edit_body(&self) -> bool {
         self.checks().is_some_and(|checks| checks.may_edit_body())
     }
 
-    /// Why the message is thrown away: the check, and the reason.
+    /// Why the message is discarded: the check, and the reason.
     #[must_use]
     pub fn discarded(&self) -> Option<String> {
         let (check, reason) = self.findings.discarded.as_ref()?;
         Some(format!("{check}: {reason}"))
     }
 
-    /// What becomes of the header that has come.
+    /// Applies the rules to the header as received.
     ///
     /// # Errors
     ///
@@ -133,7 +133,7 @@ impl Content {
         Ok(header.into_text())
     }
 
-    /// What becomes of the fields that this server puts on top: trace, and what a submission lacked.
+    /// Applies the rules to the fields that this server adds on top: trace, and those missing in a submission.
     ///
     /// # Errors
     ///
@@ -173,7 +173,7 @@ impl Content {
         }
     }
 
-    /// The senders of the envelope, rewritten: its own, and those of lists, whose owners are ours.
+    /// Rewrites the senders of the envelope: its own, and those of lists, whose owners are local.
     ///
     /// # Errors
     ///
@@ -208,8 +208,8 @@ impl Content {
         Ok(Some(made.to))
     }
 
-    /// What is left to do with a message that nobody here is against: who gets it instead, who gets it too. Gives why it is held, if it is.
-    /// `copies` are those that its recipients have caused.
+    /// The last steps for an accepted message: redirection and copies. Returns why it is held, if it is. `copies` are those that
+    /// its recipients have caused.
     ///
     /// # Errors
     ///
@@ -230,7 +230,7 @@ impl Content {
         if let Some((check, to)) = &self.findings.redirected {
             self.notes
                 .tell(Rule::CheckRedirected, format!("{check}: to {to}"));
-            // It goes nowhere else: whoever has it looked at does not want it to go on.
+            // It goes nowhere else: a redirected message must not reach its recipients.
             redirect(envelope, to);
         } else {
             let mut copies = copies;
@@ -245,13 +245,13 @@ impl Content {
         Ok(hold)
     }
 
-    /// The way that checks have given the message.
+    /// The route that checks have set for the message.
     #[must_use]
     pub fn detour(&self) -> Option<Arc<Detour>> {
         self.findings.detour.as_ref().map(|(_, detour)| detour.clone())
     }
 
-    /// Adds copies, each once, and none for who gets the message anyway.
+    /// Adds copies, without duplicates of each other or of existing recipients.
     fn add_copies(&mut self, envelope: &mut Envelope, copies: Vec<Copy>) {
         let mut added = 0;
         for (rule, to) in copies {
@@ -263,7 +263,7 @@ impl Content {
     }
 }
 
-/// Puts one address in the place of all recipients.
+/// Replaces all recipients with one address.
 fn redirect(envelope: &mut Envelope, to: &Mailbox) {
     let first = envelope.recipients.first().cloned();
     envelope.smtputf8 |= !to.is_ascii();

@@ -1,13 +1,13 @@
-//! What is to be told of a message once it has been taken.
+//! What to report about a message once it has been accepted.
 
 use postern_directory::rewriting::Rewritten;
 use postern_policy::header_check::Told;
 use postern_policy::rule::Rule;
 
-/// Most lines in the log about one message.
+/// Most log lines about one message.
 const TOLD_MAX: usize = 100;
 
-/// What is told when a message has been taken: a rule, and what it did.
+/// What to report when a message has been accepted: a rule, and what it did.
 #[derive(Debug, Default)]
 pub(super) struct Notes(pub(super) Vec<(Rule, String)>);
 
@@ -18,12 +18,12 @@ impl Notes {
         }
     }
 
-    /// An address has become another.
+    /// An address was rewritten.
     pub(super) fn rewritten(&mut self, place: &str, from: &str, made: &Rewritten) {
         self.tell(Rule::RewriteChanged, made.told(place, from));
     }
 
-    /// A check has done something, or said it.
+    /// A check has acted, or warned.
     pub(super) fn checked(&mut self, told: &Told) {
         let rule = if told.verdict == "note" {
             Rule::CheckNoted

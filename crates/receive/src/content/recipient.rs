@@ -1,4 +1,4 @@
-//! Recipients, when they are named: what they are rewritten to, and who gets copies of their mail.
+//! Recipients as they are named: what they are rewritten to, and who gets copies of their mail.
 
 use postern_directory::rewriting::{Rewritten, Trouble};
 use postern_mail::Mailbox;
@@ -13,7 +13,7 @@ use super::settings::ContentSettings;
 use crate::session::Session;
 
 impl ContentSettings {
-    /// What a recipient that this client names becomes; `None` where it stays.
+    /// What a recipient named by this client is rewritten to; `None` if it stays.
     ///
     /// # Errors
     ///
@@ -31,7 +31,7 @@ impl ContentSettings {
         }
     }
 
-    /// Who gets copies of the mail of a recipient that this client names.
+    /// Who gets copies of the mail of a recipient named by this client.
     ///
     /// # Errors
     ///
@@ -56,7 +56,7 @@ impl ContentSettings {
     }
 }
 
-/// What a recipient becomes in this session; `None` where it stays.
+/// What a recipient is rewritten to in this session; `None` if it stays.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! What a client hears whose message a check refuses, or cannot be rewritten now.
+//! The replies when a check refuses a message, or when it cannot be rewritten now.
 
 use postern_directory::rewriting::Trouble;
 use postern_directory::tables::Down;
@@ -22,7 +22,7 @@ pub(super) fn in_words(check: &str, words: &Words) -> Refusal {
     }
 }
 
-/// Checks have made more of it than may be taken.
+/// Checks have made it larger than allowed.
 pub(super) fn too_large(size: u64, limit: u64) -> Refusal {
     let refusal = AdmissionRefusal::Size { size, limit };
     let reply = message_refusal(refusal);
@@ -35,7 +35,7 @@ pub(super) fn too_large(size: u64, limit: u64) -> Refusal {
     }
 }
 
-/// It cannot be rewritten: now, or, where that is due to the message itself, ever.
+/// It cannot be rewritten: for now, or for good if the message itself is the cause.
 pub(super) fn unsure(trouble: &Trouble) -> Refusal {
     match trouble {
         Trouble::TooMany(_) | Trouble::Grown(_) => Refusal {
@@ -53,7 +53,7 @@ pub(super) fn down(error: &Down) -> Refusal {
     for_now(error.to_string())
 }
 
-/// Something cannot be found out now.
+/// Something cannot be looked up now.
 pub(super) fn for_now(reason: String) -> Refusal {
     Refusal {
         rule: Rule::RewriteUnsure,

@@ -1,4 +1,4 @@
-//! What is changed about messages that are taken, by the configuration.
+//! What the configuration changes in accepted messages.
 
 use std::sync::Arc;
 
@@ -8,16 +8,16 @@ use postern_policy::copy::CopyRule;
 use postern_policy::header_check::Check;
 use postern_policy::rewrite::Client;
 
-/// What is changed about messages that are taken.
+/// What is changed in accepted messages.
 #[derive(Clone, Debug, Default)]
 pub struct ContentSettings {
     /// Rules that rewrite addresses.
     pub rewriting: Option<Arc<Rewriting>>,
     /// Header and body checks, in order.
     pub checks: Arc<[Check]>,
-    /// Who gets copies of what.
+    /// The rules for copies.
     pub copies: Vec<CopyRule>,
-    /// The tables that say so, by the numbers in the rules.
+    /// The tables for copies, by the numbers in the rules.
     pub copy_tables: Vec<Vec<Lookup>>,
 }
 
@@ -28,7 +28,7 @@ impl ContentSettings {
         self.rewriting.is_none() && self.checks.is_empty() && self.copies.is_empty()
     }
 
-    /// The rules that rewrite mail of this client at this listener.
+    /// The rules that rewrite this client's mail at this listener.
     #[must_use]
     pub fn rewriting(&self, client: &Client, listener: &str) -> Option<Chosen<'_>> {
         self.rewriting.as_ref()?.coming_in(client, listener)

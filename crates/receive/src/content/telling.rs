@@ -1,4 +1,4 @@
-//! Tells what was done with a message that was taken.
+//! Reports what was done with an accepted message.
 
 use postern_events::Reworked;
 use postern_mail::QueueId;
@@ -8,12 +8,12 @@ use super::Content;
 use crate::session::Session;
 
 impl Content {
-    /// What was done with it so far: rules, and what each did.
+    /// The rules applied so far, and what each did.
     pub fn told(&self) -> impl Iterator<Item = (Rule, &str)> {
         self.notes.0.iter().map(|(rule, reason)| (*rule, reason.as_str()))
     }
 
-    /// Tells what was done with a message that was taken.
+    /// Reports what was done with an accepted message.
     pub(crate) fn tell_all(&self, queue: &QueueId, session: &Session) {
         for (rule, reason) in &self.notes.0 {
             session.shared.deps.observers.tell(Reworked {

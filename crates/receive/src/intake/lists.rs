@@ -1,12 +1,12 @@
-//! A message for lists is parted: whoever is on a list gets it under the sender of the list's owner, who hears of what cannot be delivered.
+//! Splits a message for mailing lists: members of a list get it with the list's owner as the sender, who gets the bounces.
 
 use postern_mail::{Mailbox, Recipient, ReversePath};
 use postern_spool::{Assembly, Body, NewBodies, Refusal};
 
-/// Takes those out of a message that get it under another sender, and makes messages of their own for them, one for each such sender.
-/// Where all do, the message itself is the first of those.
+/// Moves recipients with another sender out of a message, into a new message for each such sender. If all have one, the message
+/// itself becomes the first of those.
 ///
-/// A report (`<>`) stays one: nobody is to be told that it could not be delivered.
+/// A report (`<>`) is not split: nobody must be told that it could not be delivered.
 ///
 /// # Errors
 ///
@@ -43,7 +43,7 @@ pub(super) async fn part(
 
 type Group = (Option<Mailbox>, Vec<Recipient>);
 
-/// Recipients by their senders, those first that have none of their own.
+/// Recipients grouped by sender, those without one of their own first.
 fn grouped(recipients: Vec<Recipient>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for mut recipient in recipients {
@@ -65,7 +65,7 @@ fn assign(assembly: &mut Assembly, (sender, recipients): Group) {
     assembly.envelope.recipients = recipients;
 }
 
-/// The body once more, in a file of its own.
+/// A copy of the body, in a file of its own.
 async fn copy(from: &Assembly, to: &Assembly, bodies: &mut NewBodies<'_>) -> Result<Body, Refusal> {
     let mut reader = from.read_body(bodies.spool());
     let mut body = bodies.begin(to.id);

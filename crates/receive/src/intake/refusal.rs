@@ -1,4 +1,4 @@
-//! What a client hears whose message is not taken, and what the log says.
+//! The reply and the log line for a refused message.
 
 use std::fmt;
 
@@ -17,30 +17,30 @@ use postern_spool::{Refusal, SpoolError, SpoolState};
 use crate::milters::Ruled;
 use crate::session::{About, Session};
 
-/// Why a message cannot be taken.
+/// Why a message is refused.
 pub(crate) enum Failure {
     Body(BodyFault),
     Head(HeadFault),
     Header,
     Room(NoRoom),
     Spool(SpoolError),
-    /// A filter or signer does not want it.
+    /// An inspector refused it.
     Inspected(Refusal),
     /// A mail filter has decided.
     Filtered(Ruled),
 }
 
-/// A message that cannot be taken, as far as it has come.
+/// A refused message, as far as it has come.
 pub(super) struct Refused<'a> {
     pub(super) failure: Option<&'a Failure>,
-    /// Octets that have come.
+    /// Octets received.
     pub(super) size: u64,
     /// Whether it came in chunks.
     pub(super) chunked: bool,
 }
 
 impl Refused<'_> {
-    /// The answer to a message or chunk that cannot be taken.
+    /// The reply to a refused message or chunk.
     pub(super) fn answer(self, about: &About<'_>, session: &Session) -> Answer {
         let content = |refusal: BodyRefusal, reply: Reply| {
             session.refused(&refusal, &reply, about);
@@ -49,7 +49,7 @@ impl Refused<'_> {
         let as_told = |refusal: BodyRefusal| content(refusal, texts::refusal(refusal.told(), ""));
         match &self.failure {
             Some(Failure::Body(BodyFault::BareLineEnding)) => {
-                // With chunks nobody can be misled about where the message ends.
+                // With chunks the end of the message is never in doubt.
                 let close = !self.chunked;
                 let answer = as_told(BodyRefusal::BareLineEnding);
                 Answer { close, ..answer }
@@ -84,7 +84,7 @@ impl Refused<'_> {
     }
 }
 
-/// Why a filter or signer does not want a message.
+/// Why an inspector refused a message.
 struct Unwanted<'a>(&'a Refusal);
 
 impl Verdict for Unwanted<'_> {
@@ -97,19 +97,19 @@ impl Verdict for Unwanted<'_> {
     }
 
     fn reply(&self) -> Option<Told> {
-        // Its words are its own.
+        // Its text is its own.
         None
     }
 }
 
-/// The answer to a message that a filter or signer does not want.
+/// The reply to a message that an inspector refused.
 pub(super) fn inspected(refusal: &Refusal, about: &About<'_>, session: &Session) -> Answer {
     let reply = Reply::new(refusal.code, refusal.status, refusal.text.clone());
     session.refused(&Unwanted(refusal), &reply, about);
     Answer::stay(reply)
 }
 
-/// The refusal of a message; one that is too large hears the limit.
+/// The refusal of a message; one that is too large is told the limit.
 pub(crate) fn message_refusal(refusal: AdmissionRefusal) -> Reply {
     match refusal {
         AdmissionRefusal::Size { limit, .. } => texts::message_too_large(limit),
@@ -117,7 +117,7 @@ pub(crate) fn message_refusal(refusal: AdmissionRefusal) -> Reply {
     }
 }
 
-/// The answer to `MAIL` while the queue cannot take anything: the client need not send the message to hear it.
+/// The reply to `MAIL` while the queue cannot accept anything, so that the client need not send the message first.
 pub(crate) fn queue_is_down(about: &About<'_>, session: &Session) -> Option<Answer> {
     match session.shared.deps.spool.state() {
         // A full disk may have room for this message.

@@ -1,4 +1,5 @@
-//! What a mechanism asks: put to the directories, to the rules of certificates and to providers of tokens, behind the memory of failed logins.
+//! Answers a mechanism's questions from directories, certificate rules and token providers, once the throttle of failed logins
+//! allows it.
 
 use std::time::Duration;
 
@@ -86,11 +87,11 @@ pub(super) async fn answer(question: Question, findings: &mut Findings, origin: 
     }
 }
 
-/// What is asked about a login that can be guessed at.
+/// A question about credentials that can be guessed.
 enum Asked {
     Password(String, SecretString),
     Key(String, KeyKind),
-    /// Alone, and with the domain that the client has named, which may be made up.
+    /// The name alone, and with the domain that the client named, which may be made up.
     NtHash {
         alone: String,
         joined: Option<String>,
@@ -105,8 +106,8 @@ impl Asked {
     }
 }
 
-/// Clients split `user@domain` for NTLM, and others put a domain of their own beside the login: both names are looked up
-/// in any case, and the one with the domain goes first.
+/// Some clients split `user@domain` for NTLM, others add a domain of their own: both names are always looked up, the one with the
+/// domain first.
 async fn nt_hash(alone: &str, joined: Option<&str>, asker: &Asker, directories: &Directories) -> KeyVerdict {
     let found = directories.find_key(alone, &KeyKind::Nt, asker).await;
     let Some(joined) = joined else {
@@ -118,7 +119,7 @@ async fn nt_hash(alone: &str, joined: Option<&str>, asker: &Asker, directories: 
     }
 }
 
-/// A login and the domain beside it in one, where there is one to join.
+/// The user name joined with the domain, if possible.
 fn joined(login: &str, domain: &str) -> Option<String> {
     (!domain.is_empty() && !login.contains('@')).then(|| format!("{login}@{domain}"))
 }
@@ -149,7 +150,7 @@ fn key(verdict: KeyVerdict, findings: &mut Findings) -> Answer {
     }
 }
 
-/// Finds the login of the verified certificate. It cannot be guessed at, so nothing is slowed down.
+/// Finds the user of the verified certificate. It cannot be guessed, so nothing is slowed down.
 async fn certificate(authzid: Option<&str>, findings: &mut Findings, origin: &Origin<'_>) -> Answer {
     let rules = &origin.settings.auth.certificates;
     let login = origin.certificate.and_then(|certificate| match certificate {
@@ -172,7 +173,7 @@ async fn certificate(authzid: Option<&str>, findings: &mut Findings, origin: &Or
     findings.settle(directories.find_account(&login).await)
 }
 
-/// Whether who has just proved himself may act as somebody else. That account must be there and open.
+/// Whether the user who has just authenticated may act as another. That account must exist and be enabled.
 async fn authorize(authzid: &str, findings: &mut Findings, origin: &Origin<'_>) -> Answer {
     let denied = |reason: String| Answer::Denied { reason };
     let Some(account) = &findings.account else {
@@ -200,7 +201,7 @@ async fn authorize(authzid: &str, findings: &mut Findings, origin: &Origin<'_>) 
     match directories.find_account(other).await {
         PasswordVerdict::Granted(mut other) => {
             let login = other.login.clone();
-            // Whom the other may act for was lent to the other, and is not passed on.
+            // The other account's own right to act for others is not passed on.
             other.acts_for.clear();
             if login != account.login {
                 findings.acting = Some((other, rule));
@@ -212,13 +213,13 @@ async fn authorize(authzid: &str, findings: &mut Findings, origin: &Origin<'_>) 
     }
 }
 
-/// When a ticket ends that holds for so long. A session of its owner ends with it.
+/// When a ticket with this much time left expires. A session of its owner ends with it.
 fn end_of_ticket(left: Option<Duration>, now: Timestamp) -> Option<(Credential, Timestamp)> {
     let end = now.checked_add(SignedDuration::try_from(left?).ok()?).ok()?;
     Some((Credential::Ticket, end))
 }
 
-/// Finds the login of a principal that has proved itself. It cannot be guessed at, either.
+/// Finds the user of an authenticated Kerberos principal. It cannot be guessed either.
 async fn kerberos(principal: &str, service: &str, findings: &mut Findings, origin: &Origin<'_>) -> Answer {
     findings.tried = Some(principal.to_owned());
     let Some(kerberos) = &origin.settings.auth.kerberos else {

@@ -1,4 +1,4 @@
-//! One exchange of a mechanism, wherever it comes from: driven, counted, logged.
+//! One authentication exchange, from whatever source: driven, counted, logged.
 
 use std::fmt::Display;
 
@@ -21,55 +21,55 @@ pub(crate) struct Exchange {
     findings: Findings,
 }
 
-/// What came of one message.
+/// The result of one message.
 pub(crate) enum Turned {
-    /// Send this, and give what comes back to the same exchange.
+    /// Send this, and hand the response to the same exchange.
     Challenge(Vec<u8>, Box<Exchange>),
-    /// The client has logged in. It is counted and logged.
+    /// The client has authenticated. It is already counted and logged.
     Granted(Box<Granted>),
-    /// It has not. The caller says so, then has it counted and logged with [`Refused::note`].
+    /// Authentication failed. The caller replies, then has it counted and logged with [`Refused::note`].
     Refused(Box<Refused>),
 }
 
-/// A login.
+/// A successful login.
 pub(crate) struct Granted {
     pub(crate) outcome: Outcome,
-    /// The account as which the client acts: that of the login, unless the outcome has an authorization identity.
+    /// The account that the client acts as: its own, unless the outcome has an authorization identity.
     pub(crate) account: Option<Account>,
-    /// The account that has proved itself, where that is another.
+    /// The account that authenticated, if another.
     pub(crate) proved: Option<Account>,
-    /// Whose the client's certificate is, as a rule names it, where a certificate has proved the login.
+    /// The name that a rule gives the client's certificate, if it authenticated with one.
     pub(crate) certified: Option<String>,
-    /// What has proved the login and ends by itself.
+    /// The credential that was used, if it expires.
     pub(crate) ends: Option<(Credential, Timestamp)>,
     pub(crate) mechanism: Mechanism,
     /// Bits that protect the session, by TLS or by the layer.
     pub(crate) bits: u32,
-    /// The security layer that takes effect behind the reply.
+    /// The security layer that takes effect after the reply.
     pub(crate) layer: Option<Box<dyn SecurityLayer>>,
 }
 
-/// How sure it is that a guess has failed.
+/// How certain a failed guess is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Guess {
     Wrong,
     InDoubt,
 }
 
-/// An exchange that ended without a login.
+/// A failed exchange.
 #[must_use]
 pub(crate) struct Refused {
     pub(crate) failure: AuthFailure,
     rule: Rule,
     reason: String,
     mechanism: Mechanism,
-    /// Whether a guess has failed.
+    /// The failed guess, if there was one.
     guess: Option<Guess>,
     findings: Findings,
 }
 
 impl Exchange {
-    /// An exchange in which nothing was said yet.
+    /// A new exchange.
     pub(crate) fn begin(mechanism: Mechanism, origin: &Origin<'_>) -> Self {
         Self {
             running: mechanism.server(&origin.context(mechanism)),
@@ -104,7 +104,7 @@ impl Exchange {
         }
     }
 
-    /// Ends in a login, if the session is as strong as it has to be there.
+    /// Ends in a login, if the session is as strong as required.
     fn done(mut self, outcome: Outcome, origin: &Origin<'_>) -> Turned {
         let mechanism = self.running.mechanism();
         let bits = strength(origin.tls.map(|tls| tls.bits), outcome.layer_bits);
@@ -161,7 +161,7 @@ impl Exchange {
     }
 }
 
-/// Takes a step, on a thread of its own where files or other servers may hold it up.
+/// Takes a step, on a thread of its own if it may block on files or other servers.
 async fn step(
     mut running: ServerExchange,
     input: Option<&[u8]>,
@@ -187,7 +187,7 @@ fn failed(error: &SaslError, mechanism: Mechanism, mut findings: Findings) -> Tu
         reason = format!("{reason}, and not all could be asked: {outage}");
         findings.wrong = true;
     }
-    // A guess all the same, at an account that is not to be guessed at.
+    // Still a guess, at an account that is locked out.
     let guessed = (denied || findings.wrong) && findings.close_if_locked_out();
     let (failure, rule) = match (findings.closed, why(error, findings.outage.is_some())) {
         (Some(closed), _) => (AuthFailure::LockedOut, closed.rule()),
@@ -207,7 +207,7 @@ fn failed(error: &SaslError, mechanism: Mechanism, mut findings: Findings) -> Tu
     }))
 }
 
-/// Why an exchange failed: what the client is told, and what the log is.
+/// Why an exchange failed: for the client, and for the log.
 fn why(error: &SaslError, outage: bool) -> (AuthFailure, Denial) {
     match error {
         SaslError::Denied(_) if outage => (AuthFailure::Unavailable, Denial::Directory),
@@ -222,12 +222,12 @@ fn why(error: &SaslError, outage: bool) -> (AuthFailure, Denial) {
 }
 
 impl Refused {
-    /// The login that was tried.
+    /// The user name that was tried.
     pub(crate) fn tried(&self) -> Option<&str> {
         self.findings.tried.as_deref()
     }
 
-    /// Logs the refusal with what the client was told, and counts it against the login if a guess has failed.
+    /// Logs the refusal with what the client was told, and counts it against the user name if a guess has failed.
     pub(crate) fn note(self, reply: &dyn Display, origin: &Origin<'_>) {
         origin.shared.deps.observers.tell(LoginRefused {
             session: origin.session,
@@ -247,14 +247,14 @@ impl Refused {
         match (self.guess, self.failure) {
             (Some(Guess::Wrong), _) => attempt.fail(account),
             (Some(Guess::InDoubt), _) => attempt.fail_in_doubt(account),
-            // What makes no sense behind a challenge is an exchange given up.
+            // A malformed response to a challenge counts as cancelling the exchange.
             (None, AuthFailure::Malformed | AuthFailure::TooLong) => drop(attempt),
             (None, _) => attempt.excuse(),
         }
     }
 }
 
-/// Has the directories write down which app password was used, if a key proved the login.
+/// Has the directories record which app password was used, if the login used a key.
 fn note_key(tried: Option<&str>, mechanism: Mechanism, origin: &Origin<'_>) {
     if KeyKind::needed(mechanism.properties().needs, "").is_some()
         && let Some(tried) = tried.map(str::to_owned)

@@ -1,4 +1,4 @@
-//! What was found out in one exchange.
+//! What one exchange has found out.
 
 use jiff::Timestamp;
 use postern_directory::{Account, PasswordVerdict};
@@ -9,36 +9,37 @@ use postern_sasl::Answer;
 
 use super::guess::Attempt;
 
-/// What was found out in this exchange.
+/// What this exchange has found out.
 #[derive(Default)]
 pub(crate) struct Findings {
-    /// The login that was tried, as the client typed it, with the domain that is meant where it has none.
+    /// The user name that was tried, as typed, completed with the default domain if it has none.
     pub(super) tried: Option<String>,
-    /// Whose it is. Proved only when the exchange is done.
+    /// Its account. Authenticated only when the exchange is done.
     pub(super) account: Option<Account>,
-    /// Another name of the same account, beside those that the directory knows: that in its token.
+    /// Another name of the same account, besides those that the directory knows: the one in its token.
     pub(super) same: Option<String>,
-    /// Whose the client's certificate is, as a rule names it.
+    /// The name that a rule gives the client's certificate.
     pub(super) certified: Option<String>,
-    /// What has proved the login and ends by itself.
+    /// The credential that was used, if it expires.
     pub(super) ends: Option<(Credential, Timestamp)>,
-    /// As whom it acts, where that is somebody else, and by which rule it may.
+    /// The account that it acts as, if another, and the rule that allows it.
     pub(super) acting: Option<(Account, Rule)>,
-    /// Why the try was not allowed.
+    /// Why the attempt was not allowed.
     pub(super) closed: Option<Closed>,
-    /// The account that a directory has found, as that one names it, whether or not the proof holds.
+    /// The account that a directory found, by the directory's name for it, whether or not the credentials are right.
     pub(super) found: Option<String>,
-    /// Why a directory could not be asked, where another one could: then a proof that fails ends like a login that nobody
-    /// knows, with the word to try again.
+    /// Why one directory could not be asked while another could: then wrong credentials are treated like an unknown user name,
+    /// with a temporary failure.
     pub(super) outage: Option<String>,
-    /// Whether a directory has denied the login while another one was down: a guess, though the reply is to try again.
+    /// Whether a directory denied the login while another was down: this counts as a guess, though the reply is a temporary
+    /// failure.
     pub(super) wrong: bool,
-    /// There if the login can be guessed at, and so counts for the throttle.
+    /// The attempt, if the credentials can be guessed, so that it counts for the throttle.
     pub(super) attempt: Option<Attempt>,
 }
 
 impl Findings {
-    /// Closes the login if the account that was found is locked out, by whatever names it was tried.
+    /// Refuses the login if the account found is locked out, whatever names were tried.
     pub(super) fn close_if_locked_out(&mut self) -> bool {
         let locked_out = self.attempt.as_ref().zip(self.found.as_deref());
         let left = locked_out.and_then(|(attempt, account)| attempt.account_locked_out(account));
@@ -46,14 +47,14 @@ impl Findings {
         left.is_some()
     }
 
-    /// Keeps the account and gives its name.
+    /// Keeps the account and returns its name.
     pub(super) fn keep(&mut self, account: Account) -> String {
         let login = account.login.clone();
         self.account = Some(account);
         login
     }
 
-    /// Answers a question of yes or no.
+    /// Answers a yes-or-no question.
     pub(super) fn settle(&mut self, verdict: PasswordVerdict) -> Answer {
         match verdict {
             PasswordVerdict::Granted(account) => Answer::Granted {

@@ -1,4 +1,4 @@
-//! A try at a login that can be guessed at: when it may be made, and what it counts for.
+//! An attempt with credentials that can be guessed: when it may be made, and how it counts.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,21 +17,20 @@ use crate::time;
 /// How long to wait before asking again whether a check may begin.
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long a try waits for its turn.
+/// How long an attempt waits for its turn.
 const BUSY_MAX: Duration = Duration::from_secs(10);
 
-/// A try, from before its delay until its outcome was told, over all turns of the exchange. However it ends, it is not under way
-/// any more.
+/// An attempt, from before its delay until its outcome is known, over all turns of the exchange. Dropping it ends it.
 pub(super) struct Attempt {
     shared: Arc<Shared>,
     source: Source,
     peer: Option<IpAddr>,
-    /// The session's name in the log.
+    /// The session id in the log.
     session: String,
-    /// The login, in its normal form if it has one.
+    /// The user name, in its normal form if it has one.
     login: String,
     ticket: Ticket,
-    /// Whether the client has learned something of the account and its answer is awaited.
+    /// Whether the client was sent something that depends on the account, and its response is awaited.
     challenged: bool,
 }
 
@@ -45,18 +44,18 @@ impl Drop for Attempt {
 }
 
 impl Attempt {
-    /// Waits as long as this login from this network has to.
+    /// Waits as long as the throttle demands for this user name from this network.
     ///
     /// # Errors
     ///
-    /// It is locked out, or too many wait.
+    /// It is locked out, or too many attempts are waiting.
     pub(super) async fn begin(login: &str, origin: &Origin<'_>) -> Result<Self, Closed> {
         let source = origin.source();
-        // As the directories are asked, so that it counts as one.
+        // In the form used with directories, so that all spellings count together.
         let login = normal_login(login).unwrap_or_else(|_| login.to_owned());
         let begun = tokio::time::Instant::now();
         let (mut verdict, ticket) = origin.shared.throttle.lock().begin(&source, &login, time::now());
-        // Held from here on: a client that hangs up while it waits ends its try.
+        // Held from here on: if the client hangs up while it waits, the attempt ends.
         let mut attempt = Self {
             shared: Arc::clone(origin.shared),
             source,
@@ -71,7 +70,7 @@ impl Attempt {
             match verdict {
                 ThrottleVerdict::Check(delay) => {
                     let delay = origin.delay_max.map_or(delay, |max| delay.min(max));
-                    // Who is told to come later in any case is told so at once.
+                    // If the reply will be a temporary failure in any case, it is given at once.
                     if !delay.is_zero() && !origin.shared.deps.directories.load().any_hangs() {
                         tokio::time::sleep(delay).await;
                     }
@@ -91,7 +90,7 @@ impl Attempt {
         }
     }
 
-    /// Who asks the directories.
+    /// The asker, for the directories.
     pub(super) fn asker(&self) -> Asker {
         let network = match &self.source {
             Source::Peer(peer) => {
@@ -107,26 +106,26 @@ impl Attempt {
         }
     }
 
-    /// The client is shown a challenge that depends on the account. From now on its silence counts.
+    /// The client is sent a challenge that depends on the account. From now on giving up counts too.
     pub(super) fn challenge(&mut self) {
         self.challenged = true;
         self.shared.throttle.lock().challenged(&mut self.ticket);
     }
 
-    /// How long the account is locked out that a directory has found, whatever was typed.
+    /// How long the account that a directory found is locked out, whatever was typed.
     pub(super) fn account_locked_out(&self, account: &str) -> Option<Duration> {
         let throttle = self.shared.throttle.lock();
         throttle.account_locked_out(&self.source, account, time::now())
     }
 
-    /// A proof was wrong.
+    /// The credentials were wrong.
     pub(super) fn fail(mut self, account: Option<&str>) {
         self.challenged = false;
         self.count(account, Weight::Wrong);
     }
 
-    /// A proof was wrong for all that can be known while a directory is down. The login may be one of those that this one knows: so
-    /// it weighs less, and nothing where the login has succeeded from there before and nobody else knows it.
+    /// The credentials were wrong as far as can be known while a directory is down. That directory may know the user: so this
+    /// weighs less, and nothing if the user name has succeeded from there before and no other directory knows it.
     pub(super) fn fail_in_doubt(mut self, account: Option<&str>) {
         self.challenged = false;
         if account.is_some() || !self.ticket.is_known() {
@@ -134,14 +133,14 @@ impl Attempt {
         }
     }
 
-    /// The client has proved itself.
+    /// The credentials were right.
     pub(super) fn succeed(mut self, account: &str) {
         self.challenged = false;
         let mut throttle = self.shared.throttle.lock();
         throttle.success(&self.source, &self.login, account, time::now());
     }
 
-    /// There was no room for it: who guesses goes on asking.
+    /// There was no room for the attempt, which counts since guessers keep asking.
     pub(super) fn turn_away(&self) {
         let alarms = {
             let mut throttle = self.shared.throttle.lock();
@@ -150,7 +149,7 @@ impl Attempt {
         self.raise(alarms);
     }
 
-    /// The end of the exchange is none of the client's.
+    /// The exchange ended through no fault of the client.
     pub(super) fn excuse(mut self) {
         self.challenged = false;
     }
@@ -170,7 +169,7 @@ impl Attempt {
     }
 }
 
-/// Tells the administrator, once each, with how much it took.
+/// Reports an alarm once, with the number of attempts.
 pub(super) fn raise(alarm: &Alarm, source: &Source, session: &str, observers: &Observers) {
     let peer = match source {
         Source::Peer(peer) => Some(*peer),
@@ -187,7 +186,7 @@ pub(super) fn raise(alarm: &Alarm, source: &Source, session: &str, observers: &O
     };
     observers.tell(LockedOut {
         session,
-        // A login that many guess at is not about one of them.
+        // For a user name that is attacked from many networks, no single one is named.
         peer: peer.filter(|_| locked_out.is_some()),
         login,
         failures,

@@ -1,4 +1,4 @@
-//! Logging in over SMTP. The exchange itself is the same for every way to log in.
+//! SMTP authentication. The exchange itself is the same for every way to log in.
 
 mod answer;
 mod exchange;
@@ -25,10 +25,10 @@ use crate::limits;
 use crate::session::{About, Login, Session};
 use crate::standing::{Grant, Place, Standing};
 
-/// What came of one turn.
+/// The result of one turn.
 pub(crate) struct Turned {
     pub(crate) answer: Answer,
-    /// The security layer that takes effect behind the reply.
+    /// The security layer that takes effect after the reply.
     pub(crate) layer: Option<Box<dyn SecurityLayer>>,
 }
 
@@ -38,7 +38,7 @@ impl From<Answer> for Turned {
     }
 }
 
-/// Takes one turn. The exchange lies in `exchange` between turns.
+/// Takes one turn. Between turns, `exchange` holds the exchange.
 pub(crate) async fn turn(
     turn: AuthTurn<'_>,
     exchange: &mut Option<Exchange>,
@@ -114,7 +114,7 @@ pub(crate) async fn turn(
     }
 }
 
-/// An account of which nothing is known but its login.
+/// An account of which only the user name is known.
 fn nothing_but(outcome: &Outcome) -> Account {
     Account {
         login: outcome.authzid.as_ref().unwrap_or(&outcome.login).clone(),

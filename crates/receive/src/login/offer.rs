@@ -1,4 +1,4 @@
-//! Which mechanisms a session is offered.
+//! Which mechanisms are offered to a session.
 
 use postern_sasl::Mechanism;
 use postern_smtp::server::Dialogue;
@@ -17,7 +17,7 @@ pub(crate) fn apply(dialogue: &mut Dialogue, session: &mut Session) {
     dialogue.offer_only(|name| offered.iter().any(|mechanism| mechanism.name() == name));
 }
 
-/// The mechanisms that can be used there now, whether they show the password or not.
+/// The mechanisms that can be used there now, whether or not they reveal the password.
 fn offered(origin: &Origin<'_>) -> Vec<Mechanism> {
     let directories = origin.shared.deps.directories.load();
     let offer = origin.offer(&directories);
@@ -25,7 +25,7 @@ fn offered(origin: &Origin<'_>) -> Vec<Mechanism> {
     origin.mechanisms.iter().copied().filter(is_offered).collect()
 }
 
-/// The mechanisms that could be used there by some client: those that something here can answer for.
+/// The mechanisms that some client could use there: those that can be verified here.
 pub(crate) fn workable(origin: &Origin<'_>) -> Vec<Mechanism> {
     let directories = origin.shared.deps.directories.load();
     let offer = origin.offer(&directories);

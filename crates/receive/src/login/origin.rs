@@ -1,4 +1,4 @@
-//! Where a login comes from, and the rules that hold there: all that the ways to log in differ in.
+//! Where a login comes from and the rules that apply there: everything in which the ways to log in differ.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,38 +20,38 @@ use crate::Settings;
 use crate::judge::Offer;
 use crate::shared::Shared;
 
-/// Version of TLS in which every client that binds knows `tls-exporter` (RFC 9266 section 3).
+/// TLS version for which every client with channel binding knows `tls-exporter` (RFC 9266 section 3).
 const BINDING_VERSION: &str = "TLSv1.3";
 
-/// Where a login comes from, and the rules that hold there.
+/// Where a login comes from, and the rules that apply there.
 pub(crate) struct Origin<'a> {
     pub(crate) shared: &'a Arc<Shared>,
     pub(crate) settings: &'a Settings,
     /// The mechanisms of the listener or socket, in order.
     pub(crate) mechanisms: &'a [Mechanism],
-    /// Least bits that protect a session there, if somebody has said how many.
+    /// Fewest bits that must protect a session there, if configured.
     pub(crate) least_bits: Option<u32>,
-    /// What is logged in to, by its registered name.
+    /// The registered name of the service, such as `smtp`.
     pub(crate) service: &'a str,
-    /// The session's name in the log.
+    /// The session id in the log.
     pub(crate) session: &'a str,
     /// The listener's or socket's name in the log.
     pub(crate) place: &'a str,
-    /// The client's address, where it is known.
+    /// The client's address, if known.
     pub(crate) peer: Option<IpAddr>,
     pub(crate) tls: Option<TlsOrigin<'a>>,
     /// The client's certificate, if it was verified.
     pub(crate) certificate: Option<CertificateOrigin<'a>>,
-    /// Whether a mechanism that binds to the channel was offered.
+    /// Whether a mechanism with channel binding was offered.
     pub(crate) plus_offered: bool,
-    /// Whether the client's connection ends here, so that it is known whether there is TLS, and which.
+    /// Whether the client's connection ends here, so that its TLS facts are known.
     pub(crate) ends_here: bool,
-    /// Whether a security layer can be put in place.
+    /// Whether a security layer can be used.
     pub(crate) layers_possible: bool,
-    /// Whether a login may act as another where the rules say so. They are about sending mail; what another server would open to
-    /// it is not known here.
+    /// Whether a user may act as another if the rules allow it. The rules are about sending mail; what another server would allow
+    /// is not known here.
     pub(crate) may_act: bool,
-    /// The longest wait before a check, where who asks waits no longer.
+    /// The longest wait before a check, if the asking server has a limit.
     pub(crate) delay_max: Option<Duration>,
 }
 
@@ -60,24 +60,24 @@ pub(crate) struct Origin<'a> {
 pub(crate) struct TlsOrigin<'a> {
     pub(crate) version: &'a str,
     pub(crate) bits: u32,
-    /// What names the session, where it ends here.
+    /// Its channel bindings, if it ends here.
     pub(crate) bindings: Option<&'a tls::ChannelBindings>,
 }
 
-/// A client's certificate that was verified.
+/// A verified client certificate.
 #[derive(Clone, Copy)]
 pub(crate) enum CertificateOrigin<'a> {
-    /// It was shown here.
+    /// It was presented here.
     Shown {
         facts: &'a CertificateFacts,
         emails: &'a [String],
     },
-    /// A neighbour that is believed tells whose login it is.
+    /// A trusted server names its user.
     Told(&'a str),
 }
 
 impl Origin<'_> {
-    /// The key under which the memory of failed logins keeps it.
+    /// Its key in the record of failed logins.
     pub(crate) fn source(&self) -> Source {
         match self.peer {
             Some(peer) => Source::Peer(peer),
@@ -85,12 +85,12 @@ impl Origin<'_> {
         }
     }
 
-    /// The login that is meant by a name of the client's.
+    /// The client's user name, completed with the default domain.
     pub(super) fn meant(&self, login: &str) -> String {
         complete_login(login, self.settings.auth.default_domain.as_deref()).into_owned()
     }
 
-    /// What decides which mechanisms are offered.
+    /// The facts that decide which mechanisms are offered.
     pub(crate) fn facts(&self) -> SessionFacts {
         let binds_in_12 = self.settings.auth.binding_in_tls12;
         let channel_known = self.tls.is_some_and(|tls| {
@@ -108,7 +108,7 @@ impl Origin<'_> {
         }
     }
 
-    /// Security layers that may be agreed on. Inside TLS there is no use for another one.
+    /// Security layers that may be agreed on; none with TLS, which makes them useless.
     pub(crate) fn layers(&self) -> Layers {
         if self.tls.is_some() || !self.layers_possible {
             Layers::default()
@@ -117,7 +117,7 @@ impl Origin<'_> {
         }
     }
 
-    /// What the keys of accounts look like: as most do that were seen, and before that as new ones are made.
+    /// What the keys of unknown accounts look like: as most keys seen so far, or else as new ones are made.
     fn decoy_shape(&self, mechanism: Mechanism) -> ScramShape {
         let seen = match mechanism.properties().needs {
             Needs::ScramKeys(hash) => self.shared.deps.directories.load().scram_shape(hash),
@@ -129,7 +129,7 @@ impl Origin<'_> {
         })
     }
 
-    /// What decides which mechanisms can be used there.
+    /// The facts that decide which mechanisms can be used there.
     pub(crate) fn offer<'b>(&'b self, directories: &'b Directories) -> Offer<'b> {
         Offer {
             auth: &self.settings.auth,
@@ -142,7 +142,7 @@ impl Origin<'_> {
         }
     }
 
-    /// What an exchange begins with.
+    /// The context of a new exchange.
     pub(super) fn context(&self, mechanism: Mechanism) -> ServerContext {
         let auth = &self.settings.auth;
         let decoy_shape = self.decoy_shape(mechanism);
@@ -172,7 +172,7 @@ impl Origin<'_> {
         }
     }
 
-    /// What a client is told whose token is not taken.
+    /// What a client whose token was refused is told.
     fn advice(&self) -> OauthAdvice {
         let advice = self.shared.deps.tokens.load().advice();
         OauthAdvice {

@@ -1,4 +1,4 @@
-//! Bearer tokens: whose they are is for their provider to say, whether that is a login here for the directories.
+//! Bearer tokens: the provider says whose they are, the directories whether that user exists here.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::origin::Origin;
 use crate::identity::identity_of;
 use crate::time;
 
-/// Finds out whether a token is the client's, and which account it opens.
+/// Checks whether a token is the client's, and finds its account.
 ///
 /// A token cannot be guessed, so nobody is locked out for a wrong one; but each costs work, so a network with many wrong ones
 /// waits.
@@ -78,7 +78,7 @@ pub(super) async fn check(
     }
 }
 
-/// When the token ends. A session of its owner ends with it.
+/// When the token expires. A session of its owner ends with it.
 fn end_of(owner: &Owner) -> Option<(Credential, Timestamp)> {
     let seconds = i64::try_from(owner.ends?).ok()?;
     Some((Credential::Token, Timestamp::from_second(seconds).ok()?))
@@ -97,7 +97,7 @@ fn denied(reason: String, origin: &Origin<'_>) -> Answer {
     Answer::Denied { reason }
 }
 
-/// The account of a token's owner. Where none is needed, one that no directory knows is made of the token.
+/// The account of a token's owner. If it need not be in a directory, it is made from the token.
 fn account(owner: &Owner, found: PasswordVerdict) -> Result<Account, PasswordVerdict> {
     match found {
         PasswordVerdict::Granted(account) => Ok(account),
@@ -115,8 +115,8 @@ fn account(owner: &Owner, found: PasswordVerdict) -> Result<Account, PasswordVer
     }
 }
 
-/// Whether the client means the owner's account: by the login there, the login in the token, or an address of the account.
-/// Case of ASCII letters counts for nothing.
+/// Whether the client means the owner's account: by its user name, the one in the token, or an address of the account. ASCII case
+/// is ignored.
 fn is_same(identity: &str, owner: &Owner, account: &Account) -> bool {
     let logins = [owner.login.as_str(), account.login.as_str()];
     let addresses = account.addresses.iter().map(String::as_str);

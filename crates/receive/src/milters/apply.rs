@@ -1,4 +1,4 @@
-//! What a filter wants changed, made ready as a whole before any of it is done.
+//! A filter's changes, prepared as a whole before any of them is made.
 
 use postern_directory::Lead;
 use postern_mail::{Envelope, ForwardPath, Mailbox, Notify, ParseOptions, Recipient, Ret, ReversePath};
@@ -17,18 +17,18 @@ use crate::session::Session;
 pub(super) struct Plan {
     pub(super) header: Option<Seen>,
     pub(super) envelope: EnvelopePlan,
-    /// Why the message is to be held.
+    /// Why the message must be held.
     pub(super) quarantine: Option<String>,
 }
 
-/// Those of the envelope.
+/// Changes to the envelope.
 #[derive(Default)]
 pub(super) struct EnvelopePlan {
     sender: Option<Sender>,
     recipients: Option<(Vec<Recipient>, Vec<Named>)>,
 }
 
-/// Another sender.
+/// A new sender.
 struct Sender {
     path: ReversePath,
     ret: Option<Ret>,
@@ -51,7 +51,7 @@ pub(super) enum Unfit {
 }
 
 impl Filtering {
-    /// Makes changes ready.
+    /// Prepares changes.
     pub(super) async fn plan(
         &self,
         changes: &[Change],
@@ -87,7 +87,7 @@ impl Filtering {
 }
 
 impl EnvelopePlan {
-    /// Makes the changes; says whether there is no recipient any more.
+    /// Makes the changes; returns whether no recipient is left.
     pub(super) fn make(self, envelope: &mut Envelope, named: &mut Vec<Named>) -> bool {
         if let Some(Sender { path, ret, envid }) = self.sender {
             envelope.smtputf8 |= path.mailbox().is_some_and(|mailbox| !mailbox.is_ascii());
@@ -96,7 +96,7 @@ impl EnvelopePlan {
             envelope.envid = envid.or_else(|| envelope.envid.take());
         }
         if let Some((recipients, names)) = self.recipients {
-            // Nobody left: who they were is still to be logged.
+            // Nobody is left, but the recipients must still be logged.
             if recipients.is_empty() {
                 return true;
             }
@@ -108,7 +108,7 @@ impl EnvelopePlan {
     }
 }
 
-/// Who is left, and who comes to it, each once, in their order.
+/// The remaining and the new recipients, each once, in order.
 async fn recipients(
     slots: Vec<Slot<'_>>,
     envelope: &Envelope,
@@ -146,7 +146,8 @@ async fn recipients(
     Ok((all, names))
 }
 
-/// Where mail for a recipient goes whom a filter wants. It is the administrator's filter, and may relay; who is here has to exist.
+/// Where mail for a recipient added by a filter goes. The filter is the administrator's, so it may relay; local recipients must
+/// exist.
 async fn another_recipient(
     written: &str,
     parameters: &str,
@@ -186,7 +187,7 @@ async fn another_recipient(
     Ok((path, found))
 }
 
-/// Whom a local address leads to; `Err` has why a directory does not say.
+/// The targets of a local address; `Err` says why a directory cannot tell.
 async fn found(
     mailbox: &Mailbox,
     notify: Notify,
@@ -221,7 +222,7 @@ fn options(session: &Session) -> ParseOptions<'_> {
     }
 }
 
-/// An address with its angle brackets.
+/// An address in angle brackets.
 fn in_angles(written: &str) -> String {
     let written = written.trim();
     if written.starts_with('<') {

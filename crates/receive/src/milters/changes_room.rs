@@ -1,26 +1,26 @@
-//! Memory for what filters want changed in header and envelope, up to their final answer and up to the queue.
+//! Memory for the changes that filters make to header and envelope, until the message is queued.
 
 use postern_spool::Refusal;
 
 use crate::room::Held;
 use crate::session::Session;
 
-/// Octets of changes that a message has for nothing: the usual fields are added however short memory is.
+/// Octets of changes that a message need not reserve: the usual fields can be added even when memory is short.
 const CHANGES_FREE: usize = 32 * 1024;
 
-/// What the changes of one message have taken; given back when the message is in the queue or given up.
+/// The memory reserved for the changes of one message; released when the message is queued or given up.
 #[derive(Default)]
 pub(super) struct ChangesRoom {
     held: Option<Held>,
-    /// Octets that the filters before have put into the message.
+    /// Octets that earlier filters have added to the message.
     made: usize,
-    /// Octets that the filter wants changed that is being asked.
+    /// Octets of changes by the current filter.
     wanted: usize,
 }
 
 impl ChangesRoom {
-    /// Makes room for so many octets of changes by the filter that is being asked: as it has sent them, and as they stand in the message
-    /// then.
+    /// Reserves memory for this many octets of changes by the current filter: as it sent them, and as they will be in the
+    /// message.
     pub(super) fn to(&mut self, octets: usize, session: &Session) -> Result<(), Refusal> {
         self.wanted = octets;
         let all = self.made + 2 * octets;
@@ -32,7 +32,7 @@ impl ChangesRoom {
         room.map_err(|refusal| Refusal::of(&refusal, refusal.told()))
     }
 
-    /// The filter is done, and its changes are in the message.
+    /// The current filter is done, and its changes are in the message.
     pub(super) fn are_made(&mut self) {
         self.made += std::mem::take(&mut self.wanted);
     }

@@ -1,8 +1,7 @@
-//! The content of a message, on its way to the filters: header and body while they arrive, and the end, at which changes are made.
+//! Sends the content of a message to the filters: header and body while they arrive, and the end, at which changes are made.
 //!
-//! Filters that change nothing are sent the content together, and with them the first one that may change it. Those behind that
-//! one have to wait for what it makes of the message, and are sent it when that is known; likewise all of them where a judge has
-//! something to say in the header first.
+//! Filters that change nothing are sent the content together, and with them the first one that may change it. Later filters have
+//! to wait for its changes, and are sent the result; likewise all of them if a judge adds to the header first.
 
 use std::ops::Range;
 
@@ -22,7 +21,7 @@ use super::services::tell_asked;
 use crate::session::Session;
 use crate::time;
 
-/// Why a message is not queued as it is.
+/// Why a message is not queued.
 #[derive(Debug)]
 pub(crate) enum Stopped {
     /// A filter has decided.
@@ -33,9 +32,9 @@ pub(crate) enum Stopped {
     Unread(SpoolError),
 }
 
-/// A new body, into the spool as it comes.
+/// A new body, written to the spool as it comes.
 struct NewContent<'b, 'a> {
-    /// Gone when there was no room for more.
+    /// `None` once there was no room for more.
     body: Option<NewBody<'b>>,
     refusal: Option<Refusal>,
     room: &'a mut ChangesRoom,
@@ -63,7 +62,7 @@ impl Sink for NewContent<'_, '_> {
 }
 
 impl Filtering {
-    /// The header has arrived. `streams` says that those who come first may be sent the content at once.
+    /// The header has arrived. `streams` says that the first filters may be sent the content at once.
     pub(crate) async fn header(
         &mut self,
         header: &Header,
@@ -91,7 +90,8 @@ impl Filtering {
         self.decided()
     }
 
-    /// Octets of the body have arrived, so many of the message in all. `Some` once it is known what becomes of the message.
+    /// Octets of the body have arrived; `arrived` counts those of the whole message. `Some` once a filter has decided about the
+    /// message.
     pub(crate) async fn body(&mut self, octets: &[u8], arrived: u64, session: &Session) -> Option<Ruled> {
         self.pass_large(arrived, session).await;
         self.make_room(self.streamed.clone(), octets.len(), session);
@@ -99,7 +99,7 @@ impl Filtering {
         self.decided()
     }
 
-    /// The message is complete: those who were not sent the content yet are, all say what they want, and it is done.
+    /// The message is complete: sends the content to the remaining filters, gets the changes of all, and makes them.
     ///
     /// # Errors
     ///
@@ -138,7 +138,7 @@ impl Filtering {
         Ok(())
     }
 
-    /// Sends a message that is complete.
+    /// Sends a complete message.
     async fn send(
         &mut self,
         run: Range<usize>,
@@ -170,13 +170,13 @@ impl Filtering {
         Ok(())
     }
 
-    /// Sends header fields, and that they are all.
+    /// Sends the header fields and the end of the header.
     async fn send_header(&mut self, to: Range<usize>, header: &Header, own: &[bool], session: &Session) {
         for filter in to {
             if !self.asks(filter) {
                 continue;
             }
-            // Lines that are no fields have no name.
+            // Lines that are not fields have no name.
             let fields = header.fields().enumerate();
             let told =
                 fields.filter(|(place, field)| own.get(*place) != Some(&true) && !field.name().is_empty());
@@ -197,7 +197,7 @@ impl Filtering {
         }
     }
 
-    /// Those for whom the message has become too large are asked no more.
+    /// Filters for which the message has become too large are not asked any more.
     async fn pass_large(&mut self, arrived: u64, session: &Session) {
         for filter in 0..self.members.len() {
             let member = &mut self.members[filter];
@@ -217,7 +217,7 @@ impl Filtering {
         }
     }
 
-    /// Has one filter say what it wants, and does it.
+    /// Gets the changes of one filter, and makes them.
     async fn end_one(
         &mut self,
         filter: usize,
@@ -254,7 +254,7 @@ impl Filtering {
             self.settle(filter, Event::End, Ok(end.verdict));
             return Ok(());
         }
-        // All of it can be done, or none is.
+        // Either all changes can be made, or none are.
         let planned = self.plan(&end.changes, assembly, own, session).await;
         let plan = match planned {
             Ok(plan) => plan,

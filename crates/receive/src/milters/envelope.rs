@@ -1,4 +1,4 @@
-//! Recipients that filters add and remove: by the names that the client gave, which aliases may lead elsewhere.
+//! Recipients that filters add and remove: by the addresses that the client gave, which may be aliases.
 
 use postern_mail::Mailbox;
 use postern_milter::Change;
@@ -15,7 +15,7 @@ pub(super) struct Named {
 /// A recipient after the changes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Slot<'a> {
-    /// One that was there, and what is left of where it goes.
+    /// An existing one, with its remaining targets.
     Kept(Named),
     /// A new one.
     New {
@@ -26,15 +26,15 @@ pub(super) enum Slot<'a> {
     },
 }
 
-/// Whether there is anything to do about recipients.
+/// Whether any change concerns recipients.
 pub(super) fn concerns_recipients(changes: &[Change]) -> bool {
     changes
         .iter()
         .any(|change| matches!(change, Change::AddRecipient { .. } | Change::RemoveRecipient(_)))
 }
 
-/// Applies changes in their order. Who is there is not added again; a removal is of the recipient of that name, or, where there is
-/// none, of that address behind aliases.
+/// Applies changes in order. An existing recipient is not added again; a removal applies to the recipient with that name or, if
+/// there is none, to that address among alias targets.
 pub(super) fn edit<'a>(present: &[Named], changes: &'a [Change]) -> Vec<Slot<'a>> {
     let mut slots: Vec<Slot<'_>> = present.iter().cloned().map(Slot::Kept).collect();
     for change in changes {

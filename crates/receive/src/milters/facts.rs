@@ -1,4 +1,4 @@
-//! What filters are told of a session and its message ([`postern_milter::facts`]).
+//! What filters are told about a session and its message ([`postern_milter::facts`]).
 
 use postern_mail::{Domain, ForwardPath, Mailbox, ReversePath};
 use postern_milter::facts::{Client, Facts, Login, Message, Resolved, Tls, Way};
@@ -9,10 +9,10 @@ use postern_smtp::server::Ground;
 use crate::Settings;
 use crate::session::{Login as LoggedIn, Session};
 
-/// What this program is called in `v`.
+/// The name and version in `v`.
 const VERSION: &str = concat!("Postern ", env!("CARGO_PKG_VERSION"));
 
-/// All that is known at one step.
+/// Everything that is known at one step.
 pub(super) fn facts<'a>(session: &'a Session, message: &'a Message, recipient: Option<&'a Way>) -> Facts<'a> {
     Facts {
         hostname: &session.profile.settings.hostname,
@@ -37,7 +37,7 @@ pub(super) fn facts<'a>(session: &'a Session, message: &'a Message, recipient: O
     }
 }
 
-/// Who has connected.
+/// The client.
 pub(super) fn client(session: &Session) -> Client<'_> {
     Client {
         address: session.peer,
