@@ -12,7 +12,7 @@ use crate::probe;
 use crate::recipient::lead;
 use crate::session::{About, Session};
 
-/// Says whether a name or address is somebody here. Of addresses elsewhere nothing is said.
+/// Says whether a name or address is a local user. Remote addresses are not confirmed.
 pub(crate) async fn verify(name: &str, io: &mut Io, session: &Session) -> Result<Reply, End> {
     let Some(mailbox) = local_mailbox(name, session) else {
         return Ok(texts::VRFY_SILENT);
@@ -32,7 +32,7 @@ pub(crate) async fn verify(name: &str, io: &mut Io, session: &Session) -> Result
     })
 }
 
-/// Says who is on a list: where an alias leads in the end.
+/// Says who is on a list: the final targets of an alias.
 pub(crate) fn expand(name: &str, session: &Session) -> Reply {
     let Some(mailbox) = local_mailbox(name, session) else {
         return texts::EXPN_NONE;

@@ -1,4 +1,4 @@
-//! Recipients of relay domains whose next hop is asked: what it said is kept, and how often it is asked is bounded.
+//! Recipients in relay domains about which the next hop is asked: answers are cached, and the number of questions is limited.
 
 use std::fmt;
 use std::future::Future;
@@ -12,28 +12,28 @@ use postern_policy::{DomainSet, TtlCache};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-/// For how long it counts that a recipient is taken.
+/// How long an accepted recipient is cached.
 const TAKEN: Duration = Duration::from_secs(6 * 3_600);
 
-/// For how long it counts that it is refused.
+/// How long a refused recipient is cached.
 const REFUSED: Duration = Duration::from_secs(300);
 
-/// For how long nobody is asked again after it could not be told.
+/// How long the next hop is not asked again after it gave no answer.
 const UNKNOWN: Duration = Duration::from_secs(20);
 
-/// Most recipients that are remembered.
+/// Most recipients that are cached.
 const KNOWN_MAX: usize = 20_000;
 
-/// Most questions at once, over all next hops.
+/// Most questions at once, to all next hops together.
 const ASKED_MAX: usize = 20;
 
-/// Longest time for one question. The client waits for so long, and then tries again later.
+/// Longest time for one question. The client waits this long, and then has to try again later.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// An answer that is awaited.
+/// A future answer.
 pub type Told<'a> = Pin<Box<dyn Future<Output = HopAnswer> + Send + 'a>>;
 
-/// Who can ask a next hop.
+/// Asks next hops about recipients.
 pub trait AskNextHop: Send + Sync {
     /// Asks whether it takes mail for a recipient.
     fn ask<'a>(&'a self, recipient: &'a Mailbox) -> Told<'a>;
@@ -42,15 +42,15 @@ pub trait AskNextHop: Send + Sync {
 /// What a next hop says about a recipient.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum HopAnswer {
-    /// It takes mail for it.
+    /// It accepts mail for the recipient.
     Taken,
-    /// It refuses it for good: its reply.
+    /// It refuses the recipient for good: its reply.
     Refused(String),
-    /// That cannot be told now, and why.
+    /// It cannot be told now, and why.
     Unknown(String),
 }
 
-/// The domains whose recipients the next hop is asked about, and what it said. Who asks is known from the start of the services on.
+/// The domains whose recipients the next hop is asked about, and its answers. The asker is set when the services start.
 pub struct NextHops {
     domains: DomainSet,
     asker: OnceLock<Arc<dyn AskNextHop>>,
@@ -70,7 +70,7 @@ impl NextHops {
         }
     }
 
-    /// Says who asks. Only the first time counts.
+    /// Sets the asker. Only the first call counts.
     pub fn start(&self, asker: Arc<dyn AskNextHop>) {
         let _ = self.asker.set(asker);
     }
@@ -81,7 +81,7 @@ impl NextHops {
         self.domains.contains(recipient.domain())
     }
 
-    /// What the next hop says of a recipient, or said a short time ago.
+    /// What the next hop says about a recipient, or said recently.
     pub async fn ask(&self, recipient: &Mailbox) -> HopAnswer {
         let key = recipient.key();
         if let Some(known) = self.known.lock().get(&key, crate::time::now()) {

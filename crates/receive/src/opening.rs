@@ -1,4 +1,4 @@
-//! The beginning of a session, up to the greeting; and the start of TLS, then or later.
+//! The beginning of a session, up to the greeting; and the start of TLS, at once or later.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -23,7 +23,8 @@ use crate::screen::look::Look;
 use crate::session::{About, Session};
 use crate::{ListenerTls, Role, greeting, login, screen};
 
-/// The address of the client, and the one that it has connected to, which a proxy in a listed network tells. `None` when it does not: the connection is closed.
+/// The client's address and the one it connected to, from the header of a proxy in a listed network. `None` if there is none: the
+/// connection is closed.
 pub(crate) async fn real_peer(
     session: &Session,
     stream: &TcpStream,
@@ -57,7 +58,7 @@ pub(crate) async fn real_peer(
     }
 }
 
-/// Asks policy whether the session may be. `awaits_proxy` says that a proxy has still to tell where it comes from.
+/// Asks policy whether to admit the session. `awaits_proxy` says that a proxy has yet to say where it comes from.
 pub(crate) fn admit(session: &Session, awaits_proxy: bool) -> Result<Counted, Reply> {
     let shared = &session.shared;
     let known_as = session.known_as();
@@ -69,7 +70,7 @@ pub(crate) fn admit(session: &Session, awaits_proxy: bool) -> Result<Counted, Re
         .map_err(|refusal| refused(&refusal, session))
 }
 
-/// The same, once a proxy has told where the session comes from.
+/// The same, once a proxy has said where the session comes from.
 pub(crate) fn admit_proxied(session: &Session, counted: &mut Counted) -> Result<(), Reply> {
     let known_as = session.known_as();
     counted
@@ -92,7 +93,7 @@ fn refused(refusal: &AdmissionRefusal, session: &Session) -> Reply {
     reply
 }
 
-/// Tells a client that was not admitted, unless too many are being told.
+/// Tells a client that it was not admitted, unless too many are being told.
 pub(crate) async fn send_away(stream: impl Into<MailStream>, session: &Session, reply: &Reply) {
     let Some(_lingering) = session.shared.counts.linger() else {
         return;
@@ -138,7 +139,7 @@ pub(crate) async fn open(
     }
     *filtering = Filtering::of(session);
     if let Some(filtering) = filtering {
-        // They are told the name, and may refuse the session in place of the greeting.
+        // Filters are told the name, and may refuse the session in place of the greeting.
         session.called = name_of(session, signal).await;
         if let Some(answer) = filtering
             .connect(session)
@@ -168,7 +169,7 @@ pub(crate) async fn open(
     Ok(dialogue)
 }
 
-/// Whether the greeting is held back: on listeners for other servers, from clients that nobody knows.
+/// Whether the greeting is delayed: on listeners for other servers, for unknown clients.
 fn is_held_back(session: &Session) -> bool {
     let profile = &session.profile;
     profile.listener.role == Role::Mx
@@ -187,7 +188,7 @@ fn refuse_early_talk(io: &mut Io, session: &Session) -> End {
     End::Closed
 }
 
-/// What the client's address is called; `None` where nobody asks. The loopback's name is known.
+/// The host name of the client's address; `None` if it is not needed. That of the loopback is known.
 async fn name_of(session: &Session, signal: &Signal) -> Option<ClientName> {
     let settings = &session.profile.settings;
     let address = session.peer.ip().to_canonical();
@@ -205,7 +206,7 @@ async fn name_of(session: &Session, signal: &Signal) -> Option<ClientName> {
     Some(look.patiently(name, session, signal).await)
 }
 
-/// Shakes hands, and forgets what came before.
+/// Performs the handshake, and forgets what came before.
 pub(crate) async fn start_tls(io: &mut Io, session: &mut Session) -> Result<(), End> {
     let profile = Arc::clone(&session.profile);
     let Some(tls) = &*profile.tls else {

@@ -1,5 +1,5 @@
-//! What a stranger may find out by `RCPT` and `VRFY`: past the budget of his network, answers wait
-//! ([`postern_policy::probe`]).
+//! Limits what a stranger may find out with `RCPT` and `VRFY`: beyond the allowance of its network,
+//! replies are delayed ([`postern_policy::probe`]).
 
 use std::time::Instant;
 
@@ -12,8 +12,8 @@ use crate::io::{End, Io};
 use crate::session::Session;
 use crate::time;
 
-/// Called before a directory is asked about a name: waits as long as the answer has to. Who has logged in or is in a listed network
-/// never waits.
+/// Called before a directory is asked about a name: waits as long as the reply must. Clients that have authenticated or are in a
+/// listed network never wait.
 pub(crate) async fn wait(io: &mut Io, session: &Session) -> Result<(), End> {
     if !is_stranger(session) {
         return Ok(());
@@ -27,13 +27,13 @@ pub(crate) async fn wait(io: &mut Io, session: &Session) -> Result<(), End> {
         target: "postern::refuse", session = %session.id, rule = reason.rule().name(), peer = %session.peer.ip(),
         wait_ms = wait.as_millis() as u64, %reason, "answer delayed"
     );
-    // What was said before is not to wait with it.
+    // Earlier replies must not wait with it.
     io.flush().await?;
     tokio::time::sleep(session.patience_for(wait)).await;
     Ok(())
 }
 
-/// Told of a name that nobody has.
+/// Notes a name that does not exist.
 pub(crate) fn found_nobody(session: &Session) {
     if is_stranger(session) {
         let (network, settings, now) = facts(session);

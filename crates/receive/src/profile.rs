@@ -1,4 +1,5 @@
-//! Settings as one session sees them, made ready once and shared by all that begin under them.
+//! Settings as one session sees them, prepared once and shared by all sessions that begin under
+//! them.
 
 use std::sync::Arc;
 
@@ -13,14 +14,14 @@ use crate::access::service::Service;
 use crate::milters::Milter;
 use crate::{AuthRule, BareAddresses, LOCAL, ListenerSettings, ListenerTls, Plaintext, Role, Settings};
 
-/// What holds for a session from its start to its end, whatever is reloaded meanwhile.
+/// The settings of a session from start to end, whatever is reloaded meanwhile.
 pub(crate) struct Profile {
-    /// The general settings with what the listener has in place of them.
+    /// The general settings with the listener's overrides.
     pub(crate) settings: Arc<Settings>,
-    /// The general ones.
+    /// The general settings.
     pub(crate) general: Arc<Settings>,
     pub(crate) listener: Arc<ListenerSettings>,
-    /// What holds for sessions that begin now.
+    /// The listener's settings for sessions that begin now.
     pub(crate) listener_now: Arc<ArcSwap<ListenerSettings>>,
     pub(crate) tls: Arc<Option<ServerTls>>,
     pub(crate) rules: Arc<Rules>,
@@ -51,7 +52,7 @@ fn mechanisms_of<'a>(settings: &'a Settings, listener: &'a ListenerSettings) -> 
         .unwrap_or(&settings.auth.mechanisms)
 }
 
-/// What the dialogue has to know of the settings.
+/// The settings that the dialogue needs.
 pub(crate) fn rules(settings: &Settings, listener: &ListenerSettings, has_tls: bool) -> Rules {
     let privacy = &settings.privacy;
     let mechanisms = match listener.auth {
@@ -79,7 +80,8 @@ pub(crate) fn rules(settings: &Settings, listener: &ListenerSettings, has_tls: b
             bare: listener.bare_line_endings,
         },
         extensions: Extensions {
-            // What `sendmail` hands in goes by `BDAT`, whatever other clients fail on.
+            // `sendmail` submits with `BDAT`, so it stays on there even if it is off for other
+            // clients.
             chunking: settings.extensions.chunking || listener.name == LOCAL,
             dsn: settings.extensions.dsn && !privacy.no_receipts,
             ..settings.extensions

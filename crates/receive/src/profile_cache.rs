@@ -1,4 +1,4 @@
-//! The profile of a listener, made anew when a reload has changed what it is made of.
+//! The profile of a listener, rebuilt when a reload has changed what it is made of.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::ListenerSettings;
 use crate::profile::{Profile, rules};
 use crate::shared::Shared;
 
-/// The profile of one listener, made anew when anything it is made of was swapped.
+/// The profile of one listener, rebuilt when anything it is made of was swapped.
 pub(crate) struct ProfileCache {
     listener: Arc<ArcSwap<ListenerSettings>>,
     last: Mutex<Option<Arc<Profile>>>,
@@ -43,7 +43,7 @@ impl ProfileCache {
         let settings = general.at(&listener);
         let rules = Arc::new(rules(&settings, &listener, tls.is_some()));
         let milters = match listener.filtered {
-            // It was filtered when it came.
+            // It was filtered when it first came in.
             true => Vec::new(),
             false => shared
                 .milters

@@ -1,4 +1,4 @@
-//! What the dialogue refuses by itself: which rule was behind it, and how it is written down.
+//! What the dialogue refuses by itself: the rule behind it, and how it is logged.
 
 use postern_policy::login::Denial;
 use postern_policy::privacy::PrivacyRefusal;
@@ -8,8 +8,8 @@ use tracing::debug;
 
 use crate::session::Session;
 
-/// Logs what the protocol alone refuses: a rule, a login, or a session that is ended, for all to see; a mere mistake of the client for
-/// those who look closely.
+/// Logs what the protocol alone refuses: a rule, authentication or the end of a session as an event; a mere mistake of the client
+/// only at level `debug`.
 pub(crate) fn note(answer: &Answer, session: &Session) {
     let reply = &answer.reply;
     if reply.code < 400 {

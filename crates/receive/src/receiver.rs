@@ -25,15 +25,16 @@ use crate::time;
 use crate::usage::LoginCount;
 use crate::{ListenerSettings, Role};
 
-/// How long sessions that are cut off may take to say so.
+/// How long sessions that are ended may take to say goodbye.
 const CUT_MAX: Duration = Duration::from_secs(3);
 
-/// How often it is looked for connections to mail filters that nobody has used for long.
+/// How often idle connections to mail filters are closed.
 const MILTERS_TIDIED: Duration = Duration::from_secs(5);
 
-/// Serves listeners: all of them share the counts of sessions and the memory of failed logins, those of a role the connection rate.
+/// Serves listeners: all of them share the session counts and the record of failed logins, those of the same role also the
+/// connection rate.
 ///
-/// Cloning shares them too.
+/// Clones share them too.
 #[derive(Clone)]
 pub struct Receiver {
     shared: Arc<Shared>,
@@ -51,11 +52,11 @@ impl Receiver {
     /// Accepts connections and serves them until `close` or `shutdown` is cancelled; ends when all sessions have ended.
     ///
     /// After `close` nothing is accepted, and sessions go on for as long as their clients want. After `shutdown` nothing is
-    /// accepted either; sessions without a transaction end at once with `421 4.3.2`, those with one when it is over, and
-    /// those that are not over within [`Timeouts::shutdown`](crate::Timeouts::shutdown) are told so, too, and end. A message
-    /// that goes to the disk then gets its reply.
+    /// accepted either; sessions without a transaction end at once with `421 4.3.2`, those with one when it is over, or the same
+    /// way after [`Timeouts::shutdown`](crate::Timeouts::shutdown). A message that is being written to disk then still gets its
+    /// reply.
     ///
-    /// A listener that breaks is logged and served no more; its sessions go on.
+    /// A listener that fails is logged and no longer served; its sessions go on.
     pub async fn serve(
         &self,
         listener: TcpListener,
@@ -94,7 +95,7 @@ impl Receiver {
             };
             let role = self.profile(&profiles).listener.role;
             if self.wait_for_rate(role, &shutdown).await {
-                // In a place of its own from the start: it is large, and would be copied at each step from here to there.
+                // Boxed from the start: it is large, and would otherwise be copied at each step.
                 let session = Box::pin(self.session(&profiles, stream, peer, &shutdown));
                 let stop_now = stop_now.clone();
                 sessions.spawn(async move {
@@ -125,12 +126,12 @@ impl Receiver {
         connection::serve(Arc::clone(&self.shared), profile, stream, peer, shutdown.clone())
     }
 
-    /// What holds for a session that begins now.
+    /// The profile for a session that begins now.
     fn profile(&self, profiles: &ProfileCache) -> Arc<Profile> {
         profiles.get(&self.shared)
     }
 
-    /// Waits until one more connection may begin; false when the server stops meanwhile.
+    /// Waits until one more connection may begin; false if the server stops meanwhile.
     async fn wait_for_rate(&self, role: Role, shutdown: &CancellationToken) -> bool {
         let rate = match role {
             Role::Mx => &self.shared.rates[0],
@@ -148,7 +149,7 @@ impl Receiver {
         }
     }
 
-    /// Waits for the sessions to end, and ends those that take too long after the server was told to stop.
+    /// Waits for the sessions to end, and ends those that take too long once the server was told to stop.
     pub(crate) async fn drain(
         &self,
         sessions: &TaskTracker,
@@ -173,18 +174,18 @@ impl Receiver {
         }
     }
 
-    /// Who has logged in by which mechanism, by mechanism and login.
+    /// The login counts, by mechanism and user name.
     #[must_use]
     pub fn usage(&self) -> Vec<LoginCount> {
         self.shared.usage.lock().all()
     }
 
-    /// Adds counts that were kept elsewhere than in the store; [`keep_usage`](Self::keep_usage) writes them there.
+    /// Adds counts that were kept outside the store; [`keep_usage`](Self::keep_usage) writes them there.
     pub fn take_over_usage(&self, counts: Vec<LoginCount>) {
         self.shared.usage.lock().take_over(counts);
     }
 
-    /// Who is locked out or slowed, with the network where it is about one.
+    /// The current lockouts and delays, each with its network if it has one.
     #[must_use]
     pub fn lockouts(&self) -> Vec<(Option<IpNet>, Lockout)> {
         let network = self.shared.deps.settings.load().throttle.network;
@@ -199,7 +200,8 @@ impl Receiver {
         named.collect()
     }
 
-    /// Ends the lockouts of a login, of the network that an address is in, or of the two together; `None` for any. Gives how many.
+    /// Ends the lockouts of a user name, of the network that an address is in, or of the two together; `None` for any. Returns
+    /// how many.
     pub fn unlock(&self, network: Option<IpAddr>, login: Option<&str>) -> usize {
         let source = network.map(Source::Peer);
         let settings = self.shared.deps.settings.load();
@@ -207,7 +209,7 @@ impl Receiver {
         let mut throttle = self.shared.throttle.lock();
         let now = time::now();
         let lifted = throttle.unlock(source.as_ref(), login, now);
-        // What was tried without a domain counts for the login that was meant.
+        // Attempts without a domain count for the completed user name.
         match login.map(|login| complete_login(login, domain)) {
             Some(meant) if Some(&*meant) != login => {
                 lifted + throttle.unlock(source.as_ref(), Some(&*meant), now)

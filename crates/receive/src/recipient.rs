@@ -1,4 +1,4 @@
-//! Whether a recipient is taken, and where its mail goes.
+//! Whether a recipient is accepted, and where its mail goes.
 
 use std::fmt::{self, Display};
 use std::sync::Arc;
@@ -31,40 +31,40 @@ use crate::screen;
 use crate::sender;
 use crate::session::{About, Session};
 
-/// What came of the question whether a recipient is taken.
+/// The verdict on a recipient.
 pub(crate) enum Judged<'d> {
-    /// It is, unless a filter says no.
+    /// It is accepted, unless a filter refuses it.
     Taken(Taken<'d>),
-    /// It is not.
+    /// It is refused.
     Refused(Answer),
-    /// The client hears that it is, and its mail is thrown away.
+    /// The client is told that it is accepted, but its mail is discarded.
     Discarded(Answer),
 }
 
-/// A recipient that nothing here is against.
+/// An accepted recipient.
 pub(crate) struct Taken<'d> {
     pub(crate) ask: AskRecipient<'d>,
-    /// On which ground.
+    /// Why it is accepted.
     pub(crate) ground: Ground,
-    /// Where its mail goes; nowhere more than before, if it was named before.
+    /// Where its mail goes; empty if it was named before.
     pub(crate) recipients: Vec<Recipient>,
-    /// By which rule.
+    /// The rule that accepted it.
     rule: Rule,
     reason: Reason,
     /// Who gets copies of its mail.
     copies: Vec<Copy>,
 }
 
-/// Why a recipient is taken.
+/// Why a recipient is accepted.
 enum Reason {
     Words(&'static str),
     /// The client may relay.
     Relay(RelayReason),
-    /// It stands for the original sender of what was forwarded.
+    /// It stands for the original sender of forwarded mail.
     Original(Mailbox),
-    /// A rule leads its mail there.
+    /// A rule redirects its mail there.
     Redirected(Mailbox),
-    /// It has become another address.
+    /// It was rewritten to another address.
     Rewritten(Rewritten),
 }
 
@@ -81,7 +81,7 @@ impl Display for Reason {
 }
 
 impl Judged<'_> {
-    /// The answer, where nobody else is asked.
+    /// The reply, if no filter is asked.
     pub(crate) fn answer(self, session: &Session) -> Answer {
         match self {
             Self::Taken(taken) => taken.accept(session),
@@ -91,7 +91,7 @@ impl Judged<'_> {
 }
 
 impl Taken<'_> {
-    /// Takes it, and tells so.
+    /// Accepts it, and returns the reply.
     pub(crate) fn accept(self, session: &Session) -> Answer {
         session.copies.add(self.copies);
         budgets::recipient_taken(self.ask.path(), session);
@@ -114,7 +114,7 @@ impl From<Answer> for Judged<'_> {
     }
 }
 
-/// Judges `RCPT`; that may have to wait.
+/// Judges `RCPT`, which may involve waiting.
 pub(crate) async fn judge<'d>(
     ask: AskRecipient<'d>,
     io: &mut Io,
@@ -194,12 +194,12 @@ pub(crate) async fn judge<'d>(
     Ok(with_copies(judged, session).await)
 }
 
-/// Adds who gets copies of the mail of a recipient that is taken.
+/// Adds who gets copies of an accepted recipient's mail.
 async fn with_copies<'d>(judged: Judged<'d>, session: &Session) -> Judged<'d> {
     let Judged::Taken(mut taken) = judged else {
         return judged;
     };
-    // What a rule leads elsewhere goes nowhere else.
+    // Redirected mail goes nowhere else.
     if session.profile.settings.content.is_none() || taken.rule == Rule::AccessRedirected {
         return Judged::Taken(taken);
     }
@@ -215,13 +215,13 @@ async fn with_copies<'d>(judged: Judged<'d>, session: &Session) -> Judged<'d> {
     }
 }
 
-/// The answer to a recipient that cannot be judged now, since a table does not answer.
+/// The reply to a recipient that cannot be judged now, since a table does not answer.
 fn put_off(ask: AskRecipient<'_>, reason: String, session: &Session) -> Answer {
     let refusal = RecipientRefusal::Table(reason);
     refuse(ask, &refusal, refusal.told(), "", session)
 }
 
-/// Whether strangers always reach this recipient.
+/// Whether strangers may always write to this recipient.
 fn is_always_reached(path: &ForwardPath, session: &Session) -> bool {
     let separator = session.profile.settings.identity.tag_separator;
     let rules = &session.profile.access.rules;
@@ -229,7 +229,7 @@ fn is_always_reached(path: &ForwardPath, session: &Session) -> bool {
         .is_some_and(|mailbox| rules.always_reach(&AddressKey::new(&mailbox, separator)))
 }
 
-/// Who a recipient is for access rules, and where; `None` for one that is refused whatever they say.
+/// A recipient's key and destination for access rules; `None` for one that is refused whatever they say.
 fn matter(verdict: &RelayVerdict, path: &ForwardPath, session: &Session) -> Option<(Mailbox, Destination)> {
     let here = |destination| mailbox_of(path.clone(), session).map(|mailbox| (mailbox, destination));
     match verdict {
@@ -245,7 +245,7 @@ fn matter(verdict: &RelayVerdict, path: &ForwardPath, session: &Session) -> Opti
     }
 }
 
-/// The same once access rules have been judged.
+/// The verdict once access rules have been judged.
 async fn taken_or_not<'d>(
     ask: AskRecipient<'d>,
     verdict: RelayVerdict,
@@ -312,8 +312,8 @@ async fn taken_or_not<'d>(
     Ok(judged)
 }
 
-/// Rewrites a recipient that nobody refuses: what it becomes is followed like what an alias leads to. Gives the question back where it stays
-/// as it is.
+/// Rewrites a recipient that is not refused, and follows the result like an alias target. Returns the question if it stays as it
+/// is.
 async fn rewritten<'d>(
     ask: AskRecipient<'d>,
     verdict: &RelayVerdict,
@@ -351,7 +351,7 @@ async fn rewritten<'d>(
     Err(settle(ask, ruling, ground, recipients, session).await)
 }
 
-/// On which ground a recipient is taken whose mail a rule leads elsewhere, and who it is; `None` for one that is not taken.
+/// The ground on which a recipient whose mail is redirected is accepted, and its mailbox; `None` if it is not accepted.
 fn led_elsewhere(verdict: &RelayVerdict, session: &Session) -> Option<(Ground, Mailbox)> {
     match verdict {
         RelayVerdict::Local { recipient } => Some((Ground::Here, mailbox_of(recipient.clone(), session)?)),
@@ -361,7 +361,7 @@ fn led_elsewhere(verdict: &RelayVerdict, session: &Session) -> Option<(Ground, M
     }
 }
 
-/// Whom the filter behind the queue hands mail back for: aliases have been followed, and who exists has been asked.
+/// A recipient of mail that the after-queue filter hands back: aliases were already expanded, and it was checked to exist.
 fn handed_back(verdict: &RelayVerdict, session: &Session) -> Option<(Rule, Reason, Mailbox)> {
     let mailbox = match verdict {
         RelayVerdict::Local { recipient } => mailbox_of(recipient.clone(), session)?,
@@ -372,7 +372,8 @@ fn handed_back(verdict: &RelayVerdict, session: &Session) -> Option<(Rule, Reaso
     Some((reason.rule(), Reason::Relay(reason), mailbox))
 }
 
-/// Takes a recipient whose mail goes to these; unless it is one, and its route refuses. Of several, delivery says it for each.
+/// Accepts a recipient whose mail goes to these, unless there is only one and its route refuses it. With several, delivery
+/// reports it for each.
 async fn settle<'d>(
     ask: AskRecipient<'d>,
     (rule, reason): (Rule, Reason),
@@ -389,7 +390,7 @@ async fn settle<'d>(
     taken(ask, ground, recipients, rule, reason)
 }
 
-/// Answers for a recipient elsewhere: in a domain behind this server, or anywhere for who may relay. Aliases by address hold there, too.
+/// Judges a remote recipient: in a relay domain, or in any domain for clients that may relay. Aliases by address apply there too.
 async fn beyond<'d>(
     ask: AskRecipient<'d>,
     recipient: Mailbox,
@@ -410,7 +411,7 @@ async fn beyond<'d>(
         Lead::Refused(text) => RecipientRefusal::Told(text),
         Lead::Unknown(reason) => RecipientRefusal::Directory(reason),
         Lead::Broken => RecipientRefusal::Alias(ask.path().to_string()),
-        // Whom an alias knows is a recipient; others are looked for in the tables of those that exist.
+        // An address with an alias exists; others are looked up in the tables of existing recipients.
         Lead::Itself | Lead::Nobody => match unlisted(&recipient, ground, io, session).await? {
             Some(refusal) => refusal,
             None => {
@@ -435,8 +436,8 @@ fn as_asked(ask: &AskRecipient<'_>, address: Mailbox, session: &Session) -> Reci
     }
 }
 
-/// Which reports the client is heard to ask for. One that may not relay can have forged the sender: it hears of failures alone, and
-/// what it calls the recipient goes nowhere.
+/// The reports that the client may ask for. One that may not relay may have forged the sender: it gets only failures, and its
+/// `ORCPT` is dropped.
 fn requests(ask: &AskRecipient<'_>, session: &Session) -> (Notify, Option<String>) {
     if session.may_relay() {
         (ask.notify(), ask.orcpt().map(str::to_owned))
@@ -445,7 +446,7 @@ fn requests(ask: &AskRecipient<'_>, session: &Session) -> (Notify, Option<String
     }
 }
 
-/// Asks the tables of domains about those of the recipient and the sender. A refusal where they cannot be asked.
+/// Looks up the domains of recipient and sender in the tables of domains. Returns a refusal if that fails.
 async fn unknown_domain(ask: &AskRecipient<'_>, settings: &Settings, session: &Session) -> Option<Reply> {
     let recipient = match ask.path() {
         ForwardPath::Mailbox { mailbox, .. } => Some(mailbox.domain()),
@@ -463,7 +464,7 @@ async fn unknown_domain(ask: &AskRecipient<'_>, settings: &Settings, session: &S
     None
 }
 
-/// Why a recipient in a relay domain is refused: there are tables of those that exist, and none has it; or its next hop says so.
+/// Why a recipient in a relay domain is refused: no table of existing recipients has it, or its next hop refuses it.
 async fn unlisted(
     recipient: &Mailbox,
     ground: Ground,
@@ -475,7 +476,7 @@ async fn unlisted(
         return Ok(None);
     }
     probe::wait(io, session).await?;
-    // The next hop may take a while, and what was said before is not to wait with it.
+    // The next hop may take a while, and earlier replies must not wait with it.
     if settings.next_hops.is_some() {
         io.flush().await?;
     }
@@ -486,7 +487,7 @@ async fn unlisted(
     Ok(refusal)
 }
 
-/// Answers for a recipient in a local domain: an alias, `postmaster`, or an account.
+/// Judges a recipient in a local domain: an alias, `postmaster`, or an account.
 async fn local<'d>(
     ask: AskRecipient<'d>,
     path: ForwardPath,
@@ -550,7 +551,7 @@ fn taken(
     })
 }
 
-/// Takes mail for a rewritten sender, to go to the original one: a report on what was forwarded.
+/// Accepts mail for a rewritten sender, which goes to the original one: a report on forwarded mail.
 fn lead_back<'d>(
     ask: AskRecipient<'d>,
     rewritten: &Mailbox,
@@ -580,7 +581,7 @@ fn refuse(
     ask.refuse(reply)
 }
 
-/// The mailbox that a path in a local domain means; a bare `postmaster` is that of the main domain (RFC 5321 section 4.5.1).
+/// The mailbox of a path in a local domain; a bare `postmaster` is that of the main domain (RFC 5321 section 4.5.1).
 pub(crate) fn mailbox_of(path: ForwardPath, session: &Session) -> Option<Mailbox> {
     match path {
         ForwardPath::Mailbox { mailbox, .. } => Some(mailbox),
@@ -592,7 +593,7 @@ pub(crate) fn mailbox_of(path: ForwardPath, session: &Session) -> Option<Mailbox
 
 /// The recipients behind an alias.
 ///
-/// Reports for what is behind an alias name the alias (RFC 3461 section 5.2.7.1), unless the client gave a name itself.
+/// Reports about an alias's targets name the alias (RFC 3461 section 5.2.7.1), unless the client gave `ORCPT` itself.
 pub(crate) fn behind_alias(
     (notify, orcpt): (Notify, Option<String>),
     alias: &Mailbox,

@@ -1,5 +1,5 @@
-//! What the login throttle knows goes into a store and comes back at the next start: without it, whoever floods a server could
-//! make honest users look like strangers by a restart alone, and whoever guesses would have all failures forgotten.
+//! Keeps the state of the login throttle in a store across restarts: otherwise a restart would make legitimate users look like
+//! strangers during a flood, and would forget all failures of those who guess.
 
 pub(crate) mod budgets;
 pub(crate) mod usage;
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::receiver::Receiver;
 use crate::time;
 
-/// Source and login, as the key of a record.
+/// Source and user name, as the key of a record.
 #[derive(Deserialize, Serialize)]
 struct About(Option<From>, Option<String>);
 
@@ -27,7 +27,7 @@ enum From {
     Place { place: String },
 }
 
-/// A known login, as the value of a record.
+/// A known user name, as the value of a record.
 #[derive(Deserialize, Serialize)]
 struct Known {
     at: Timestamp,
@@ -45,19 +45,19 @@ struct Failures {
 }
 
 impl Receiver {
-    /// Takes back what was known when the last run ended: from which networks logins have succeeded, what has failed, and who is
-    /// locked out. Gives the number of known logins and that of lockouts.
+    /// Restores the state at the end of the last run: the networks from which logins succeeded, failures, and lockouts. Returns
+    /// the number of known user names and of lockouts.
     ///
     /// # Errors
     ///
-    /// The store cannot be read; then nobody is known, as at the first start.
+    /// The store cannot be read; then no user name is known, as at the first start.
     pub async fn restore_logins(&self, store: &dyn Store) -> Result<(usize, usize), StoreError> {
         let (known, failures) = (
             store.all(Space::KnownLogins).await?,
             store.all(Space::LoginFailures).await?,
         );
         let now = Timestamp::now();
-        // What makes no sense is as good as forgotten.
+        // Malformed records are ignored.
         let known: Vec<_> = known.iter().filter_map(|record| known_of(record, now)).collect();
         let failures: Vec<_> = failures
             .iter()
@@ -71,11 +71,11 @@ impl Receiver {
         Ok(counts)
     }
 
-    /// Writes down from which networks logins have succeeded within the last `within`.
+    /// Writes the networks from which logins succeeded within the last `within`.
     ///
     /// # Errors
     ///
-    /// The store cannot be written: what it has stays as it was.
+    /// The store cannot be written: its content stays as it was.
     pub async fn keep_known_logins(&self, store: &dyn Store, within: Duration) -> Result<(), StoreError> {
         let known = self.shared().throttle.lock().known_logins(within, time::now());
         let now = Timestamp::now();
@@ -89,17 +89,17 @@ impl Receiver {
         }
     }
 
-    /// A number that is another one whenever [`keep_failures`](Self::keep_failures) has something new to write.
+    /// A number that changes whenever [`keep_failures`](Self::keep_failures) has something new to write.
     #[must_use]
     pub fn failures_changed(&self) -> u64 {
         self.shared().throttle.lock().changes()
     }
 
-    /// Writes down what has failed and who is locked out, in place of what was written before.
+    /// Writes failures and lockouts, replacing what was written before.
     ///
     /// # Errors
     ///
-    /// The store cannot be written: what it has stays as it was.
+    /// The store cannot be written: its content stays as it was.
     pub async fn keep_failures(&self, store: &dyn Store) -> Result<(), StoreError> {
         let kept = self.shared().throttle.lock().kept_failures(time::now());
         let now = Timestamp::now();
@@ -164,7 +164,7 @@ fn of_failures(failures: KeptFailures, now: Timestamp) -> Option<Change> {
             place: place.to_string(),
         },
     });
-    // Longer than any lockout is remembered; who reads it judges by its own settings.
+    // At least as long as any lockout; the reader applies its own settings.
     let expires_at = after(now, LoginThrottle::KNOWN_FOR);
     put(&About(from, failures.login), &value, expires_at)
 }
@@ -177,7 +177,7 @@ fn put(key: &About, value: &impl Serialize, expires_at: Timestamp) -> Option<Cha
     }))
 }
 
-/// The time from one to the other; none where the clock was set back between.
+/// The time from one to the other; zero if the clock was set back in between.
 fn since(earlier: Timestamp, later: Timestamp) -> Duration {
     Duration::try_from(later.duration_since(earlier)).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! Room for messages on their way in: reserved on the disk and in memory before octets are taken, given back when they are in
-//! the queue or given up.
+//! Room for incoming messages: reserved on disk and in memory before octets are read, and released when a message is queued or
+//! given up.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,47 +14,47 @@ use tokio::time::Instant;
 
 use crate::io::{BODY_ROOM, COMMAND_ROOM};
 
-/// Disk that the first octets of a message reserve: what a small one takes in the queue.
+/// Disk space reserved with the first octets of a message: what a small one takes in the queue.
 const DISK_FIRST: u64 = 64 * 1024;
 
-/// Disk that is reserved at a time.
+/// Disk space that is reserved at a time.
 const DISK_STEP: u64 = 256 * 1024;
 
-/// Most that is believed of `SIZE=` before octets come (RFC 1870).
+/// The most reserved for `SIZE=` before octets come (RFC 1870).
 const DECLARED_MAX: u64 = 1024 * 1024;
 
-/// Octets of a header that a message has for nothing: a small one is taken however short memory is.
+/// Octets of a header that a message need not reserve: a small one is accepted even when memory is short.
 const HEADER_FREE: u64 = 32 * 1024;
 
 /// How long room counts as scarce after a stranger was refused for lack of it.
 const SCARCE_FOR: Duration = Duration::from_secs(60);
 
-/// What all messages on their way in have taken.
+/// What all incoming messages have reserved.
 #[derive(Debug)]
 pub(crate) struct Room {
     ledger: Mutex<Ledger>,
     start: Instant,
-    /// Milliseconds after `start` when a stranger was refused last; 0 for never.
+    /// When a stranger was last refused, in milliseconds after `start`; 0 for never.
     refused_at: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct Ledger {
     taken: Taken,
-    /// Bodies in files, by whose they are.
+    /// Bodies in files, by owner.
     bodies: HashMap<Owner, u32>,
 }
 
-/// Whose a message on its way in is.
+/// The owner of an incoming message.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Owner {
     /// A stranger in this wide network.
     Stranger(IpNet),
-    /// A login, or a host that may relay.
+    /// A user, or a host that may relay.
     Known(Box<str>),
 }
 
-/// What one message, or the recipients of one, have taken; given back when dropped.
+/// What one message, or its recipients, have reserved; released when dropped.
 #[derive(Debug)]
 pub(crate) struct Held {
     room: Arc<Room>,
@@ -63,7 +63,7 @@ pub(crate) struct Held {
     disk: u64,
     written: u64,
     memory: u64,
-    /// Octets of the memory that are for large reads.
+    /// Octets of memory for large reads.
     reading: u64,
     /// Octets of the header, which stays in memory.
     header: u64,
@@ -81,7 +81,7 @@ impl Default for Room {
 }
 
 impl Room {
-    /// Whether strangers were refused recently because others of them have all the room. Slow ones then get less time.
+    /// Whether strangers were recently refused because other strangers have all the room. Slow ones then get less time.
     pub(crate) fn is_scarce(&self) -> bool {
         let refused_at = self.refused_at.load(Ordering::Relaxed);
         refused_at > 0 && self.now() - refused_at.min(self.now()) < SCARCE_FOR.as_millis() as u64
@@ -91,7 +91,7 @@ impl Room {
         self.start.elapsed().as_millis() as u64 + 1
     }
 
-    /// Whether a message of this size would find room now. Nothing is reserved.
+    /// Whether there is room for a message of this size now. Nothing is reserved.
     pub(crate) fn would_fit(
         &self,
         size: u64,
@@ -107,7 +107,7 @@ impl Room {
         )
     }
 
-    /// Keeps in mind that a stranger was refused.
+    /// Remembers if a stranger was refused.
     fn noted<T>(&self, owner: &Owner, verdict: Result<T, NoRoom>) -> Result<T, NoRoom> {
         if owner.is_stranger()
             && verdict
@@ -119,7 +119,7 @@ impl Room {
         verdict
     }
 
-    /// Begins with nothing taken.
+    /// Begins with nothing reserved.
     pub(crate) fn hold(self: &Arc<Self>, owner: Owner, settings: RoomSettings) -> Held {
         Held {
             room: Arc::clone(self),
@@ -142,19 +142,19 @@ impl Owner {
 }
 
 impl Held {
-    /// Reserves for a message that begins, of which so much was announced.
+    /// Reserves room for a new message of the declared size.
     pub(crate) fn begin(&mut self, declared: u64, spool: &dyn Spool) -> Result<(), NoRoom> {
         self.disk_to(declared.clamp(DISK_FIRST, DECLARED_MAX), spool)
     }
 
-    /// Makes room for a header of so many octets, which stays in memory until the message is in the queue.
+    /// Reserves memory for a header of this many octets, which stays there until the message is queued.
     pub(crate) fn header_to(&mut self, octets: u64, spool: &dyn Spool) -> Result<(), NoRoom> {
         self.header = octets;
         self.memory_to(octets.saturating_sub(HEADER_FREE) + self.reading)?;
         self.disk_to(octets, spool)
     }
 
-    /// Makes room for `more` octets of a body, in memory or in a file. The writer is told to save memory where that is short.
+    /// Reserves room for `more` octets of a body, in memory or in a file. The writer is told to save memory when that is short.
     pub(crate) fn make_room(
         &mut self,
         more: usize,
@@ -189,7 +189,7 @@ impl Held {
         Ok(())
     }
 
-    /// Takes memory for large reads, if there is enough.
+    /// Reserves memory for large reads, if there is enough.
     pub(crate) fn read_more(&mut self) {
         let reading = BODY_ROOM as u64;
         if self.reading == 0 && !self.in_file && self.memory_to(self.memory + reading).is_ok() {
@@ -202,7 +202,7 @@ impl Held {
         if self.reading > 0 { BODY_ROOM } else { COMMAND_ROOM }
     }
 
-    /// Takes memory up to so many octets in all.
+    /// Reserves memory up to this many octets in all.
     pub(crate) fn memory_to(&mut self, octets: u64) -> Result<(), NoRoom> {
         let Some(more) = octets.checked_sub(self.memory).filter(|more| *more > 0) else {
             return Ok(());
@@ -218,7 +218,7 @@ impl Held {
         Ok(())
     }
 
-    /// Gives all its memory back.
+    /// Releases all its memory.
     pub(crate) fn give_back_memory(&mut self) {
         if self.memory == 0 {
             return;
@@ -231,7 +231,7 @@ impl Held {
         (self.memory, self.reading) = (0, 0);
     }
 
-    /// Reserves disk up to so many octets in all, by the step where that is possible.
+    /// Reserves disk space up to this many octets in all, in steps if possible.
     fn disk_to(&mut self, octets: u64, spool: &dyn Spool) -> Result<(), NoRoom> {
         if octets <= self.disk {
             return Ok(());
@@ -257,7 +257,7 @@ impl Held {
         Ok(())
     }
 
-    /// So many octets of what was reserved are on the disk.
+    /// This many of the reserved octets are now on disk.
     fn wrote(&mut self, octets: u64) {
         if octets > self.written {
             self.room.ledger.lock().taken.written += octets - self.written;
@@ -281,13 +281,13 @@ impl Held {
     }
 }
 
-/// Room for bodies that take the place of the one that came: each has as much as that could have had.
+/// Room for bodies that replace the received one: each may be as large as that could have been.
 pub(crate) struct Rework<'a> {
     room: Arc<Room>,
     owner: Owner,
     settings: RoomSettings,
     spool: &'a dyn Spool,
-    /// One for each body, given back when the message is in the queue or given up.
+    /// One for each body, released when the message is queued or given up.
     held: Vec<Held>,
 }
 

@@ -1,4 +1,4 @@
-//! Whether a login may send as it wants to: the sender of the envelope, the submitter in `AUTH=`, the author in the message.
+//! Whether a user may send as it wants to: the sender of the envelope, the submitter in `AUTH=`, the author in the message.
 
 use postern_events::SubmitterForgotten;
 use postern_mail::head::HeadRules;
@@ -13,7 +13,7 @@ use postern_smtp::server::{Answer, AskRecipient, AskSender, Transaction};
 use crate::Role;
 use crate::session::{About, Login, Session};
 
-/// Asks the tables of owners about the sender and the submitter, where they will count. The answer, if they cannot be asked.
+/// Looks up the sender and the submitter in the tables of owners, if they matter. Returns the reply if that fails.
 pub(crate) async fn learn<'d>(ask: AskSender<'d>, session: &Session) -> Result<AskSender<'d>, Answer> {
     let settings = &session.profile.settings;
     let counts = session.login.is_some() || settings.identity.strangers != StrangerRule::Any;
@@ -40,7 +40,7 @@ pub(crate) async fn learn<'d>(ask: AskSender<'d>, session: &Session) -> Result<A
     }
 }
 
-/// The reply to a stranger whose sender is for logins alone.
+/// The reply to a stranger whose sender is reserved for authenticated users.
 pub(crate) fn refused_stranger(ask: &AskRecipient<'_>, session: &Session) -> Option<Reply> {
     let sender = ask.sender()?;
     let refusal = session.judge().stranger_sender(sender)?.err()?;
@@ -49,7 +49,7 @@ pub(crate) fn refused_stranger(ask: &AskRecipient<'_>, session: &Session) -> Opt
     Some(reply)
 }
 
-/// Why the login may use the sender, or the answer to one that it may not use. Without a login there is nothing to say yet.
+/// Why the user may use the sender, or the reply if it may not. Without authentication nothing is decided yet.
 pub(crate) fn judge<'s>(ask: &AskSender<'_>, session: &'s Session) -> Result<Option<Basis<'s>>, Answer> {
     let aliases = session.shared.deps.aliases.load();
     let refusal = match session.judge().sender(ask.sender(), &aliases) {
@@ -66,7 +66,7 @@ pub(crate) fn judge<'s>(ask: &AskSender<'_>, session: &'s Session) -> Result<Opt
     Err(Answer::stay(reply))
 }
 
-/// The reply to a recipient elsewhere, where the client may relay to it by network or certificate, but not with this sender.
+/// The reply to a remote recipient to which the client may relay by network or certificate, but not with this sender.
 pub(crate) fn refused_machine(ask: &AskRecipient<'_>, session: &Session) -> Option<Reply> {
     let sender = ask.sender()?;
     let aliases = session.shared.deps.aliases.load();
@@ -76,8 +76,8 @@ pub(crate) fn refused_machine(ask: &AskRecipient<'_>, session: &Session) -> Opti
     Some(reply)
 }
 
-/// Takes `AUTH=` for `AUTH=<>` unless the login is trusted to say who submitted a message (RFC 4954 section 5), and may
-/// itself use that address.
+/// Treats `AUTH=` as `AUTH=<>` unless the user is trusted to say who submitted a message (RFC 4954 section 5) and may itself use
+/// that address.
 pub(crate) fn judge_submitter(ask: &mut AskSender<'_>, session: &Session) {
     let Some(submitter) = ask.submitter().filter(|submitter| !submitter.is_empty()) else {
         return;
@@ -96,7 +96,7 @@ pub(crate) fn judge_submitter(ask: &mut AskSender<'_>, session: &Session) {
     ask.forget_submitter();
 }
 
-/// How much of the head of a message is put in order.
+/// How much of the header of a message is cleaned up.
 pub(crate) fn head_rules(transaction: &Transaction, session: &Session) -> HeadRules {
     let claimant = session.judge().claimant(transaction.ground);
     let judged = claimant.is_some_and(|claimant| claimant.is_judged(session.judge().identity_rules()));
@@ -107,7 +107,7 @@ pub(crate) fn head_rules(transaction: &Transaction, session: &Session) -> HeadRu
     }
 }
 
-/// Asks the tables of owners about the authors of a message, where they will count. The answer, if they cannot be asked.
+/// Looks up the authors of a message in the tables of owners, if they matter. Returns the reply if that fails.
 pub(crate) async fn learn_authors(
     scan: &HeaderScan,
     transaction: &Transaction,
@@ -138,7 +138,7 @@ fn claims(scan: &HeaderScan) -> Claims<'_> {
     }
 }
 
-/// As whom the client sends this message, by the rule that decided, or the answer to one that names an author whom it may not be.
+/// Who the client sends this message as, by the rule that decided, or the reply to one with an author that it may not use.
 pub(crate) fn judge_author(
     scan: &HeaderScan,
     transaction: &Transaction,
@@ -160,7 +160,8 @@ pub(crate) fn judge_author(
     })
 }
 
-/// Whether the client answers for the author of this message where every login may write any address. Asked only where mail is signed.
+/// Whether the client is responsible for the author of this message even where users may write any address. Asked only if mail is
+/// signed.
 pub(crate) fn answers_for_author(scan: &HeaderScan, transaction: &Transaction, session: &Session) -> bool {
     let rules = &session.profile.settings.identity;
     if !rules.signs || rules.senders != SenderRule::Any || scan.from_is_in_doubt() {

@@ -41,32 +41,32 @@ use crate::standing::Standing;
 use crate::time;
 use crate::{AuthRule, Role};
 
-/// The name of SMTP among services of SASL.
+/// SASL's service name for SMTP.
 const SERVICE: &str = "smtp";
 
-/// How many times the time for one silence a stranger has in all while sessions are scarce.
+/// A stranger's total time while sessions are scarce, as a multiple of the time limit for one silence.
 const HURRIED_TOTAL: u32 = 6;
 
-/// Octets a second in the long run that a stranger has to send while sessions are scarce.
+/// Average octets per second that a stranger must send while sessions are scarce.
 const HURRIED_RATE: u64 = 500;
 
-/// What is known of one session. Everything but the profile can change while it lasts.
+/// What is known of one session. Everything but the profile can change during a session.
 pub(crate) struct Session {
     pub(crate) id: String,
     pub(crate) peer: SocketAddr,
-    /// Where it has connected to; known where mail filters are told.
+    /// The address it connected to; known if mail filters need it.
     pub(crate) local: Option<SocketAddr>,
-    /// What the peer's address is called; `None` as long as nobody has asked.
+    /// The host name of the peer's address; `None` until it is looked up.
     pub(crate) called: Option<ClientName>,
     pub(crate) tls: Option<TlsFacts>,
     /// The client's certificate, if it was verified.
     pub(crate) certificate: Option<CertificateFacts>,
-    /// Whether a mechanism that binds to the channel was offered.
+    /// Whether a mechanism with channel binding was offered.
     pub(crate) plus_offered: bool,
     pub(crate) login: Option<Login>,
-    /// The user of this machine whose program it is.
+    /// The local user whose program it is.
     pub(crate) user: Option<Arc<LocalUser>>,
-    /// What the client calls itself in `HELO` or `EHLO`; empty before.
+    /// The client's name in `HELO` or `EHLO`; empty before.
     helo: String,
     /// Whether the host may relay by its address or certificate.
     trusted_host: bool,
@@ -74,19 +74,19 @@ pub(crate) struct Session {
     pub(crate) copies: Copies,
     /// When the sender of the transaction was named.
     pub(crate) sender_at: Mutex<Option<std::time::Instant>>,
-    /// Recipients that the transaction has named, by the hash under which budgets know them; empty where nothing counts.
+    /// Hashes of the transaction's recipients, as budgets count them; empty if nothing is counted.
     pub(crate) named: Mutex<Vec<u64>>,
-    /// When it began, logged in, or had its last message taken.
+    /// When it began, logged in, or had its last message accepted.
     useful_at: Instant,
-    /// What is written of it into the log.
+    /// Limits what is logged about it.
     noise: Mutex<SessionNoise>,
-    /// What was found of it, if it is a stranger that is looked at.
+    /// What was found out about it, if it is a screened stranger.
     pub(crate) screening: Option<Box<Screening>>,
-    /// What is known for access rules, where its listener has some.
+    /// The state of access rules, if its listener has any.
     pub(crate) access: Option<Box<Accessing>>,
-    /// How it is counted against a limit, until it ends.
+    /// Its count against a limit, until it ends.
     pub(crate) limited: Option<Limited>,
-    /// How it is seen from outside.
+    /// Its entry in the list of open sessions.
     pub(crate) entry: Entry,
     pub(crate) profile: Arc<Profile>,
     pub(crate) shared: Arc<Shared>,
@@ -101,7 +101,7 @@ pub(crate) struct About<'a> {
     pub(crate) to: Option<&'a dyn Display>,
     /// How many recipients the message has.
     pub(crate) recipients: Option<usize>,
-    /// The mail filter that has decided, or whose failure has.
+    /// The mail filter that decided, or whose failure did.
     pub(crate) milter: Option<&'a str>,
 }
 
@@ -135,33 +135,33 @@ impl<'a> About<'a> {
     }
 }
 
-/// Who has logged in on this connection.
+/// The login on this connection.
 pub(crate) struct Login {
-    /// Whom the session acts as.
+    /// Who the session acts as.
     pub(crate) identity: Identity,
-    /// Who has proved himself, where that is somebody else.
+    /// Who authenticated, if somebody else.
     pub(crate) authcid: Option<String>,
     pub(crate) mechanism: Mechanism,
-    /// Whether it may relay, by mechanism and strength.
+    /// Whether mechanism and strength are enough to relay.
     pub(crate) trusted: bool,
     /// Strength of the SASL security layer.
     pub(crate) layer_bits: u32,
-    /// Whether it still holds.
+    /// Whether it is still valid.
     pub(crate) standing: Arc<Standing>,
 }
 
 impl Login {
-    /// The login of whom the session acts as.
+    /// The user name of who the session acts as.
     pub(crate) fn name(&self) -> &str {
         self.identity.login()
     }
 
-    /// Who has proved himself.
+    /// The user who authenticated.
     pub(crate) fn authcid(&self) -> &str {
         self.authcid.as_deref().unwrap_or_else(|| self.name())
     }
 
-    /// Whom the session acts as, where that is somebody else than who has proved himself.
+    /// Who the session acts as, if not the user who authenticated.
     pub(crate) fn acts_as(&self) -> Option<&str> {
         self.authcid.is_some().then(|| self.name())
     }
@@ -199,7 +199,7 @@ impl Session {
         session
     }
 
-    /// One of a program of this machine, which stands at the loopback as with other servers.
+    /// A session of a program on this machine, with the loopback as its address, as in other servers.
     pub(crate) fn of_user(shared: Arc<Shared>, profile: Arc<Profile>, user: Arc<LocalUser>) -> Self {
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let mut session = Self::new(shared, profile, peer);
@@ -208,7 +208,7 @@ impl Session {
         session
     }
 
-    /// A proxy has told where the client is.
+    /// Takes the client's address from a proxy.
     pub(crate) fn came_from(&mut self, peer: SocketAddr) {
         self.peer = peer;
         self.look_at_host();
@@ -218,7 +218,7 @@ impl Session {
         self.trusted_host = self.may_relay();
     }
 
-    /// Whether the client has neither logged in nor may relay as a host.
+    /// Whether the client has not authenticated and may not relay as a host either.
     pub(crate) fn is_stranger(&self) -> bool {
         self.login.is_none() && !self.trusted_host
     }
@@ -228,7 +228,7 @@ impl Session {
         self.trusted_host
     }
 
-    /// Whom the session belongs to.
+    /// The owner of the session's messages.
     pub(crate) fn owner(&self) -> Owner {
         if let Some(user) = &self.user {
             return Owner::Known(user.label.as_str().into());
@@ -240,19 +240,19 @@ impl Session {
         }
     }
 
-    /// Begins to take room for a message.
+    /// Begins to reserve room for a message.
     pub(crate) fn hold_room(&self) -> Held {
         self.shared.room.hold(self.owner(), self.profile.settings.room)
     }
 
-    /// Room for bodies that take the place of the one that came.
+    /// Room for bodies that replace the received one.
     pub(crate) fn rework(&self) -> Rework<'_> {
         let room = Arc::clone(&self.shared.room);
         let settings = self.profile.settings.room;
         Rework::new(room, self.owner(), settings, &*self.shared.deps.spool)
     }
 
-    /// Whether a message of this size would find room on the disk now.
+    /// Whether there is room on disk for a message of this size now.
     pub(crate) fn would_fit(&self, size: u64) -> Result<(), NoRoom> {
         let free = self.shared.deps.spool.free_bytes();
         self.shared
@@ -267,7 +267,7 @@ impl Session {
         reply
     }
 
-    /// Takes note of what the client calls itself.
+    /// Takes the client's `HELO` name.
     pub(crate) fn calls_itself(&mut self, helo: &str) {
         if self.helo != helo {
             self.shared.deps.observers.tell(Greeted {
@@ -279,12 +279,12 @@ impl Session {
         }
     }
 
-    /// What the client calls itself; empty before it has.
+    /// The client's `HELO` name; empty before it gave one.
     pub(crate) fn helo(&self) -> &str {
         &self.helo
     }
 
-    /// Under what the session counts as known, if it does.
+    /// The name under which the session counts as known, if it does.
     pub(crate) fn known_as(&self) -> Option<Box<str>> {
         match self.owner() {
             Owner::Known(name) => Some(name),
@@ -292,7 +292,7 @@ impl Session {
         }
     }
 
-    /// Where its sessions are counted as long as nobody knows who it is.
+    /// The pool in which it is counted while it is unknown.
     pub(crate) fn pool(&self) -> Pool {
         match self.profile.listener.role {
             Role::Mx => Pool::Mx,
@@ -300,7 +300,7 @@ impl Session {
         }
     }
 
-    /// Whether there is less time for it, since nobody knows who it is, and sessions are scarce or room for messages is.
+    /// Whether it has shorter time limits, because it is unknown and sessions or room for messages are scarce.
     pub(crate) fn is_hurried(&self) -> bool {
         let shared = &self.shared;
         let filters = &self.profile.milters;
@@ -312,7 +312,7 @@ impl Session {
                     .any(|filter| filter.strangers.are_scarce(self.peer.ip())))
     }
 
-    /// How long to wait for what has `usual` time.
+    /// How long to wait where the limit is normally `usual`.
     pub(crate) fn patience_for(&self, usual: Duration) -> Duration {
         if self.is_hurried() {
             usual.min(self.profile.settings.timeouts.stress)
@@ -321,7 +321,7 @@ impl Session {
         }
     }
 
-    /// Waits until there is less time than usual, and what was begun then has had it. It may never come to that.
+    /// Waits until time limits are shorter and the wait that began at `begun` has exceeded them, which may never happen.
     pub(crate) async fn is_out_of_patience(&self, begun: Instant, signal: &Signal) {
         let stress = self.profile.settings.timeouts.stress;
         loop {
@@ -330,7 +330,7 @@ impl Session {
             if hurried && left.is_zero() {
                 return;
             }
-            // From time to time it is looked whether there is less time now.
+            // Check now and then whether time limits have become shorter.
             let look = if hurried { left } else { stress };
             tokio::select! {
                 () = sleep(look) => {}
@@ -339,7 +339,7 @@ impl Session {
         }
     }
 
-    /// How long it may still go on without a login or a message.
+    /// How long it may still go on without authentication or a message.
     pub(crate) fn life_left(&self) -> Duration {
         let timeouts = &self.profile.settings.timeouts;
         let needs_login = self.login.is_none() && self.profile.listener.auth == AuthRule::Require;
@@ -356,7 +356,7 @@ impl Session {
         limit.saturating_sub(self.useful_at.elapsed())
     }
 
-    /// How long a body of which so many octets have come since then may still take while sessions are scarce. A slow one is
+    /// How long a body of which `arrived` octets have come since `since` may still take while sessions are scarce. A slow one is
     /// given up, however steadily it comes.
     pub(crate) fn body_left(&self, since: Instant, arrived: u64) -> Duration {
         if !self.is_hurried() {
@@ -367,12 +367,12 @@ impl Session {
         limit.saturating_sub(since.elapsed())
     }
 
-    /// It has logged in, or a message was taken.
+    /// Notes that it has authenticated, or that a message was accepted.
     pub(crate) fn was_useful(&mut self) {
         self.useful_at = Instant::now();
     }
 
-    /// Takes over what a handshake has shown.
+    /// Takes the facts of a handshake.
     pub(crate) fn secured(&mut self, facts: TlsFacts) {
         self.login = None;
         self.entry.live().is_secured(facts.version);
@@ -388,7 +388,7 @@ impl Session {
         self.look_at_host();
     }
 
-    /// As the ways to log in see it.
+    /// Its origin, for authentication.
     pub(crate) fn origin(&self) -> Origin<'_> {
         let profile = &self.profile;
         let shown = self.tls.as_ref().and_then(|tls| tls.client_certificate.as_ref());
@@ -421,7 +421,7 @@ impl Session {
         }
     }
 
-    /// What it is judged by.
+    /// The judge of this session.
     pub(crate) fn judge(&self) -> Judge<'_> {
         Judge {
             settings: &self.profile.settings,
@@ -434,17 +434,17 @@ impl Session {
         }
     }
 
-    /// What becomes of a recipient, before it is asked whether it exists.
+    /// The relay verdict on a recipient, before checking that it exists.
     pub(crate) fn relay(&self, recipient: &ForwardPath) -> RelayVerdict {
         self.judge().relay(recipient, is_own_literal(recipient))
     }
 
-    /// Whether it may relay at all; the recipient makes no difference to that.
+    /// Whether it may relay at all, whatever the recipient.
     pub(crate) fn may_relay(&self) -> bool {
         self.judge().relay_reason().is_some()
     }
 
-    /// Whether the filter behind the queue hands its mail back in this session: to whom it goes has been decided.
+    /// Whether the after-queue filter hands back mail in this session, whose recipients were already decided.
     pub(crate) fn is_filtered(&self) -> bool {
         self.profile.listener.filtered && self.may_relay()
     }
@@ -454,13 +454,13 @@ impl Session {
         self.called.as_ref().and_then(ClientName::confirmed)
     }
 
-    /// Who has proved himself, or the user of this machine.
+    /// The user who authenticated, or the local user.
     pub(crate) fn account(&self) -> Option<&str> {
         let user = || self.user.as_ref().map(|user| user.label.as_str());
         self.login.as_ref().map(Login::authcid).or_else(user)
     }
 
-    /// What the client is called in the answer to `EHLO`: `name [address]`, for a user of this machine his address.
+    /// The client's label in the reply to `EHLO`: `name [address]`, or the address of a local user.
     pub(crate) fn peer_label(&self) -> String {
         if let Some(user) = &self.user {
             return format!("{}@{}", user.name, self.profile.settings.origin);
@@ -472,7 +472,7 @@ impl Session {
         }
     }
 
-    /// What a refused client may quote to the administrator; it tells nothing else.
+    /// What a refused client may quote to the administrator; it reveals nothing else.
     pub(crate) fn mark(&self) -> String {
         format!(" (session {})", self.id)
     }
@@ -481,12 +481,12 @@ impl Session {
         &self.profile.listener.name
     }
 
-    /// The same for what the session alone has seen, and which is about no message.
+    /// Logs a refusal that is not about a message.
     pub(crate) fn ruled(&self, ruling: Ruling<'_>, reply: &Reply) {
         self.refused(&ruling, reply, &About::default());
     }
 
-    /// Logs a refusal with the rule that decided, as long as the session has a budget for that; further ones are counted.
+    /// Logs a refusal with the rule that decided, up to a number for each session; further ones are counted.
     pub(crate) fn refused(&self, verdict: &dyn Verdict, reply: &Reply, about: &About<'_>) {
         if !self.noise.lock().admit(verdict.rule().name(), time::now()) {
             self.tell_suppressed(false);
@@ -525,7 +525,7 @@ impl Session {
     }
 }
 
-/// Whether a path leads to an address literal of this host.
+/// Whether the domain of a path is an address literal of this host.
 pub(crate) fn is_own_literal(path: &ForwardPath) -> bool {
     match path {
         ForwardPath::Mailbox { mailbox, .. } => match mailbox.domain() {

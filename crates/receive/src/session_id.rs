@@ -1,10 +1,10 @@
-//! Names of sessions.
+//! Session ids.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::Timestamp;
 
-/// Names sessions: the second of the start, a dash, a running number; both hexadecimal.
+/// Makes session ids: the start time in seconds, a dash, a serial number; both hexadecimal.
 #[derive(Debug)]
 pub(crate) struct SessionIds {
     start: i64,

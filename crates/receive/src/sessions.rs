@@ -1,4 +1,4 @@
-//! What an administrator may do with the open sessions.
+//! What administrators can do with open sessions.
 
 use crate::live::{Ended, SessionFilter, SessionInfo};
 use crate::receiver::Receiver;
@@ -11,8 +11,8 @@ impl Receiver {
         found.iter().map(|live| live.info()).collect()
     }
 
-    /// Ends sessions with `421 4.7.0`, for the administrator `by`: at once, but for a message that is on its way to the disk. Gives
-    /// how many.
+    /// Ends sessions with `421 4.7.0`, for the administrator `by`: at once, or after a message that is being written to disk.
+    /// Returns how many.
     pub fn end_sessions(&self, filter: &SessionFilter, by: &str) -> usize {
         let found = self.shared().live.like(filter);
         let ended = found
@@ -21,8 +21,8 @@ impl Receiver {
         ended.count()
     }
 
-    /// Looks at the logins of all open sessions, and ends those that hold no more. Gives how many. To be called when accounts or
-    /// settings have changed.
+    /// Checks the logins of all open sessions, and ends those that are no longer valid. Returns how many. To be called when
+    /// accounts or settings have changed.
     pub async fn recheck_logins(&self) -> usize {
         let shared = self.shared();
         let mut ended = 0;

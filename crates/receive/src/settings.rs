@@ -1,4 +1,4 @@
-//! What a receiver is told by the configuration, checked already.
+//! The settings of a receiver, already checked.
 
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
@@ -39,12 +39,12 @@ use crate::next_hops::{HopAnswer, NextHops};
 pub use postern_smtp::body::BareLineEndings;
 pub use postern_smtp::server::{Extensions, Limits};
 
-/// Everything that holds for all listeners. A reload swaps it; sessions keep what they began with.
+/// The settings of all listeners. A reload swaps them; sessions keep those they began with.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The name by which this server greets, stamps and qualifies (RFC 5321 section 4.1.3).
+    /// The name of this server in greetings and trace fields (RFC 5321 section 4.1.3).
     pub hostname: String,
-    /// The same as a domain.
+    /// The same, as a domain.
     pub domain: Domain,
     /// The domain given to addresses without one. Default: that of this host.
     pub origin: Domain,
@@ -56,29 +56,29 @@ pub struct Settings {
     pub privacy: Privacy,
     /// Who may send where.
     pub relay: RelayRules,
-    /// Whether recipients in local domains are taken that no directory knows. Default no. Where a server behind this one knows the
-    /// mailboxes, it says so when it is handed the mail.
+    /// Whether to accept recipients in local domains that no directory knows. Default no. If a server behind this one knows the
+    /// mailboxes, it refuses unknown ones at delivery.
     pub accept_unknown: bool,
-    /// Tables with the recipients in relay domains that exist. Without any all exist, as far as is known here.
+    /// Tables of the recipients that exist in relay domains. Without any, all are assumed to exist.
     pub relay_recipients: Vec<Lookup>,
-    /// Domains whose recipients the next hop is asked about, where no table has them.
+    /// Domains whose recipients the next hop is asked about, if no table has them.
     pub next_hops: Option<Arc<NextHops>>,
-    /// Tables of domains that are asked before a rule goes by a domain.
+    /// Tables of domains, looked up before a rule depends on a domain.
     pub domain_tables: Vec<Arc<DomainTable>>,
-    /// Tables of the owners of sender addresses, which `identity` goes by; they are asked before.
+    /// Tables of the owners of sender addresses, looked up before `identity` is applied.
     pub owner_tables: Option<Arc<OwnerTables>>,
-    /// As whom a login may act, and which sender addresses it may use. Default: as itself alone, and any.
+    /// Who a user may act as, and which sender addresses it may use. Default: only itself, and any address.
     pub identity: IdentityRules,
-    /// Users of this machine who hand mail in.
+    /// Rules for local users who submit mail.
     pub local: LocalRules,
     /// Mail filters, in the order in which they are asked. Default none.
     pub milters: Vec<MilterSettings>,
-    /// How clients log in.
+    /// How clients authenticate.
     pub auth: AuthSettings,
-    /// When new sessions wait or are sent away, how large a message may be and how many recipients it may have, and when
-    /// mail is only queued.
+    /// When new sessions wait or are refused, how large a message may be and how many recipients it may have, and when mail is
+    /// only queued.
     pub admission: AdmissionSettings,
-    /// How much disk and memory messages on their way in may take.
+    /// How much disk and memory incoming messages may take.
     pub room: RoomSettings,
     /// How many errors a session may make.
     pub patience: PatienceSettings,
@@ -86,36 +86,36 @@ pub struct Settings {
     pub throttle: ThrottleSettings,
     /// How many recipients a stranger's network may try.
     pub probes: ProbeSettings,
-    /// Access rules, with the tables and services that they ask. Default none.
+    /// Access rules, with their tables and services. Default none.
     pub access: Arc<AccessSettings>,
-    /// How much clients may do. The first limit that is about a client counts. Default none.
+    /// Rate limits for clients. The first that applies to a client counts. Default none.
     pub limits_of_clients: Vec<Limit>,
-    /// How much users and networks may send, and what is done beyond. Default: nothing is counted.
+    /// How much users and networks may send, and what happens beyond that. Default: nothing is counted.
     pub budgets: Arc<BudgetSettings>,
-    /// How strangers are looked at that bring mail from outside. Default: they are not.
+    /// How strangers who bring mail from outside are screened. Default: they are not.
     pub screen: ScreenSettings,
-    /// How senders of forwarded mail are rewritten, and led back. Default: they are not.
+    /// How senders of forwarded mail are rewritten, and their bounces returned. Default: they are not.
     pub srs: Option<Arc<Srs>>,
-    /// What is changed about messages: checks, rewritten addresses, copies. Default: nothing.
+    /// What is changed in messages: checks, rewritten addresses, copies. Default: nothing.
     pub content: Option<Arc<ContentSettings>>,
-    /// The routes, where some of them refuse mail: that is said when a recipient is named. Default: none does.
+    /// The routes, if some of them refuse mail, which is then done at `RCPT`. Default: none does.
     pub routes: Option<Arc<RouteTable>>,
-    /// Those of their tables that have to be asked for each recipient.
+    /// Those of their tables that must be asked for each recipient.
     pub route_tables: Vec<Arc<RouteLookup>>,
     /// Sizes and counts that a client cannot exceed.
     pub limits: Limits,
     /// How long to wait for a client.
     pub timeouts: Timeouts,
-    /// Extensions that can be taken out of the `EHLO` answer, for clients that trip over them. Default: none is. `DSN` is
-    /// out also where [`privacy`](Self::privacy) has `noreceipts`.
+    /// Extensions that can be left out of the reply to `EHLO`, for clients that have trouble with them. Default: all are offered.
+    /// `DSN` is also left out if [`privacy`](Self::privacy) has `noreceipts`.
     pub extensions: Extensions,
-    /// Whether trace fields leave out the address, the name and the login of a client that logged in.
+    /// Whether trace fields leave out the address, the name and the user name of an authenticated client.
     ///
     /// Default: no.
     pub hide_submitter: bool,
-    /// Whether the trace field names the login. Default: no, as in sendmail without `{auth_authen}`.
+    /// Whether the trace field has the user name. Default: no, as in sendmail without `{auth_authen}`.
     pub show_login: bool,
-    /// Most `Received` fields of a message before it is taken for looping (RFC 5321 section 6.3).
+    /// Most `Received` fields of a message before it counts as a mail loop (RFC 5321 section 6.3).
     ///
     /// Default 100, the least that the RFC recommends.
     pub received_max: u32,
@@ -124,90 +124,90 @@ pub struct Settings {
 /// A mail filter.
 #[derive(Clone, Debug)]
 pub struct MilterSettings {
-    /// Its name, where it listens, and how it is spoken to. Its `on_failure` says the same as the one below.
+    /// Its name, its address, and how to speak to it. Its `on_failure` is the same as the one below.
     pub filter: Filter,
-    /// When it is passed by.
+    /// When it is skipped.
     pub conditions: Conditions,
-    /// What becomes of a message when it fails.
+    /// What happens to a message when it fails.
     pub on_failure: OnFailure,
-    /// Sessions of strangers that are connected to it at once. One that finds no place is not told to it before its first `MAIL`, which is
-    /// refused for now (451) if there is none then, either. Default 200: twice the processes with which Postfix comes.
+    /// Most sessions of strangers that are connected to it at once. It is not told of further ones before their first `MAIL`,
+    /// which is deferred (451) if no place is free then either. Default 200: twice Postfix's default process limit.
     pub strangers_max: u32,
 }
 
-/// How clients log in.
+/// How clients authenticate.
 #[derive(Clone, Debug)]
 pub struct AuthSettings {
     /// Mechanisms, in the order in which they are offered.
     pub mechanisms: Vec<Mechanism>,
-    /// Whether mechanisms that show the password to an eavesdropper are open outside TLS.
+    /// Whether mechanisms that reveal the password to an eavesdropper are available without TLS.
     pub plaintext: Plaintext,
     /// Conditions on single mechanisms. Default none.
     pub rules: Vec<(Mechanism, MechanismRule)>,
-    /// Least bits that protect a session, by TLS or a mechanism's layer. Default: as many as TLS has for mechanisms by which who
-    /// reads an exchange could guess at the password, none for the others.
+    /// Fewest bits that must protect a session, by TLS or a mechanism's security layer. Default: as many as TLS has for
+    /// mechanisms whose exchange lets an eavesdropper guess the password, none for the others.
     pub least_bits: Option<u32>,
-    /// Security layers that DIGEST-MD5 and GSSAPI may put in place outside TLS. Default none.
+    /// Security layers that DIGEST-MD5 and GSSAPI may use without TLS. Default none.
     pub layers: Layers,
-    /// Whether mechanisms that bind to the channel are offered under TLS 1.2 too. There most clients bind by `tls-unique`,
-    /// which this server does not have. Default no.
+    /// Whether mechanisms with channel binding are offered under TLS 1.2 too. There most clients use `tls-unique`, which this
+    /// server does not support. Default no.
     pub binding_in_tls12: bool,
-    /// Whether the channel that an NTLM client says it has seen must be that of its session. Default yes.
+    /// Whether the channel binding that an NTLM client sends must match its session. Default yes.
     pub ntlm_channel_binding: bool,
     /// DIGEST-MD5's realm. Stored secrets are bound to it. Default the host name.
     pub realm: String,
-    /// Names by which clients may call this server in DIGEST-MD5; empty takes any. Default the host name.
+    /// Names that clients may use for this server in DIGEST-MD5; empty accepts any. Default the host name.
     pub service_names: Vec<String>,
-    /// The domain of logins that come without one, in ASCII and small letters. Default none: they stay as they are.
+    /// The domain added to user names without one, in lower-case ASCII. Default none: they stay as they are.
     pub default_domain: Option<String>,
-    /// Iterations shown for SCRAM accounts that do not exist: those of new keys. Default 16,384.
+    /// Iteration count shown for SCRAM accounts that do not exist: that of new keys. Default 16,384.
     pub scram_iterations: u32,
-    /// How often directories other than own users are asked whether the login of an open session still holds: at most so
+    /// How often directories other than the own users are asked whether the login of an open session is still valid: at most this
     /// often, and only before a message. Default 1 minute.
     pub recheck: Duration,
-    /// How old a login may become before its client has to log in again; zero for as old as the session. Default 1 day.
+    /// How old a login may become before its client has to log in again; zero for no limit. Default 1 day.
     pub login_lifetime: Duration,
-    /// Whose logins verified certificates are, for EXTERNAL. By default nobody's.
+    /// Which users verified certificates authenticate, for EXTERNAL. Default none.
     pub certificates: Vec<CertificateLogin>,
     /// Kerberos, for GSSAPI; without it, it is not offered. Default none.
     pub kerberos: Option<KerberosLogins>,
-    /// Which logins may relay, and name a submitter by `AUTH=`. Default all.
+    /// Which logins may relay, and name a submitter with `AUTH=`. Default all.
     pub trust: LoginTrust,
 }
 
-/// How tickets become logins.
+/// How Kerberos tickets become logins.
 #[derive(Clone, Debug)]
 pub struct KerberosLogins {
     /// The library and the keytab.
     pub acceptor: Arc<dyn ContextAcceptor>,
-    /// Whose login a principal is.
+    /// Which user a principal is.
     pub rules: PrincipalRules,
-    /// Whether a directory has to know the login. If not, one that no directory knows logs in as well, and owns no
-    /// addresses; an account that is switched off stays out even so.
+    /// Whether a directory must know the user. If not, an unknown user can log in too, and owns no addresses; a disabled account
+    /// still cannot.
     pub account_required: bool,
 }
 
-/// Where mechanisms that show the password to an eavesdropper can be used.
+/// Where mechanisms that reveal the password to an eavesdropper can be used.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Plaintext {
-    /// Inside TLS only, sendmail's `AuthOptions` `p`.
+    /// Only with TLS, sendmail's `AuthOptions` `p`.
     #[default]
     TlsOnly,
     /// Everywhere.
     Always,
 }
 
-/// How long a client may take. Each runs out with `421 4.4.2`.
+/// Time limits for clients. Each ends the session with `421 4.4.2`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Timeouts {
     /// Longest silence between commands. Default 5 minutes, the least that RFC 5321 section
     /// 4.5.3.2.7 recommends; a shorter one frees sessions and cuts off slow but honest clients.
     pub command: Duration,
-    /// Longest time from the beginning of a session to its login where one is required. Default 3 minutes.
+    /// Longest time from the start of a session to authentication where that is required. Default 3 minutes.
     pub login: Duration,
-    /// Longest time without a message that was taken, from the beginning, the login or the last message on. Default 10 minutes.
+    /// Longest time without an accepted message, counted from the start, the login or the last message. Default 10 minutes.
     pub idle: Duration,
-    /// What takes the place of all longer silences for who is not known while sessions are scarce, and six times that of
+    /// Replaces all longer limits on silence for unknown clients while sessions are scarce; six times this replaces
     /// [`login`](Self::login) and [`idle`](Self::idle). Default 10 seconds.
     pub stress: Duration,
     /// Longest silence while a message is being sent. Default 5 minutes (RFC 5321 section 4.5.3.2.5
@@ -219,71 +219,71 @@ pub struct Timeouts {
     pub auth: Duration,
     /// Longest TLS handshake. Default 30 seconds.
     pub tls_handshake: Duration,
-    /// Longest wait until a client takes a reply off our hands. Default 1 minute.
+    /// Longest time to send a reply to a client. Default 1 minute.
     pub write: Duration,
-    /// Longest wait for the name of a client's address. Default 5 seconds; zero asks for no names.
+    /// Longest wait for the host name of a client's address. Default 5 seconds; zero looks up no names.
     pub reverse_lookup: Duration,
     /// Longest wait for a PROXY header. Default 5 seconds.
     pub proxy_header: Duration,
-    /// How long the greeting is held back on listeners for other servers to catch clients that talk first; they get
-    /// `554 5.7.1`. Default zero: no wait and no check. Sendmail's `greet_pause`.
+    /// How long the greeting is delayed on listeners for other servers, to catch clients that talk first; they get `554 5.7.1`.
+    /// Default zero: no wait and no check. Sendmail's `greet_pause`.
     pub greeting_delay: Duration,
-    /// How long sessions with a transaction under way may go on after the server was told to stop.
-    /// Idle ones end at once. Default 30 seconds.
+    /// How long sessions within a transaction may go on after the server was told to stop. Idle
+    /// ones end at once. Default 30 seconds.
     pub shutdown: Duration,
 }
 
-/// What holds for one listener.
+/// The settings of one listener.
 #[derive(Clone, Debug)]
 pub struct ListenerSettings {
     /// Name in the log. Default: the address.
     pub name: String,
-    /// Who is served.
+    /// Which clients it serves.
     pub role: Role,
     /// How TLS starts.
     pub tls: ListenerTls,
-    /// Whether one can or must log in.
+    /// Whether clients can or must authenticate.
     pub auth: AuthRule,
     /// Mechanisms in place of those of [`AuthSettings`]. Default: those.
     pub mechanisms: Option<Vec<Mechanism>>,
-    /// Least bits in place of those of [`AuthSettings`]. Default: those.
+    /// Fewest bits in place of those of [`AuthSettings`]. Default: those.
     pub least_bits: Option<u32>,
     /// Access rules in place of those of [`Settings`]. Default: those.
     pub access: Option<Arc<AccessSettings>>,
     /// Networks that may relay here in place of those of [`Settings`]. Default: those.
     pub networks: Option<Vec<IpNet>>,
-    /// Where mechanisms that show the password are open here, in place of what [`AuthSettings`] says. Default: as there.
+    /// Where mechanisms that reveal the password are available here, in place of what [`AuthSettings`] says. Default: as there.
     pub plaintext: Option<Plaintext>,
-    /// Whether strangers are looked at here ([`ScreenSettings`]), where the role is for other servers. Default yes.
+    /// Whether strangers are screened here ([`ScreenSettings`]), if the role is for other servers. Default yes.
     pub screen: bool,
     /// Largest message in place of that of [`AdmissionSettings`], in octets. Default: that.
     pub message_size: Option<u64>,
-    /// What becomes of a bare CR or LF in a body. Default: the message is refused.
+    /// What happens with a bare CR or LF in a body. Default: the message is refused.
     pub bare_line_endings: BareLineEndings,
-    /// What becomes of an address without a domain in the envelope. Default: it gets [`Settings::origin`] where the role is submission, and
-    /// is refused elsewhere.
+    /// What happens with an address without a domain in the envelope. Default: it gets [`Settings::origin`] if the role is
+    /// submission, and is refused otherwise.
     pub bare_addresses: BareAddresses,
     /// Networks whose connections start with a PROXY header (version 1 or 2). Default: none.
     pub proxy_from: Vec<IpNet>,
-    /// Whether the filter behind the queue hands mail back here. Default: no.
+    /// Whether the after-queue filter hands back mail here. Default: no.
     pub filtered: bool,
 }
 
-/// What becomes of an address without a domain in the envelope.
+/// What happens with an address without a domain in the envelope.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum BareAddresses {
     /// It gets [`Settings::origin`].
     Complete,
-    /// A recipient is a user here: it gets [`Settings::hostname`]. A sender is refused.
+    /// A recipient is a local user: it gets [`Settings::hostname`]. A sender is refused.
     Recipients,
     /// It is refused.
     Refuse,
 }
 
-/// Who is served by a listener.
+/// Which clients a listener serves.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Role {
-    /// Other servers: strangers may reach the local and the relay domains.
+    /// Other servers: strangers may send to local and relay domains.
     Mx,
     /// Own users: messages are completed (RFC 6409 section 8).
     Submission,
@@ -294,26 +294,26 @@ pub enum Role {
 pub enum ListenerTls {
     /// Not at all.
     Off,
-    /// By `STARTTLS` (RFC 3207), where a certificate is loaded.
+    /// With `STARTTLS` (RFC 3207), if a certificate is loaded.
     #[default]
     StartTls,
     /// At once, before the greeting (RFC 8314 section 3.3).
     Implicit,
 }
 
-/// Whether clients can or must log in on a listener.
+/// Whether clients can or must authenticate on a listener.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AuthRule {
     /// `AUTH` is not offered.
     Off,
     /// `AUTH` is offered.
     Offer,
-    /// `MAIL` before a login gets `530 5.7.0`.
+    /// `MAIL` before authentication gets `530 5.7.0`.
     Require,
 }
 
 impl Settings {
-    /// Settings for a host that relays nothing for anybody, with every number at its default.
+    /// Settings for a host that relays for nobody, with all limits at their defaults.
     #[must_use]
     pub fn new(hostname: &str, domain: Domain) -> Self {
         Self {
@@ -354,7 +354,7 @@ impl Settings {
         }
     }
 
-    /// What holds at a listener: these settings, but for what it has its own of.
+    /// The settings at a listener: these, with its overrides.
     #[must_use]
     pub fn at(self: &Arc<Self>, listener: &ListenerSettings) -> Arc<Self> {
         if listener.has_no_own() {
@@ -383,8 +383,8 @@ impl Settings {
         Arc::new(own)
     }
 
-    /// The domain of a bare `postmaster`, whose mail stays here whatever domains there are: that of address literals, or this host's
-    /// if it is local, or else `localhost`, which no other host has (RFC 6761 section 6.3).
+    /// The domain of a bare `postmaster`, whose mail stays local whatever domains there are: that of address literals, or this
+    /// host's if it is local, or else `localhost`, which is never another host's (RFC 6761 section 6.3).
     #[must_use]
     pub fn main_domain(&self) -> &Domain {
         match &self.relay.literal_domain {
@@ -394,11 +394,11 @@ impl Settings {
         }
     }
 
-    /// Asks the tables of domains about one, so that the rules know it; see [`DomainTable::learn`].
+    /// Looks up a domain in the tables of domains, so that the rules know it; see [`DomainTable::learn`].
     ///
     /// # Errors
     ///
-    /// [`Down`] where one of them cannot be asked: nothing may be decided by this domain now.
+    /// [`Down`] if one of them cannot be asked: then no decision may depend on this domain now.
     pub async fn learn(&self, domain: &Domain) -> Result<(), Down> {
         for table in &self.domain_tables {
             table.learn(domain).await?;
@@ -406,8 +406,8 @@ impl Settings {
         Ok(())
     }
 
-    /// Asks the tables of routes about a recipient, so that its route is known; see [`RouteLookup::learn`]. One that cannot be asked has
-    /// it put off when its route is looked for.
+    /// Looks up a recipient in the tables of routes, so that its route is known; see [`RouteLookup::learn`]. If one cannot be
+    /// asked, the recipient is deferred when its route is needed.
     pub async fn learn_route(&self, recipient: &Mailbox) {
         for table in &self.route_tables {
             if let Err(down) = table.learn(recipient).await {
@@ -416,11 +416,11 @@ impl Settings {
         }
     }
 
-    /// Asks the tables of owners about sender addresses, so that the rules know them; see [`OwnerTables::learn`].
+    /// Looks up sender addresses in the tables of owners, so that the rules know them; see [`OwnerTables::learn`].
     ///
     /// # Errors
     ///
-    /// [`SenderRefusal::Table`] where one of them cannot be asked.
+    /// [`SenderRefusal::Table`] if one of them cannot be asked.
     pub async fn learn_owners(&self, addresses: Vec<Mailbox>) -> Result<(), SenderRefusal> {
         let Some(tables) = &self.owner_tables else {
             return Ok(());
@@ -434,19 +434,19 @@ impl Settings {
         Ok(())
     }
 
-    /// Whether it can be known of a recipient in a relay domain that it does not exist.
+    /// Whether it can be found out that a recipient in a relay domain does not exist.
     #[must_use]
     pub fn lists_recipients(&self, recipient: &Mailbox) -> bool {
         let asked = self.next_hops.as_ref().is_some_and(|hops| hops.holds(recipient));
         asked || !self.relay_recipients.is_empty()
     }
 
-    /// Why a recipient in a relay domain exists, as far as is known here: what a table has for it, looked up as [`Plan::Address`] does;
-    /// or nothing, where the next hop says so, or nobody is asked.
+    /// Why a recipient in a relay domain is assumed to exist: its entry in a table, looked up as [`Plan::Address`] does; or
+    /// nothing, if the next hop says so or nothing is asked.
     ///
     /// # Errors
     ///
-    /// It does not, or somebody cannot be asked.
+    /// It does not exist, or a table or next hop cannot be asked.
     pub async fn relay_recipient(&self, recipient: &Mailbox) -> Result<Option<Hit>, RecipientRefusal> {
         let asked = self.next_hops.as_ref().filter(|hops| hops.holds(recipient));
         if !self.relay_recipients.is_empty() {
@@ -477,7 +477,7 @@ impl Settings {
         }
     }
 
-    /// Who has a mailbox here.
+    /// The users with a mailbox here.
     #[must_use]
     pub fn residents<'a>(&'a self, directories: &'a Directories, aliases: &'a Aliases) -> Residents<'a> {
         Residents {
@@ -491,18 +491,18 @@ impl Settings {
     }
 }
 
-/// The local domain where there is no other.
+/// The local domain if there is no other.
 static LOCALHOST: LazyLock<Domain> = LazyLock::new(|| Domain::Name("localhost".into()));
 
 impl AuthSettings {
-    /// The least encryption strength that the settings ask for, in bits; none where passwords may cross the network in the clear.
+    /// The lowest encryption strength that the settings require, in bits; `None` if passwords may be sent in cleartext.
     #[must_use]
     pub fn least_bits(&self) -> Option<u32> {
         let always = self.plaintext == Plaintext::Always;
         self.least_bits.or_else(|| always.then_some(0))
     }
 
-    /// PLAIN and LOGIN, inside TLS, for a server of this name.
+    /// PLAIN and LOGIN, only with TLS, for a server with this name.
     #[must_use]
     pub fn new(hostname: &str) -> Self {
         Self {
@@ -546,7 +546,7 @@ impl Default for Timeouts {
     }
 }
 
-/// The name of the door for users of this machine, among listeners.
+/// The listener name of local submission.
 pub const LOCAL: &str = "local";
 
 impl ListenerSettings {
@@ -578,7 +578,7 @@ impl ListenerSettings {
         }
     }
 
-    /// Whether it has nothing in place of general settings.
+    /// Whether it overrides no general settings.
     const fn has_no_own(&self) -> bool {
         self.networks.is_none()
             && self.plaintext.is_none()
@@ -587,7 +587,7 @@ impl ListenerSettings {
             && self.screen
     }
 
-    /// The door for users of this machine: a submission without TLS or logins.
+    /// Local submission: a submission listener without TLS or authentication.
     #[must_use]
     pub fn local() -> Self {
         Self {

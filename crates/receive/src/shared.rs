@@ -20,7 +20,7 @@ use crate::session_id::SessionIds;
 use crate::sockets::Tickets;
 use crate::usage::Usage;
 
-/// Networks whose questions are remembered.
+/// Most networks whose questions are remembered.
 const NETWORKS_MAX: usize = 100_000;
 
 /// What all sessions share.
@@ -32,26 +32,26 @@ pub(crate) struct Shared {
     pub(crate) milters: Services,
     /// Policy services, with their connections.
     pub(crate) services: PolicyServices,
-    /// What networks have done that limits count.
+    /// Counts of networks for rate limits.
     pub(crate) tally: Arc<Mutex<Tally>>,
     pub(crate) live: Arc<LiveSessions>,
-    /// What users of this machine have open and have handed in.
+    /// Open sessions and submitted messages of local users.
     pub(crate) local: Mutex<LocalUsers>,
     pub(crate) throttle: Mutex<LoginThrottle>,
-    /// What networks have asked for.
+    /// Recipients that networks have asked about.
     pub(crate) probes: Mutex<Probes>,
     /// Which DNS lists answer.
     pub(crate) lists: ListHealths,
     pub(crate) usage: Mutex<Usage>,
     pub(crate) ids: SessionIds,
-    /// Logins granted to neighbours, until their mail processes ask.
+    /// Logins granted through other servers, until their mail processes ask.
     pub(crate) tickets: Arc<Tickets>,
-    /// By role: a flood at one door does not hold up the other.
+    /// By role: a flood on one kind of listener does not hold up the other.
     pub(crate) rates: [Mutex<RateWindow>; 2],
 }
 
 impl Shared {
-    /// Nobody is there yet.
+    /// The state without any sessions.
     pub(crate) fn new(deps: Deps) -> Self {
         let throttle = LoginThrottle::new(deps.settings.load().throttle);
         Self {

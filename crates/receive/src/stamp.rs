@@ -1,4 +1,4 @@
-//! The header fields put before a message: the trace, and what a submission lacks (RFC 5321 section 4.4, RFC 6409 section 8).
+//! The header fields put on top of a message: the trace, and what a submission lacks (RFC 5321 section 4.4, RFC 6409 section 8).
 
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
@@ -12,7 +12,7 @@ use postern_policy::local::LocalUser;
 use crate::Settings;
 use crate::session::{Session, literal};
 
-/// What the dialogue knows of the client, at the end of a message.
+/// What the dialogue knows about the client, at the end of a message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ClientFacts<'a> {
     /// The name in `HELO` or `EHLO`; empty without either.
@@ -23,23 +23,23 @@ pub(crate) struct ClientFacts<'a> {
     pub(crate) smtputf8: bool,
 }
 
-/// Room for what is put before a message, nearly always.
+/// Initial buffer size, nearly always enough for these fields.
 pub(crate) const ROOM: usize = 512;
 
-/// What is known of a message at its end.
+/// What is known about a message at its end.
 #[derive(Clone, Copy)]
 pub(crate) struct MessageFacts<'a> {
     pub(crate) id: QueueId,
     pub(crate) now: Timestamp,
     /// What was found in its header.
     pub(crate) scan: &'a HeaderScan,
-    /// Its sender, where it has one.
+    /// Its sender, if it has one.
     pub(crate) author: Option<&'a Mailbox>,
-    /// Whether it is a submission, so that what is missing is put in.
+    /// Whether it is a submission, so that missing fields are added.
     pub(crate) completed: bool,
 }
 
-/// Writes everything that goes before the message.
+/// Writes everything that goes on top of the message.
 pub(crate) fn write(
     session: &Session,
     client: ClientFacts<'_>,
@@ -143,7 +143,7 @@ fn local_trace(
     trace.write(out);
 }
 
-/// Says, as sendmail does, that a user who is not trusted has set a sender of another name than the user's own.
+/// Adds a warning, as sendmail does, that an untrusted user has set a sender other than the user's own.
 fn warn_of_other_sender(user: &LocalUser, sender: Option<&Mailbox>, hostname: &str, out: &mut Vec<u8>) {
     let Some(sender) = sender.filter(|_| !user.trusted) else {
         return;
@@ -158,13 +158,13 @@ fn warn_of_other_sender(user: &LocalUser, sender: Option<&Mailbox>, hostname: &s
     out.extend_from_slice(field.as_bytes());
 }
 
-/// Says that the client did not introduce itself, as sendmail does under `authwarnings`.
+/// Adds a warning that the client did not introduce itself, as sendmail does with `authwarnings`.
 fn warn_of_no_greeting(hostname: &str, peer: &str, out: &mut Vec<u8>) {
     let field = format!("X-Authentication-Warning: {hostname}: {peer} didn't use HELO protocol\r\n");
     out.extend_from_slice(field.as_bytes());
 }
 
-/// Adds `Date`, `Message-ID` and `From` where they are missing, or were taken out as not valid.
+/// Adds `Date`, `Message-ID` and `From` where they are missing, or were removed as invalid.
 fn complete(
     hostname: &str,
     id: QueueId,

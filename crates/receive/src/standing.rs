@@ -1,4 +1,4 @@
-//! Whether the login of a session still holds: looked at before each message, and for all sessions when something was taken away.
+//! Whether the login of a session is still valid: checked before each message, and for all sessions when something was revoked.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
@@ -23,7 +23,7 @@ use crate::judge::is_trusted;
 use crate::profile::Profile;
 use crate::{AuthRule, Settings};
 
-/// A login as it was granted, and what was last seen of it.
+/// A login as it was granted, and the state at its last check.
 pub(crate) struct Standing {
     profile: Arc<Profile>,
     peer: IpAddr,
@@ -31,9 +31,9 @@ pub(crate) struct Standing {
     bits: u32,
     since: Instant,
     ends: Option<(Credential, Timestamp)>,
-    /// The handshake, where a certificate proved the login.
+    /// The handshake, if the login was by certificate.
     tls: Option<TlsFacts>,
-    /// The certificate, and whose it is by the rules of the login.
+    /// The certificate, and its user by the rules at login.
     certified: Option<(CertificateFacts, String)>,
     state: Mutex<State>,
 }
@@ -41,22 +41,22 @@ pub(crate) struct Standing {
 #[derive(Clone)]
 struct State {
     proved: Proof,
-    /// The account as which the session acts, by the name it was asked for, where it is another.
+    /// The account that the session acts as, by the name under which it was looked up, if it is another.
     acting: Option<(String, Proof)>,
     seen: Seen,
 }
 
-/// What the last answers of the directories rest on.
+/// The state on which the last answers of the directories are based.
 #[derive(Clone)]
 struct Seen {
     settings: Arc<Settings>,
     directories: Weak<Directories>,
-    /// `None` before the first look: between the proof and that, anything may have changed.
+    /// `None` before the first check: anything may have changed since authentication.
     users: Option<u64>,
     at: Instant,
 }
 
-/// What the login is now, where it was asked about.
+/// The current state of the login, if it was looked up.
 pub(crate) struct Fresh {
     pub(crate) identity: Identity,
     pub(crate) trusted: bool,
@@ -76,18 +76,18 @@ pub(crate) struct Place<'a> {
 pub(crate) struct Grant<'a> {
     pub(crate) mechanism: Mechanism,
     pub(crate) bits: u32,
-    /// Who has proved himself; an account of which nothing is known has no proof.
+    /// The account that authenticated; one of which nothing is known has no proof.
     pub(crate) proved: Option<&'a Account>,
-    /// As whom it acts, if that is another.
+    /// The account that it acts as, if another.
     pub(crate) acting: Option<&'a Account>,
-    /// Whose the client's certificate is, as a rule names it, where a certificate has proved the login.
+    /// The name that a rule gives the client's certificate, if it authenticated with one.
     pub(crate) certified: Option<String>,
-    /// What ends by itself.
+    /// The credential that was used, if it expires.
     pub(crate) ends: Option<(Credential, Timestamp)>,
 }
 
 impl Standing {
-    /// Of a login that was just granted.
+    /// For a login that was just granted.
     pub(crate) fn new(grant: &Grant<'_>, place: &Place<'_>) -> Self {
         let deps = place.deps;
         let proved = grant
@@ -128,7 +128,7 @@ impl Standing {
         self.mechanism
     }
 
-    /// Finds out whether the login still holds. Where nothing has changed, that costs a look at the state of the file of own users.
+    /// Finds out whether the login is still valid. If nothing has changed, this only costs a check of the own users' file.
     ///
     /// # Errors
     ///
@@ -141,7 +141,7 @@ impl Standing {
         Ok(self.keep(seen, proved, acting))
     }
 
-    /// The same for who is not the session: what is new about the account is left for it to find.
+    /// The same, outside the session: changes of the account are left for the session to find.
     ///
     /// # Errors
     ///
@@ -150,7 +150,7 @@ impl Standing {
         self.look(deps).await.map(drop)
     }
 
-    /// Asks whoever has to be asked.
+    /// Asks the directories as needed.
     async fn look(&self, deps: &Deps) -> Result<Option<(Seen, Found, Option<Found>)>, Lapse> {
         let state = self.state.lock().clone();
         let settings = deps.settings.load_full();
@@ -215,7 +215,7 @@ impl Standing {
         Ok(Some((seen, proved, acting.map(|(_, found)| found))))
     }
 
-    /// Keeps what was found, and says what the login is now.
+    /// Keeps what was found, and returns the current state of the login.
     fn keep(&self, seen: Seen, proved: Found, acting: Option<Found>) -> Option<Fresh> {
         let trusted = is_trusted(&seen.settings, self.mechanism, self.bits);
         let mut kept = self.state.lock();
@@ -228,7 +228,7 @@ impl Standing {
                 if let Some((_, proof)) = &mut kept.acting {
                     *proof = other.proof.clone();
                 }
-                // Whom the other may act for was lent to the other, and is not passed on.
+                // The other account's own right to act for others is not passed on.
                 other.acts_for.clear();
                 Some(other)
             }
@@ -244,7 +244,7 @@ impl Standing {
         })
     }
 
-    /// Why the certificate is not this login's any more: a reload has taken the rule away.
+    /// Why the certificate no longer belongs to this user: a reload has removed the rule.
     fn disowned(&self, settings: &Settings) -> Option<String> {
         let (facts, login) = self.certified.as_ref()?;
         let shown = self.tls.as_ref().and_then(|tls| tls.client_certificate.as_ref());
@@ -258,7 +258,7 @@ impl Standing {
         }
     }
 
-    /// What holds without a look at the directories.
+    /// The facts that need no directory look-up.
     fn facts(&self, settings: &Settings) -> Facts<'static> {
         let now = Timestamp::now();
         let listener = self.profile.listener_now.load();
@@ -284,7 +284,7 @@ impl Standing {
     }
 }
 
-/// Why a client's certificate counts no more: its time is over, or a reload has brought other authorities, lists or fingerprints.
+/// Why a client's certificate is no longer valid: it has expired, or a reload has changed authorities, lists or fingerprints.
 pub(crate) fn objection(tls: &TlsFacts, profile: &Profile, deps: &Deps) -> Option<String> {
     let now = deps.tls.load();
     let ended = tls

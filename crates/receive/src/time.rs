@@ -1,8 +1,8 @@
-//! The clock that the throttle, budgets and lists are asked by: that of the timers, so that tests can turn both together.
+//! The clock of the throttle, budgets and lists: that of the timers, so that tests can control both together.
 
 use std::time::Instant;
 
-/// Now. In a test whose time is paused, what that says; otherwise the monotonic clock.
+/// Now: paused time in a test that uses it, otherwise the monotonic clock.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

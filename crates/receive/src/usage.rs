@@ -1,40 +1,40 @@
-//! Who logs in by which mechanism: what an administrator has to know before switching one off.
+//! Who logs in with which mechanism: what an administrator must know before switching one off.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-/// Most pairs of login and mechanism that are counted apart. Past them, logins are counted together.
+/// Most pairs of user name and mechanism that are counted separately. Beyond that, logins are counted together.
 pub const USAGE_MAX: usize = 50_000;
 
-/// The name under which logins past [`USAGE_MAX`] are counted.
+/// The name under which logins beyond [`USAGE_MAX`] are counted.
 pub const OTHERS: &str = "(others)";
 
-/// The logins of one account by one mechanism.
+/// The logins of one account with one mechanism.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LoginCount {
     /// The account.
     pub login: String,
     /// The mechanism's name.
     pub mechanism: String,
-    /// How often it was.
+    /// The number of logins.
     pub count: u64,
-    /// When it was first.
+    /// The time of the first.
     pub first_at: Timestamp,
-    /// When it was last.
+    /// The time of the last.
     pub last_at: Timestamp,
-    /// From where it was last; `None` where nobody told, as with saslauthd's protocol.
+    /// The client's address at the last; `None` if unknown, as with saslauthd's protocol.
     pub last_peer: Option<IpAddr>,
 }
 
 /// All counts.
 #[derive(Debug, Default)]
 pub(crate) struct Usage {
-    /// By mechanism, then by login: looking one up costs no copy.
+    /// By mechanism, then by user name, so that a look-up needs no copy.
     counts: HashMap<String, HashMap<String, LoginCount>>,
     entries: usize,
-    /// Mechanisms and logins whose counts are not written down as they are now.
+    /// Mechanisms and user names whose current counts have not been written.
     changed: HashSet<(String, String)>,
 }
 
@@ -71,12 +71,12 @@ impl Usage {
         });
     }
 
-    /// Takes over what was counted before and is written down.
+    /// Takes over earlier counts that are in the store.
     pub(crate) fn restore(&mut self, counts: Vec<LoginCount>) {
         counts.into_iter().for_each(|count| self.add(count));
     }
 
-    /// Takes over what was counted before and is written down elsewhere.
+    /// Takes over earlier counts that are not in the store.
     pub(crate) fn take_over(&mut self, counts: Vec<LoginCount>) {
         for count in counts {
             self.changed
@@ -85,7 +85,7 @@ impl Usage {
         }
     }
 
-    /// The counts that have changed since the last call, by mechanism and login.
+    /// The counts that have changed since the last call, by mechanism and user name.
     pub(crate) fn take_changed(&mut self) -> Vec<LoginCount> {
         let changed = std::mem::take(&mut self.changed);
         let count = |(mechanism, login): &(String, String)| self.counts.get(mechanism)?.get(login).cloned();
@@ -94,7 +94,7 @@ impl Usage {
         counts
     }
 
-    /// What was taken could not be written down.
+    /// The counts taken could not be written.
     pub(crate) fn changed_still(&mut self, counts: &[LoginCount]) {
         let keys = counts
             .iter()
@@ -119,7 +119,7 @@ impl Usage {
         }
     }
 
-    /// All counts, by mechanism and login.
+    /// All counts, by mechanism and user name.
     pub(crate) fn all(&self) -> Vec<LoginCount> {
         let mut all: Vec<LoginCount> = self.counts.values().flat_map(HashMap::values).cloned().collect();
         all.sort_by(by_mechanism);

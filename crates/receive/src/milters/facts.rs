@@ -54,7 +54,7 @@ fn login(login: &LoggedIn) -> Login<'_> {
     }
 }
 
-/// What filters are told of what DNS says of a client's address. Where nobody has asked, it has no name.
+/// What filters are told about the client's host name. If it was not looked up, there is none.
 fn resolved(called: Option<&ClientName>) -> Resolved<'_> {
     match called {
         Some(ClientName::Confirmed(name)) => Resolved::Confirmed(name),
@@ -65,7 +65,7 @@ fn resolved(called: Option<&ClientName>) -> Resolved<'_> {
     }
 }
 
-/// Where a sender leads, for filters: the null sender's and those of this server's domains are local.
+/// The mailer of a sender, for filters: that of the null sender and of this server's domains is local.
 #[must_use]
 pub fn way_of_sender(sender: &ReversePath, settings: &Settings) -> Way {
     match sender {
@@ -74,13 +74,13 @@ pub fn way_of_sender(sender: &ReversePath, settings: &Settings) -> Way {
     }
 }
 
-/// Where a recipient leads, for filters, by its domain.
+/// The mailer of a recipient, for filters, by its domain.
 #[must_use]
 pub fn way_of_recipient(mailbox: &Mailbox, settings: &Settings) -> Way {
     way(mailbox, is_local(mailbox.domain(), settings))
 }
 
-/// That of a recipient which is taken on this ground.
+/// The mailer of a recipient that is accepted on this ground.
 pub(super) fn way_of_taken(path: &ForwardPath, ground: Ground) -> Way {
     match path {
         ForwardPath::Postmaster => Way::here("postmaster"),
@@ -88,7 +88,7 @@ pub(super) fn way_of_taken(path: &ForwardPath, ground: Ground) -> Way {
     }
 }
 
-/// That of a recipient which is refused.
+/// The mailer of a refused recipient.
 pub(super) fn way_of_refused(reply: &Reply) -> Way {
     let status = reply.status.map(|status| status.to_string());
     Way::refused(status.unwrap_or_default(), &reply.text)

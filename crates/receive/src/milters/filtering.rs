@@ -1,4 +1,4 @@
-//! What one session has with its filters: told step by step, in their order, until one decides.
+//! One session's exchange with its filters: they are told each step, in order, until one decides.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,28 +29,28 @@ use crate::time;
 pub(crate) struct Filtering {
     pub(super) members: Vec<Member>,
     pub(super) chain: Chain,
-    /// The id of the message under way.
+    /// The id of the current message.
     id: Option<QueueId>,
     pub(super) message: Message,
-    /// The recipients that were taken, as the client named them.
+    /// The accepted recipients, as the client named them.
     pub(super) named: Vec<Named>,
-    /// What was decided about the name in `HELO`, as long as no other was taken.
+    /// What was decided about the `HELO` name, until another is accepted.
     helo: Option<Ruled>,
-    /// Whether `MAIL` was told, and the end of its message was not.
+    /// Whether filters were told `MAIL` but not yet the end of its message.
     in_message: bool,
-    /// What was done about the message that the client is not told.
+    /// What was done with the message that the client is not told.
     pub(super) notes: Vec<Note>,
     /// Filters that can be sent the content at the same time.
     pub(super) runs: Vec<Range<usize>>,
-    /// Those that are sent it while it arrives.
+    /// The filters that are sent it while it arrives.
     pub(super) streamed: Range<usize>,
-    /// Memory of pieces of the body that are gathered for them.
+    /// Memory for pieces of the body that are gathered for them.
     gathered: Option<Held>,
-    /// Memory of what they want changed.
+    /// Memory for their changes.
     pub(super) changes: ChangesRoom,
 }
 
-/// Octets of gathered pieces that a session has for nothing: small messages are filtered however short memory is.
+/// Octets of gathered pieces that a session need not reserve: small messages are filtered even when memory is short.
 const PIECES_FREE: usize = 32 * 1024;
 
 /// One filter.
@@ -59,13 +59,13 @@ pub(super) struct Member {
     pub(super) talk: postern_filter::Session,
     /// What it has decided about the message.
     ruled: Option<Ruled>,
-    /// The stranger's place at it.
+    /// The stranger's place at this filter.
     place: Option<Place>,
-    /// It has not been told of the connection: there was no place. It will be when there is one, at `MAIL`.
+    /// Whether it was not told of the connection because no place was free. It is told once there is one, at `MAIL`.
     untold: bool,
 }
 
-/// What filters are told, but for the content.
+/// What filters are told, except the content.
 enum Step<'a> {
     Connect {
         host: &'a str,
@@ -86,7 +86,7 @@ enum Step<'a> {
 }
 
 impl Member {
-    /// Has a place for the session at the filter, if it is a stranger's: it may be connected. Where there is none, strangers are hurried.
+    /// Takes a place at the filter for the session, if it is a stranger's. If there is none, strangers are hurried.
     fn find_place(&mut self, session: &Session) -> Result<(), NoPlace> {
         if !session.is_stranger() {
             self.place = None;
@@ -123,7 +123,7 @@ impl Step<'_> {
         }
     }
 
-    /// Has a filter told of it when it is first told of a message.
+    /// Has the step told to a filter when it is first told of a message.
     fn keep_for_later(&self, talk: &mut postern_filter::Session) {
         match self {
             Self::Connect { host, peer } => talk.will_connect(host, peer.clone()),
@@ -149,7 +149,7 @@ impl Step<'_> {
 }
 
 impl Filtering {
-    /// Of a session that begins; `None` where no filter serves it.
+    /// For a new session; `None` if no filter serves it.
     pub(crate) fn of(session: &Session) -> Option<Box<Self>> {
         if session.profile.milters.is_empty() {
             return None;
@@ -202,18 +202,18 @@ impl Filtering {
         ruled.map(Ruled::at_greeting)
     }
 
-    /// `HELO` or `EHLO` was taken. A message under way is over.
+    /// `HELO` or `EHLO` was taken. The current message, if any, is over.
     pub(crate) async fn helo(&mut self, name: &str, session: &Session) -> Option<Ruled> {
         self.helo = self.ask(Step::Helo(name), session, None).await;
         self.helo.clone()
     }
 
-    /// A command that nobody knows.
+    /// An unknown command.
     pub(crate) async fn unknown(&mut self, line: &[u8], session: &Session) -> Option<Ruled> {
         self.ask(Step::Unknown(line), session, None).await
     }
 
-    /// `MAIL`, which the server would take. Those who are passed by are not told.
+    /// `MAIL`, which the server would accept. Filters that are skipped are not told.
     pub(crate) async fn mail(
         &mut self,
         envelope: &Envelope,
@@ -251,7 +251,7 @@ impl Filtering {
         ruled.filter(|ruled| !ruled.discards())
     }
 
-    /// Has a place for a stranger at all filters that are to be asked; `Some` for a filter where there is none.
+    /// Takes a place for a stranger at all filters to be asked; `Some` for a filter that has none.
     fn find_places(&mut self, session: &Session) -> Option<Ruled> {
         for filter in 0..self.members.len() {
             if !self.asks(filter) {
@@ -266,7 +266,7 @@ impl Filtering {
         None
     }
 
-    /// `RCPT`, which the server would take on this ground.
+    /// `RCPT`, which the server would accept on this ground.
     pub(crate) async fn rcpt(
         &mut self,
         path: &ForwardPath,
@@ -288,7 +288,7 @@ impl Filtering {
         refused
     }
 
-    /// The recipient was taken; its mail goes to these addresses.
+    /// The recipient was accepted; its mail goes to these addresses.
     pub(crate) fn took(&mut self, path: &ForwardPath, goes: Vec<Mailbox>) {
         self.message.taken += 1;
         self.named.push(Named {
@@ -297,7 +297,7 @@ impl Filtering {
         });
     }
 
-    /// `RCPT`, which the server has refused. What filters answer changes nothing, unless they end the session.
+    /// `RCPT`, which the server has refused. The filters' answers change nothing, unless they close the session.
     pub(crate) async fn refused_rcpt(
         &mut self,
         path: &ForwardPath,
@@ -322,17 +322,17 @@ impl Filtering {
         ruled.filter(|ruled| !ruled.discards())
     }
 
-    /// The id of the message under way.
+    /// The id of the current message.
     pub(crate) fn queue_id(&self) -> Option<QueueId> {
         self.id.filter(|_| self.in_message)
     }
 
-    /// Whether a message is under way.
+    /// Whether there is a current message.
     pub(crate) const fn in_message(&self) -> bool {
         self.in_message
     }
 
-    /// The message is over, well or not: filters that wait for more of it are told.
+    /// The message is over, successful or not: filters that wait for more of it are told.
     pub(crate) async fn abort(&mut self) {
         self.in_message = false;
         for member in &mut self.members {
@@ -348,12 +348,12 @@ impl Filtering {
         }
     }
 
-    /// The message was taken: logs what was done about it.
+    /// The message was accepted: logs what was done with it.
     pub(crate) fn tell_notes(&self, queue: QueueId, session: &Session) {
         self.notes.iter().for_each(|note| note.tell(queue, session));
     }
 
-    /// The message is thrown away: logs whose it was, and by whom.
+    /// The message is discarded: logs its envelope, and by which filter.
     pub(crate) fn tell_discarded(
         &self,
         ruled: &Ruled,
@@ -366,7 +366,7 @@ impl Filtering {
         notes::tell_discarded(ruled, queue, envelope, message_id, session);
     }
 
-    /// What stands about the message already, whatever is still to come.
+    /// What is already decided about the message, whatever is still to come.
     pub(crate) fn decided(&self) -> Option<Ruled> {
         match self.chain.outcome()? {
             Outcome::Decided(filter, _) => self.members[filter].ruled.clone(),
@@ -379,7 +379,7 @@ impl Filtering {
         self.chain.asked().any(|asked| asked == filter)
     }
 
-    /// Takes what came of a step. `Some` is what the client is told, or that the message is to be thrown away.
+    /// Takes the answer to a step. `Some` is what the client is told, or that the message must be discarded.
     pub(super) fn settle(
         &mut self,
         filter: usize,
@@ -397,7 +397,7 @@ impl Filtering {
         Some(ruled)
     }
 
-    /// Takes note that a filter has failed, likewise.
+    /// Takes the failure of a filter, likewise.
     pub(super) fn fail(&mut self, filter: usize, event: Event, why: &str) -> Option<Ruled> {
         let member = &mut self.members[filter];
         let then = member.milter.on_failure;
@@ -414,7 +414,7 @@ impl Filtering {
         None
     }
 
-    /// The failure that has the message held, if one has.
+    /// The failure for which the message is held, if any.
     pub(super) fn held(&self) -> Option<&Note> {
         match self.chain.outcome()? {
             Outcome::Hold(filter) => {
@@ -450,7 +450,7 @@ impl Filtering {
         None
     }
 
-    /// Takes memory for so many more octets of a body; where there is none, what is gathered is kept small.
+    /// Reserves memory for this many more octets of a body; without it, the gathered pieces are kept small.
     pub(super) fn make_room(&mut self, to: Range<usize>, more: usize, session: &Session) {
         let asked = to.clone().filter(|filter| self.asks(*filter));
         let wanted: usize = asked
@@ -483,7 +483,7 @@ impl Filtering {
     }
 }
 
-/// What decides whether a filter is passed by, of a client that is known.
+/// The facts that decide whether a filter is skipped for a known client.
 pub(super) fn facts_of(session: &Session, size: u64) -> Facts<'_> {
     session.judge().filter_facts(size)
 }

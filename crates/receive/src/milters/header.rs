@@ -5,14 +5,14 @@ use postern_mail::{Header, NewField};
 use postern_milter::Change;
 use postern_milter::edit::{self, Field};
 
-/// A header, and which of its fields are the server's, which filters do not see.
+/// A header, and which of its fields are the server's own, which filters do not see.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub(super) header: Header,
     pub(super) own: Vec<bool>,
 }
 
-/// Whether there is anything to do about the header.
+/// Whether any change concerns the header.
 pub(super) fn concerns_header(changes: &[Change]) -> bool {
     changes.iter().any(|change| {
         matches!(
@@ -25,11 +25,11 @@ pub(super) fn concerns_header(changes: &[Change]) -> bool {
     })
 }
 
-/// Applies changes; what they leave alone stays to the octet.
+/// Applies changes; everything else stays the same to the octet.
 ///
 /// # Errors
 ///
-/// A field that cannot be put into a header: nothing is to be changed.
+/// A field that cannot be put into a header: then nothing is changed.
 pub(super) fn edit(header: &Header, own: &[bool], changes: &[Change]) -> Result<Seen, FieldError> {
     let names = header.fields().map(|field| field.name());
     let is_own = |place: usize| own.get(place).copied().unwrap_or(false);
@@ -37,7 +37,7 @@ pub(super) fn edit(header: &Header, own: &[bool], changes: &[Change]) -> Result<
     let mut text = Vec::with_capacity(header.octets());
     let mut own = Vec::with_capacity(fields.len());
     for field in fields {
-        // The last field of a message that has no body may lack its line end.
+        // The last field of a message without a body may lack its line end.
         if text.last().is_some_and(|last| *last != b'\n') {
             text.extend_from_slice(b"\r\n");
         }

@@ -1,7 +1,7 @@
 //! Mail filters in sessions: each is told what happens, and decides.
 //!
-//! [`Services`] are the filters that there are, shared by all sessions; [`Filtering`] is what one session has with those that serve
-//! its listener. A session that meets none has no `Filtering` at all.
+//! [`Services`] are all filters, shared by all sessions; [`Filtering`] is one session's exchange with those that serve its
+//! listener. A session without filters has no `Filtering` at all.
 
 mod apply;
 mod changes_room;

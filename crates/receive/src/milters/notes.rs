@@ -1,4 +1,4 @@
-//! What filters have done about a message that is taken, for the log.
+//! What filters did with an accepted message, for the log.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ impl Note {
         })
     }
 
-    /// It has decided, or its failure has, and the message is taken all the same.
+    /// It decided, or its failure did, but the message is still accepted.
     pub(super) fn decided(milter: &Arc<Milter>, decision: Decision<'_>) -> Self {
         let decided = Decided {
             filter: milter.name(),
@@ -49,7 +49,7 @@ impl Note {
         Arc::ptr_eq(&self.milter, milter)
     }
 
-    /// What it means for a message that is held by it.
+    /// The hold for a message that it holds.
     pub(super) fn hold(&self) -> Hold {
         Hold::by_milter(self.milter.name(), self.rule, &self.reason)
     }
@@ -65,7 +65,7 @@ impl Note {
     }
 }
 
-/// A message that a filter has thrown away.
+/// Reports a message that a filter discarded.
 pub(super) fn tell_discarded(
     ruled: &Ruled,
     queue: QueueId,
@@ -94,7 +94,7 @@ pub(super) fn tell_discarded(
     });
 }
 
-/// What changes there are, counted: `added 2 fields, replaced the body`.
+/// A summary of changes: `added 2 fields, replaced the body`.
 fn summary(changes: &[Change], body_replaced: bool) -> String {
     let count = |is: fn(&Change) -> bool| changes.iter().filter(|change| is(change)).count();
     let fields = |count: usize| if count == 1 { "field" } else { "fields" };

@@ -1,4 +1,4 @@
-//! What a filter has decided, with the rule behind it and the words that the client hears.
+//! What a filter has decided, with the rule behind it and the reply to the client.
 
 use std::fmt;
 
@@ -15,21 +15,21 @@ use super::services::{Chain, Milter};
 use super::strangers::NoPlace;
 use crate::session::{About, Session};
 
-/// A decision that the client hears of, or that has its message thrown away.
+/// A decision that the client is told, or that discards its message.
 #[derive(Clone, Debug)]
 pub(crate) struct Ruled {
     /// The name of the filter.
     milter: String,
     rule: Rule,
     reason: String,
-    /// What the client is told; `None` where it hears that all is well.
+    /// The reply; `None` if the client is told that the message was accepted.
     reply: Option<Reply>,
-    /// Whether its connection ends.
+    /// Whether its connection is closed.
     close: bool,
 }
 
 impl Ruled {
-    /// What an answer means that decides.
+    /// The decision in a filter's answer.
     pub(super) fn answer(milter: &Milter, event: Event, answer: &Answered) -> Self {
         let text;
         let (decision, reply, close) = match answer {
@@ -52,7 +52,7 @@ impl Ruled {
         Self::new(milter, event, decision, reply, close)
     }
 
-    /// What follows from a failure, where the client hears of it.
+    /// The decision after a failure, if the client is told of it.
     pub(super) fn failure(milter: &Milter, event: Event, why: &str) -> Self {
         let decision = Decision::Failed {
             then: milter.on_failure,
@@ -61,7 +61,7 @@ impl Ruled {
         Self::new(milter, event, decision, None, false)
     }
 
-    /// Strangers have all the connections to it that they may have, or those of one network have.
+    /// All connections to it that strangers, or those of one network, may have are in use.
     pub(super) fn busy(milter: &Milter, none: NoPlace) -> Self {
         let limit = none.most;
         let decision = match none.network {
@@ -97,22 +97,23 @@ impl Ruled {
         }
     }
 
-    /// Whether the message is to be thrown away, and the client told that all is well.
+    /// Whether the message is to be discarded, and the client told that it was accepted.
     pub(crate) fn discards(&self) -> bool {
         self.reply.is_none()
     }
 
-    /// The filter that has decided, by its name.
+    /// The name of the filter that decided.
     pub(crate) fn milter(&self) -> &str {
         &self.milter
     }
 
-    /// Whether the client's connection ends.
+    /// Whether the client's connection is closed.
     pub(crate) fn closes(&self) -> bool {
         self.close
     }
 
-    /// The same in place of a greeting, which knows two refusals (RFC 5321 section 4.3.2).
+    /// The same in place of a greeting, for which there are only two refusals (RFC 5321 section
+    /// 4.3.2).
     pub(crate) fn at_greeting(mut self) -> Self {
         if let Some(reply) = &mut self.reply {
             reply.code = if reply.is_permanent() { 554 } else { 421 };
@@ -121,7 +122,7 @@ impl Ruled {
         self
     }
 
-    /// Logs it, and answers the client. `None` for a message that is thrown away.
+    /// Logs it, and returns the reply. `None` for a message that is discarded.
     pub(crate) fn tell(&self, about: &About<'_>, session: &Session) -> Option<Answer> {
         let reply = self.reply.clone()?;
         let about = About {
@@ -147,12 +148,12 @@ impl Verdict for Ruled {
     }
 
     fn reply(&self) -> Option<Told> {
-        // Its words may be the filter's.
+        // The text may be the filter's.
         None
     }
 }
 
-/// Why a filter has failed, in one line.
+/// Why a filter failed, in one line.
 pub(super) fn why(failure: &Failure) -> String {
     Chain(failure).to_string()
 }

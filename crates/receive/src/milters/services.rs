@@ -1,4 +1,4 @@
-//! The filters that there are: one service each, which outlives a reload that does not change it.
+//! All filters: one service each, which outlives a reload that does not change it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,14 +11,14 @@ use postern_policy::milter::{Conditions, OnFailure};
 use super::strangers::Strangers;
 use crate::{MilterSettings, Settings, time};
 
-/// A filter, as a session meets it.
+/// A filter, as a session sees it.
 pub(crate) struct Milter {
     pub(crate) service: Arc<Service>,
     pub(crate) conditions: Conditions,
     pub(crate) on_failure: OnFailure,
     /// Strangers' sessions that are connected to it, of all listeners.
     pub(crate) strangers: Arc<Strangers>,
-    /// How many there may be.
+    /// How many of them are allowed.
     pub(crate) strangers_max: u32,
 }
 
@@ -41,8 +41,8 @@ struct Known {
 }
 
 impl Services {
-    /// Those that serve a listener, in their order. Services that the settings do not know any more are let go: sessions that began
-    /// with them keep them.
+    /// The filters that serve a listener, in order. Services no longer in the settings are dropped; sessions that began with them
+    /// keep them.
     pub(crate) fn of_listener(
         &self,
         settings: &Settings,
@@ -92,7 +92,7 @@ impl Services {
         self.0.lock().iter().for_each(|known| known.service.close_idle());
     }
 
-    /// Lets all of them go, and their connections with them, once no session has them any more.
+    /// Drops all of them; their connections close once no session uses them any more.
     pub(crate) fn let_go(&self) {
         self.0.lock().clear();
     }
@@ -115,7 +115,7 @@ fn serve(filter: &Filter, observers: &Observers) -> Arc<Service> {
     })
 }
 
-/// Tells that a filter was asked since `begun`, and whether it has failed.
+/// Reports that a filter was asked at `begun`, and whether it failed.
 pub(super) fn tell_asked(milter: &Milter, stage: &str, begun: Instant, failed: bool, observers: &Observers) {
     observers.tell(FilterAsked {
         milter: milter.name(),
@@ -125,7 +125,7 @@ pub(super) fn tell_asked(milter: &Milter, stage: &str, begun: Instant, failed: b
     });
 }
 
-/// An error with what is behind it.
+/// An error with its causes.
 pub(super) struct Chain<'a>(pub(super) &'a dyn std::error::Error);
 
 impl std::fmt::Display for Chain<'_> {

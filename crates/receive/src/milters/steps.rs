@@ -1,4 +1,4 @@
-//! Commands that filters are told of, and what the client hears then.
+//! Tells filters about commands, and returns the reply to the client.
 
 use postern_mail::ForwardPath;
 use postern_smtp::command::{Command, CommandError, Parameters};
@@ -8,7 +8,7 @@ use super::filtering::Filtering;
 use crate::recipient::Judged;
 use crate::session::{About, Session};
 
-/// A command that the dialogue has answered by itself: filters are told of names and of commands that nobody knows.
+/// A command that the dialogue has answered itself: filters are told `HELO` names and unknown commands.
 pub(crate) async fn answered(
     line: &[u8],
     answer: Answer,
@@ -35,7 +35,7 @@ pub(crate) async fn answered(
         .unwrap_or(answer)
 }
 
-/// `MAIL`, which the server would take. `take` does, and tells so.
+/// `MAIL`, which the server would accept. `take` does so, and makes the reply.
 pub(crate) async fn sender<'d>(
     ask: AskSender<'d>,
     take: impl FnOnce(AskSender<'d>) -> Answer,
@@ -66,7 +66,7 @@ pub(crate) async fn recipient(
     let parameters = words(line);
     let taken = match judged {
         Judged::Taken(taken) => taken,
-        // Nothing comes of it that a filter could look at.
+        // It never becomes part of a message that a filter could see.
         Judged::Discarded(answer) => return answer,
         Judged::Refused(answer) => {
             let ruled = filtering
@@ -76,7 +76,7 @@ pub(crate) async fn recipient(
             return ended.unwrap_or(answer);
         }
     };
-    // A repeated one has nothing new to be asked about.
+    // For a repeated one there is nothing new to ask.
     if taken.recipients.is_empty() {
         return taken.accept(session);
     }

@@ -1,6 +1,6 @@
-//! How many sessions of strangers are connected to a filter: so many and no more, so that whoever floods the server leaves the filter to
-//! those who are known; and so many of one network, so that it does not take them from all the others. An IPv6 site has many networks, and a
-//! share of its own.
+//! Limits how many sessions of strangers are connected to a filter, so that a flood leaves room at the filter for known clients;
+//! and how many of one network, so that it cannot take all places from the others. An IPv6 site has many networks, and so a limit
+//! of its own.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,10 +12,10 @@ use parking_lot::Mutex;
 use postern_policy::network::{wide, wider};
 use tokio::time::Instant;
 
-/// How long strangers have less time after one of them found no place.
+/// How long strangers have shorter time limits after one of them found no place.
 const SCARCE_FOR: Duration = Duration::from_secs(60);
 
-/// One network has at most this part of all places, and at least one.
+/// One network has at most one in this many places, but at least one.
 const NETWORK_PART: u32 = 8;
 
 /// The same for all networks of a `/48` together.
@@ -28,14 +28,14 @@ pub(crate) struct Strangers(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     all: Tally,
-    /// Those that have any places.
+    /// Networks that have any places.
     networks: HashMap<IpNet, Tally>,
 }
 
 #[derive(Debug, Default)]
 struct Tally {
     seated: u32,
-    /// When one found no place last.
+    /// When a stranger last found no place.
     refused_at: Option<Instant>,
 }
 
@@ -51,14 +51,14 @@ pub(super) struct Place {
 pub(super) struct NoPlace {
     /// The one network whose places are all taken; `None` where all are.
     pub(super) network: Option<IpNet>,
-    /// How many places those are.
+    /// How many places these are.
     pub(super) most: u32,
-    /// Whether strangers had time enough before: those who wait are to be told that there is less.
+    /// Whether time limits were normal before: waiting sessions must be told that they are shorter now.
     pub(super) is_news: bool,
 }
 
 impl Strangers {
-    /// A place for `peer`, if fewer than `most` are taken, and its network has not its part of them.
+    /// A place for `peer`, if fewer than `most` are taken and its network has not used up its share.
     pub(super) fn place(self: &Arc<Self>, peer: IpAddr, most: u32) -> Result<Place, NoPlace> {
         let mut state = self.0.lock();
         let State { all, networks } = &mut *state;
@@ -90,7 +90,7 @@ impl Strangers {
         })
     }
 
-    /// Whether a stranger, or one of this peer's network, found no place a short while ago. Those who have one then get less time.
+    /// Whether a stranger, or one in this peer's network, recently found no place. Those who have one then get less time.
     pub(crate) fn are_scarce(&self, peer: IpAddr) -> bool {
         let state = self.0.lock();
         let is_scarce = |network| state.networks.get(&network).is_some_and(Tally::is_scarce);
@@ -98,14 +98,14 @@ impl Strangers {
     }
 }
 
-/// The networks of a peer that have shares, the smaller first, and which part of all places is theirs.
+/// The networks of a peer that have shares, the smaller first, each with the divisor of its share.
 fn shares(peer: IpAddr) -> impl Iterator<Item = (IpNet, u32)> {
     let site = wider(peer).map(|site| (site, SITE_PART));
     [Some((wide(peer), NETWORK_PART)), site].into_iter().flatten()
 }
 
 impl Tally {
-    /// Takes note that one found no place; tells whether that is news.
+    /// Notes that a stranger found no place; returns whether that is news.
     fn refuse(&mut self) -> bool {
         let is_news = !self.is_scarce();
         self.refused_at = Some(Instant::now());
@@ -196,7 +196,7 @@ mod tests {
         let strangers = Arc::new(Strangers::default());
         let place = |text: &str| strangers.place(peer(text), 200);
         let mut flood = Vec::new();
-        // Each /56 of a /48 in turn: eight of them would have all.
+        // Each /56 of a /48 in turn: eight of them would have taken all places.
         let refused = (0..200).find_map(|number| {
             let network = (number % 16) << 8;
             match place(&format!("2001:db8:1:{network:x}::{number:x}")) {

@@ -1,8 +1,8 @@
-//! What budgets have counted goes into the store, and comes back at the next start.
+//! Keeps the counts of budgets in the store across restarts.
 //!
 //! Each message that counts has a note in the queue, committed together with it ([`NewMessage::note`](postern_spool::NewMessage)). The
-//! store is written now and then, and says up to which note all is in it; those are then forgotten. After a crash, those behind it are counted
-//! again: what was answered with `250` counts, and nothing counts twice. So no message waits for the store.
+//! store is written now and then, and records the last note included; notes up to that one are then deleted. After a crash, later
+//! notes are counted again: every message answered with `250` counts, and none counts twice. So no message waits for the store.
 
 use postern_policy::budget::account::KeptAccount;
 use postern_policy::budget::deed::Note;
@@ -13,17 +13,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::receiver::Receiver;
 
-/// How far the store has got, as the value of the record [`SEEN`].
+/// The last note in the store, as the value of the record [`SEEN`].
 #[derive(Deserialize, Serialize)]
 struct Seen {
     number: u64,
     at: Moment,
 }
 
-/// The key of how far the store has got.
+/// The key of that record.
 const SEEN: &str = "seen";
 
-/// Why what was counted is not known or not written.
+/// Why counts cannot be restored or written.
 #[derive(Debug, thiserror::Error)]
 pub enum BudgetsError {
     /// The store cannot be read or written.
@@ -35,11 +35,11 @@ pub enum BudgetsError {
 }
 
 impl Receiver {
-    /// Takes back what was counted before this start: what stands in the store, and what was accepted since that was written.
+    /// Restores the counts from before this start: those in the store, and messages accepted since it was written.
     ///
     /// # Errors
     ///
-    /// [`BudgetsError`]; then it begins with what could be read.
+    /// [`BudgetsError`]; then counting begins with what could be read.
     pub async fn restore_budgets(&self, store: &dyn Store) -> Result<(), BudgetsError> {
         let deps = &self.shared().deps;
         let budgets = &deps.budgets;
@@ -71,11 +71,11 @@ impl Receiver {
         Ok(())
     }
 
-    /// Writes down what has changed, and forgets the notes that are not needed any more.
+    /// Writes what has changed, and deletes notes that are no longer needed.
     ///
     /// # Errors
     ///
-    /// [`BudgetsError`]; the same is written the next time.
+    /// [`BudgetsError`]; the same is written next time.
     pub async fn keep_budgets(&self, store: &dyn Store) -> Result<(), BudgetsError> {
         let deps = &self.shared().deps;
         let budgets = &deps.budgets;
@@ -102,7 +102,7 @@ impl Receiver {
             }
             (number, changes, keys, marks)
         };
-        // First of all: whoever is on hold must stay so.
+        // Holds first: an account on hold must stay so.
         let held = async {
             if let Some(marks) = marks {
                 let marks = marks

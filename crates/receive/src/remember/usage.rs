@@ -1,4 +1,4 @@
-//! The counts of logins go into a store and come back at the next start.
+//! Keeps login counts in a store across restarts.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::receiver::Receiver;
 use crate::usage::LoginCount;
 
-/// Mechanism and login, as the key of a record.
+/// Mechanism and user name, as the key of a record.
 #[derive(Deserialize, Serialize)]
 struct About<T>(T, T);
 
@@ -22,7 +22,7 @@ struct Counted {
     last_peer: Option<IpAddr>,
 }
 
-/// The counts of logins in a store, by mechanism and login. What makes no sense is left out.
+/// The login counts in a store, by mechanism and user name. Malformed records are left out.
 ///
 /// # Errors
 ///
@@ -33,7 +33,7 @@ pub async fn login_counts(store: &dyn Store) -> Result<Vec<LoginCount>, StoreErr
 }
 
 impl Receiver {
-    /// Adds what was counted when the last run ended.
+    /// Adds the counts at the end of the last run.
     ///
     /// # Errors
     ///
@@ -44,11 +44,11 @@ impl Receiver {
         Ok(())
     }
 
-    /// Writes down the counts that have changed since they were written last.
+    /// Writes the counts that have changed since they were last written.
     ///
     /// # Errors
     ///
-    /// The store cannot be written: what it has stays as it was, and the same counts are written the next time.
+    /// The store cannot be written: its content stays as it was, and the same counts are written next time.
     pub async fn keep_usage(&self, store: &dyn Store) -> Result<(), StoreError> {
         let changed = self.shared().usage.lock().take_changed();
         if changed.is_empty() {

@@ -1,22 +1,22 @@
-//! What a list answers.
+//! The answer of a DNS list.
 
 use std::net::Ipv4Addr;
 
 use postern_policy::screen::list::{Answered, DnsList, Subject};
 
-/// What came of it.
+/// The answer to a question.
 #[derive(Clone, Debug)]
 pub struct ZoneAnswer {
     /// The zone of the list.
     pub zone: String,
-    /// What was looked for.
+    /// What was looked up.
     pub subject: Subject,
-    /// The addresses that were found, none where it is not listed; or why there was no answer.
+    /// The addresses found, none if it is not listed; or why there was no answer.
     pub found: Result<Vec<Ipv4Addr>, String>,
 }
 
 impl ZoneAnswer {
-    /// What it means to a list; `None` if it is an answer to something else, or there was none.
+    /// What it means for a list; `None` if it answers something else, or there was no answer.
     #[must_use]
     pub fn read(&self, list: &DnsList) -> Option<Answered> {
         let is_about = list.zone == self.zone && list.subject == self.subject;

@@ -1,4 +1,4 @@
-//! Which DNS lists answer as lists do, for all sessions.
+//! Which DNS lists work properly, for all sessions.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -6,15 +6,16 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use postern_policy::screen::health::{ListHealth, News, Trouble};
 
-/// Zones that are remembered. A configuration has fewer; those of earlier ones may be forgotten.
+/// Most zones that are remembered. A configuration has fewer; those of earlier ones may be
+/// forgotten.
 const ZONES_MAX: usize = 1_000;
 
-/// Lists by their zone.
+/// Lists by zone.
 #[derive(Default)]
 pub(crate) struct ListHealths(Mutex<HashMap<String, ListHealth>>);
 
 impl ListHealths {
-    /// Takes note of what came of a question, and says what an administrator is to be told.
+    /// Notes the result of a question, and returns what to tell an administrator.
     pub(crate) fn note(&self, zone: &str, trouble: Option<Trouble>, now: Instant) -> Option<News> {
         let mut healths = self.0.lock();
         if let Some(health) = healths.get_mut(zone) {

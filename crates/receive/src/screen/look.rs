@@ -1,4 +1,4 @@
-//! Asks DNS what strangers are judged by. `explain` asks the same way.
+//! Looks up in DNS what strangers are judged by. `explain` uses the same code.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -16,28 +16,28 @@ pub use super::answer::ZoneAnswer;
 use crate::count::Signal;
 use crate::session::Session;
 
-/// Hosts of a domain whose addresses are looked up.
+/// Most hosts of a domain whose addresses are looked up.
 const MX_HOSTS_MAX: usize = 10;
 
-/// Asks DNS, each question for no longer than a limit.
+/// Asks DNS, with a time limit for each question.
 #[derive(Clone, Debug)]
 pub struct Look {
-    /// Whom to ask.
+    /// The resolver to ask.
     resolver: Resolver,
     /// Longest wait for one answer.
     limit: Duration,
-    /// Cancelled when there is less time than that.
+    /// Cancelled when the time limit becomes shorter.
     cut: CancellationToken,
 }
 
-/// What a zone was asked.
+/// A question to a zone.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Question {
     /// The zone of the list.
     pub zone: String,
-    /// What is looked for.
+    /// What is looked up.
     pub subject: Subject,
-    /// The name that is asked for.
+    /// The name to look up.
     pub name: String,
 }
 
@@ -65,7 +65,7 @@ pub fn address_questions(settings: &ScreenSettings, peer: IpAddr) -> Vec<Questio
     })
 }
 
-/// The questions to all lists about a domain: what a client calls itself, or that of a sender.
+/// The questions to all lists about a domain: the `HELO` name, or that of the sender.
 #[must_use]
 pub fn domain_questions(settings: &ScreenSettings, subject: Subject, domain: &str) -> Vec<Question> {
     questions(settings, subject, |zone| domain_question(domain, zone))
@@ -90,7 +90,7 @@ fn questions(
     questions
 }
 
-/// What counts for and against a client, by all answers.
+/// The score of a client, from all answers.
 #[must_use]
 pub fn score<'a>(
     settings: &ScreenSettings,
@@ -122,7 +122,7 @@ pub fn score<'a>(
 }
 
 impl Look {
-    /// Asks this resolver, and waits so long for each answer.
+    /// Asks this resolver, and waits up to `limit` for each answer.
     #[must_use]
     pub fn new(resolver: Resolver, limit: Duration) -> Self {
         Self {
@@ -132,7 +132,7 @@ impl Look {
         }
     }
 
-    /// Waits for what was asked of it, less long when sessions become scarce meanwhile. Questions without an answer by then have none.
+    /// Waits for answers, for less time if sessions become scarce meanwhile. Questions without an answer by then have none.
     pub(crate) async fn patiently<T>(
         &self,
         asked: impl Future<Output = T>,
@@ -152,12 +152,12 @@ impl Look {
         }
     }
 
-    /// Whether its questions have ended before their time: what has no answer then is not to blame.
+    /// Whether its questions were cut short: then a missing answer is not the list's fault.
     pub(super) fn was_cut(&self) -> bool {
         self.cut.is_cancelled()
     }
 
-    /// Waits until its questions are to end without an answer.
+    /// Waits until its questions must end without an answer.
     pub(super) async fn is_cut(&self) {
         self.cut.cancelled().await;
     }
@@ -168,7 +168,7 @@ impl Look {
         ZoneAnswer {
             zone: question.zone,
             subject: question.subject,
-            // No name at all can be listed that DNS cannot hold.
+            // A name that DNS cannot hold cannot be listed.
             found: found.map_or_else(
                 |error| match error {
                     error if error.is_temporary() => Err(error.to_string()),
@@ -179,7 +179,7 @@ impl Look {
         }
     }
 
-    /// Asks zones, all at once.
+    /// Asks all zones at once.
     pub async fn ask_all(&self, questions: Vec<Question>) -> Vec<ZoneAnswer> {
         let asked = questions.into_iter().map(|question| self.ask(question));
         futures_util::future::join_all(asked).await
@@ -201,7 +201,7 @@ impl Look {
         }
     }
 
-    /// At which addresses the hosts are that take mail for a domain; none where there are no such hosts.
+    /// The addresses of the hosts that accept mail for a domain; none if there are no such hosts.
     ///
     /// # Errors
     ///
@@ -229,7 +229,7 @@ impl Look {
         Ok(addresses)
     }
 
-    /// What an address is called. The loopback's name is known.
+    /// The host name of an address. That of the loopback is known.
     pub async fn client_name(&self, peer: IpAddr) -> ClientName {
         let address = peer.to_canonical();
         if address.is_loopback() {
@@ -269,7 +269,7 @@ impl Look {
     }
 }
 
-/// RFC 7505: one record, whose host is the root.
+/// RFC 7505: a single record, whose host is the root.
 fn is_null(records: &[MxRecord]) -> bool {
     matches!(records, [MxRecord { exchange, .. }] if exchange.is_empty())
 }

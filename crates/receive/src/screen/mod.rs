@@ -1,5 +1,5 @@
-//! Looks at strangers who bring mail from outside ([`postern_policy::screen`]). DNS is asked about a client's address while it is
-//! greeted, and about names of its choosing when it first names a recipient; there it hears what comes of it.
+//! Screens strangers who bring mail from outside ([`postern_policy::screen`]). DNS is asked about a client's address while it is
+//! greeted, and about the names that it gave when it first names a recipient; the reply to that has the result.
 
 mod answer;
 mod healths;
@@ -30,14 +30,14 @@ use crate::io::{End, Io};
 use crate::judge::Seen;
 use crate::session::{About, Session};
 
-/// What was found out about a name of the client's choosing.
+/// What was found out about a name that the client gave.
 #[derive(Default)]
 struct Name {
     lists: Vec<ZoneAnswer>,
     known: Option<Known>,
 }
 
-/// Begins to look at a client, if it is one that is looked at.
+/// Begins to screen a client, if it is to be screened.
 pub(crate) fn begin(session: &mut Session) {
     let settings = &session.profile.settings.screen;
     let is_looked_at = session.profile.listener.role == Role::Mx
@@ -67,12 +67,12 @@ fn look(session: &Session, limit: Duration) -> Look {
     Look::new(session.shared.deps.resolver.clone(), limit)
 }
 
-/// Whether the name of the client's address is asked for here, however long names are waited for elsewhere.
+/// Whether the client's host name is looked up here, whatever the time limit for names elsewhere.
 pub(crate) fn wants_name(session: &Session) -> bool {
     session.screening.is_some() && session.profile.settings.screen.wants_name()
 }
 
-/// The reply to a recipient of a stranger that is refused for what was found of it.
+/// The reply to a recipient, if the stranger is refused for what was found out about it.
 pub(crate) async fn refused(
     ask: &AskRecipient<'_>,
     io: &mut Io,
@@ -86,7 +86,7 @@ pub(crate) async fn refused(
         return Ok(None);
     };
     if !screening.has_judged(session.helo(), sender) {
-        // What was said before is not to wait with it.
+        // Earlier replies must not wait with it.
         io.flush().await?;
         let screened = screening.judge(session, sender, signal).await;
         screening.last = Some(Judged {
@@ -117,7 +117,7 @@ fn refuse(refusal: &ScreenRefusal, ask: &AskRecipient<'_>, sender: &ReversePath,
 }
 
 impl Screening {
-    /// Waits for what is still to be known, and asks the rules.
+    /// Waits for outstanding answers, and asks the rules.
     async fn judge(&mut self, session: &Session, sender: &ReversePath, signal: &Signal) -> Screened {
         let settings = &session.profile.settings.screen;
         let limit = settings.timeout.min(session.life_left());
@@ -142,7 +142,7 @@ impl Screening {
             return Screened::Refused(ScreenRefusal::Lookups(settings.lookups));
         }
         let look = look(session, limit);
-        // Since the connection began, its lists have had their time.
+        // The lists have been asked since the connection began.
         let left = settings.timeout.saturating_sub(self.begun.elapsed()).min(limit);
         let found = async {
             tokio::join!(
@@ -173,7 +173,7 @@ impl Screening {
         })
     }
 
-    /// Waits for lists that were asked about the client's address. One without an answer is as one that does not know it.
+    /// Waits for lists that were asked about the client's address. One without an answer counts as not listing it.
     async fn await_lists(&mut self, left: Duration, look: &Look, session: &Session) {
         let Self { asked, answered, .. } = self;
         let all = async {
@@ -197,14 +197,14 @@ impl Screening {
                 if !look.was_cut() {
                     note::tell_health(&late, session);
                 }
-                // What comes later may still count for the next message.
+                // A later answer may still count for the next message.
                 answered.push(late);
             }
         }
     }
 }
 
-/// What is asked about a name of the client's choosing.
+/// The questions about a name that the client gave.
 struct Questions {
     lists: Vec<look::Question>,
     known: Option<String>,

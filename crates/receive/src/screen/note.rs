@@ -1,4 +1,4 @@
-//! What is written down of strangers who were let through: a field of the message, the reason of a hold, the log; and lists that do not
+//! Records what was found about accepted strangers, in a header field, the reason of a hold and the log; and lists that do not
 //! answer.
 
 use std::fmt::Write as _;
@@ -14,10 +14,10 @@ use super::answer::ZoneAnswer;
 use crate::session::Session;
 use crate::time;
 
-/// The field of messages whose client does not meet a demand that is marked, or whose score is written down.
+/// The field of messages whose client fails a check with action `mark`, or whose score is recorded.
 const FIELD: &str = "X-Postern-Screen";
 
-/// Takes fields out that say so of a message and were not written here.
+/// Removes such fields that were not written here.
 pub(crate) fn forget_forged(fields: Vec<u8>) -> Vec<u8> {
     let mut header = Header::parse(fields);
     header.retain(|field| !field.is_named(FIELD));
@@ -41,12 +41,12 @@ fn value(noted: &Noted, separator: &str) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(separator))
 }
 
-/// Tells what was noted of a message that was taken.
+/// Reports what was noted about an accepted message.
 pub(crate) fn tell_noted(noted: &Noted, queue: &QueueId, from: &ReversePath, session: &Session) {
     let mut reason = String::new();
     let rule = match &noted.hold {
         Some(score) => {
-            // Writing into a text does not fail.
+            // Writing into a `String` does not fail.
             let _ = write!(reason, "score {score}");
             Rule::ScreenHeld
         }
@@ -66,7 +66,7 @@ pub(crate) fn tell_noted(noted: &Noted, queue: &QueueId, from: &ReversePath, ses
     });
 }
 
-/// Takes note of whether a list answers, and tells an administrator when that changes.
+/// Notes whether a list answers, and tells an administrator when that changes.
 pub(super) fn tell_health(answer: &ZoneAnswer, session: &Session) {
     let lists = &session.profile.settings.screen.lists;
     let Some(list) = lists
@@ -78,7 +78,7 @@ pub(super) fn tell_health(answer: &ZoneAnswer, session: &Session) {
     tell_health_of(answer, list, session);
 }
 
-/// The same for a list that is known.
+/// The same for a given list.
 pub(crate) fn tell_health_of(answer: &ZoneAnswer, list: &DnsList, session: &Session) {
     let trouble = match &answer.found {
         Ok(found) => Trouble::of(list.read(found)),

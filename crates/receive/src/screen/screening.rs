@@ -1,4 +1,4 @@
-//! What is known of a stranger that is looked at, for as long as its session.
+//! What is known of a screened stranger, for the time of its session.
 
 use postern_mail::ReversePath;
 use postern_policy::screen::score::{Noted, Screened};
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::answer::ZoneAnswer;
 
-/// What is known of a stranger that is looked at.
+/// What is known of a screened stranger.
 pub(crate) struct Screening {
     /// When DNS was asked about its address.
     pub(super) begun: Instant,
@@ -15,9 +15,9 @@ pub(crate) struct Screening {
     pub(super) early: bool,
     /// Questions about its address that have no answer yet. They end with the session.
     pub(super) asked: JoinSet<ZoneAnswer>,
-    /// The answers to the others.
+    /// The answers so far.
     pub(super) answered: Vec<ZoneAnswer>,
-    /// Names of its choosing that were looked up.
+    /// How many names that it gave were looked up.
     pub(super) lookups: u32,
     /// What was found out about the last sender.
     pub(super) last: Option<Judged>,
@@ -30,12 +30,12 @@ pub(super) struct Judged {
 }
 
 impl Screening {
-    /// It talked before it was greeted.
+    /// Notes that it talked before it was greeted.
     pub(crate) fn talked_early(&mut self) {
         self.early = true;
     }
 
-    /// A transaction begins: what DNS could not say before is asked again.
+    /// Begins a transaction: what DNS could not answer before is asked again.
     pub(crate) fn begin_transaction(&mut self) {
         let is_passing = |last: &mut Judged| match &last.screened {
             Screened::Refused(refusal) => refusal.told().0 < 500,
@@ -44,7 +44,7 @@ impl Screening {
         self.last.take_if(is_passing);
     }
 
-    /// What is to be noted of a message of this transaction.
+    /// What to note about a message of this transaction.
     pub(crate) fn noted(&self) -> Option<&Noted> {
         match self.last.as_ref().map(|last| &last.screened) {
             Some(Screened::Passed(noted)) if !noted.is_empty() => Some(noted),

@@ -1,4 +1,4 @@
-//! What all connections of neighbours have.
+//! What all connections of other servers have in common.
 
 use std::io;
 use std::sync::Arc;
@@ -10,24 +10,24 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::settings::SocketSettings;
 use crate::shared::Shared;
 
-/// Longest wait until a neighbour takes an answer off our hands.
+/// Longest time to send an answer to another server.
 pub(super) const WRITE_MAX: Duration = Duration::from_secs(30);
 
-/// A connection of a neighbour.
+/// A connection of another server.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// What a connection works with.
+/// The context of a connection.
 pub(super) struct Context {
     pub(super) shared: Arc<Shared>,
     pub(super) socket: Arc<ArcSwap<SocketSettings>>,
 }
 
-/// Why a connection ended otherwise than by its neighbour's wish.
+/// Why a connection ended, unless the other server closed it.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Ended {
-    /// The operating system said so.
+    /// An error of the operating system.
     #[error("{0}")]
     Io(#[from] io::Error),
     /// A line that does not follow the protocol.
@@ -36,10 +36,10 @@ pub(super) enum Ended {
     /// A question that does not follow the protocol.
     #[error("{0}")]
     Question(#[from] postern_authwire::saslauthd::QuestionError),
-    /// What came does not fit what was said before.
+    /// A message out of order.
     #[error("{0}")]
     Order(&'static str),
-    /// It was silent for too long, or took no answer.
+    /// The other server was silent for too long, or took no answer.
     #[error("{0}")]
     Silent(&'static str),
 }

@@ -1,4 +1,4 @@
-//! Dovecot's protocol for clients: a Postfix or an `imap-login` has logins checked, many at a time on one connection.
+//! Dovecot's protocol for clients: Postfix or `imap-login` has credentials checked, many at a time on one connection.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,55 +18,55 @@ use super::request::{Request, Unfit, mechanisms, told};
 use super::tickets::Counter;
 use crate::login::{Exchange, Step};
 
-/// Longest wait for the neighbour's greeting.
+/// Longest wait for the other server's greeting.
 const GREETING_MAX: Duration = Duration::from_secs(30);
 
-/// Longest silence on a connection. Neighbours keep theirs open, and open another one where it has gone.
+/// Longest silence on a connection. Other servers keep theirs open, and open a new one when it is gone.
 const IDLE_MAX: Duration = Duration::from_secs(3_600);
 
-/// How often exchanges are looked for whose clients have fallen silent.
+/// How often exchanges whose clients have gone silent are ended.
 const SWEEP: Duration = Duration::from_secs(5);
 
-/// Longest time for one answer. Postfix waits for ten seconds and then drops the connection.
+/// Longest time for one answer. Postfix waits ten seconds and then drops the connection.
 const ANSWER_MAX: Duration = Duration::from_secs(9);
 
 /// The longest wait before a check, so that the answer comes in time.
 const DELAY_MAX: Duration = Duration::from_secs(5);
 
-/// Most exchanges under way on one connection. Further ones are told to try later.
+/// Most exchanges at a time on one connection. Further ones are told to try later.
 const EXCHANGES_MAX: usize = 1_000;
 
-/// Numbers connections, for neighbours that want them told apart.
+/// Numbers connections, for servers that want to tell them apart.
 static CONNECTIONS: AtomicU32 = AtomicU32::new(1);
 
-/// An exchange between two lines, or at work on one.
+/// An exchange between two lines, or working on one.
 enum Under {
-    /// The neighbour's turn.
+    /// Waiting for the other server.
     Waiting {
         exchange: Box<Exchange>,
         request: Box<Request>,
         no_login: bool,
         since: Instant,
     },
-    /// Ours.
+    /// Working on a line.
     Working {
-        /// Which of all turns: the neighbour may give up an exchange and use its number again while the end of a turn of the first
-        /// is on its way.
+        /// The serial number of the turn: the other server may cancel an exchange and reuse its id before the result of a turn
+        /// arrives.
         serial: u64,
     },
 }
 
-/// What came of a line.
+/// The result of a line.
 struct Worked {
     id: u32,
     serial: u64,
     no_login: bool,
     request: Box<Request>,
-    /// `None` when it took too long.
+    /// `None` if it took too long.
     step: Option<Step>,
 }
 
-/// A connection whose neighbour has greeted.
+/// A connection whose peer has greeted.
 struct Connection<'a> {
     context: &'a Context,
     write: WriteHalf<Box<dyn Stream>>,
@@ -108,7 +108,7 @@ pub(super) async fn serve(stream: Box<dyn Stream>, context: &Context) -> Result<
                 connection.take(Client::parse(&line)?).await?;
             }
             Some(worked) = connection.work.join_next() => {
-                // An exchange that was given up has no end.
+                // A cancelled exchange has no result.
                 if let Ok(worked) = worked {
                     connection.answer(worked).await?;
                 }
@@ -142,7 +142,7 @@ async fn greet(
     send(write, &text).await
 }
 
-/// Reads up to the number of the neighbour's process; `None` when it goes.
+/// Reads up to the process id of the other server; `None` if it closes the connection.
 async fn be_greeted<R: tokio::io::AsyncRead + Unpin>(lines: &mut Lines<R>) -> Result<Option<u32>, Ended> {
     let mut understood = false;
     while let Some(line) = lines.next().await? {
@@ -167,8 +167,8 @@ async fn send(write: &mut WriteHalf<Box<dyn Stream>>, text: &str) -> Result<(), 
     Ok(())
 }
 
-/// Takes the exchange off the table whose turn has ended. False if it was given up while the end was on its way, even where
-/// another one has its number by now.
+/// Removes the exchange whose turn has ended from the table. False if it was cancelled meanwhile, even if another one has its id
+/// by now.
 fn finish(under_way: &mut HashMap<u32, Under>, id: u32, ended: u64) -> bool {
     let is_it = matches!(under_way.get(&id), Some(Under::Working { serial }) if *serial == ended);
     if is_it {
@@ -184,7 +184,7 @@ impl Connection<'_> {
             Client::Continue { id, response } => self.go_on(id, response).await,
             Client::Cancel(id) => {
                 self.tickets.forget(id);
-                // A check that is under way goes on, and counts: who gives it up has guessed all the same.
+                // A check in progress goes on, and counts: cancelling it does not undo the guess.
                 self.under_way.remove(&id);
                 Ok(())
             }
@@ -249,7 +249,7 @@ impl Connection<'_> {
                 None => self.refuse_response(id).await,
             },
             Some(Under::Working { .. }) => Err(Ended::Order("a response that was not asked for")),
-            // It ended while this was under way, by its time for one.
+            // It timed out meanwhile.
             None => Ok(()),
         }
     }
@@ -259,7 +259,7 @@ impl Connection<'_> {
         self.send(&wire::failure(id, None, temporary, words)).await
     }
 
-    /// Takes a turn, beside all others.
+    /// Takes a turn, concurrently with all others.
     fn work_on(
         &mut self,
         id: u32,
@@ -287,7 +287,7 @@ impl Connection<'_> {
         self.under_way.insert(id, Under::Working { serial });
     }
 
-    /// Tells what came of a turn.
+    /// Sends the result of a turn.
     async fn answer(&mut self, worked: Worked) -> Result<(), Ended> {
         let Worked {
             id,
@@ -315,7 +315,7 @@ impl Connection<'_> {
             }
             Some(Step::Granted(granted)) => {
                 let login = granted.outcome.login;
-                // Who may send in another's name may not read his mail for that.
+                // The right to send in another's name is not the right to read that mail.
                 if granted.outcome.authzid.is_some() {
                     let words = "Only in one's own name";
                     let noted = (Rule::SocketAuthorization, words);
@@ -342,7 +342,7 @@ impl Connection<'_> {
         }
     }
 
-    /// Ends exchanges whose clients have said nothing for too long: Postfix does not tell when one has gone.
+    /// Ends exchanges whose clients have been silent for too long: Postfix does not report when one has gone.
     async fn end_silent_ones(&mut self) -> Result<(), Ended> {
         let limit = self.context.shared.deps.settings.load().timeouts.auth;
         let is_silent =

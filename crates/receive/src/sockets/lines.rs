@@ -1,4 +1,4 @@
-//! Lines of a neighbour, bounded, and wiped when they are done with.
+//! Lines from another server, bounded in length, and wiped after use.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use postern_authwire::dovecot::LINE_MAX;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use zeroize::Zeroizing;
 
-/// Reads lines. Its room is taken once: what grows leaves copies of passwords behind.
+/// Reads lines. Its buffer is allocated once: growing would leave copies of passwords behind.
 pub(super) struct Lines<R> {
     from: R,
     room: Zeroizing<Vec<u8>>,
@@ -22,11 +22,12 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         }
     }
 
-    /// The next line without its end; `None` when the neighbour is gone. Safe to cancel.
+    /// The next line without its end; `None` when the connection is closed. Cancellation-safe.
     ///
     /// # Errors
     ///
-    /// What the operating system says; [`io::ErrorKind::InvalidData`] for a line over [`LINE_MAX`].
+    /// An error of the operating system; [`io::ErrorKind::InvalidData`] for a line over
+    /// [`LINE_MAX`].
     pub(super) async fn next(&mut self) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         loop {
             if let Some(at) = self.room[..self.filled].iter().position(|octet| *octet == b'\n') {

@@ -1,5 +1,4 @@
-//! Dovecot's protocol for masters: a mail process asks whose login it was that its login process had checked, and where the
-//! mail is.
+//! Dovecot's protocol for masters: a mail process asks which user its login process authenticated, and where the mail is.
 
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use tokio::time::Instant;
 use super::context::{Context, Ended, Stream, WRITE_MAX};
 use super::lines::Lines;
 
-/// Longest silence on a connection. A mail process keeps its own for as long as it lives.
+/// Longest silence on a connection. A mail process keeps its own connection for its whole life.
 const IDLE_MAX: Duration = Duration::from_secs(3_600);
 
 /// Serves a connection to its end.
@@ -67,7 +66,7 @@ pub(super) async fn serve(stream: Box<dyn Stream>, context: &Context) -> Result<
     }
 }
 
-/// The account of a login that was granted.
+/// The account of a granted login.
 fn account(id: u32, login: &str, context: &Context) -> String {
     let socket = context.socket.load();
     match socket.accounts.as_ref().and_then(|accounts| accounts.of(login)) {
@@ -80,7 +79,7 @@ fn account(id: u32, login: &str, context: &Context) -> String {
     }
 }
 
-/// The account of a user that somebody delivers to.
+/// The account of a user, for a delivery agent.
 async fn find(id: u32, user: &str, context: &Context) -> String {
     let directories = context.shared.deps.directories.load_full();
     let settings = context.shared.deps.settings.load_full();

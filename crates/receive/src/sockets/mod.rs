@@ -1,7 +1,7 @@
-//! Sockets on which neighbours have logins checked: a Postfix, a Dovecot, a Cyrus that share these accounts.
+//! Sockets on which other servers that share these accounts, such as Postfix, Dovecot or Cyrus, have credentials checked.
 //!
-//! What is asked there runs through the same exchanges as logins over SMTP: same directories, same memory of failed logins,
-//! same counts, same log.
+//! Requests go through the same exchanges as SMTP authentication: same directories, same record of failed logins, same counts,
+//! same log.
 
 mod context;
 mod dovecot;
@@ -28,12 +28,12 @@ pub(crate) use self::tickets::Tickets;
 use self::context::{Context, Stream};
 use crate::Receiver;
 
-/// A socket that neighbours connect to.
+/// A socket that other servers connect to.
 #[derive(Debug)]
 pub enum SocketListener {
     /// A path on this machine.
     Unix(UnixListener),
-    /// A port, which should be one of the loopback.
+    /// A port, which should be on the loopback.
     Tcp(TcpListener),
 }
 
@@ -47,8 +47,8 @@ impl SocketListener {
 }
 
 impl Receiver {
-    /// Answers neighbours on a socket until `shutdown` is cancelled, which ends all connections at once: exchanges under way are
-    /// lost, and neighbours begin them anew.
+    /// Answers other servers on a socket until `shutdown` is cancelled, which closes all connections at once: current exchanges
+    /// are lost, and clients start them again.
     pub async fn serve_socket(
         &self,
         listener: SocketListener,

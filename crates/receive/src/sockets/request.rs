@@ -1,4 +1,4 @@
-//! A login that a neighbour has checked: what is known of it, and how the exchange sees it.
+//! A login that another server has checked: what is known of it, as the origin of an exchange.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,8 +17,7 @@ use crate::login::origin::{CertificateOrigin, Origin, TlsOrigin};
 use crate::login::{Exchange, workable};
 use crate::shared::Shared;
 
-/// Bits that count for a session of which the neighbour says no more than that nobody else can read it. TLS has no weaker
-/// cipher any more.
+/// Bits assumed for a session of which the other server says only that it is secured. TLS has no weaker ciphers any more.
 const SECURED_BITS: u32 = 128;
 
 /// What is known of one login.
@@ -26,15 +25,15 @@ pub(super) struct Request {
     pub(super) shared: Arc<Shared>,
     pub(super) settings: Arc<Settings>,
     pub(super) socket: Arc<SocketSettings>,
-    /// What is logged in to, by its registered name.
+    /// The registered name of the service, such as `imap`.
     pub(super) service: String,
-    /// Its name in the log.
+    /// Its session id in the log.
     pub(super) session: String,
-    /// From where, as far as the neighbour tells.
+    /// The client's address, if the other server tells.
     pub(super) remote: Option<IpAddr>,
-    /// Version and bits of TLS, or what stands for it.
+    /// Version and bits of TLS, or a substitute for it.
     pub(super) tls: Option<(String, u32)>,
-    /// Who the client's certificate is, as a neighbour that is believed tells.
+    /// The user of the client's certificate, as told by a trusted server.
     pub(super) certificate: Option<String>,
     /// The longest wait before a check.
     pub(super) delay_max: Duration,
@@ -56,7 +55,7 @@ impl Request {
         }
     }
 
-    /// Takes note of what is logged in to. Dovecot has names of its own for some services.
+    /// Takes the service. Dovecot has names of its own for some services.
     pub(super) fn serves(&mut self, service: &str) {
         let registered = match service {
             "pop3" => "pop",
@@ -66,13 +65,13 @@ impl Request {
         self.service = registered.to_owned();
     }
 
-    /// Takes note that nobody else can read what the client sends.
+    /// Notes that the client's connection is secured.
     pub(super) fn secured(&mut self, version: Option<String>, bits: Option<u32>) {
         let version = version.unwrap_or_else(|| "secured".to_owned());
         self.tls = Some((version, bits.unwrap_or(SECURED_BITS)));
     }
 
-    /// As the exchange sees it.
+    /// Its origin, for the exchange.
     pub(super) fn origin(&self) -> Origin<'_> {
         let auth = &self.settings.auth;
         Origin {
@@ -98,14 +97,14 @@ impl Request {
         }
     }
 
-    /// Begins an exchange, if this client can use the mechanism. There is no other way to one on a socket, so every protocol
-    /// holds to the networks, the list and the rules of mechanisms.
+    /// Begins an exchange, if this client can use the mechanism. There is no other way to start one on a socket, so every
+    /// protocol obeys the networks, the list and the rules of mechanisms.
     pub(super) fn begin(&self, mechanism: &str) -> Result<Exchange, Unfit> {
         let mechanism = self.mechanism(mechanism)?;
         Ok(Exchange::begin(mechanism, &self.origin()))
     }
 
-    /// Notes in the log that a client could not begin. `theirs` is the session's name in the neighbour's log.
+    /// Logs that a client could not begin. `theirs` is the session id in the other server's log.
     pub(super) fn note_unfit(
         &self,
         (rule, reason): (Rule, &str),
@@ -113,7 +112,7 @@ impl Request {
         theirs: Option<&str>,
         reply: &str,
     ) {
-        // What a neighbour's client names is its own affair, unless it is one of ours.
+        // An unknown mechanism is not logged by name, since it may be anything.
         let mechanism = Mechanism::from_wire(mechanism).map(Mechanism::name);
         self.shared.deps.observers.tell(LoginRefused {
             session: &self.session,
@@ -145,7 +144,7 @@ impl Request {
     }
 }
 
-/// The mechanisms that a neighbour is told of: those that can be used by some client.
+/// The mechanisms that another server is told: those that some client can use.
 pub(super) fn mechanisms(context: &Context) -> Vec<Mechanism> {
     let mut best = Request::new(context, Duration::ZERO);
     best.secured(None, None);
@@ -161,16 +160,16 @@ pub(super) fn mechanisms(context: &Context) -> Vec<Mechanism> {
 pub(super) enum Unfit {
     /// There is no such mechanism, or not for this client.
     Mechanism,
-    /// It shows the password to who listens.
+    /// It would reveal the password to an eavesdropper.
     Clear,
     /// Not from this network.
     Network,
-    /// Where it comes from makes no sense.
+    /// Its address is malformed.
     Address,
 }
 
 impl Unfit {
-    /// The rule and the words for the log.
+    /// The rule and the text for the log.
     pub(super) fn noted(self) -> (Rule, &'static str) {
         (self.rule(), self.words())
     }
@@ -184,7 +183,7 @@ impl Unfit {
         }
     }
 
-    /// What people are told.
+    /// The text for people.
     pub(super) fn words(self) -> &'static str {
         match self {
             Self::Mechanism => "Mechanism not available",
@@ -195,7 +194,7 @@ impl Unfit {
     }
 }
 
-/// Whether a failure may be over later, and what people are told of it. Of wrong logins nothing is told.
+/// Whether a failure is temporary, and the text for people. There is none for wrong credentials.
 pub(super) fn told(failure: AuthFailure) -> (bool, Option<&'static str>) {
     match failure {
         AuthFailure::Denied => (false, None),

@@ -1,7 +1,8 @@
-//! saslauthd's protocol: one password a connection.
+//! saslauthd's protocol: one password per connection.
 //!
-//! It tells no address of who logs in, so the memory of failed logins knows the socket alone. It slows a login there and never
-//! locks it out ([`Source::Place`](postern_policy::throttle::Source::Place)): who guesses at a Cyrus next door can keep nobody from his mail.
+//! It does not tell the client's address, so failed logins are counted for the socket only. A user name is slowed down there but
+//! never locked out ([`Source::Place`](postern_policy::throttle::Source::Place)): guessing through a Cyrus server can keep nobody
+//! from their mail.
 
 use std::time::Duration;
 
@@ -18,10 +19,10 @@ use crate::login::Step;
 /// Longest wait for the question.
 const QUESTION_WAIT: Duration = Duration::from_secs(30);
 
-/// Longest time for the answer. The libraries that ask wait for as long as it takes.
+/// Longest time for the answer. The client libraries wait as long as it takes.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 
-/// The mechanism that a question stands for: where PLAIN is off or over, so is this protocol.
+/// The mechanism that a question stands for: if PLAIN is off or has ended, so is this protocol.
 const PLAIN: &str = "PLAIN";
 
 /// Serves a connection to its end.
@@ -56,10 +57,10 @@ async fn question(stream: &mut Box<dyn Stream>) -> Result<Option<Question>, Ende
     }
 }
 
-/// Runs the question as an exchange of PLAIN, so that it is slowed, counted and logged like any other.
+/// Runs the question as a PLAIN exchange, so that it is slowed down, counted and logged like any other.
 async fn check(question: &Question, context: &Context) -> (bool, &'static str) {
     let mut request = Request::new(context, ANSWER_MAX / 2);
-    // The password was in the asking program's memory already, and the socket is this machine's.
+    // The asking program already has the password, and the socket is on this machine.
     request.secured(Some("socket".to_owned()), None);
     let login = if request.socket.join_realm {
         question.full_login()

@@ -1,4 +1,4 @@
-//! What a socket is told by the configuration, checked already.
+//! The settings of a socket, already checked.
 
 use std::path::PathBuf;
 
@@ -6,37 +6,37 @@ use ipnet::IpNet;
 use postern_authwire::dovecot::Account;
 use postern_sasl::Mechanism;
 
-/// What holds for one socket.
+/// The settings of one socket.
 #[derive(Clone, Debug)]
 pub struct SocketSettings {
     /// Name in the log. Default: the path or address.
     pub name: String,
-    /// What is spoken there.
+    /// The protocol.
     pub protocol: SocketProtocol,
-    /// Mechanisms in place of those of [`AuthSettings`](crate::AuthSettings). Default: those. Those that bind to the channel
-    /// are left out in any case: the channel does not end here.
+    /// Mechanisms in place of those of [`AuthSettings`](crate::AuthSettings). Default: those. Those with channel binding are
+    /// always left out, since the channel does not end here.
     pub mechanisms: Option<Vec<Mechanism>>,
-    /// Least bits in place of those of [`AuthSettings`](crate::AuthSettings). Default: those. The neighbour's word counts, 128
-    /// bits where it does not tell how many.
+    /// Fewest bits in place of those of [`AuthSettings`](crate::AuthSettings). Default: those. The other server's word counts;
+    /// 128 bits if it does not say how many.
     pub least_bits: Option<u32>,
-    /// From where clients of the neighbour may log in. Empty for everywhere. A client whose address is not told is nowhere.
+    /// Networks from which clients of the other server may log in. Empty for all. A client whose address is not told is in none.
     pub networks: Vec<IpNet>,
-    /// Whether the neighbour is believed who a client's certificate is, for EXTERNAL. Default no.
+    /// Whether the other server is trusted to name the user of a client's certificate, for EXTERNAL. Default no.
     pub trust_certificates: bool,
-    /// Whether the realm that saslauthd's protocol tells apart is put behind the login. Default yes.
+    /// Whether the separate realm in saslauthd's protocol is appended to the user name. Default yes.
     pub join_realm: bool,
-    /// Where Dovecot finds the mail of a login, for masters.
+    /// Where Dovecot finds the mail of a user, for masters.
     pub accounts: Option<MailAccounts>,
     /// Most connections at once; further ones wait. Default 500.
     pub connections_max: usize,
 }
 
-/// What is spoken on a socket.
+/// The protocol of a socket.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum SocketProtocol {
     /// Dovecot's protocol for clients, which Postfix speaks too.
     Dovecot,
-    /// Dovecot's protocol for masters: its mail processes ask whom they work for.
+    /// Dovecot's protocol for masters: its mail processes ask which user they work for.
     DovecotMaster,
     /// saslauthd's, which Cyrus SASL speaks.
     Saslauthd,
@@ -60,19 +60,19 @@ impl SocketSettings {
     }
 }
 
-/// The account on this machine that mail processes work under, and where they find the mail.
+/// The system account that mail processes run under, and where they find the mail.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct MailAccounts {
     /// The user id, never root's.
     pub uid: u32,
     /// The group id.
     pub gid: u32,
-    /// The home folder of each login.
+    /// The home folder of each user.
     pub home: HomePattern,
 }
 
 impl MailAccounts {
-    /// The account of a login; `None` for a login of which no folder can be made.
+    /// The account of a user; `None` for a user name that cannot be part of a folder.
     pub(crate) fn of(&self, login: &str) -> Option<Account> {
         Some(Account {
             user: login.to_owned(),
@@ -90,13 +90,13 @@ pub struct HomePattern(String);
 /// An invalid pattern.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum HomePatternError {
-    /// It does not begin at the root.
+    /// It is not an absolute path.
     #[error("not an absolute path")]
     Relative,
-    /// A word in braces that is no placeholder.
+    /// A word in braces that is not a placeholder.
     #[error("an unknown placeholder")]
     Placeholder,
-    /// It would be the same for all.
+    /// It would be the same for all users.
     #[error("the same folder for all")]
     SameForAll,
 }
@@ -121,14 +121,14 @@ impl HomePattern {
         Ok(Self(pattern.to_owned()))
     }
 
-    /// The folder of a login. `None` where a part of it is no name of a folder, or there is no domain where one is wanted: it
-    /// must not lead elsewhere.
+    /// The folder of a user. `None` if a part of the user name cannot be a folder name, or a domain is missing: it must not lead
+    /// elsewhere.
     fn folder(&self, login: &str) -> Option<PathBuf> {
         let (local, domain) = login.rsplit_once('@').unwrap_or((login, ""));
         let parts = [("{login}", login), ("{local}", local), ("{domain}", domain)];
         let mut folder = String::new();
         let mut rest = self.0.as_str();
-        // From left to right, once: a login with braces in it is not filled in again.
+        // From left to right, once: braces in a user name are not expanded again.
         while let Some(at) = rest.find('{') {
             let (before, from) = rest.split_at(at);
             let (name, part) = parts.iter().find(|(name, _)| from.starts_with(name))?;
@@ -144,7 +144,7 @@ impl HomePattern {
     }
 }
 
-/// Whether this can stand for one folder and no other.
+/// Whether this is a valid name for a single folder.
 fn is_folder_name(part: &str) -> bool {
     !part.is_empty()
         && part.len() <= 255

@@ -1,4 +1,4 @@
-//! Logins that were granted to a neighbour's login process, until its mail process asks whose they are.
+//! Logins granted to another server's login process, until its mail process asks which user it is.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,30 +11,30 @@ use tokio::time::Instant;
 /// How long a mail process may take to ask.
 const KEPT: Duration = Duration::from_secs(60);
 
-/// Most logins kept for one connection. The oldest goes first.
+/// Most logins kept for one connection. The oldest is dropped first.
 const TICKETS_MAX: usize = 1_000;
 
-/// All logins that nobody has asked for yet, by the cookie of the connection they were granted on.
+/// All logins that have not been asked for yet, by the cookie of the connection on which they were granted.
 #[derive(Debug, Default)]
 pub(crate) struct Tickets {
     connections: Mutex<HashMap<Cookie, Connection>>,
 }
 
-/// Those of one connection.
+/// The logins of one connection.
 #[derive(Debug)]
 struct Connection {
     pid: u32,
     granted: HashMap<u32, (String, Instant)>,
 }
 
-/// A connection's place among the tickets. They go with it.
+/// A connection's entry among the tickets, which are dropped with it.
 pub(super) struct Counter {
     tickets: Arc<Tickets>,
     cookie: Cookie,
 }
 
 impl Tickets {
-    /// Opens the place of a connection, whose process has this number.
+    /// Adds an entry for a connection, whose process has this id.
     pub(super) fn open(self: &Arc<Self>, cookie: Cookie, pid: u32) -> Counter {
         let connection = Connection {
             pid,
@@ -47,10 +47,10 @@ impl Tickets {
         }
     }
 
-    /// Whose login it was, told once, to who knows the cookie.
+    /// The user of a login, told once, to a process that knows the cookie.
     ///
-    /// A map finds a cookie in a time that depends on it, but by its hash under a random key, so that nothing can be guessed
-    /// from it octet by octet.
+    /// The look-up time depends on the cookie, but only through its hash under a random key, so that the cookie cannot be guessed
+    /// octet by octet.
     pub(super) fn take(&self, cookie: &Cookie, pid: u32, id: u32, now: Instant) -> Option<String> {
         let mut connections = self.connections.lock();
         let connection = connections
@@ -83,7 +83,7 @@ impl Counter {
         granted.insert(id, (login, now));
     }
 
-    /// Nobody will ask.
+    /// Forgets a login that nobody will ask for.
     pub(super) fn forget(&self, id: u32) {
         if let Some(connection) = self.tickets.connections.lock().get_mut(&self.cookie) {
             connection.granted.remove(&id);

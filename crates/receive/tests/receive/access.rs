@@ -1,4 +1,4 @@
-//! Access rules in sessions: at each stage, with tables, with policy services, with messages.
+//! Access rules in sessions: at each stage, with tables, policy services and messages.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
@@ -97,7 +97,7 @@ fn greeted(server: &Server) -> Client {
     client
 }
 
-/// The reply to a recipient here.
+/// The reply to a local recipient.
 fn ask(client: &mut Client, from: &str, to: &str) -> String {
     client.say("RSET").unwrap();
     let reply = client.say(&format!("MAIL FROM:<{from}>")).unwrap();
@@ -207,7 +207,7 @@ fn a_sender_before_is_none_of_the_next_introduction() {
     let server = server(access);
     let mut client = greeted(&server);
     let acaird = format!("acaird@{HOST}");
-    // Each is judged by itself, whoever came before in the same session.
+    // Each is judged by itself, whatever came before in the same session.
     #[rustfmt::skip]
     let cases = [
         ("x@bad.example",     "MAIL 550 5.7.1"),
@@ -363,7 +363,7 @@ fn messages_are_judged_by_what_is_in_them() {
     );
 }
 
-/// A text with its line end.
+/// Adds a line end to a text.
 trait AddLine {
     fn add_line(self) -> String;
 }
@@ -593,13 +593,13 @@ fn tables_decide() {
     }
 }
 
-/// What it was asked.
+/// The requests that it received.
 type Requests = Arc<Mutex<Vec<String>>>;
 
-/// How often somebody connected.
+/// The number of connections.
 type Connections = Arc<Mutex<usize>>;
 
-/// A policy service that answers each request with what `answers` has for its recipient's name, and keeps what it was asked.
+/// A policy service that answers each request with what `answers` returns for its recipient's name, and keeps the requests.
 fn policy_service(answers: fn(&str) -> &'static str) -> (u16, Requests, Connections) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();

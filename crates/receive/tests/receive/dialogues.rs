@@ -12,11 +12,10 @@
 //! | `C64: text` | the client sends what `c:` would, in base64 and with CRLF |
 //! | `S64: pattern` | a reply `334` with a challenge whose text, decoded, fits the pattern |
 //! | `AS: MECHANISM login password` | from here on `{first}` in what the client sends is this mechanism's initial response, `{next}` its response to the last challenge; both are base64 |
-//! | `TLS` | the client shakes hands |
+//! | `TLS` | the client performs the TLS handshake |
 //! | `CLOSED` | the server has closed the connection |
 //!
-//! Each is played three times: as it stands, octet by
-//! octet, and in pieces of seven octets.
+//! Each is played three times: as it is, octet by octet, and in pieces of seven octets.
 
 use std::fs;
 use std::path::Path;
@@ -283,7 +282,7 @@ fn play(name: &str, lines: &[Line], server: &Server, cut: Cut) {
     }
 }
 
-/// A mechanism as client, on behalf of the dialogue.
+/// The client side of a mechanism, for the dialogue.
 struct Acting {
     exchange: ClientExchange,
     initial: Option<Vec<u8>>,
@@ -330,7 +329,7 @@ fn send(client: &mut Client, octets: &[u8], cut: Cut) -> std::io::Result<()> {
     }
 }
 
-/// Compares one reply with the lines expected for it, and says how many those are.
+/// Compares one reply with the lines expected for it, and returns how many those are.
 fn compare(name: &str, lines: &[Line], got: &str) -> usize {
     let mut count = 0;
     for got_line in got.split('\n') {

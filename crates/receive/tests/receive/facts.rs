@@ -1,4 +1,4 @@
-//! What observers are told of a session: by which rule a message was taken or refused, and of whom and what that was.
+//! What observers are told about a session: the rule by which a message was accepted or refused, and the facts about it.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,7 +17,7 @@ impl Observer for Notes {
 }
 
 impl Notes {
-    /// The last event that begins so. It is told before the client hears of it.
+    /// The last event that begins with `word`. It is told before the client gets the reply.
     fn last(&self, word: &str) -> String {
         let notes = self.0.lock().unwrap();
         let found = notes.iter().rfind(|note| note.starts_with(word)).cloned();

@@ -32,20 +32,20 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// What a test may want to be different.
+/// What a test may change.
 pub(crate) struct Options {
     pub(crate) settings: Settings,
     pub(crate) listener: ListenerSettings,
-    /// In place of the users' file with `acaird` in it.
+    /// Directories in place of the users' file with `acaird` in it.
     pub(crate) directories: Option<Vec<DirectorySettings>>,
     pub(crate) aliases: &'static str,
     pub(crate) spool: Option<Arc<dyn Spool>>,
     pub(crate) tls: bool,
     pub(crate) observers: Observers,
     pub(crate) inspectors: Inspectors,
-    /// The name server; without one nobody answers.
+    /// The name server; without one there are no answers.
     pub(crate) names: Option<SocketAddr>,
-    /// How long it is waited for.
+    /// How long to wait for it.
     pub(crate) names_within: Duration,
 }
 
@@ -73,7 +73,7 @@ impl Options {
         settings.relay.login_relays = true;
         // Test machines are small.
         settings.room.min_free = 0;
-        // Mechanisms are tried in the clear, as no certificate is needed for them.
+        // Mechanisms are tested without TLS, so that no certificate is needed.
         settings.auth.least_bits = Some(0);
         Self {
             settings,
@@ -106,7 +106,7 @@ impl Options {
         self.start_on(runtime)
     }
 
-    /// On one thread, whose time can be turned: the server runs while [`Server::runtime`] has something to block on.
+    /// On one thread, whose time can be controlled: the server runs while [`Server::runtime`] has something to block on.
     pub(crate) fn start_on_one_thread(self) -> Server {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -213,7 +213,7 @@ impl Server {
         client
     }
 
-    /// Opens a socket for neighbours, and returns its path.
+    /// Opens a socket for other servers, and returns its path.
     pub(crate) fn open_socket(&self, settings: SocketSettings) -> PathBuf {
         let path = self.folder.path().join(&settings.name);
         let _inside = self.runtime.enter();
@@ -240,11 +240,11 @@ impl Server {
 
     pub(crate) fn set_load(&self, load: f64) {
         self.load.store(load.to_bits(), Ordering::Relaxed);
-        // The gauge reads once a second.
+        // The gauge is read at most once a second.
         std::thread::sleep(Duration::from_millis(1_100));
     }
 
-    /// The message that a reply to the end of data names.
+    /// The message named in the reply to the end of data.
     pub(crate) fn message(&self, reply: &str) -> (Arc<Message>, String) {
         let (message, content) = self.queued_message(reply);
         (message, String::from_utf8(content).unwrap())
@@ -280,12 +280,12 @@ impl Server {
         })
     }
 
-    /// The file of own users, as another process opens it.
+    /// The own users' file, opened as by another process.
     pub(crate) fn users(&self) -> UserStore {
         UserStore::open(&self.folder.path().join("users.db")).unwrap()
     }
 
-    /// Where what waits can be waited for.
+    /// The runtime, for whatever must be awaited.
     pub(crate) fn runtime(&self) -> &Runtime {
         &self.runtime
     }
@@ -295,7 +295,7 @@ impl Server {
         self.spool.counts().messages
     }
 
-    /// Looks at the logins of all open sessions.
+    /// Checks the logins of all open sessions.
     pub(crate) fn recheck_logins(&self) -> usize {
         self.runtime.block_on(self.receiver.recheck_logins())
     }

@@ -1,4 +1,4 @@
-//! Who looks at messages before they are queued sees all of them, and what it changes is what is queued.
+//! Inspectors see all messages before they are queued, and their changes are what is queued.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +12,7 @@ use postern_testkit::process::wait_until;
 
 use crate::harness::{Options, Server, begin_message};
 
-/// Where a watcher refuses.
+/// The stage in which a watcher refuses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Stage {
     Header,
@@ -20,7 +20,7 @@ enum Stage {
     Finish,
 }
 
-/// What one has seen of a message.
+/// What a watcher has seen of a message.
 #[derive(Clone, Debug, Default)]
 struct Seen {
     login: Option<String>,
@@ -29,17 +29,17 @@ struct Seen {
     recipients: usize,
     header: Vec<u8>,
     body: Vec<u8>,
-    /// Whether it came to the end.
+    /// Whether it reached the end.
     finished: bool,
 }
 
-/// Looks, changes the header as a filter and a signer do, and refuses where it is told to.
+/// Watches, changes the header as a filter and a signer do, and refuses where told to.
 #[derive(Clone, Default)]
 struct Watcher {
     name: &'static str,
     refuse_at: Option<Stage>,
     when: Option<When>,
-    /// Whether it puts another body in place: each piece twice.
+    /// Whether it replaces the body: with each piece twice.
     doubles_body: bool,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
@@ -101,7 +101,7 @@ impl Inspection for Watching {
         assert!(!octets.is_empty());
         self.seen.body.extend_from_slice(octets);
         Box::pin(async {
-            // A filter answers later.
+            // Answers later, as a filter does.
             tokio::task::yield_now().await;
             self.verdict(Stage::Body)
         })
@@ -188,7 +188,7 @@ fn what_is_seen_and_changed_is_what_is_queued() {
             let reply = if chunked {
                 client.say("MAIL FROM:<a@a.example>").unwrap();
                 client.say("RCPT TO:<acaird@challenger.example>").unwrap();
-                // Cut within the header, and within the body where there is one.
+                // Cut within the header, and within the body if there is one.
                 let (one, rest) = content.split_at(30);
                 let (two, three) = rest.split_at(rest.len() * 2 / 3);
                 for chunk in [one, two] {
@@ -302,7 +302,7 @@ fn another_body_needs_room_like_the_first() {
         inspectors: Inspectors::new(vec![Arc::new(doubling)]),
         ..Options::mx()
     };
-    // The body that came, and no second one.
+    // Room for the received body, but not for a second one.
     options.settings.room.bodies = 2;
     let server = options.start();
     let mut client = server.connect();
@@ -370,7 +370,8 @@ fn a_refusal_at_any_stage_is_told_and_nothing_is_queued() {
                 "{stage:?}"
             );
         }
-        // The chunk in which it happens has the refusal, and what follows it belongs to no message.
+        // The reply to the chunk in which it happens is the refusal, and later chunks belong to no
+        // message.
         client.say("MAIL FROM:<a@a.example>").unwrap();
         client.say("RCPT TO:<acaird@challenger.example>").unwrap();
         let content = format!("{HEADER}\r\nbody\r\n");

@@ -1,4 +1,4 @@
-//! Admission, and the ways in which a client can be a nuisance.
+//! Admission, and clients that misbehave.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -23,7 +23,7 @@ fn load_delays_queues_and_refuses() {
     options.settings.admission.queue_only_load = Some(8.0);
     options.settings.admission.delay_load = Some(10.0);
     options.settings.admission.refuse_load = Some(12.0);
-    // So long that a message which has to wait for it never comes.
+    // So long that a message that has to wait for it never comes.
     options.settings.admission.delay = Duration::from_secs(24 * 3_600);
     let server = options.start();
     let mut client = server.connect();
@@ -100,7 +100,7 @@ fn a_client_may_wait_for_replies_before_its_chunk() {
         client.reply().unwrap().starts_with("250 2.0.0"),
         "the message is taken"
     );
-    // The same for a chunk that nobody wants.
+    // The same for a refused chunk.
     client.send(b"NOOP\r\nBDAT 3\r\n").unwrap();
     assert!(
         client.reply().unwrap().starts_with("250"),
@@ -110,7 +110,7 @@ fn a_client_may_wait_for_replies_before_its_chunk() {
     assert!(client.reply().unwrap().starts_with("503"));
 }
 
-/// What is far over the limit is refused at once and not read; a little over it costs the session nothing.
+/// A chunk far over the limit is refused at once and not read; one a little over it does not end the session.
 #[test]
 fn a_chunk_far_over_the_limit_is_not_read() {
     let mut options = Options::mx();
@@ -150,7 +150,7 @@ fn a_chunk_far_over_the_limit_is_not_read() {
     assert!(client.say("NOOP").unwrap().starts_with("250"), "goes on");
 }
 
-/// What checks make of a message is no larger than what a client may send.
+/// Checks cannot make a message larger than a client may send.
 #[test]
 fn a_body_does_not_grow_over_the_limit() {
     let replace = |line: &str, by: &str| Check {
@@ -177,7 +177,7 @@ fn a_body_does_not_grow_over_the_limit() {
     }));
     let server = options.start();
     let mut client = server.connect();
-    // 6 octets of a header and the 2 of an empty line before it.
+    // Before it come 6 octets of header and the 2 of an empty line.
     let full = |line: &str| format!("{line}\n{}\n{}\n", "x".repeat(900), "x".repeat(84 - line.len()));
     #[rustfmt::skip]
     let cases = [
@@ -222,14 +222,14 @@ fn data_without_end_is_not_read_for_ever() {
     client.say("RCPT TO:<acaird@challenger.example>").unwrap();
     assert!(client.say("DATA").unwrap().starts_with("354"));
     let block = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcd\r\n".repeat(1 << 14);
-    // The network holds some of it; much more than is read of a body that is refused.
+    // The network buffers some of it; this is much more than is read of a refused body.
     let sent = (0..256)
         .take_while(|_| client.send(block.as_bytes()).is_ok())
         .count();
     assert!(sent < 256, "256 MiB were read");
 }
 
-/// The time for a message does not begin anew with each chunk, even if all of them are there already.
+/// The time limit of a message does not start again with each chunk, even if all of them have already arrived.
 #[test]
 fn many_chunks_get_no_more_time_than_one() {
     let mut options = Options::mx();
@@ -359,7 +359,7 @@ fn a_command_sent_octet_by_octet_gets_no_more_time() {
     let mut client = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
     client.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     let mut said = Vec::new();
-    // Sends something again and again until there are so many lines more.
+    // Sends something repeatedly until this many more lines have come.
     let mut until = |lines: usize, send: &[u8]| {
         said.clear();
         while said.iter().filter(|&&octet| octet == b'\n').count() < lines {
@@ -373,7 +373,7 @@ fn a_command_sent_octet_by_octet_gets_no_more_time() {
         String::from_utf8(said.clone()).unwrap()
     };
     assert!(until(1, b"").starts_with("220"));
-    // Were there more time with each octet, no answer would come before there are too many.
+    // If each octet gained more time, no reply would come before there are too many.
     let last = until(1, b"N");
     assert!(last.starts_with("421 4.4.2"), "{last}");
 }
@@ -387,7 +387,7 @@ fn submitters_are_greeted_without_delay() {
     let _ = greeting(server.port);
     assert!(begun.elapsed() >= Duration::from_millis(600));
     let mut options = Options::submission();
-    // Nobody would wait for it.
+    // Too long for anybody to wait for.
     options.settings.timeouts.greeting_delay = Duration::from_secs(86_400);
     let server = options.start();
     let _ = greeting(server.port);
@@ -401,7 +401,7 @@ fn no_refusal_is_free() {
     options.settings.patience.delay = Duration::ZERO;
     options.settings.limits.refused_recipients_max = 10_000;
     let server = options.start();
-    // What the client says, and how often it is told no before it is over.
+    // What the client sends, and how often it is refused before the session ends.
     for (said, most) in [
         ("RCPT TO:<b@relay.example>", 301),
         ("RCPT TO:<b@nobodys.example>", 31),
@@ -496,7 +496,7 @@ fn commands_without_use_do_not_keep_a_session() {
         "MAIL FROM:<a@a.example>",
         "RSET",
     ];
-    // The server's time begins no earlier than this.
+    // The server's time limit starts no earlier than this.
     let begun = Instant::now();
     let mut client = server.connect();
     let last = said
@@ -562,7 +562,7 @@ fn scarce_sessions_hurry_strangers_and_no_others() {
     options.settings.timeouts.stress = Duration::from_millis(500);
     let server = options.start();
     let mut user = server.logged_in();
-    // Of ten sessions four are for who has logged in and two for the mx; three quarters of four are many.
+    // Of ten sessions four are for authenticated clients and two for the mx; three quarters of four count as many.
     let mut waiting: Vec<Client> = (0..2).map(|_| server.connect()).collect();
     std::thread::sleep(Duration::from_millis(1_000));
     assert!(waiting[0].say("NOOP").unwrap().starts_with("250"), "all is well");
@@ -628,7 +628,7 @@ fn memory_for_messages_has_a_bound() {
         "some in memory and two in files: {}",
         under_way.len()
     );
-    // Those under way are not harmed.
+    // Messages in progress are not harmed.
     for mut client in under_way {
         let reply = client.say("BDAT 0 LAST").unwrap();
         assert!(reply.starts_with("250 2.0.0"), "{reply}");
@@ -694,7 +694,7 @@ fn a_header_stays_in_memory_and_a_large_one_needs_some() {
 #[test]
 fn slow_bodies_give_way_when_room_is_scarce() {
     let mut options = Options::mx();
-    // One body of a stranger in a file, and none in memory.
+    // Room for one body of a stranger in a file, and none in memory.
     options.settings.room.memory = 0;
     options.settings.room.bodies = 2;
     options.settings.timeouts.stress = Duration::from_millis(300);
@@ -702,7 +702,7 @@ fn slow_bodies_give_way_when_room_is_scarce() {
     let mut slow = server.connect();
     begin_message(&mut slow);
     slow.send(b"Subject: slow\r\n\r\nbegun\r\n").unwrap();
-    // It has all the time as long as nobody else wants the room.
+    // It has all the time while nobody else wants the room.
     std::thread::sleep(Duration::from_millis(1_000));
     slow.send(b"more\r\n").unwrap();
     loop {

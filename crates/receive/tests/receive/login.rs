@@ -111,7 +111,7 @@ fn guessing_is_slowed_and_then_barred_for_that_login_alone() {
     );
 }
 
-/// A directory that is down leaves it open whether the password is right, and the guess at the other one is a guess.
+/// While one directory is down it is not certain that the password is wrong, but a guess at the other still counts.
 #[test]
 fn guessing_is_barred_while_a_directory_is_down() {
     for login in ["acaird", "nobody"] {
@@ -138,7 +138,7 @@ fn guessing_is_barred_while_a_directory_is_down() {
         ]);
         let server = options.start();
         let guess = |password: &str| server.connect().login(login, password).unwrap();
-        // Each weighs half: the login may be one of those that the other directory knows.
+        // Each weighs half: the other directory may know the user name.
         for password in ["one", "two", "three", "four", "five"] {
             assert!(guess(password).starts_with("454 4.7.0"), "{login}");
         }
@@ -153,7 +153,7 @@ fn guessing_is_barred_while_a_directory_is_down() {
     }
 }
 
-/// A guesser with many connections gets no more guesses than one with a single one.
+/// A guesser with many connections gets no more guesses than one with a single connection.
 #[test]
 fn guesses_at_the_same_time_are_barred_like_those_in_turn() {
     let mut options = open();
@@ -270,7 +270,7 @@ fn relaying_by_certificate_and_by_network() {
     );
 }
 
-/// Another's client, with another's TLS and another's idea of SMTP.
+/// A third-party client, with its own TLS and its own idea of SMTP.
 #[test]
 fn pythons_smtplib_logs_in_and_sends() {
     const SCRIPT: &str = r#"

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 use crate::harness::{HOST, Options, Server, key_policy};
 
-/// All that need a password or a key of it.
+/// All mechanisms that need a password or a key derived from it.
 const WITH_PASSWORD: [Mechanism; 11] = [
     Mechanism::Plain,
     Mechanism::Login,
@@ -72,7 +72,7 @@ pub(crate) fn exchange(
     mechanism.client(&credentials, &context).unwrap()
 }
 
-/// Logs in and gives the last reply, with the layer if it was a login.
+/// Authenticates and returns the last reply, with the security layer if it succeeded.
 fn log_in_with(
     client: &mut Client,
     mechanism: Mechanism,
@@ -146,7 +146,7 @@ fn every_mechanism_takes_the_right_password_and_no_other() {
     );
 }
 
-/// RFC 5802 section 5.1: what a stranger sees of a login does not depend on whether there is one.
+/// RFC 5802 section 5.1: what a stranger sees does not depend on whether a user name exists.
 #[test]
 fn unknown_logins_look_like_known_ones_and_stay_the_same_after_a_restart() {
     let mechanism = Mechanism::Scram(ScramHash::Sha256);
@@ -172,7 +172,7 @@ fn unknown_logins_look_like_known_ones_and_stay_the_same_after_a_restart() {
     assert_ne!(unknown, salt_of(&server, "nobody2"));
 }
 
-/// A login without a domain is that of the default domain, for every mechanism, the throttle and the sender rule.
+/// A user name without a domain gets the default domain, for every mechanism, the throttle and the sender rule.
 #[test]
 fn a_login_without_a_domain_is_of_the_default_one() {
     let start = |change: fn(&mut Options)| {
@@ -191,7 +191,7 @@ fn a_login_without_a_domain_is_of_the_default_one() {
     };
     let server = start(|_| ());
     for mechanism in WITH_PASSWORD {
-        // DIGEST-MD5 makes the name as it was typed a part of the key.
+        // DIGEST-MD5 uses the name as typed in the key.
         let short = match mechanism {
             Mechanism::DigestMd5 => "535 5.7.0 authentication failed",
             _ => "235 2.0.0 OK Authenticated",
@@ -222,7 +222,7 @@ fn a_login_without_a_domain_is_of_the_default_one() {
             .all(|count| count.login == "ann@default.example")
     );
 
-    // What a stranger sees of a name is the same with the domain and without, whether somebody has it or not.
+    // What a stranger sees of a name is the same with and without the domain, whether it exists or not.
     let salt_of = |login: &str| {
         let mut client = server.connect_secured();
         let first = STANDARD.encode(format!("n,,n={login},r=fyko+d2lbbFgONRv9qkxdawL"));
@@ -240,7 +240,7 @@ fn a_login_without_a_domain_is_of_the_default_one() {
         assert_ne!(salt_of(name), salt_of(&format!("{name}@other.example")), "{name}");
     }
 
-    // Its own addresses are those of the whole login.
+    // Its own addresses are those of the complete user name.
     let mut client = server.connect_secured();
     assert!(log_in(&mut client, Mechanism::Plain, "ann", "her word").starts_with("235"));
     let mut from = |address: &str| {
@@ -269,8 +269,8 @@ fn a_login_without_a_domain_is_of_the_default_one() {
     assert!(guess("ann@default.example", "her word").starts_with("235"));
 }
 
-/// While a directory with keys is down, a login that another one knows gets the same as one that none knows: a challenge, and
-/// in the end the word to try again. It counts as half a guess.
+/// While a directory with keys is down, a user name that another one knows gets the same as an unknown one: a challenge, and in
+/// the end a temporary failure. It counts as half a guess.
 #[test]
 fn logins_by_key_look_alike_while_a_directory_is_down() {
     for mechanism in [
@@ -434,7 +434,7 @@ fn what_is_offered_where() {
     );
 }
 
-/// A client that could bind and was told that it cannot has somebody in between (RFC 5802 section 6).
+/// If a client supports channel binding but was told that the server does not, somebody is in the middle (RFC 5802 section 6).
 #[test]
 fn a_downgrade_is_noticed() {
     let server = with(&WITH_PASSWORD).start();
@@ -550,7 +550,7 @@ fn a_submitter_is_believed_from_trusted_logins_alone() {
     }
 }
 
-/// One end of a layered connection: what is said is sealed, what is heard is opened.
+/// One end of a layered connection: what is sent is wrapped, what is received is unwrapped.
 struct Layered {
     tcp: TcpStream,
     layer: Box<dyn SecurityLayer>,

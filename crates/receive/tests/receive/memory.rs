@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::harness::Options;
 
-/// Opens sessions inside TLS, greets in each, and waits until its input is closed.
+/// Opens sessions with TLS, sends `EHLO` in each, and waits until its input is closed.
 const CROWD: &str = r#"
 import asyncio, ssl, sys
 context = ssl.create_default_context(cafile=sys.argv[2])
@@ -39,8 +39,8 @@ fn resident_kib() -> u64 {
 /// Set in the process that measures.
 const ALONE: &str = "POSTERN_TEST_ALONE";
 
-/// 5,000 idle sessions inside TLS are to fit into 250 MiB, so one may cost 50 KiB. It is measured in a process of its own:
-/// what the tests beside this one take, hashes of passwords above all, would count as the sessions'.
+/// 5,000 idle sessions with TLS must fit into 250 MiB, so one may cost 50 KiB. This is measured in a process of its own:
+/// otherwise the memory of tests running in parallel, password hashes above all, would be counted too.
 #[test]
 fn idle_sessions_in_tls_are_small() {
     if std::env::var_os(ALONE).is_some() {

@@ -1,4 +1,4 @@
-//! What lies in the queue once `250` was said.
+//! What is in the queue after `250`.
 
 use postern_mail::{BodyKind, Notify, Ret, ReversePath};
 use postern_policy::privacy::Privacy;
@@ -17,7 +17,7 @@ fn content(server: &Server, client: &mut Client) -> String {
     server.message(&reply).1
 }
 
-/// The trace field of a message, unfolded; its id and date taken out.
+/// The trace field of a message, unfolded, without its id and date.
 fn trace(content: &str) -> String {
     let end = content.find("\r\n").map_or(0, |_| {
         let mut end = 0;

@@ -24,7 +24,7 @@ fn ask(client: &mut Client, name: &str) -> String {
     client.say(&format!("RCPT TO:<{name}>")).unwrap()
 }
 
-/// Where a message for this recipient goes.
+/// The targets of a message for this recipient.
 fn led(server: &Server, client: &mut Client, name: &str) -> Vec<String> {
     client.say("RSET").unwrap();
     let reply = client
@@ -98,7 +98,7 @@ fn a_detail_counts_where_it_is_switched_on_and_the_domain_may_be_another() {
     client.say("EHLO helo").unwrap();
     assert!(ask(&mut client, "whoever@challenger.example").starts_with("250"));
 
-    // A host without local domains has a postmaster all the same.
+    // A host without local domains still has a postmaster.
     let mut options = Options::mx();
     options.settings.relay.local_domains = postern_policy::DomainSet::default();
     let server = options.start();

@@ -1,4 +1,4 @@
-//! Strangers are looked at with a real name server: lists, demands, early talk; and what a name server that is slow can do.
+//! Strangers are screened with a real name server: lists, demands, early talking; and the effects of a slow name server.
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::{Arc, Mutex};
@@ -60,7 +60,7 @@ impl Notes {
     }
 }
 
-/// Options for a receiver behind a proxy that tells where its clients are, with the name server.
+/// Options for a receiver behind a proxy that says where its clients are, with the name server.
 fn options(names: &Unbound) -> (Options, Notes) {
     let notes = Notes::default();
     let mut options = Options::mx();
@@ -68,7 +68,7 @@ fn options(names: &Unbound) -> (Options, Notes) {
     options.observers = Observers::new(vec![Box::new(notes.clone())]);
     options.listener.proxy_from = vec!["127.0.0.0/8".parse().unwrap()];
     options.settings.timeouts.reverse_lookup = Duration::ZERO;
-    // A busy machine is no name server that does not answer.
+    // A busy machine must not look like a name server that does not answer.
     options.settings.screen.timeout = Duration::from_secs(30);
     (options, notes)
 }
@@ -96,7 +96,7 @@ fn client_at(server: &Server, source: Ipv4Addr, helo: &str) -> Client {
     client
 }
 
-/// The reply to a recipient here.
+/// The reply to a local recipient.
 fn ask(client: &mut Client, from: &str) -> String {
     client.say("RSET").unwrap();
     let reply = client.say(&format!("MAIL FROM:<{from}>")).unwrap();
@@ -159,7 +159,7 @@ fn what_lists_say_adds_up() {
     ] {
         assert!(told.contains(part), "{part}: {told}");
     }
-    // What it may not reach it is told first, and nobody is asked.
+    // The relay rules refuse it first, and nothing is looked up.
     let mut client = stranger(&server, 1);
     client.say("MAIL FROM:<a@away.example>").unwrap();
     let said = client.say("RCPT TO:<x@outside.example>").unwrap();
@@ -229,12 +229,12 @@ fn while_sessions_are_scarce_nobody_waits_long_for_dns() {
     options.settings.screen.timeout = hour;
     options.settings.screen.thresholds.refuse = Some(1);
     options.settings.screen.lists = vec![list("silent.example", 5)];
-    // Long enough for a busy machine, and as nothing beside the hour.
+    // Long enough for a busy machine, and very short compared with the hour.
     options.settings.timeouts.stress = Duration::from_secs(5);
     options.settings.admission.sessions = 20;
     options.settings.admission.sessions_per_network = None;
     let server = options.start();
-    // Strangers take all that they can have, and wait for a name server that does not answer.
+    // Strangers take all places that they can, and wait for a name server that does not answer.
     std::thread::scope(|scope| {
         for net in 1..=6 {
             let server = &server;
@@ -248,10 +248,10 @@ fn while_sessions_are_scarce_nobody_waits_long_for_dns() {
     });
 }
 
-/// Who waits already when sessions become scarce is not left to wait as long as before.
+/// A client that is already waiting when sessions become scarce does not wait as long as before.
 #[test]
 fn a_wait_for_dns_ends_early_when_sessions_become_scarce_meanwhile() {
-    // It takes questions, and never answers.
+    // It receives questions, and never answers.
     let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let hour = Duration::from_secs(3_600);
     let notes = Notes::default();

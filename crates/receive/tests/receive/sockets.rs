@@ -1,4 +1,4 @@
-//! What neighbours say on sockets, word by word, and what becomes of those who say it wrong.
+//! The protocols on sockets, word by word, and how violations are handled.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -16,7 +16,7 @@ const RIGHT: &str = "AGFjYWlyZABwYXNzIHdvcmQ=";
 /// `\0acaird\0password`.
 const WRONG: &str = "AGFjYWlyZABwYXNzd29yZA==";
 
-/// A neighbour.
+/// Another server.
 struct Neighbour {
     stream: UnixStream,
     read: BufReader<UnixStream>,
@@ -61,10 +61,10 @@ impl Neighbour {
         self.stream.write_all(format!("{lines}\n").as_bytes()).unwrap();
     }
 
-    /// The next line, empty when there is none any more.
+    /// The next line; empty at the end.
     fn hear(&mut self) -> String {
         let mut line = String::new();
-        // A connection that is reset has ended as well.
+        // A reset also ends the connection.
         let _ = self.read.read_line(&mut line);
         line.trim_end_matches('\n').to_owned()
     }
@@ -122,7 +122,7 @@ fn exchanges() {
     assert!(said.starts_with("CONT\t4\tP"), "keys need no TLS: {said}");
     one.say("CANCEL\t4");
     one.say("NEW-WORD\tof a later version");
-    // Two at once, each with its number.
+    // Two at once, each with its own id.
     one.say(&format!("{}\n{}", plain(5, "", RIGHT), plain(6, "", WRONG)));
     let mut both = [one.hear(), one.hear()];
     both.sort();
@@ -354,7 +354,7 @@ fn masters_learn_whose_login_it_was_once() {
     );
 }
 
-/// Asks in saslauthd's protocol. The answer is empty when there is none.
+/// Asks in saslauthd's protocol. The result is empty if there is no answer.
 fn ask_saslauthd(path: &Path, fields: [&[u8]; 4]) -> String {
     let mut stream = UnixStream::connect(path).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();

@@ -1,4 +1,4 @@
-//! Mail for rewritten senders finds back to the original ones, and nobody else's does.
+//! Mail for rewritten senders is returned to the original ones, and other mail is not.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ fn srs(secrets: &[&str]) -> Srs {
     }
 }
 
-/// The rewritten sender that a server with this secret made so many days ago.
+/// The rewritten sender that a server with this secret made this many days ago.
 fn made(secret: &str, days: i64, original: &str) -> String {
     let (local, domain) = original.split_once('@').unwrap();
     let original = Mailbox::new(local, domain.parse().unwrap()).unwrap();
@@ -69,7 +69,7 @@ fn reports_find_the_original_sender() {
     }
 }
 
-/// A rewritten address holds a whole other one. Nobody else's local part may be longer for that.
+/// A rewritten address holds another whole address. Other local parts may not be longer because of that.
 #[test]
 fn long_local_parts_are_for_rewritten_addresses_alone() {
     let mut options = Options::mx();

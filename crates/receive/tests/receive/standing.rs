@@ -1,4 +1,4 @@
-//! Logins that hold no more end their sessions, and so do administrators.
+//! Sessions end when their login is no longer valid, or when an administrator ends them.
 
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ fn what_takes_a_login_away_ends_its_session_before_the_next_message() {
             store.enable("acaird").unwrap();
         }
     }
-    // Whoever has the same name now is somebody else.
+    // The same name now belongs to a different account.
     store.add("acaird", &secret("pass word"), &[]).unwrap();
     let mut client = server.logged_in();
     store.remove("acaird").unwrap();
@@ -106,7 +106,7 @@ fn an_app_password_ends_with_its_own_sessions_alone() {
     assert!(send(&mut sessions[1], By::Data).starts_with("250"));
     assert!(send(&mut by_password, By::Bdat).starts_with("250"));
 
-    // What has to do with others ends nothing, and neither does a new address, which can be used at once.
+    // Changes to other users end nothing, and neither does a new address, which can be used at once.
     store.add("bob", &secret("bob's word"), &[]).unwrap();
     store.disable("bob").unwrap();
     store.add_address("acaird", "new@challenger.example").unwrap();
@@ -258,7 +258,7 @@ fn a_look_at_all_logins_ends_those_that_hold_no_more() {
     assert!(bob.say("NOOP").unwrap().starts_with("250"));
 }
 
-/// A rule that a reload takes away ends the sessions that rest on it, and no others.
+/// When a reload removes a rule, the sessions that depend on it end, and no others.
 #[test]
 fn a_certificate_counts_for_as_long_as_a_rule_says_so() {
     let rule = |subject: &str, login: &str| CertificateLogin {
@@ -307,7 +307,7 @@ fn a_certificate_counts_for_as_long_as_a_rule_says_so() {
     }
 }
 
-/// So does a network that a reload takes out of the list, and the rule of a certificate that relays.
+/// The same for a network removed by a reload, and for the rule of a certificate that allows relaying.
 #[test]
 fn a_machine_relays_for_as_long_as_a_rule_says_so() {
     let network = || vec!["127.0.0.0/8".parse().unwrap()];
@@ -360,12 +360,12 @@ fn a_machine_relays_for_as_long_as_a_rule_says_so() {
     }
 }
 
-/// An app password that ends while its session is open.
+/// An app password that expires while its session is open.
 #[test]
 fn an_app_password_that_expires_ends_its_session() {
     let server = Options::submission().start();
     let store = server.users();
-    // A machine may be so slow that one has expired before its login.
+    // On a slow machine it may expire before its login.
     let (mut client, end) = (0..6)
         .find_map(|round| {
             let label = format!("round {round}");

@@ -10,7 +10,7 @@ use crate::harness::{Options, begin_message};
 #[test]
 fn idle_sessions_are_told_and_transactions_finish() {
     let mut options = Options::mx();
-    // Nobody is waited for so long: the end of the last transaction is the end.
+    // Too long to be waited for: the server must stop at the end of the last transaction.
     options.settings.timeouts.shutdown = Duration::from_secs(24 * 3_600);
     let mut server = options.start();
     let mut idle = server.connect();

@@ -1,6 +1,7 @@
-//! The time limits of sessions, in virtual time: the clock of server and client is turned on between what they say.
+//! The time limits of sessions, in virtual time: the clock of server and client is advanced between messages.
 //!
-//! What is said takes real time, and time is paused only for the turn itself, so that no timer goes off before an answer has arrived.
+//! Messages take real time, and time is paused only while the clock is advanced, so that no timer goes off before a reply has
+//! arrived.
 
 use std::time::Duration;
 
@@ -59,20 +60,20 @@ impl Guest {
     }
 }
 
-/// Lets so much time pass, for all at once.
+/// Lets this much time pass, for all at once.
 async fn pass(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;
     tokio::time::resume();
 }
 
-/// What a case does after `EHLO`, one after the other.
+/// A step of a case, after `EHLO`.
 enum Do {
     /// Lets time pass.
     Pass(Duration),
-    /// Says a line, and is answered with this code.
+    /// Sends a line, and gets a reply with this code.
     Say(&'static str, &'static str),
-    /// Is sent away with this code, unasked.
+    /// Is told this code without asking, and disconnected.
     Gone(&'static str),
 }
 
@@ -101,7 +102,7 @@ fn limits_end_sessions_and_not_before_their_time() {
             Say("RCPT TO:<acaird@challenger.example>", "250"),
         ]
     };
-    // In chunks, since each of them is answered: nothing is on its way while time passes.
+    // In chunks, since each of them gets a reply: nothing is in transit while time passes.
     let slow = |end: [Do; 2]| {
         let mut steps = mail();
         steps.extend([Say("BDAT 14\r\nSubject: x\r\n", "250"), Pass(SECOND * 170)]);
@@ -138,7 +139,7 @@ fn limits_end_sessions_and_not_before_their_time() {
     }
 }
 
-/// Who has guessed too often is kept out for the time that the settings say, whatever the password, and no longer.
+/// A client that has guessed too often is locked out for the time in the settings, whatever the password, and no longer.
 #[test]
 fn a_lock_out_ends() {
     let mut options = Options::mx();
@@ -164,7 +165,7 @@ fn a_lock_out_ends() {
         ];
         for (shows, seconds, password, answer) in steps {
             pass(SECOND * seconds).await;
-            // Each on a connection of its own: what ends is the lock-out, not the patience of a session.
+            // Each on a connection of its own, so that the lock-out is tested and not the failure limit of a session.
             let mut guest = Guest::connect(&server).await;
             guest.does(Do::Say("EHLO client.example", "250"), shows).await;
             guest.does(Do::Say(password, answer), shows).await;
@@ -188,7 +189,7 @@ fn silent_strangers_do_not_keep_the_places_at_a_filter() {
     server.runtime().block_on(async {
         let mut silent = Guest::connect(&server).await;
         silent.does(Do::Say("EHLO client.example", "250"), "greets").await;
-        // It waits already, with all the time that there is, when the next one finds no place.
+        // It is already waiting, with the normal time limit, when the next one finds no place.
         let mut second = Guest::connect(&server).await;
         second.does(Do::Say("EHLO client.example", "250"), "greets").await;
         second
@@ -202,7 +203,7 @@ fn silent_strangers_do_not_keep_the_places_at_a_filter() {
         let shows = "who is silent is sent away";
         let gone = silent.does(Do::Gone("421"), shows);
         tokio::time::timeout(SECOND * 5, gone).await.expect(shows);
-        // Its place is free when the session is over, which is a little after the connection.
+        // Its place is free when the session is over, slightly after the connection closes.
         while second.say("MAIL FROM:<b@a.example>").await.starts_with("451") {}
         second.does(Do::Say("RSET", "250"), "a place").await;
         second

@@ -1,4 +1,4 @@
-//! Every answer at every stage: what the client hears, and what becomes of its message.
+//! Every answer at every stage: the reply to the client, and what happens to its message.
 
 use postern_testkit::milter::PythonMilter;
 use postern_testkit::smtp::Client;
@@ -6,7 +6,7 @@ use postern_testkit::smtp::Client;
 use super::support::{CONTENT, Notes, milter, start};
 use crate::harness::{Options, Server};
 
-/// A filter that does at each stage what the words in what it is told say: `helo-reject`, `eom-discard`.
+/// A filter that does at each stage what words in its input say: `helo-reject`, `eom-discard`.
 const DOES_AS_TOLD: &str = r"
 class Filter(Recorder):
     wanted = ''
@@ -60,7 +60,7 @@ fn server() -> (Server, Notes, PythonMilter) {
     (server, notes, filter)
 }
 
-/// What the client hears where an answer has come, and whether its connection ends then.
+/// The reply to the client after an answer, and whether its connection is closed.
 fn heard(answer: &str) -> (&'static str, &'static str, bool) {
     match answer {
         "reject" => ("550 5.7.1 Command rejected", "milter.reject", false),
@@ -80,7 +80,7 @@ fn heard(answer: &str) -> (&'static str, &'static str, bool) {
     }
 }
 
-/// One message with a wish in its sender, its recipient or a field; the replies to its four steps, as far as it comes.
+/// One message with a wish in its sender, its recipient or a field; the replies to its four steps, as far as it gets.
 fn try_message(client: &mut Client, wish: &str, chunked: bool) -> Vec<String> {
     let stage = wish.split('-').next().unwrap();
     let sender = if stage == "rcpt" { "a" } else { wish };
@@ -160,7 +160,7 @@ fn at_each_stage_of_a_message() {
                 if closes {
                     assert!(client.reply().is_err(), "{shows}: it is over");
                 } else {
-                    // The next message has nothing to do with it.
+                    // The next message is not affected.
                     client.say("RSET").unwrap();
                     let replies = try_message(&mut client, "nothing", chunked);
                     assert!(
@@ -200,7 +200,7 @@ fn names_and_unknown_commands() {
         "{}",
         notes.last("refused ")
     );
-    // Going on all the same leads nowhere.
+    // Going on regardless is refused.
     assert_eq!(
         client.say("MAIL FROM:<a@a.example>").unwrap(),
         "550 5.7.1 Command rejected"

@@ -1,4 +1,4 @@
-//! Every change, as it stands in the queue afterwards.
+//! Every change, as it is in the queue afterwards.
 
 use postern_mail::{BodyKind, Notify};
 use postern_policy::milter::OnFailure;
@@ -18,7 +18,7 @@ fn at_the_end(lines: &str) -> PythonMilter {
     ))
 }
 
-/// What is queued of a message, without our own field, and to whom it goes.
+/// The queued message, without our own field, and its recipients.
 fn queued(server: &Server, reply: &str) -> (String, Vec<String>) {
     let (message, content) = server.message(reply);
     let mut lines: Vec<&str> = content.split_inclusive("\r\n").collect();
@@ -128,7 +128,7 @@ fn recipients_and_sender() {
         [
             ("acaird@challenger.example".to_owned(), Notify::FailureAlone, None),
             ("copy@outside.example".to_owned(), Notify::Never, None),
-            // Behind the alias, once each: who is there already is not added again.
+            // After alias expansion, once each: existing recipients are not added again.
             (
                 "someone@outside.example".to_owned(),
                 Notify::Unspecified,
@@ -146,7 +146,7 @@ fn what_an_alias_led_to_goes_with_it() {
     let both = ["staff@challenger.example", "x@relay.example"];
     let reply = client.mail("a@a.example", &both, CONTENT).unwrap();
     assert_eq!(queued(&server, &reply).1, ["x@relay.example"]);
-    // All of them removed: thrown away, and the log knows whose it was.
+    // All of them removed: the message is discarded, and the log has its envelope.
     let before = server.queued();
     let reply = client.mail("a@a.example", &both[..1], CONTENT).unwrap();
     assert!(reply.starts_with("250 2.0.0 "), "{reply}");

@@ -1,4 +1,5 @@
-//! What is told of messages with filters: nothing is told as taken that a filter refuses, and who has decided is a field.
+//! The events about filtered messages: nothing that a filter refuses is reported as accepted, and the filter that decided is a
+//! field.
 
 use postern_testkit::milter::PythonMilter;
 use postern_testkit::smtp::Client;
@@ -6,7 +7,7 @@ use postern_testkit::smtp::Client;
 use super::support::{CONTENT, Notes, greeted, milter, start};
 use crate::harness::{Options, Server};
 
-/// Refuses a sender, a recipient or a message, holds it, throws it away, by what stands in the address of the sender.
+/// Refuses a sender, a recipient or a message, holds it or discards it, depending on the address of the sender.
 const CHOOSY: &str = r"
 class Filter(Recorder):
     def envfrom(self, sender, *parameters):

@@ -1,4 +1,5 @@
-//! A filter that misbehaves at each stage: `on_failure` decides about that message alone, and it is asked again by itself.
+//! A filter that misbehaves at each stage: `on_failure` decides about that message only, and the filter is asked again
+//! afterwards.
 
 use std::time::Duration;
 
@@ -52,14 +53,14 @@ fn at_each_stage() {
     ];
     for (place, stage) in STAGES.into_iter().enumerate() {
         for (number, (fault, act)) in FAULTS.into_iter().enumerate() {
-            // Each stage meets each fault, and each way out; both together would be many.
+            // Each stage is tried with each fault and each `on_failure`, but not with all combinations.
             let then = ways[(place + number) % ways.len()];
             let shows = format!("{fault} at {}, then {then:?}", char::from(stage));
             let filter = misbehaving(stage, act);
             let (server, notes) = receiver(&filter, then);
             let mut client = greeted(&server);
             let reply = send(&mut client, CONTENT);
-            // Before a message nothing comes of it: at `MAIL` the filter is asked anew.
+            // Before a message it has no effect: at `MAIL` the filter is asked again.
             let told = if stage == b'C' { OnFailure::Accept } else { then };
             let code = match told {
                 OnFailure::Accept | OnFailure::Hold => "250 2.0.0 ",
@@ -137,7 +138,7 @@ fn one_that_is_down_is_asked_again_by_itself() {
 
 #[test]
 fn what_came_before_a_failure_is_dropped() {
-    // Half of a new body, a field, a quarantine; then it dies.
+    // Half of a new body, a field, a quarantine; then the connection breaks.
     let filter = ScriptedMilter::start(|connection, letter, _| match letter {
         b'E' if connection == 1 => Act::Die(
             [

@@ -1,4 +1,4 @@
-//! Pieces of bodies that are gathered for filters take memory from the room that messages have, and are small where there is none.
+//! Pieces of bodies that are gathered for filters count towards the memory for messages, and are small when that is short.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +7,7 @@ use postern_testkit::milter::{Act, ScriptedMilter, content, packet};
 use super::support::{greeted, milter, send, start};
 use crate::harness::Options;
 
-/// The lengths of the pieces that a filter is sent of a body of 200,000 octets, where strangers may have so much memory.
+/// The lengths of the pieces of a body of 200,000 octets that a filter is sent, when strangers may have this much memory.
 fn pieces(memory: u64) -> Vec<usize> {
     let lengths: Arc<Mutex<Vec<usize>>> = Arc::default();
     let noted = Arc::clone(&lengths);
@@ -40,7 +40,8 @@ fn pieces_are_small_where_memory_is_short() {
     assert_eq!(usual.iter().max(), Some(&65_535));
     assert_eq!(usual.len(), 8, "four for each message: {usual:?}");
     let short = pieces(40 << 10);
-    // What was gathered before it became short goes out as it is: 40 KiB and 32 KiB that are free, each octet counted twice.
+    // What was gathered before memory became short is sent as it is: 40 KiB and the 32 KiB that need no reservation, each octet
+    // counted twice.
     assert!(short.iter().all(|length| *length <= 36 << 10), "{short:?}");
     assert!(
         short.iter().filter(|length| **length == 4 << 10).count() > 50,
@@ -48,7 +49,8 @@ fn pieces_are_small_where_memory_is_short() {
     );
 }
 
-/// What a filter wants changed takes memory up to the queue: more than there is gets 452, and the filter has not failed.
+/// A filter's changes take memory until the message is queued: if there is not enough, the reply is 452, and the filter does not
+/// count as failed.
 #[test]
 fn changes_need_room() {
     let filter = ScriptedMilter::start(|_, letter, _| match letter {

@@ -1,4 +1,4 @@
-//! Mail filters: told of everything, heard in everything, and none of their failures goes beyond one message.
+//! Mail filters: they are told everything, every answer takes effect, and no failure goes beyond one message.
 
 mod answers;
 mod changes;

@@ -14,7 +14,7 @@ use postern_testkit::milter::{PythonMilter, ScriptedMilter, content};
 use super::support::{CONTENT, greeted, milter, send, start};
 use crate::harness::Options;
 
-/// A filter that puts its name into field and body, and notes what it sees.
+/// A filter that adds its name to header and body, and notes what it sees.
 fn writing(name: &str) -> PythonMilter {
     PythonMilter::start(&format!(
         r"
@@ -175,7 +175,7 @@ fn a_message_that_grows_too_large_is_asked_about_no_more() {
     );
 }
 
-/// Says in the header what it thinks, as a judge does.
+/// Adds its verdict to the header, as a judge does.
 struct Judge;
 
 struct Judging;

@@ -1,4 +1,4 @@
-//! Strangers have so many connections to a filter and no more; who is known has as many as he needs.
+//! Strangers have a limited number of connections to a filter; known clients have as many as they need.
 
 use std::net::Ipv4Addr;
 
@@ -15,7 +15,7 @@ fn strangers_who_find_no_place_are_told_to_try_again_and_nothing_goes_by_the_fil
     let filter = ScriptedMilter::start(|_, letter, _| content(letter));
     let mut settings = milter("scan", &filter.address());
     settings.strangers_max = 1;
-    // Connections that are kept would count for nobody.
+    // Kept connections would belong to nobody.
     settings.filter.idle_max = 0;
     let mut options = Options::mx();
     options.listener.auth = AuthRule::Offer;
@@ -30,12 +30,12 @@ fn strangers_who_find_no_place_are_told_to_try_again_and_nothing_goes_by_the_fil
         && told.contains("all 1 connections that strangers may have to scan are in use");
     assert!(whole && told.contains("milter=\"scan\""), "{told}");
 
-    // Who logs in needs no place, and neither does the first, which has one.
+    // An authenticated client needs no place, and neither does the first, which has one.
     let mut known = server.logged_in();
     assert!(send(&mut known, CONTENT).starts_with("250 2.0.0 "));
     assert!(send(&mut first, CONTENT).starts_with("250 2.0.0 "));
 
-    // Once there is a place, the filter is told all of the session that it was not told of.
+    // Once there is a place, the filter is told everything about the session that it missed.
     first.say("QUIT").unwrap();
     wait_until("a place", || {
         let reply = second.say("MAIL FROM:<a@a.example>").unwrap();

@@ -1,4 +1,4 @@
-//! A receiver with filters, and what it tells observers.
+//! A receiver with filters, and an observer of its events.
 
 use std::sync::{Arc, Mutex};
 
@@ -21,7 +21,7 @@ impl Observer for Notes {
 }
 
 impl Notes {
-    /// All events that begin so.
+    /// All events that begin with `word`.
     pub(crate) fn all(&self, word: &str) -> Vec<String> {
         let notes = self.0.lock().unwrap();
         notes
@@ -31,7 +31,7 @@ impl Notes {
             .collect()
     }
 
-    /// The last event that begins so.
+    /// The last event that begins with `word`.
     pub(crate) fn last(&self, word: &str) -> String {
         self.all(word).pop().unwrap_or_default()
     }
@@ -65,7 +65,7 @@ pub(crate) fn greeted(server: &Server) -> Client {
 
 pub(crate) const CONTENT: &str = "From: a@a.example\r\nSubject: hello\r\n\r\nbody\r\n";
 
-/// Sends a message to the server's user, and gives the last reply.
+/// Sends a message to the server's user, and returns the last reply.
 pub(crate) fn send(client: &mut Client, content: &str) -> String {
     client
         .mail("a@a.example", &["acaird@challenger.example"], content)

@@ -1,4 +1,4 @@
-//! What filters are told: each step with its parameters and macros, however the message comes.
+//! What filters are told: each step with its parameters and macros, however the message is sent.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
@@ -15,7 +15,7 @@ use crate::harness::{HOST, Options};
 
 const WATCHING: &str = "class Filter(Recorder):\n    WATCHED = [%s]\n    SYMBOLS = {%s}\n";
 
-/// A filter that asks for these macros at each stage, and notes them down.
+/// A filter that asks for these macros at each stage, and records them.
 fn watching(names: &[&str]) -> PythonMilter {
     let list: Vec<String> = names.iter().map(|name| format!("'{name}'")).collect();
     let symbols: Vec<String> = (0..7)
@@ -164,7 +164,7 @@ fn macros_of_a_stranger() {
     );
 }
 
-/// sendmail's four words for what DNS says, and the name that it gives, whether that leads back or not.
+/// sendmail's four words for the result of the DNS look-up, and the name found, whether it is confirmed or not.
 #[test]
 fn what_dns_says_of_a_client() {
     let names = Unbound::start_with(
@@ -256,7 +256,7 @@ fn macros_of_a_login_inside_tls() {
     );
 }
 
-/// The next session on the same connection is nobody's who was there before.
+/// The next session on the same connection knows nothing of the one before.
 #[test]
 fn nothing_of_one_session_is_known_in_the_next() {
     let filter = PythonMilter::start(
@@ -298,7 +298,7 @@ fn nothing_of_one_session_is_known_in_the_next() {
     assert_eq!(agreed, 1, "the connection was used again");
 }
 
-/// A field that does not fit into a packet is cut: with `on_failure = "accept"` it would lead past the filter otherwise.
+/// A field that does not fit into a packet is cut: with `on_failure = "accept"` it would otherwise bypass the filter.
 #[test]
 fn a_huge_field_is_no_way_past_a_filter() {
     let filter = PythonMilter::start(
@@ -419,7 +419,7 @@ fn logins_are_not_shown() {
     options.listener.auth = AuthRule::Offer;
     let (server, _) = start(options, vec![milter("python", filter.address())]);
     let mut client = server.connect_secured();
-    // Responses that look like commands nobody knows.
+    // Responses that look like unknown commands.
     client.say("AUTH LOGIN").unwrap();
     client.say("WFlaWlk=").unwrap();
     client.say("c2VjcmV0").unwrap();
