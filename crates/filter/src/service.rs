@@ -10,7 +10,6 @@ use tokio::time::Instant;
 
 use crate::failure::{Cause, During, Failure};
 use crate::link::Link;
-use crate::session::Session;
 use crate::settings::Filter;
 
 /// What the log is told of a filter, once each.
@@ -67,12 +66,6 @@ impl Service {
     #[must_use]
     pub const fn filter(&self) -> &Filter {
         &self.filter
-    }
-
-    /// A session with it. Nothing is opened before it is told something.
-    #[must_use]
-    pub fn session(self: &Arc<Self>) -> Session {
-        Session::new(Arc::clone(self))
     }
 
     /// Connects, negotiates and says goodbye: what the filter wants. Pauses are not kept, outages not counted.

@@ -43,6 +43,14 @@ pub struct Session {
 /// Octets of a piece of the body where memory is short.
 const SMALL_PIECE: usize = 4 << 10;
 
+impl Service {
+    /// A session with it. Nothing is opened before it is told something.
+    #[must_use]
+    pub fn session(self: &Arc<Self>) -> Session {
+        Session::new(Arc::clone(self))
+    }
+}
+
 impl Session {
     pub(crate) fn new(service: Arc<Service>) -> Self {
         Self {

@@ -2,49 +2,14 @@
 
 use std::time::Instant;
 
-use nix::unistd::{Group, User};
-use serde::{Deserialize, Serialize};
-
 use crate::agent::Run;
 use crate::content::Content;
 use crate::mbox;
 use crate::rights::Account;
-use crate::settings::Settings;
+use crate::settings::{Field, Pipe, Settings};
 use crate::trouble::{Kind, Trouble};
 use crate::wire::{Done, PipeRequest, Request};
-
-/// A program, as the configuration says it.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Pipe {
-    /// Its name, by which routes name it.
-    pub name: String,
-    /// The program with its arguments.
-    pub command: Vec<String>,
-    /// Whose rights it has. Never root's.
-    pub user: String,
-    /// Its group, in place of the user's own and all others of the user.
-    pub group: Option<String>,
-    /// What stands before the message.
-    pub add: Vec<Field>,
-    /// Whether the parts of the recipient are put to it in small letters.
-    pub lowercase: bool,
-    /// Octets of the largest message that it takes; 0 for any.
-    pub size_max: u64,
-}
-
-/// What can stand before a message.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Field {
-    /// The line `From sender date` of an mbox.
-    From,
-    /// `Return-Path`.
-    ReturnPath,
-    /// `X-Original-To`.
-    OriginalTo,
-    /// `Delivered-To`.
-    DeliveredTo,
-}
+use nix::unistd::{Group, User};
 
 /// Runs the program that the request names. The process has the rights of its user afterwards.
 ///

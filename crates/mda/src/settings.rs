@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::pipe::Pipe;
-
 /// How mail reaches the users of this machine.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Settings {
@@ -92,4 +90,37 @@ mod tests {
             );
         }
     }
+}
+
+/// A program, as the configuration says it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Pipe {
+    /// Its name, by which routes name it.
+    pub name: String,
+    /// The program with its arguments.
+    pub command: Vec<String>,
+    /// Whose rights it has. Never root's.
+    pub user: String,
+    /// Its group, in place of the user's own and all others of the user.
+    pub group: Option<String>,
+    /// What stands before the message.
+    pub add: Vec<Field>,
+    /// Whether the parts of the recipient are put to it in small letters.
+    pub lowercase: bool,
+    /// Octets of the largest message that it takes; 0 for any.
+    pub size_max: u64,
+}
+
+/// What can stand before a message.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Field {
+    /// The line `From sender date` of an mbox.
+    From,
+    /// `Return-Path`.
+    ReturnPath,
+    /// `X-Original-To`.
+    OriginalTo,
+    /// `Delivered-To`.
+    DeliveredTo,
 }

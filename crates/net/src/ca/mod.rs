@@ -4,9 +4,11 @@
 //! under it, and [`CertificateInfo`] shows what is in a file. Extensions follow RFC 5280 section 4.2: the authority is marked as
 //! one that issues to ends only, certificates carry their names, their purpose and the key identifiers that link them.
 
+mod error;
 mod info;
 mod seal;
 
+pub use error::{CaError, DAYS_MAX, NAMES_MAX};
 pub use info::CertificateInfo;
 
 use crate::file::{self, Existing};
@@ -31,12 +33,6 @@ pub const CA_DAYS: u32 = 3_650;
 
 /// Days that a certificate is valid unless told otherwise: the most that Apple's software accepts.
 pub const CERTIFICATE_DAYS: u32 = 825;
-
-/// Most days that can be asked for: 100 years.
-pub const DAYS_MAX: u32 = 36_500;
-
-/// Most names in one certificate.
-pub const NAMES_MAX: usize = 100;
 
 /// How far in the past a certificate begins, for peers whose clock is slow.
 const BACKDATE_SECONDS: i64 = 3_600;
@@ -121,55 +117,6 @@ impl CertificateRequest {
     }
 }
 
-/// Why the authority cannot do what was asked.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CaError {
-    /// No name was given, or too many were.
-    #[error("a certificate needs 1 to {NAMES_MAX} names")]
-    NameCount,
-    /// A text that is not a name.
-    #[error(
-        "{0:?} is neither a host name, nor an IP address, nor a mail address (write an internationalised name as xn--…)"
-    )]
-    BadName(String),
-    /// A common name that is empty or too long.
-    #[error("the name of an authority has 1 to 64 characters")]
-    BadCommonName,
-    /// A lifetime that is zero or too long.
-    #[error("a certificate lasts 1 to {DAYS_MAX} days")]
-    BadDays,
-    /// The authority has expired.
-    #[error("the certificate authority has expired on {0}; make a new one")]
-    Expired(Timestamp),
-    /// The certificate is not that of an authority.
-    #[error("the certificate of {0} may not issue others")]
-    NotAnAuthority(String),
-    /// The key does not belong to the authority's certificate.
-    #[error("the key does not belong to the certificate of the authority")]
-    Mismatch,
-    /// A file of the authority could not be loaded.
-    #[error(transparent)]
-    Load(#[from] TlsError),
-    /// A file could not be written.
-    #[error("cannot write {}{}", path.display(), if source.kind() == io::ErrorKind::AlreadyExists { " (it exists, and is not overwritten)" } else { "" })]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// A cryptographic operation failed.
-    #[error("cannot make the certificate: {0}")]
-    Crypto(String),
-}
-
-impl From<rcgen::Error> for CaError {
-    fn from(error: rcgen::Error) -> Self {
-        Self::Crypto(error.to_string())
-    }
-}
-
 /// A certificate with its private key.
 pub struct Credentials {
     certificate: CertificateDer<'static>,
@@ -203,7 +150,7 @@ impl Credentials {
     ///
     /// # Errors
     ///
-    /// [`CaError::Crypto`]: a key that was loaded in a form otherthan PKCS #8 cannot be encrypted.
+    /// [`CaError::Crypto`]: a key that was loaded in a form other than PKCS #8 cannot be encrypted.
     pub fn key_pem(&self, passphrase: Option<&SecretString>) -> Result<Zeroizing<String>, CaError> {
         seal::key_pem(&self.key, passphrase)
     }

@@ -1,6 +1,6 @@
 //! Keys and certificates as PEM text (RFC 7468), keys encrypted if wanted (RFC 8018).
 
-use super::CaError;
+use super::error::CaError;
 use pkcs8::der::pem::{self, LineEnding};
 use pkcs8::pkcs5::pbes2;
 use pkcs8::{PrivateKeyInfo, SecretDocument};

@@ -1,6 +1,6 @@
 //! Trust anchors of DNSSEC: the keys at which every chain of trust begins.
 
-use super::ResolverSetupError;
+use super::error::ResolverSetupError;
 use hickory_resolver::proto::dnssec::TrustAnchors;
 use std::fs::File;
 use std::io::Read as _;

@@ -4,8 +4,9 @@
 //! (the name of every address that connects), so here only the parts of an answer that are used are kept, and the bound is on
 //! their size.
 
+use super::error::ResolveError;
 use super::name::host_text;
-use super::{MxRecord, ResolveError, SrvRecord, TlsaRecord};
+use super::records::{MxRecord, SrvRecord, TlsaRecord};
 use hickory_resolver::proto::rr::{RData, RecordType};
 use moka::sync::Cache;
 use postern_mail::Proof;

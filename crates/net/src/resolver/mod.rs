@@ -6,6 +6,7 @@ mod anchors;
 mod ask;
 mod cache;
 mod dname;
+mod error;
 mod mend;
 mod name;
 mod proof;
@@ -14,6 +15,7 @@ mod reverse;
 mod system;
 
 pub use ask::Dnssec;
+pub use error::{ResolveError, ResolverSetupError};
 pub use proof::Proven;
 pub use records::{MxRecord, SrvRecord, TlsaRecord};
 pub use reverse::ReverseName;
@@ -84,46 +86,6 @@ impl ResolverSettings {
         ask::asked(&self.nameservers)
     }
 }
-
-/// Why a look-up has no answer.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ResolveError {
-    /// The name does not exist (NXDOMAIN): permanent.
-    #[error("{0}: no such domain")]
-    NoSuchDomain(String),
-    /// The name exists but has no record of that type: permanent.
-    #[error("{0}: no such record")]
-    NoData(String),
-    /// The text is not a domain name: permanent.
-    #[error("{0:?} is not a domain name")]
-    BadName(String),
-    /// The answer should be signed, and the signatures are wrong, missing, or out of date (RFC 4035 section 4.3): somebody has
-    /// tampered with it, or made a mistake, which will be repaired. It is never used; try again later.
-    #[error("{0}: its DNSSEC signatures are wrong, missing, or out of date")]
-    Bogus(String),
-    /// No answer for now: try again later.
-    #[error("{name}: {reason}")]
-    Temporary {
-        /// The name that was looked up.
-        name: String,
-        /// What went wrong.
-        reason: String,
-    },
-}
-
-impl ResolveError {
-    /// Whether trying again later may help.
-    #[must_use]
-    pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Temporary { .. } | Self::Bogus(_))
-    }
-}
-
-/// No resolver can be made from the settings.
-#[derive(Debug, thiserror::Error)]
-#[error("names cannot be looked up: {0}")]
-pub struct ResolverSetupError(String);
 
 /// Looks names up and caches the answers for as long as their TTL allows. Clones share the cache and the list of servers.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! Conversion between text and DNS names.
 
-use super::ResolveError;
+use super::error::ResolveError;
 use hickory_resolver::proto::rr::Name;
 
 /// Turns text into a fully qualified name (RFC 1035 section 2.3.1, with underscores).

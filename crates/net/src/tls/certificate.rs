@@ -99,3 +99,14 @@ fn timestamp(time: ASN1Time) -> Timestamp {
     };
     Timestamp::from_second(time.timestamp()).unwrap_or(fallback)
 }
+
+/// The authorities with this name, in DER form.
+pub(super) fn named<'a>(
+    anchors: &'a [CertificateDer<'_>],
+    name: &'a [u8],
+) -> impl Iterator<Item = X509Certificate<'a>> {
+    anchors
+        .iter()
+        .filter_map(|anchor| parse(anchor).ok())
+        .filter(move |anchor| anchor.subject().as_raw() == name)
+}

@@ -86,8 +86,11 @@ impl ClientTrust {
     }
 
     fn lists_issuer_of(&self, leaf: &[u8]) -> bool {
-        certificate::parse(leaf)
-            .is_ok_and(|leaf| named(&self.anchors, leaf.issuer().as_raw()).next().is_some())
+        certificate::parse(leaf).is_ok_and(|leaf| {
+            certificate::named(&self.anchors, leaf.issuer().as_raw())
+                .next()
+                .is_some()
+        })
     }
 
     /// Accepts what webpki refuses for its form alone: a certificate that is itself listed, and one issued
@@ -109,17 +112,6 @@ impl ClientTrust {
             anchor.as_ref() == leaf.as_ref() || odd_form && issued_by(leaf, &parsed, anchor, algorithms)
         })
     }
-}
-
-/// The authorities with this name, in DER form.
-pub(super) fn named<'a>(
-    anchors: &'a [CertificateDer<'_>],
-    name: &'a [u8],
-) -> impl Iterator<Item = X509Certificate<'a>> {
-    anchors
-        .iter()
-        .filter_map(|anchor| certificate::parse(anchor).ok())
-        .filter(move |anchor| anchor.subject().as_raw() == name)
 }
 
 /// Whether `anchor` has issued `leaf`. One with name constraints is left to webpki, which knows how to apply

@@ -1,6 +1,5 @@
 //! Client certificates that no longer count although they have not expired.
 
-use super::client_trust::named;
 use super::signature::{self, PublicKey};
 use super::{TlsError, certificate, provider};
 use jiff::Timestamp;
@@ -58,7 +57,7 @@ impl Revocations {
         understood(&list)?;
         let issuer = list.issuer().as_raw();
         let algorithms = provider().signature_verification_algorithms.all;
-        let mut signers = named(anchors, issuer).peekable();
+        let mut signers = certificate::named(anchors, issuer).peekable();
         if signers.peek().is_none() {
             return Err(format!(
                 "{} has issued it, and is not in `client_ca`",

@@ -1,6 +1,6 @@
 //! `[[pipe]]`.
 
-use postern_mda::pipe::Field;
+use postern_mda::Field;
 
 use crate::config::kinds::{Choice, Line, List, OneOf, Size, Switch};
 use crate::config::read::{At, table};
