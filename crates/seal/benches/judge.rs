@@ -1,4 +1,4 @@
-//! What judging costs: a message with one signature of each algorithm, one without any, and a chain, with answers of DNS at hand.
+//! The cost of judging: a message with one signature of each algorithm, one without any, and a chain, with DNS answers in memory.
 //!
 //! `cargo bench -p postern-seal --bench judge`
 
@@ -27,7 +27,7 @@ const HEADER: &str = "Received: from client.example ([192.0.2.1])\r\n\tby mx.exa
     Date: Tue, 01 Dec 2026 01:00:00 +0000\r\nMessage-ID: <1@site.example>\r\nMIME-Version: 1.0\r\n\
     Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n";
 
-/// The records that are asked for.
+/// The DNS records that are queried.
 struct Zone(Vec<(&'static str, String)>);
 
 impl Dns for Zone {

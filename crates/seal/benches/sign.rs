@@ -1,4 +1,4 @@
-//! What a signature costs: the hash of a body by its size, and each algorithm for one message.
+//! The cost of a signature: body hashes by size, and each algorithm for one message.
 //!
 //! `cargo bench -p postern-seal`
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How a message is signed (RFC 6376 section 3.3 as RFC 8301 and RFC 8463 leave it). SHA-1 is not among them.
+/// How a message is signed (RFC 6376 section 3.3, updated by RFC 8301 and RFC 8463). SHA-1 is not supported.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub enum Algorithm {
     /// RSA with SHA-256, which every verifier knows.

@@ -1,4 +1,5 @@
-//! Canonical forms of header and body (RFC 6376 section 3.4): what a signature covers, whatever hosts on the way do to blanks.
+//! Canonical forms of header and body (RFC 6376 section 3.4): what a signature covers, regardless of white-space changes in
+//! transit.
 
 mod body;
 mod header;
@@ -13,14 +14,14 @@ use serde::{Deserialize, Serialize};
 pub use self::body::BodyCanon;
 pub use self::header::{field, field_unended};
 
-/// One of the two ways in which a header or a body is brought into its canonical form.
+/// One of the two ways of canonicalizing a header or a body.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Form {
-    /// Nearly nothing may change on the way. What a signature has that does not say (RFC 6376 section 3.5, `c=`).
+    /// Nearly nothing may change in transit. The default (RFC 6376 section 3.5, `c=`).
     #[default]
     Simple,
-    /// Blanks and the letter case of field names may change.
+    /// White space and the case of field names may change.
     Relaxed,
 }
 
@@ -42,7 +43,7 @@ impl Canonicalization {
 }
 
 impl Form {
-    /// The word for it.
+    /// Its name in `c=`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -79,7 +80,7 @@ pub struct UnknownForm;
 impl FromStr for Canonicalization {
     type Err = UnknownForm;
 
-    /// Reads `header/body`; a header alone leaves the body simple (RFC 6376 section 3.5).
+    /// Reads `header/body`; a header form alone means a simple body (RFC 6376 section 3.5).
     fn from_str(text: &str) -> Result<Self, UnknownForm> {
         let (header, body) = text.split_once('/').unwrap_or((text, "simple"));
         Ok(Self {

@@ -1,24 +1,24 @@
-//! What judging asks of DNS, and what may come back. Who answers is for the program to say.
+//! The DNS queries needed for judging, and their answers. The program provides the resolver.
 
 use std::net::IpAddr;
 
 use futures_util::future::BoxFuture;
 
-/// A question on its way.
+/// A pending query.
 pub type Lookup<'a, T> = BoxFuture<'a, Result<T, NoAnswer>>;
 
-/// Why a question has no answer.
+/// Why a query has no answer.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NoAnswer {
-    /// There is no such record, or no such name: that is known.
+    /// There is no such record or name; this is definite.
     #[error("no such record")]
     Nothing,
-    /// Nobody can say for now: a server fails or does not answer, or time has run out.
+    /// A temporary failure: a server fails or does not answer, or time has run out.
     #[error("{0}")]
     Temporary(String),
 }
 
-/// Which addresses of a host are asked for.
+/// Which address family is queried.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Family {
     /// A records.
@@ -28,7 +28,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// That of an address.
+    /// The family of an address.
     #[must_use]
     pub const fn of(address: IpAddr) -> Self {
         match address {
@@ -38,9 +38,9 @@ impl Family {
     }
 }
 
-/// Answers questions. An answer in `Ok` holds at least one record.
+/// Answers queries. An `Ok` answer has at least one record.
 ///
-/// Each question ends by itself, and soon: who implements this sets a limit to the time of each and of all of them.
+/// Every query ends soon by itself: implementers limit the time of each query and of all together.
 pub trait Dns: Send + Sync {
     /// The TXT records of a name, the strings of each joined (RFC 7208 section 3.3, RFC 6376 section 3.6.2.2).
     fn txt<'a>(&'a self, name: &'a str) -> Lookup<'a, Vec<Vec<u8>>>;
@@ -51,6 +51,6 @@ pub trait Dns: Send + Sync {
     /// The hosts of the MX records of a domain, most preferred first; an empty name for null MX (RFC 7505).
     fn mx<'a>(&'a self, domain: &'a str) -> Lookup<'a, Vec<String>>;
 
-    /// The names of an address, as its PTR records have them, not confirmed.
+    /// The names of an address from its PTR records, not confirmed.
     fn names(&self, address: IpAddr) -> Lookup<'_, Vec<String>>;
 }

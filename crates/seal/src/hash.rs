@@ -4,10 +4,10 @@ use aws_lc_rs::digest::{Context, SHA256};
 
 use crate::canon::{BodyCanon, Form};
 
-/// Octets that are gathered before they are hashed: a relaxed body comes word by word.
+/// Octets buffered before hashing: a relaxed body arrives word by word.
 const BLOCK: usize = 4096;
 
-/// Hashes a body with SHA-256 as it comes, piece by piece (RFC 6376 sections 3.4 and 3.7).
+/// Hashes a body with SHA-256 as it arrives, piece by piece (RFC 6376 sections 3.4 and 3.7).
 ///
 /// Needs the same memory for every body, about 4 KiB.
 #[derive(Clone)]
@@ -16,15 +16,15 @@ pub struct BodyHasher {
     sink: Sink,
 }
 
-/// What a body came to.
+/// The hash of a body.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct BodyHash {
     /// SHA-256 of the canonical body, as far as `l=` reaches.
     pub sha256: [u8; 32],
     /// Octets of the canonical body that were hashed.
     pub hashed: u64,
-    /// Octets of the whole canonical body. More than `hashed`: something follows that no signature covers. Fewer than `l=` asked
-    /// for: the signature does not hold (RFC 6376 section 3.5, `l=`).
+    /// Octets of the whole canonical body. More than `hashed`: the signature does not cover the rest. Fewer than `l=`: the
+    /// signature is not valid (RFC 6376 section 3.5, `l=`).
     pub length: u64,
 }
 
@@ -39,7 +39,7 @@ struct Sink {
 }
 
 impl BodyHasher {
-    /// At the beginning of a body, of which at most `limit` octets of the canonical form count (`l=`).
+    /// At the beginning of a body, of whose canonical form at most `limit` octets count (`l=`).
     #[must_use]
     pub fn new(form: Form, limit: Option<u64>) -> Self {
         Self {
@@ -54,13 +54,13 @@ impl BodyHasher {
         }
     }
 
-    /// Takes the next octets of the body; they may be cut anywhere.
+    /// Takes the next octets of the body; they may be split anywhere.
     pub fn feed(&mut self, input: &[u8]) {
         let sink = &mut self.sink;
         self.canon.feed(input, &mut |text| sink.take(text));
     }
 
-    /// The body ends here.
+    /// Ends the body.
     #[must_use]
     pub fn finish(mut self) -> BodyHash {
         let sink = &mut self.sink;

@@ -16,7 +16,7 @@ use crate::Algorithm;
 /// A private key. Its memory is the cryptographic library's, which wipes it.
 pub struct SigningKey {
     pair: Pair,
-    /// As the record of the key has it.
+    /// As in the key's record.
     public: Vec<u8>,
 }
 
@@ -28,16 +28,16 @@ enum Pair {
 /// Sizes of RSA keys that are made.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum RsaBits {
-    /// What every verifier takes (RFC 8301 section 3.2), and what fits into a DNS answer over UDP.
+    /// Accepted by every verifier (RFC 8301 section 3.2), and fits in a DNS answer over UDP.
     #[default]
     Rsa2048,
-    /// Larger than some verifiers take.
+    /// Larger than some verifiers accept.
     Rsa3072,
-    /// Larger than some verifiers take; its record needs DNS over TCP.
+    /// Larger than some verifiers accept; its record needs DNS over TCP.
     Rsa4096,
 }
 
-/// Why a file holds no key that can sign.
+/// Why a file contains no usable signing key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum KeyError {
     /// Nothing in PEM form that is a private key.
@@ -56,7 +56,7 @@ pub enum KeyError {
     BadRsa,
 }
 
-/// The cryptographic library gave up.
+/// The cryptographic library failed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the cryptographic library failed")]
 pub struct CryptoFailed;
@@ -114,12 +114,12 @@ impl SigningKey {
         }
     }
 
-    /// Makes a key from the random numbers of the system. Gives it, and its file in PEM form (PKCS #8 without encryption). An RSA
-    /// key takes a good part of a second.
+    /// Generates a key with the system's random numbers. Returns it, and its file in PEM form (PKCS #8 without encryption). An
+    /// RSA key takes a good part of a second.
     ///
     /// # Errors
     ///
-    /// [`CryptoFailed`], when there are no random numbers.
+    /// [`CryptoFailed`], if there are no random numbers.
     pub fn generate(algorithm: Algorithm, bits: RsaBits) -> Result<(Self, Zeroizing<String>), CryptoFailed> {
         let (key, der): (_, Pkcs8V1Der<'static>) = match algorithm {
             Algorithm::RsaSha256 => {
@@ -161,15 +161,15 @@ impl SigningKey {
         }
     }
 
-    /// Its public half as the tag `p=` of a record has it: of RSA the SubjectPublicKeyInfo in DER, of Ed25519 its 32 octets (RFC 8463
-    /// section 4.2).
+    /// Its public half, as in the tag `p=` of a record: for RSA the SubjectPublicKeyInfo in DER, for Ed25519 its 32 octets (RFC
+    /// 8463 section 4.2).
     #[must_use]
     pub fn public(&self) -> &[u8] {
         &self.public
     }
 
-    /// Signs octets: those of the fields in their canonical form (RFC 6376 section 3.7, RFC 8463 section 3). With RSA this takes
-    /// about a millisecond of one processor, too long for a thread that others wait for.
+    /// Signs octets: the fields in canonical form (RFC 6376 section 3.7, RFC 8463 section 3). With RSA this takes about a
+    /// millisecond of CPU time, too long for a thread that others wait for.
     ///
     /// # Errors
     ///
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn what_holds_no_key() {
         let pem = |label: &str, octets: &[u8]| pem::encode_string(label, LineEnding::LF, octets).unwrap();
-        // Made with openssl, shortened: a key of 1024 bits, and one for elliptic curves that DKIM does not know.
+        // Made with openssl, shortened: a key of 1024 bits, and an elliptic-curve one, which DKIM does not support.
         let rsa = [
             &[
                 0x30, 0x20, 0x02, 0x01, 0x00, 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d,

@@ -1,9 +1,9 @@
 //! Seals on messages: DKIM signatures (RFC 6376, 8301, 8463), from the canonical form of a message to the record of a key.
 //!
-//! What others have sealed is judged in [`judge`]: SPF, DKIM, DMARC, ARC.
+//! Other people's seals are judged in [`judge`]: SPF, DKIM, DMARC, ARC.
 //!
-//! Nothing here opens a socket or a file, or reads a clock: messages come in pieces, keys as octets, the time as an argument, and DNS
-//! is asked through [`dns::Dns`], which the program implements. Only the making of a key draws random numbers, from the
+//! Nothing here opens a socket or a file, or reads a clock: messages come in pieces, keys as octets, the time as an argument, and
+//! DNS is asked through [`dns::Dns`], which the program implements. Only key generation draws random numbers, from the
 //! cryptographic library itself.
 
 mod algorithm;

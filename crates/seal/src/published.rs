@@ -1,42 +1,42 @@
-//! What DNS has of a key, compared with the key itself.
+//! The published record of a key, compared with the key itself.
 
 use crate::record::{KeyRecord, RecordFault};
 use crate::{Algorithm, SigningKey};
 
-/// Whether signatures by a key can be verified with what stands in DNS.
+/// Whether signatures by a key can be verified with the record in DNS.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Published {
     /// They can.
     Matches {
-        /// `t=y`: receivers are asked to treat the mail as if it were not signed.
+        /// `t=y`: receivers are asked to treat the mail as unsigned.
         testing: bool,
     },
     /// There is no record.
     Missing,
-    /// There are several, of which any may be taken (RFC 6376 section 3.6.2.2).
+    /// There are several, any of which may be used (RFC 6376 section 3.6.2.2).
     Several(usize),
-    /// What is there is no key record.
+    /// The record is not a key record.
     Fault(RecordFault),
     /// The key was revoked: `p=` is empty.
     Revoked,
-    /// The record is of a key of another type, by its `k=`.
+    /// By its `k=`, the record is for another key type.
     OtherType(String),
     /// The record has another key.
     Different,
-    /// `h=` of the record leaves SHA-256 out.
+    /// The record's `h=` excludes SHA-256.
     NoSha256,
-    /// `s=` of the record leaves mail out.
+    /// The record's `s=` excludes mail.
     NotForMail,
 }
 
 impl Published {
-    /// Compares a key with the TXT records of its name, the strings of each put together.
+    /// Compares a key with the TXT records of its name, the strings of each joined.
     #[must_use]
     pub fn of<T: AsRef<str>>(key: &SigningKey, records: &[T]) -> Self {
         Self::compare(key.algorithm(), key.public(), records)
     }
 
-    /// The same with the public half alone.
+    /// The same with only the public half.
     #[must_use]
     pub fn compare<T: AsRef<str>>(algorithm: Algorithm, public: &[u8], records: &[T]) -> Self {
         let record = match records {
@@ -93,7 +93,7 @@ impl Published {
         }
     }
 
-    /// What was found, for people.
+    /// What was found, for display.
     #[must_use]
     pub fn finding(&self) -> String {
         match self {
@@ -112,7 +112,7 @@ impl Published {
         }
     }
 
-    /// What helps; empty where nothing has to be done.
+    /// The remedy; empty if nothing has to be done.
     #[must_use]
     pub const fn remedy(&self) -> &'static str {
         match self {
@@ -133,7 +133,7 @@ impl Published {
     }
 }
 
-/// Octets by which the SubjectPublicKeyInfo of an RSA key goes before the key itself: RFC 6376 section 3.6.1 was read both ways.
+/// Compares RSA keys with or without the SubjectPublicKeyInfo header: RFC 6376 section 3.6.1 was read both ways.
 fn is_same(algorithm: Algorithm, public: &[u8], found: &[u8]) -> bool {
     const WRAPPING: std::ops::Range<usize> = 20..30;
     let bare = |wrapped: &[u8], bare: &[u8]| {

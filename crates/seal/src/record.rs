@@ -11,20 +11,20 @@ use crate::{Algorithm, SigningKey};
 /// Octets of one string of a TXT record (RFC 1035 section 3.3).
 const STRING_MAX: usize = 255;
 
-/// What the record of a key says.
+/// The content of a key record.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct KeyRecord {
-    /// The type of the key, `k=`; `rsa` where it does not say. Types that are not known are to be passed over.
+    /// The type of the key, `k=`; `rsa` if absent. Unknown types must be ignored.
     pub key_type: String,
-    /// The public key, `p=`; empty for one that was revoked.
+    /// The public key, `p=`; empty for a revoked one.
     pub public: Vec<u8>,
-    /// The hashes that signatures may have, `h=`; all of them where it does not say.
+    /// The hashes allowed in signatures, `h=`; all if absent.
     pub hashes: Option<Vec<String>>,
     /// The services that the key is for, `s=`; `*` for all.
     pub services: Vec<String>,
-    /// The domain tries DKIM out: its signatures are to count for nothing, `t=y`.
+    /// The domain is testing DKIM: its signatures must not count, `t=y`.
     pub testing: bool,
-    /// `i=` of a signature must name this very domain, `t=s`.
+    /// `i=` of a signature must have exactly this domain, `t=s`.
     pub strict: bool,
 }
 
@@ -34,7 +34,7 @@ pub enum RecordFault {
     /// Not a list of tags.
     #[error(transparent)]
     Tags(#[from] TagFault),
-    /// `v=` is there and does not come first, or is not `DKIM1`.
+    /// `v=` is present but not first, or is not `DKIM1`.
     #[error("`v=` is not \"DKIM1\", or does not come first")]
     Version,
     /// There is no `p=`.
@@ -58,7 +58,7 @@ impl KeyRecord {
         Self::with(key.algorithm(), key.public())
     }
 
-    /// The record for a public key, as [`SigningKey::public`] gives it.
+    /// The record for a public key, as from [`SigningKey::public`].
     #[must_use]
     pub fn with(algorithm: Algorithm, public: &[u8]) -> Self {
         Self {
@@ -71,11 +71,11 @@ impl KeyRecord {
         }
     }
 
-    /// Reads the text of a record, its strings put together without anything between them.
+    /// Parses the text of a record, its strings joined without anything in between.
     ///
     /// # Errors
     ///
-    /// [`RecordFault`]. Tags that are not known are passed over.
+    /// [`RecordFault`]. Unknown tags are ignored.
     pub fn parse(text: &str) -> Result<Self, RecordFault> {
         let tags = TagList::parse(text)?;
         if let Some(version) = tags.get("v")
@@ -104,7 +104,7 @@ impl KeyRecord {
         })
     }
 
-    /// The algorithm of its key, if that is known.
+    /// The algorithm of its key, if known.
     #[must_use]
     pub fn algorithm(&self) -> Option<Algorithm> {
         Algorithm::of_key_type(&self.key_type)
@@ -152,12 +152,12 @@ impl fmt::Display for KeyRecord {
     }
 }
 
-/// The text of a TXT record in the strings that it consists of, of at most 255 octets each.
+/// The text of a TXT record split into strings of at most 255 octets each.
 #[must_use]
 pub fn txt_strings(text: &str) -> Vec<&str> {
     let (mut strings, mut rest) = (Vec::new(), text);
     while rest.len() > STRING_MAX {
-        // A record is ASCII; should one not be, no character is cut.
+        // A record is ASCII; if one is not, no character is split.
         let at = (1..=STRING_MAX).rev().find(|at| rest.is_char_boundary(*at));
         let (string, others) = rest.split_at(at.unwrap_or(rest.len()));
         strings.push(string);
@@ -167,7 +167,7 @@ pub fn txt_strings(text: &str) -> Vec<&str> {
     strings
 }
 
-/// A TXT record as a zone file has it (RFC 1035 section 5.1), one string a line where there are several.
+/// A TXT record in zone file format (RFC 1035 section 5.1), one string per line if there are several.
 #[must_use]
 pub fn zone_line(name: &str, text: &str) -> String {
     let quoted = |string: &str| format!("\"{}\"", string.replace('\\', "\\\\").replace('"', "\\\""));

@@ -1,6 +1,6 @@
-//! The keys of one domain over time: made, waiting for DNS, signing, no longer signing, gone.
+//! The keys of one domain over time: created, waiting for DNS, signing, retired, removed.
 //!
-//! A new key signs once DNS shows its record. The one before it stays in DNS for a while: mail that it signed is still under way.
+//! A new key signs once DNS shows its record. The previous one stays in DNS for a while: mail that it signed is still in transit.
 
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ pub const KEYS_MAX: usize = 20;
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
-    /// It is to sign once DNS shows its record.
+    /// It will sign once DNS shows its record.
     Next,
     /// It signs.
     Active,
-    /// It signs no longer; its record still has to be there.
+    /// It no longer signs; its record must still be published.
     Retired,
 }
 
@@ -33,7 +33,7 @@ pub struct KeyEntry {
     pub algorithm: Algorithm,
     /// Where it is in its life.
     pub stage: Stage,
-    /// Since when.
+    /// Since when it has been in this stage.
     pub since: Timestamp,
 }
 
@@ -44,12 +44,12 @@ pub struct KeyRing {
     pub keys: Vec<KeyEntry>,
 }
 
-/// What is wanted of a rotation.
+/// The settings of a rotation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RotationSettings {
-    /// After which time a key that signs is followed by a new one; `None` for never.
+    /// How long a key signs before a new one replaces it; `None` for ever.
     pub every: Option<Duration>,
-    /// How long a key that signs no longer keeps its record. Default 7 days: longer than mail is tried to be delivered.
+    /// How long a retired key keeps its record. Default 7 days: longer than delivery is attempted.
     pub keep_old: Duration,
 }
 
@@ -62,10 +62,10 @@ impl Default for RotationSettings {
     }
 }
 
-/// What is to be done with the keys of a domain.
+/// What to do with the keys of a domain.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Act {
-    /// Make the next keys, of these algorithms.
+    /// Create the next keys, with these algorithms.
     Make(Vec<Algorithm>),
     /// Sign with the next keys from now on: DNS shows them.
     Switch,
@@ -80,19 +80,19 @@ pub enum Act {
 /// A rotation cannot begin.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NoRotation {
-    /// There is one under way.
+    /// One is in progress.
     #[error("the next keys are there already and wait for DNS")]
     UnderWay,
     /// There are too many keys.
     #[error("there are {KEYS_MAX} keys; old ones have to go first")]
     TooMany,
-    /// There is a key of that selector.
+    /// There is a key with that selector.
     #[error("there is a key of that selector")]
     SameSelector,
 }
 
 impl KeyRing {
-    /// The keys at this stage.
+    /// The keys in this stage.
     pub fn at(&self, stage: Stage) -> impl Iterator<Item = &KeyEntry> {
         self.keys.iter().filter(move |key| key.stage == stage)
     }
@@ -103,7 +103,7 @@ impl KeyRing {
         self.at(Stage::Next).next().is_some()
     }
 
-    /// Puts the next keys in.
+    /// Adds the next keys.
     ///
     /// # Errors
     ///
@@ -133,7 +133,7 @@ impl KeyRing {
         Ok(())
     }
 
-    /// Lets the next keys sign, and those that did so no longer. False where there is no next one.
+    /// Makes the next keys sign, and retires the active ones. False if there is no next one.
     pub fn switch(&mut self, now: Timestamp) -> bool {
         if !self.is_rotating() {
             return false;
@@ -149,14 +149,14 @@ impl KeyRing {
         true
     }
 
-    /// Takes the keys out that `which` names.
+    /// Removes the keys with the selectors `which`.
     pub fn remove(&mut self, which: impl Fn(&KeyEntry) -> bool) -> Vec<KeyEntry> {
         let (gone, left) = std::mem::take(&mut self.keys).into_iter().partition(which);
         self.keys = left;
         gone
     }
 
-    /// What is to be done now, one thing at a time. `shown` says of a selector whether DNS has its key.
+    /// What is to be done now, one thing at a time. `shown` says whether DNS has the key for a selector.
     #[must_use]
     pub fn act(&self, settings: &RotationSettings, shown: impl Fn(&str) -> bool, now: Timestamp) -> Act {
         let is_older = |key: &KeyEntry, time: Duration| {
@@ -192,8 +192,8 @@ impl KeyRing {
         Act::Rest
     }
 
-    /// A selector that is not used yet: `r` or `e` for the algorithm, since two keys cannot share a selector, the month,
-    /// and a letter where that is taken: `r202612`, `e202612b`.
+    /// An unused selector: `r` or `e` for the algorithm, since two keys cannot share a selector, the month, and a letter if that
+    /// is taken: `r202612`, `e202612b`.
     #[must_use]
     pub fn free_selector(&self, algorithm: Algorithm, now: Timestamp) -> String {
         let month = now.strftime("%Y%m").to_string();

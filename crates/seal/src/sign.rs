@@ -21,7 +21,7 @@ pub use self::fields::{FieldNames, OVERSIGNED, SIGNED};
 /// Name of the field.
 pub const FIELD: &str = "DKIM-Signature";
 
-/// Most names in `h=`. Headers that come to more are no mail that anybody would miss a signature of.
+/// Most names in `h=`. No legitimate mail has headers that lead to more.
 pub const NAMES_MAX: usize = 500;
 
 /// One key with which a domain signs.
@@ -37,30 +37,31 @@ pub struct Signer {
     pub canonicalization: Canonicalization,
     /// Which fields are signed.
     pub fields: Arc<FieldNames>,
-    /// After which time a signature is no longer to be believed, `x=`; `None` for never.
+    /// How long a signature is valid, `x=`; `None` for ever.
     pub expires: Option<Duration>,
 }
 
 /// Why a message was not signed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum SignError {
-    /// A field of those that are signed stands there hundreds of times.
+    /// One of the signed fields occurs hundreds of times.
     #[error("more than {NAMES_MAX} header fields to sign")]
     TooManyFields,
-    /// There is no `From`, which has to be signed.
+    /// There is no `From`, which must be signed.
     #[error("no From field")]
     NoFrom,
-    /// The field cannot be put into a header; with names as DNS has them that does not happen.
+    /// The field cannot be put into a header; this does not happen with valid DNS names.
     #[error(transparent)]
     Field(#[from] FieldError),
-    /// The cryptographic library gave up.
+    /// The cryptographic library failed.
     #[error(transparent)]
     Crypto(#[from] CryptoFailed),
 }
 
 impl Signer {
-    /// Signs a message by its header as it will be sent, and the hash of its body in the form that [`Signer::canonicalization`]
-    /// names. The field belongs on top of the header. With an RSA key this takes about a millisecond.
+    /// Signs a message, given its header as it will be sent and the hash of its body in the form named by
+    /// [`Signer::canonicalization`]. The field must be placed on top of the header. With an RSA key this takes about a
+    /// millisecond.
     ///
     /// # Errors
     ///
@@ -84,17 +85,17 @@ impl Signer {
     }
 }
 
-/// The octets that a signature covers (RFC 6376 section 3.7): the named fields, of each name the lowest first, and the field of the
-/// signature itself with an empty `b=`.
+/// The octets that a signature covers (RFC 6376 section 3.7): the named fields, for each name the lowest first, then the
+/// signature's own field with an empty `b=`.
 fn covered(form: Form, header: &Header, names: &[&str], unsigned: &[u8]) -> Vec<u8> {
     let mut data = Vec::with_capacity(header.octets().min(16 << 10));
-    // Of each name, the fields that are left, the lowest last.
+    // For each name, the remaining fields, the lowest last.
     let mut left: HashMap<String, Vec<&[u8]>> = HashMap::new();
     for name in names {
         let fields = left
             .entry(name.to_ascii_lowercase())
             .or_insert_with(|| header.named(name).map(|(_, field)| field.raw()).collect());
-        // A name without a field left is signed as the field's absence.
+        // A name without a remaining field signs the field's absence.
         if let Some(field) = fields.pop() {
             canon::field(form, field, &mut data);
         }

@@ -1,9 +1,9 @@
-//! Lists of tags, `name=value; name=value`: the form of signatures and of key records (RFC 6376 section 3.2).
+//! Lists of tags, `name=value; name=value`: the format of signatures and key records (RFC 6376 section 3.2).
 
-/// Most tags of one list; those that RFCs know are fewer than 20.
+/// Most tags of one list; the RFCs define fewer than 20.
 const TAGS_MAX: usize = 100;
 
-/// A list of tags in the order in which they stand.
+/// A list of tags in order.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TagList<'a>(Vec<(&'a str, &'a str)>);
 
@@ -13,10 +13,10 @@ pub enum TagFault {
     /// A part between semicolons has no equals sign.
     #[error("a part between semicolons has no \"=\"")]
     NoValue,
-    /// A name is none.
+    /// A name is invalid.
     #[error("the name of a tag is not made of letters, digits and \"_\"")]
     Name,
-    /// A tag stands there twice, which voids the whole list.
+    /// A tag occurs twice, which invalidates the whole list.
     #[error("a tag is there twice")]
     Twice,
     /// Control characters or octets beyond ASCII in a value.
@@ -28,7 +28,7 @@ pub enum TagFault {
 }
 
 impl<'a> TagList<'a> {
-    /// Takes a list apart. Blanks and folds around names and values do not count; those within a value stay.
+    /// Parses a list. Blanks and folds around names and values are ignored; those within a value are kept.
     ///
     /// # Errors
     ///
@@ -38,7 +38,7 @@ impl<'a> TagList<'a> {
         let mut tags: Vec<(&str, &str)> = Vec::new();
         let mut parts = text.split(';').map(|part| part.trim_matches(is_blank)).peekable();
         while let Some(part) = parts.next() {
-            // One semicolon may stand at the end.
+            // One trailing semicolon is allowed.
             if part.is_empty() && parts.peek().is_none() {
                 break;
             }
@@ -65,7 +65,7 @@ impl<'a> TagList<'a> {
         Ok(Self(tags))
     }
 
-    /// The value of a tag. Names are told apart by letter case.
+    /// The value of a tag. Names are case-sensitive.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a str> {
         self.0

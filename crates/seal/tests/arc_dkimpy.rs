@@ -1,4 +1,4 @@
-//! Links that we add to a chain hold for dkimpy, which others use to check them.
+//! Links that we add to a chain are valid for dkimpy, which others use to check them.
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::io::Write as _;
@@ -11,7 +11,8 @@ use postern_seal::judge::arc::{Found, Sealer, seal};
 use postern_seal::{Algorithm, BodyHasher, Form, KeyRecord, RsaBits, SigningKey};
 use postern_testkit::process::program;
 
-/// Says what the chain of the message that it reads comes to; the first argument is the record of all keys.
+/// Prints the result for the chain of the message that it reads; the first argument is the record of all
+/// keys.
 const VERIFY: &str = r#"
 import sys, dkim
 record = sys.argv[1].encode()

@@ -1,4 +1,4 @@
-//! Aggregate reports are what RFC 7489 appendix C says: xmllint compares them with a schema.
+//! Aggregate reports follow RFC 7489 appendix C: xmllint validates them against the schema.
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::collections::BTreeMap;
@@ -62,7 +62,7 @@ fn xml(rows: Vec<Row>, left_out: u64) -> String {
     text
 }
 
-/// What xmllint says of a report; nothing where it is as it should be.
+/// What xmllint says about a report; nothing if it is valid.
 fn faults(xml: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("report.xml");
@@ -108,7 +108,7 @@ fn reports_are_as_the_schema_has_them() {
         let text = xml(rows.clone(), left_out);
         assert_eq!(faults(&text), "", "{text}");
     }
-    // The schema tells what is wrong from what is right.
+    // The schema does reject wrong reports.
     let good = xml(rows, 0);
     for (from, to) in [
         ("<fo>1:d</fo>", ""),

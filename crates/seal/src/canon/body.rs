@@ -2,7 +2,7 @@
 
 use super::Form;
 
-/// Line ends that are written at once where many empty lines were held back.
+/// Line ends written at once when many empty lines were held back.
 const EMPTY_LINES: [u8; 1024] = {
     let mut lines = [b'\r'; 1024];
     let mut at = 1;
@@ -15,20 +15,20 @@ const EMPTY_LINES: [u8; 1024] = {
 
 /// Brings a body into its canonical form (RFC 6376 sections 3.4.3 and 3.4.4).
 ///
-/// A line ends with CRLF; a CR or LF alone is an octet like others. Memory does not grow with the body: of empty lines, which
-/// count only if something follows, the number is kept.
+/// A line ends with CRLF; a CR or LF alone is an ordinary octet. Memory does not grow with the body: empty lines, which count
+/// only if something follows, are only counted.
 #[derive(Clone, Debug)]
 pub struct BodyCanon {
     form: Form,
-    /// Empty lines that nothing has followed so far.
+    /// Empty lines not yet followed by anything.
     empty: u64,
     /// The last octet was a CR.
     cr: bool,
-    /// Blanks were the last, in the relaxed form.
+    /// The last octets were blanks, in the relaxed form.
     blank: bool,
-    /// The line under way has something in it.
+    /// The current line is not empty.
     in_line: bool,
-    /// Something was put out.
+    /// Some output was written.
     begun: bool,
 }
 
@@ -46,7 +46,7 @@ impl BodyCanon {
         }
     }
 
-    /// Takes the next octets of the body and puts out what they come to, in pieces; `input` may be cut anywhere.
+    /// Takes the next octets of the body and outputs their canonical form, in pieces; `input` may be split anywhere.
     pub fn feed(&mut self, input: &[u8], out: &mut impl FnMut(&[u8])) {
         let relaxed = self.form == Form::Relaxed;
         let mut rest = input;
@@ -77,7 +77,7 @@ impl BodyCanon {
         }
     }
 
-    /// How much of what begins with text goes out as it is: up to a CR, and to blanks that change. A single one between words does not.
+    /// How much of `input`, which begins with text, can be output unchanged: up to a CR, or to blanks that change. A single space between words does not.
     fn text_of(&self, input: &[u8]) -> usize {
         let relaxed = self.form == Form::Relaxed;
         let is_blank = |octet: &u8| relaxed && matches!(octet, b' ' | b'\t');
@@ -98,7 +98,7 @@ impl BodyCanon {
         }
     }
 
-    /// The body ends here: puts out what was held back.
+    /// Ends the body: outputs what was held back.
     pub fn finish(mut self, out: &mut impl FnMut(&[u8])) {
         if self.cr {
             self.text(b"\r", out);

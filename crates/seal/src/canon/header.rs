@@ -4,7 +4,7 @@ use super::Form;
 
 /// Appends a field in its canonical form, with its CRLF (RFC 6376 sections 3.4.1 and 3.4.2).
 ///
-/// `raw` is all of the field, from its name to its last line end, as [`postern_mail::fields`] has it.
+/// `raw` is all of the field, from its name to its last line end, as in [`postern_mail::fields`].
 pub fn field(form: Form, raw: &[u8], out: &mut Vec<u8>) {
     field_unended(form, raw, out);
     out.extend_from_slice(b"\r\n");
@@ -29,7 +29,7 @@ fn relaxed(raw: &[u8], out: &mut Vec<u8>) {
         return;
     };
     out.push(b':');
-    // A blank is written once something follows it, so that none is left at the end.
+    // A blank is only written when something follows it, so that none is left at the end.
     let (begin, mut blank) = (out.len(), false);
     for &octet in value {
         match octet {

@@ -1,4 +1,4 @@
-//! The examples of RFC 6376 section 3.4, and that no cut changes anything.
+//! The examples of RFC 6376 section 3.4, and that splitting the input changes nothing.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -144,7 +144,7 @@ fn names_of_forms() {
     }
 }
 
-/// The canonical form as the RFC words it, over a whole body at once.
+/// The canonical form as the RFC describes it, over a whole body at once.
 fn relaxed_by_the_book(text: &str) -> String {
     let mut lines: Vec<String> = text
         .split("\r\n")
@@ -185,7 +185,7 @@ proptest! {
             }
             pieces.push(&octets[from..]);
             prop_assert_eq!(&body(form, &pieces), &whole);
-            // A canonical form is its own canonical form; a host on the way may have brought it there.
+            // Canonicalizing twice changes nothing; a host on the way may already have done it.
             if !whole.is_empty() {
                 prop_assert_eq!(&body(form, &[&whole]), &whole);
             }

@@ -1,4 +1,4 @@
-//! Signatures with any tags, right and wrong ones, for tests.
+//! Signatures with arbitrary tags, valid and invalid, for tests.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -10,10 +10,10 @@ use super::{Checks, Judgement, Moment, Watch, spf};
 use crate::canon::{self, Form};
 use crate::{Algorithm, BodyHasher, KeyRecord, RsaBits, SigningKey};
 
-/// When tests take place.
+/// The time in tests.
 pub(crate) const NOW: u64 = 1_700_000_000;
 
-/// A key for tests; Ed25519, which is made in no time.
+/// A key for tests; Ed25519, which is fast to make.
 pub(crate) fn key() -> SigningKey {
     SigningKey::generate(Algorithm::Ed25519Sha256, RsaBits::default())
         .unwrap()
@@ -25,7 +25,7 @@ pub(crate) fn record(key: &SigningKey) -> String {
     KeyRecord::of(key).to_string()
 }
 
-/// A field `DKIM-Signature` over a message: `tags` without `bh=` and `b=`, which are put behind them.
+/// A field `DKIM-Signature` over a message: `tags` without `bh=` and `b=`, which are appended.
 pub(crate) fn dkim(key: &SigningKey, tags: &str, message: &str) -> String {
     field("DKIM-Signature", Kind::Dkim, key, tags, message)
 }
@@ -63,7 +63,7 @@ pub(crate) fn link(
     link_of(key, instance, validation, tags, results, message)
 }
 
-/// The same of anybody: `tags` have `a=`, `d=` and `s=`.
+/// The same for any domain: `tags` have `a=`, `d=` and `s=`.
 pub(crate) fn link_of(
     key: &SigningKey,
     instance: u32,
@@ -102,7 +102,7 @@ pub(crate) fn link_of(
     format!("{seal}{value}\r\n{signature}{results}{message}")
 }
 
-/// What all checks say of a message from a client.
+/// The results of all checks for a message from a client.
 pub(crate) fn judge(zone: &Zone, message: &str, client: &str, sender: &str) -> Judgement {
     judge_with(zone, message, client, sender, 0)
 }

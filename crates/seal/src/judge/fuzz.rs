@@ -1,4 +1,4 @@
-//! The body of the fuzz target: messages with seals, damaged on their way, judged with name servers that answer what they like.
+//! The body of the fuzz target: messages with seals, modified in transit, judged with name servers that answer arbitrarily.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,33 +18,33 @@ use crate::dns::{Dns, Family, Lookup, NoAnswer};
 use crate::sign::{OVERSIGNED, SIGNED};
 use crate::{Algorithm, BodyHasher, FieldNames, KeyRecord, RsaBits, Signer, SigningKey};
 
-/// Whose seals are real.
+/// The domain whose seals are real.
 const OURS: &str = "signer.example";
 
 /// Our name in `Authentication-Results`.
 const HERE: &str = "mx.here.example";
 
-/// When it all takes place.
+/// The time of it all.
 const NOW: u64 = 1_700_000_000;
 
-/// Most questions that one message may cost. SPF: ten terms with ten hosts each and what they need; 20 signatures with their keys and
-/// organizational domains; 51 keys of a chain.
+/// Most queries that one message may cause. SPF: ten terms with ten hosts each and what they need; 20 signatures with their keys
+/// and organizational domains; 51 keys of a chain.
 const QUESTIONS_MAX: usize = 600;
 
-/// The key behind our seals. Ed25519, which signs in no time.
+/// The key behind our seals. Ed25519, which signs fast.
 static KEY: LazyLock<Arc<SigningKey>> = LazyLock::new(|| {
     let made = SigningKey::generate(Algorithm::Ed25519Sha256, RsaBits::default());
     Arc::new(made.expect("random numbers").0)
 });
 
-/// One message. The first octet of `input` says how it is sealed, what follows are parts between octets 0xFF, none of which has a place
-/// in a message of 7 bits or UTF-8: the sender, the message, its damage (three octets for each: where, and what stands there then), and the
-/// answers to questions in the order in which they are asked.
+/// One message. The first octet of `input` says how it is sealed, what follows are parts between octets 0xFF, which occurs
+/// neither in 7-bit messages nor in UTF-8: the sender, the message, its modifications (three octets each: position and new
+/// value), and the answers to queries in order.
 ///
 /// # Panics
 ///
-/// When something comes out that must not: a seal that holds over a message that is another one, a pass that no DNS answer allows,
-/// a verdict that depends on how the body was cut, a field that is read otherwise than it was written, questions without an end.
+/// On a wrong result: a seal that verifies for a different message, a pass that no DNS answer justifies, a verdict that depends
+/// on how the body was split, a field that is read differently than it was written, endless queries.
 pub fn message(input: &[u8]) {
     let Some((&how, rest)) = input.split_first() else {
         return;
@@ -121,7 +121,7 @@ struct Sealed {
     forms: Canonicalization,
 }
 
-/// What a seal must hold: the fields of each name, from the bottom, and the body, in their canonical form.
+/// What a seal must cover: the fields of each name, from the bottom, and the body, in canonical form.
 #[derive(Debug, Eq, PartialEq)]
 struct Covered {
     all: Vec<Vec<Vec<u8>>>,
@@ -148,7 +148,7 @@ impl Sealed {
             arc: None,
             forms,
         };
-        // Lines that go on where none has begun would go on with the seal.
+        // Continuation lines at the start of the header would continue the seal.
         if matches!(written.first(), Some(b' ' | b'\t')) {
             return sealed;
         }
@@ -221,7 +221,7 @@ impl Sealed {
         (Header::parse(header.to_vec()), hasher.finish())
     }
 
-    /// A seal that holds covers what it covered when it was made, and one of a message that is as it was holds.
+    /// A valid seal covers what it covered when it was made, and the seal of an unchanged message is valid.
     fn compare(&self, arrived: &[u8], judged: &Judgement) {
         let whole = arrived == self.text;
         if let Some(covered) = &self.dkim {
@@ -256,7 +256,7 @@ impl Sealed {
 }
 
 impl Covered {
-    /// Of a message: all fields of the names that are signed once too often, and of those in `lowest`.
+    /// From a message: all fields of the oversigned names, and of those in `lowest`.
     fn of(text: &[u8], forms: Canonicalization, lowest: &[&str], only: Option<&str>) -> Self {
         let (header, body) = Header::split(text);
         let header = Header::parse(header.to_vec());
@@ -290,7 +290,7 @@ impl Covered {
     }
 }
 
-/// Some octets of a message are others now.
+/// A message with some octets changed.
 fn damaged(text: &[u8], damage: &[u8]) -> Vec<u8> {
     let mut text = text.to_vec();
     for change in damage.chunks_exact(3) {
@@ -302,7 +302,7 @@ fn damaged(text: &[u8], damage: &[u8]) -> Vec<u8> {
     text
 }
 
-/// The field that tells of it is one field, of ours, and says the same to those who read it.
+/// The `Authentication-Results` field is a single one, ours, and says the same to its readers.
 fn told_as_judged(judged: &Judgement, sender: Option<&Mailbox>) {
     let field = judged
         .field(HERE, sender, "client.example")
@@ -346,7 +346,7 @@ fn told_as_judged(judged: &Judgement, sender: Option<&Mailbox>) {
     }
 }
 
-/// Where no question has an answer, nothing passes, and nothing fails for good.
+/// If no query is answered, nothing passes and nothing fails permanently.
 fn without_dns(judged: &Judgement) {
     let results = judged.results(|_| true);
     assert!(!matches!(
@@ -366,7 +366,7 @@ fn without_dns(judged: &Judgement) {
     assert!(results.arc != Some(ArcResult::Pass) && !results.vouched);
 }
 
-/// Answers in the order in which they are asked for. The first octet says what kind it is; records stand between octets 0xFE.
+/// Answers in the order of the queries. The first octet gives the kind; records are separated by octets 0xFE.
 struct Answers<'a> {
     answers: &'a [&'a [u8]],
     record: String,

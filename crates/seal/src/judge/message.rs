@@ -1,4 +1,4 @@
-//! One message: its header, its body as it arrives, and at last what all checks say of it.
+//! One message: its header, its body as it arrives, and finally the results of all checks.
 
 use postern_mail::fields::{FieldError, NewField};
 use postern_mail::{Domain, Header, Mailbox};
@@ -15,9 +15,9 @@ use crate::dns::Dns;
 /// Which checks are made.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Checks {
-    /// Told of, and needed for DMARC.
+    /// Reported, and needed for DMARC.
     pub spf: bool,
-    /// Told of, and needed for DMARC.
+    /// Reported, and needed for DMARC.
     pub dkim: bool,
     /// DMARC.
     pub dmarc: bool,
@@ -40,7 +40,7 @@ impl Checks {
         self == Self::default()
     }
 
-    /// Whether SPF is asked: for itself or for DMARC.
+    /// Whether SPF is checked: for itself or for DMARC.
     #[must_use]
     pub const fn needs_spf(self) -> bool {
         self.spf || self.dmarc
@@ -58,16 +58,16 @@ pub struct Watch {
     chain: Chain,
 }
 
-/// What the checks say of a message.
+/// The results of the checks for a message.
 #[derive(Debug)]
 pub struct Judgement {
-    /// Which were made.
+    /// Which checks were made.
     pub checks: Checks,
     /// The author's domain.
     pub author: Result<Domain, NoAuthor>,
     /// SPF.
     pub spf: Option<spf::Outcome>,
-    /// DKIM, a signature each.
+    /// DKIM, one result per signature.
     pub dkim: Vec<dkim::Outcome>,
     /// DMARC.
     pub dmarc: Option<dmarc::Outcome>,
@@ -75,23 +75,23 @@ pub struct Judgement {
     pub arc: Option<arc::Outcome>,
 }
 
-/// What is drawn and read for a check.
+/// The time and random number for a check.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
     /// Now, in seconds since 1970.
     pub now: u64,
-    /// From 0 to 99, drawn anew for each message.
+    /// From 0 to 99, drawn for each message.
     pub chance: u8,
 }
 
 impl Watch {
-    /// Begins with the header as it has arrived.
+    /// Begins with the header as received.
     #[must_use]
     pub fn new(header: Header, checks: Checks) -> Self {
         let mut hashers = Hashers::default();
         let author = dmarc::author(&header);
         let name = author.as_ref().ok().and_then(Domain::name);
-        // The chain first: its one hash must not be lost to signatures that ask for many.
+        // The chain first: its single hash must not be lost to signatures that request many.
         let chain = if checks.arc {
             Chain::read(&header, &mut hashers)
         } else {
@@ -117,7 +117,7 @@ impl Watch {
         self.hashers.feed(octets);
     }
 
-    /// The message has ended. `spf` was asked for beside it.
+    /// The message is complete. `spf` was checked in parallel.
     pub async fn finish(self, dns: &dyn Dns, spf: Option<spf::Outcome>, moment: Moment) -> Judgement {
         let hashes = self.hashers.finish();
         let covered = Covered::new(&self.header);
@@ -151,7 +151,7 @@ impl Watch {
 }
 
 impl Judgement {
-    /// What policy decides by. `trusted` says of which forwarders the chain is believed.
+    /// The results for policy to decide on. `trusted` lists the forwarders whose chains are trusted.
     #[must_use]
     pub fn results(&self, trusted: impl Fn(&str) -> bool) -> Results {
         Results {
@@ -173,7 +173,7 @@ impl Judgement {
         }
     }
 
-    /// The value of `Authentication-Results`, folded with LF. `sender` is that of the envelope, `helo` the name of the client.
+    /// The value of `Authentication-Results`, folded with LF. `sender` is the envelope sender, `helo` the name of the client.
     #[must_use]
     pub fn text(&self, authserv_id: &str, sender: Option<&Mailbox>, helo: &str) -> String {
         let mut out = Writer::new(authserv_id);
@@ -201,7 +201,7 @@ impl Judgement {
     ///
     /// # Errors
     ///
-    /// [`FieldError`] where a line cannot be folded, which values of bounded length do not cause.
+    /// [`FieldError`] if a line cannot be folded, which does not happen with values of bounded length.
     pub fn field(
         &self,
         authserv_id: &str,
@@ -215,9 +215,9 @@ impl Judgement {
     }
 }
 
-/// Whether a trusted forwarder found that the message passed DMARC, and all behind it are trusted and found that the chain held.
+/// Whether a trusted forwarder found that the message passed DMARC, and all later ones are trusted and found the chain valid.
 ///
-/// That a chain holds says nothing of who made it: a stranger's link before that of a trusted list does not count.
+/// A valid chain says nothing about who made it: a stranger's link before that of a trusted list does not count.
 fn vouched(arc: &arc::Outcome, trusted: &impl Fn(&str) -> bool) -> bool {
     if arc.result != ArcResult::Pass {
         return false;

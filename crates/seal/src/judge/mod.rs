@@ -1,8 +1,8 @@
-//! Whether a message is from whom it says: SPF (RFC 7208), DKIM (RFC 6376, 8301, 8463), DMARC (RFC 7489), ARC (RFC 8617), and the
-//! field that tells of it (RFC 8601).
+//! Whether a message is authentic: SPF (RFC 7208), DKIM (RFC 6376, 8301, 8463), DMARC (RFC 7489), ARC (RFC 8617), and the field
+//! that reports the results (RFC 8601).
 //!
-//! What a stranger wrote is read here: every reader has a limit, none panics, and what is not understood is never a pass. What
-//! DNS cannot say for now is a temporary error.
+//! What a stranger wrote is read here: every parser has limits, none panics, and what is not understood never passes. A temporary
+//! DNS failure is a temporary error.
 
 pub mod arc;
 pub mod dkim;

@@ -1,4 +1,4 @@
-//! What lists of tags are read with, beside [`TagList`](crate::TagList).
+//! Helpers for tag lists, besides [`TagList`](crate::TagList).
 
 /// Blanks and folds.
 pub(super) fn is_blank(c: char) -> bool {

@@ -1,4 +1,4 @@
-//! A zone in memory, for tests: who answers what.
+//! A zone in memory, for tests.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -87,7 +87,7 @@ impl Dns for Zone {
     }
 }
 
-/// The value of a future that waits for nothing but a [`Zone`].
+/// The value of a future that only waits for a [`Zone`].
 pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
     future.now_or_never().expect("a zone answers at once")
 }

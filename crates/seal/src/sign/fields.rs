@@ -4,8 +4,8 @@ use postern_mail::Header;
 
 use super::{NAMES_MAX, SignError};
 
-/// Fields that are signed, and signed once more than they are there, so that none can be added (RFC 6376 section 8.15): those that
-/// say from whom a message is, to whom, about what, and how its content is to be read.
+/// Fields that are oversigned: signed once more than they occur, so that none can be added (RFC 6376 section 8.15). These are the
+/// fields for author, recipients, subject, and how the content is encoded.
 pub const OVERSIGNED: [&str; 12] = [
     "From",
     "Reply-To",
@@ -21,8 +21,8 @@ pub const OVERSIGNED: [&str; 12] = [
     "Content-Transfer-Encoding",
 ];
 
-/// Fields that are signed where they are there (RFC 6376 section 5.4.1). A mailing list or a client that forwards adds them on purpose,
-/// and may leave the rest of the message alone; then the signature still holds.
+/// Fields that are signed if present (RFC 6376 section 5.4.1). A mailing list or a forwarding client may add them on purpose and
+/// leave the rest of the message alone; then the signature is still valid.
 pub const SIGNED: [&str; 21] = [
     "Sender",
     "Content-ID",
@@ -47,7 +47,7 @@ pub const SIGNED: [&str; 21] = [
     "Autocrypt",
 ];
 
-/// The names of the fields that are signed. `From` is always among them.
+/// The names of the signed fields. `From` is always among them.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct FieldNames {
     oversigned: Vec<String>,
@@ -61,8 +61,8 @@ impl Default for FieldNames {
 }
 
 impl FieldNames {
-    /// Those of which none can be added, and those that are signed where they are there. A name in both counts as the first; `From` is
-    /// put before all others if it is missing.
+    /// Oversigned names, and names that are signed if present. A name in both counts as oversigned; `From` is put first if it is
+    /// missing.
     #[must_use]
     pub fn new<A: AsRef<str>, B: AsRef<str>>(
         oversigned: impl IntoIterator<Item = A>,
@@ -92,7 +92,7 @@ impl FieldNames {
         all.any(|one| one.eq_ignore_ascii_case(name))
     }
 
-    /// The names as `h=` has them for this header.
+    /// The names for `h=` with this header.
     pub(super) fn names(&self, header: &Header) -> Result<Vec<&str>, SignError> {
         if header.named("From").next().is_none() {
             return Err(SignError::NoFrom);

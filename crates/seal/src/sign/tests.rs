@@ -1,4 +1,4 @@
-//! The example of RFC 8463, and what a signature covers and does not.
+//! The example of RFC 8463, and what a signature covers.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{ED25519, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
@@ -80,7 +80,7 @@ fn the_example_of_rfc_8463() {
     );
 }
 
-/// Whether the signature in `field` holds over this header, by the words of RFC 6376 section 6.1.3.
+/// Whether the signature in `field` is valid for this header, following RFC 6376 section 6.1.3.
 fn holds(field: &NewField, header: &str, key: &SigningKey, form: Form) -> bool {
     let raw = std::str::from_utf8(field.raw()).unwrap();
     let value = raw.split_once(':').unwrap().1;

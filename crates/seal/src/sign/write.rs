@@ -12,7 +12,7 @@ const LINE: usize = 76;
 
 const FOLD: &str = "\r\n\t";
 
-/// The value up to `b=`, which is empty and stands last.
+/// The value up to `b=`, which is empty and comes last.
 pub(super) fn unsigned(signer: &Signer, names: &[&str], body: &BodyHash, now: Timestamp) -> String {
     let mut out = Lines {
         text: String::new(),
@@ -37,7 +37,7 @@ pub(super) fn unsigned(signer: &Signer, names: &[&str], body: &BodyHash, now: Ti
     }
     out.put(&format!(" bh={};", BASE64_STANDARD.encode(body.sha256)));
     out.put(" b=");
-    // The leading blank is the one behind the colon.
+    // The leading blank is the one after the colon.
     out.text.split_off(1)
 }
 
@@ -69,7 +69,7 @@ struct Lines {
 }
 
 impl Lines {
-    /// A word; a blank before it is where it may be folded, and so is its beginning.
+    /// Appends a word; the line may be folded at a blank before it, or at its beginning.
     fn put(&mut self, word: &str) {
         let mut word = word;
         if self.column + word.len() > LINE {

@@ -1,4 +1,5 @@
-//! Messages for judges: signatures with any tags, right and wrong ones. What is signed is gathered here anew, from the RFC.
+//! Messages for judges: signatures with arbitrary tags, valid and invalid. The signed data is assembled here independently,
+//! from the RFC.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -10,7 +11,7 @@ use postern_seal::{BodyHasher, SigningKey};
 pub(crate) const MESSAGE: &str = "From: A <a@good.example>\r\nTo: b@here.example\r\nSubject: one  two\r\n\
     Date: Tue, 1 Dec 2026 10:00:00 +0000\r\nMessage-ID: <1@good.example>\r\n\r\nHello,\r\n\r\nworld  \r\n\r\n";
 
-/// Tags of a signature as most have it, without `a=`.
+/// The tags of a typical signature, without `a=`.
 pub(crate) const TAGS: &str = "v=1; c=relaxed/relaxed; d=good.example; s=sel; h=from:to:subject:date";
 
 fn tag<'a>(tags: &'a str, wanted: &str) -> Option<&'a str> {
@@ -28,7 +29,7 @@ fn form(word: Option<&str>) -> Form {
     }
 }
 
-/// A field `DKIM-Signature` over [`MESSAGE`] with these tags, `a=` of the key among them; `bh=` and `b=` are put behind.
+/// A field `DKIM-Signature` over [`MESSAGE`] with these tags, including the key's `a=`; `bh=` and `b=` are appended.
 pub(crate) fn dkim(key: &SigningKey, tags: &str) -> String {
     field(
         "DKIM-Signature",
@@ -38,7 +39,7 @@ pub(crate) fn dkim(key: &SigningKey, tags: &str) -> String {
     )
 }
 
-/// Such a field of any name over any message.
+/// Such a field with any name over any message.
 pub(crate) fn field(name: &str, key: &SigningKey, tags: &str, message: &str) -> String {
     let (header, body) = Header::split(message.as_bytes());
     let header = Header::parse(header.to_vec());

@@ -1,6 +1,6 @@
-//! Our judge beside those of others, on the same messages and records: where they differ, it is on purpose, with a reason.
+//! Our judge compared with others, on the same messages and records: every difference is intended, with a reason.
 //!
-//! What came out is `docs/judges.md`. With `POSTERN_UPDATE=1` the test writes it, without it compares.
+//! The results are in `docs/judges.md`. With `POSTERN_UPDATE=1` the test writes that file, otherwise it compares.
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 mod forge;

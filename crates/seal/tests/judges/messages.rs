@@ -12,10 +12,10 @@ use crate::Bench;
 use crate::forge::{MESSAGE, TAGS, dkim, field, link, with};
 use crate::table::{Row, write};
 
-/// When the messages are judged. Others go by the clock, so that what has ended for them has ended long before.
+/// When the messages are judged. Other judges use the current time, so expiry times are far in the past.
 const NOW: u64 = 1_796_000_000;
 
-/// Who brings all messages.
+/// The client that delivers all messages.
 pub(crate) const BRINGER: Bringer<'static> = Bringer {
     ip: "192.0.2.7",
     helo: "mx.good.example",
@@ -25,7 +25,7 @@ pub(crate) const BRINGER: Bringer<'static> = Bringer {
 /// The keys that sign.
 pub(crate) struct Keys {
     pub(crate) rsa: SigningKey,
-    /// The same in its file, for signers of others.
+    /// The key's file, for other signers.
     file: String,
     ed: SigningKey,
 }
@@ -42,7 +42,7 @@ impl Keys {
     }
 }
 
-/// The records of the keys, right and wrong ones.
+/// The records of the keys, valid and invalid.
 pub(crate) fn zone(keys: &Keys) -> String {
     let (rsa, ed) = (
         KeyRecord::of(&keys.rsa).to_string(),
@@ -72,7 +72,7 @@ pub(crate) fn zone(keys: &Keys) -> String {
     )
 }
 
-/// A key of 512 bits, which was made for these tests and serves nothing else.
+/// A key of 512 bits, made for these tests and used for nothing else.
 const WEAK: &str = "MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAKM9syxWYiZBnD6bdG0NUN+aIea+v2sg0HOxCRB3pywl7+j8wV2Y9VVs+xXkf0kaRWsUzf2gzB0VdlhWFvEz4BsCAwEAAQ==";
 
 fn judgement(bench: &Bench, message: &str) -> Judgement {
@@ -83,7 +83,7 @@ fn judgement(bench: &Bench, message: &str) -> Judgement {
     watch.finish(&bench.zone, None, moment).now_or_never().unwrap()
 }
 
-/// rspamd's word for one of its checks.
+/// rspamd's result for one of its checks.
 pub(crate) fn rspamd(bench: &Bench, message: &str, words: &[(&str, &str)]) -> String {
     let symbols = bench.rspamd.symbols(message.as_bytes(), BRINGER);
     let found = words.iter().find(|(symbol, _)| symbols.contains_key(*symbol));
@@ -188,7 +188,7 @@ pub(crate) fn signatures(bench: &Bench, keys: &Keys, faults: &mut Vec<String>) -
     write(&["dkimpy", "opendkim", "rspamd"], &rows, faults)
 }
 
-/// Others read in our field what we have found.
+/// Others read our results in our field.
 fn read_by_others(bench: &Bench, cases: &[(&str, String, &str, &str)]) {
     let judgements: Vec<Judgement> = cases
         .iter()
@@ -212,7 +212,7 @@ fn read_by_others(bench: &Bench, cases: &[(&str, String, &str, &str)]) {
     }
 }
 
-/// Our word for all signatures; one by a key that is tried out counts as what it is.
+/// Our result for all signatures; one by a testing key counts normally.
 fn any(judgement: &Judgement) -> String {
     best(&judgement.dkim).word().to_owned()
 }

@@ -1,4 +1,4 @@
-//! What we sign and seal holds for the judges of others: both algorithms, all canonical forms.
+//! What we sign and seal is valid for other judges: both algorithms, all canonical forms.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use postern_testkit::judges::{dkimpy, opendkim};
 use crate::Bench;
 use crate::messages::rspamd;
 
-/// Blanks, folds, empty lines and dots, which the canonical forms treat each in its own way.
+/// Blanks, folds, empty lines and dots, which each canonical form treats differently.
 const MESSAGES: [&str; 3] = [
     "From: A <a@signer.example>\r\nTo:  b@here.example,\r\n\tc@here.example\r\nSubject: one \t two\r\n  three \r\n\
      Date: Tue, 1 Dec 2026 10:00:00 +0000\r\nMessage-ID: <1@signer.example>\r\n\r\nHello, \t world  \r\n\r\n.\r\n..\r\n\r\n\r\n",
@@ -23,7 +23,7 @@ const MESSAGES: [&str; 3] = [
      Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nGr\u{fc}\u{df}e\r\n \r\n",
 ];
 
-/// rspamd's symbols of signatures.
+/// rspamd's symbols for signatures.
 const WORDS: [(&str, &str); 3] = [
     ("R_DKIM_ALLOW", "pass"),
     ("R_DKIM_REJECT", "fail"),
@@ -98,7 +98,7 @@ fn our_signatures_hold_for_others() {
         })
         .collect();
     let bench = Bench::start(zone);
-    // opendkim is a filter: in its trial run it sees values of fields without the blanks in front, and takes them to have had one.
+    // opendkim is a filter: in test mode it sees field values without leading blanks, and assumes one.
     let seen_whole = |message: &str, forms: Canonicalization| {
         let (header, _) = Header::split(message.as_bytes());
         let header = Header::parse(header.to_vec());
@@ -123,7 +123,7 @@ fn our_signatures_hold_for_others() {
             messages.push((format!("both, {forms}"), both, seen_whole(message, forms)));
         }
     }
-    // What does not hold is told apart: the judges do look.
+    // Invalid ones are rejected: the judges really check.
     let forged = |message: &str| message.replacen("a@signer.example", "x@signer.example", 1);
     for holds in [true, false] {
         let texts: Vec<String> = messages

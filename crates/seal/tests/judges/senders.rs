@@ -8,7 +8,7 @@ use postern_testkit::judges::{Bringer, pyspf};
 use crate::Bench;
 use crate::table::{Row, write};
 
-/// What a record says, what we make of it, and why others make something else of it.
+/// A record, our result, and why others get a different one.
 #[rustfmt::skip]
 const RECORDS: [(&str, &str, &str); 24] = [
     ("v=spf1 ip4:192.0.2.0/24 -all",                  "pass",      ""),
@@ -37,7 +37,7 @@ const RECORDS: [(&str, &str, &str); 24] = [
     ("V=SPF1 IP4:192.0.2.0/24 -ALL",                  "pass",      ""),
 ];
 
-/// `From`, what we make of it, and why rspamd makes something else of it.
+/// `From`, our result, and why rspamd gets a different one.
 #[rustfmt::skip]
 const AUTHORS: [(&str, &str, &str, &str); 12] = [
     ("SPF of the same domain",          "a@reject.example",               "pass",      ""),
@@ -101,7 +101,7 @@ fn ask(bench: &Bench, bringer: Bringer<'_>) -> spf::Outcome {
     spf::check(&bench.zone, &asked).now_or_never().unwrap()
 }
 
-/// Clients, by the records of their senders.
+/// Clients, with their senders' records.
 pub(crate) fn clients(bench: &Bench, faults: &mut Vec<String>) -> String {
     let senders: Vec<String> = (0..RECORDS.len())
         .map(|number| format!("first-last@spf{number}.example"))

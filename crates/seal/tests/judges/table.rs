@@ -1,4 +1,4 @@
-//! The tables of the document: what each judge says, and why it is not the same.
+//! The tables of the document: what each judge says, and why they differ.
 
 /// What comes before the tables.
 pub(crate) const OPENING: &str = "\
@@ -13,17 +13,17 @@ pass what Postern does not, or the other way round, the last column says why.
 pub(crate) struct Row<'a> {
     /// What it shows.
     pub(crate) shows: &'a str,
-    /// What we are to say.
+    /// The expected result.
     pub(crate) want: &'a str,
-    /// What we say.
+    /// Our result.
     pub(crate) ours: String,
-    /// What others say.
+    /// The results of others.
     pub(crate) theirs: Vec<String>,
-    /// Why they say something else.
+    /// Why they differ.
     pub(crate) why: &'a str,
 }
 
-/// Writes a table with these columns behind ours, and says in `faults` what is not as it should be.
+/// Writes a table with these columns after ours, and records unexpected results in `faults`.
 pub(crate) fn write(columns: &[&str], rows: &[Row<'_>], faults: &mut Vec<String>) -> String {
     let mut out = format!("| case | Postern | {} | why they differ |\n", columns.join(" | "));
     out.push_str(&"| --- ".repeat(columns.len() + 3));

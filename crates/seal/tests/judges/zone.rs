@@ -1,4 +1,4 @@
-//! The zone of the tests: lines that our judge is answered from in memory, and all others by unbound.
+//! The zone of the tests: our judge gets answers from memory, all others from unbound.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::ready;
 use postern_seal::dns::{Dns, Family, Lookup, NoAnswer};
 
-/// Lines as [`Unbound::start`](postern_testkit::unbound::Unbound::start) takes them.
+/// Lines as for [`Unbound::start`](postern_testkit::unbound::Unbound::start).
 pub(crate) struct Zone(pub(crate) String);
 
 impl Zone {

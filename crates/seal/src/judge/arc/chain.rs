@@ -1,4 +1,4 @@
-//! The chain as the header has it: three fields for each forwarder, numbered from 1 (RFC 8617 section 4.1).
+//! The chain in the header: three fields for each forwarder, numbered from 1 (RFC 8617 section 4.1).
 
 use postern_mail::Header;
 
@@ -13,13 +13,13 @@ pub(super) const LINKS_MAX: u32 = 50;
 pub enum Chain {
     /// There is none.
     None,
-    /// It cannot hold, whatever the keys; with the reason.
+    /// It cannot be valid, whatever the keys; with the reason.
     Broken(String),
-    /// It is complete in form.
+    /// It is complete and well formed.
     Whole {
         /// From the first forwarder to the last; at least one.
         links: Vec<Link>,
-        /// The hash for the last one's signature over the message.
+        /// The hash for the last link's signature over the message.
         hash: HashOf,
     },
 }
@@ -31,35 +31,35 @@ pub struct Link {
     pub(super) results: Vec<u8>,
     /// Its `ARC-Message-Signature`.
     pub(super) message: Vec<u8>,
-    /// Read.
+    /// The parsed `ARC-Message-Signature`.
     pub(super) message_signature: Signature,
     /// Its `ARC-Seal`.
     pub(super) seal: Vec<u8>,
-    /// Read.
+    /// The parsed `ARC-Seal`.
     pub(super) seal_signature: Signature,
-    /// What it found of the chain before it.
+    /// Its verdict on the chain before it.
     pub(super) validation: Validation,
 }
 
-/// What a forwarder says of the chain that it found, `cv=`.
+/// A forwarder's verdict on the chain that it received, `cv=`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Validation {
     /// There was none.
     None,
-    /// It held.
+    /// It was valid.
     Pass,
-    /// It did not.
+    /// It was not valid.
     Fail,
 }
 
 impl Link {
-    /// Who has sealed it.
+    /// The domain that sealed it.
     #[must_use]
     pub fn domain(&self) -> &str {
         &self.seal_signature.domain
     }
 
-    /// What it found, as its field has it behind `i=…;`.
+    /// Its results: the text after `i=…;` in its field.
     #[must_use]
     pub fn found(&self) -> Option<&str> {
         let colon = self.results.iter().position(|octet| *octet == b':')?;
@@ -76,7 +76,7 @@ struct Set {
 }
 
 impl Chain {
-    /// Reads the chain of a header, and asks for the hash that its last link needs.
+    /// Reads the chain of a header, and requests the hash that its last link needs.
     #[must_use]
     pub fn read(header: &Header, hashers: &mut Hashers) -> Self {
         match Self::links(header) {
@@ -91,7 +91,7 @@ impl Chain {
         }
     }
 
-    /// How many links it has; `None` for a chain that is broken in form.
+    /// How many links it has; `None` for a malformed chain.
     #[must_use]
     pub fn len(&self) -> Option<u32> {
         match self {
@@ -173,7 +173,7 @@ impl Set {
     }
 }
 
-/// The field of this name that a link has.
+/// A link's field with this name.
 pub(super) fn field_of<'h>(header: &'h Header, name: &'h str, link: u32) -> Option<&'h [u8]> {
     let first = name.eq_ignore_ascii_case("ARC-Authentication-Results");
     let mut fields = header.named(name).map(|(_, field)| field);

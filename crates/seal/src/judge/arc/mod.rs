@@ -1,4 +1,5 @@
-//! ARC: what forwarders found before they changed a message, and whether their chain holds (RFC 8617).
+//! ARC: what forwarders found before they changed a message, and whether their chain is valid (RFC
+//! 8617).
 
 mod chain;
 mod seal;

@@ -1,4 +1,4 @@
-//! Adds a link to the chain: what was found of a message that is forwarded (RFC 8617 section 5.1).
+//! Adds a link to the chain: the results for a message that is forwarded (RFC 8617 section 5.1).
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::canon::{self, Form};
 use crate::judge::dkim::{Covered, Kind, Signature, itself};
 use crate::{BodyHash, CryptoFailed, SigningKey};
 
-/// Fields that a link covers where they are there; `From` always is.
+/// Fields that a link covers if present; `From` is always covered.
 const COVERED: [&str; 14] = [
     "From",
     "Sender",
@@ -31,7 +31,7 @@ const COVERED: [&str; 14] = [
     "DKIM-Signature",
 ];
 
-/// With whose key a link is made.
+/// The key with which a link is made.
 #[derive(Clone, Debug)]
 pub struct Sealer {
     /// The domain, `d=`, in A-labels.
@@ -45,7 +45,7 @@ pub struct Sealer {
 /// Why a message gets no link.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NotSealed {
-    /// The chain that came is broken, or could not be checked: a link would say nothing that anybody can use.
+    /// The received chain is broken or could not be checked: another link would be useless.
     #[error("the chain in the message does not verify")]
     Broken,
     /// It has 50 links.
@@ -57,15 +57,15 @@ pub enum NotSealed {
     /// A field cannot be put into a header.
     #[error(transparent)]
     Field(#[from] FieldError),
-    /// The cryptographic library gave up.
+    /// The cryptographic library failed.
     #[error(transparent)]
     Crypto(#[from] CryptoFailed),
 }
 
-/// What is known of a message that is to be sealed.
+/// What is known about a message to be sealed.
 #[derive(Clone, Copy, Debug)]
 pub struct Found<'a> {
-    /// What became of the chain that came with it.
+    /// The verdict on the chain it arrived with.
     pub chain: ArcResult,
     /// How many links that chain has.
     pub links: u32,
@@ -77,7 +77,7 @@ pub struct Found<'a> {
     pub now: u64,
 }
 
-/// The three fields of a link, in the order in which they stand on top of the header.
+/// The three fields of a link, in the order in which they are placed on top of the header.
 ///
 /// # Errors
 ///
@@ -110,7 +110,7 @@ pub fn seal(header: &Header, found: &Found<'_>, sealer: &Sealer) -> Result<[NewF
     let unsigned =
         format!("i={instance}; {whose};\n\tc=relaxed/relaxed; h={names};\n\tbh={body_hash};\n\tb=");
     let message = signed(key, "ARC-Message-Signature", &unsigned, |field, out| {
-        // Our own text is well formed; one that were not would cover nothing and never hold.
+        // Our own text is well formed; otherwise it would cover nothing and never verify.
         let text = format!("{unsigned}AAAA");
         if let Ok(signature) = Signature::parse(text.as_bytes(), Kind::ArcMessage) {
             out.extend(Covered::new(header).by(&signature, field));
@@ -132,7 +132,8 @@ pub fn seal(header: &Header, found: &Found<'_>, sealer: &Sealer) -> Result<[NewF
     Ok([seal, message, results])
 }
 
-/// A name for each field that is there, as often as it is, and `From` once more: a second one ends the signature.
+/// A name for each field present, as often as it occurs, and `From` once more, so that adding a second one breaks
+/// the signature.
 fn names(header: &Header) -> Vec<&'static str> {
     let more = |name| usize::from(name == "From");
     let times = |name| std::iter::repeat_n(name, header.named(name).count().min(16) + more(name));
@@ -150,7 +151,7 @@ fn signed(
     let mut covered = Vec::new();
     cover(field.raw(), &mut covered);
     let value = BASE64_STANDARD.encode(key.sign(&covered)?);
-    // Blanks in the value count for nothing; lines stay short.
+    // Blanks in the value are ignored; lines stay short.
     let lines: Vec<&str> = value
         .as_bytes()
         .chunks(70)

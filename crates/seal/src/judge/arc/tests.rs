@@ -1,4 +1,4 @@
-//! Chains, right and wrong ones.
+//! Chains, valid and invalid.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ fn check(zone: &Zone, message: &str) -> Outcome {
     judge(zone, message, "192.0.2.1", "").arc.unwrap()
 }
 
-/// A message that so many forwarders have sealed.
+/// A message sealed by that many forwarders.
 fn chain(key: &SigningKey, links: u32) -> String {
     let mut message = MESSAGE.to_owned();
     for instance in 1..=links {
@@ -164,7 +164,7 @@ fn a_chain_that_holds_makes_no_stranger_trusted() {
     }
 }
 
-/// Our own link on top of a message with so many of others.
+/// Our own link on top of a message with that many links of others.
 fn sealed(sealer: &Sealer, message: &str, chain: ArcResult, links: u32) -> Result<String, NotSealed> {
     let (header, body) = Header::split(message.as_bytes());
     let mut hasher = BodyHasher::new(Form::Relaxed, None);

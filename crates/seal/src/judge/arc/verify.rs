@@ -1,4 +1,4 @@
-//! Whether a chain holds (RFC 8617 section 5.2).
+//! Verifying a chain (RFC 8617 section 5.2).
 
 use postern_policy::authenticity::ArcResult;
 
@@ -8,27 +8,27 @@ use crate::dns::Dns;
 use crate::judge::dkim::Hashes;
 use crate::judge::dkim::{Covered, Fault, HashOf, Key, KeyFault, itself, verify};
 
-/// What became of the chain.
+/// The verdict on the chain.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Outcome {
     /// The result.
     pub result: ArcResult,
-    /// Why it does not hold.
+    /// Why it is not valid.
     pub reason: Option<String>,
     /// How many links it has.
     pub links: u32,
-    /// Who has made the last link.
+    /// The domain that made the last link.
     pub sealer: Option<String>,
-    /// Who has made each link, and what it says was found, the first forwarder first; none unless the chain holds.
+    /// The domain that made each link, and its results, first forwarder first; empty unless the chain is valid.
     pub witnesses: Vec<Witness>,
 }
 
-/// A forwarder, and what it says that it found.
+/// A forwarder and the results it claims.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Witness {
     /// The domain of its seal.
     pub sealer: String,
-    /// Its results, behind the name of its host (RFC 8601).
+    /// Its results, after the name of its host (RFC 8601).
     pub found: String,
 }
 
@@ -122,7 +122,7 @@ async fn inspect(
         before.push(sealed.len());
         canon::field(Form::Relaxed, &link.seal, &mut sealed);
     }
-    // The last one first: it is the one that somebody else's forgery cannot have.
+    // The last one first: a forger cannot produce that one.
     for (link, length) in links.iter().zip(&before).rev() {
         let mut message = sealed[..*length].to_vec();
         itself(Form::Relaxed, &link.seal, &mut message);
@@ -146,7 +146,7 @@ fn told(fault: &Fault, what: &str) -> (ArcResult, String) {
 }
 
 impl Validation {
-    /// The word for it.
+    /// Its name.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {

@@ -4,26 +4,27 @@ use super::signature::Signature;
 use crate::canon::Form;
 use crate::hash::{BodyHash, BodyHasher};
 
-/// Most combinations of form and `l=`. Honest mail has one or two; each costs the time of hashing the body once.
+/// Most combinations of form and `l=`. Legitimate mail has one or two; each costs the time of hashing the body
+/// once.
 const HASHES_MAX: usize = 4;
 
 /// Which of the hashes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct HashOf(usize);
 
-/// The hashes under way.
+/// The hashes in progress.
 #[derive(Clone, Debug, Default)]
 pub struct Hashers {
     kinds: Vec<(Form, Option<u64>)>,
     hashers: Vec<BodyHasher>,
 }
 
-/// The hashes of a body that has ended.
+/// The hashes of a complete body.
 #[derive(Clone, Debug)]
 pub struct Hashes(Vec<BodyHash>);
 
 impl Hashers {
-    /// Asks for the hash that a signature is to be compared with. `None` when there are too many already.
+    /// Requests the hash that a signature needs. `None` if there are too many already.
     pub fn want(&mut self, signature: &Signature) -> Option<HashOf> {
         let kind = (signature.forms.body, signature.length);
         if let Some(place) = self.kinds.iter().position(|other| *other == kind) {
@@ -44,7 +45,7 @@ impl Hashers {
         }
     }
 
-    /// The body ends here.
+    /// Ends the body.
     #[must_use]
     pub fn finish(self) -> Hashes {
         Hashes(self.hashers.into_iter().map(BodyHasher::finish).collect())

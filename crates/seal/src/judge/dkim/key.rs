@@ -1,4 +1,4 @@
-//! The key of a signature, as DNS has it (RFC 6376 section 3.6.1, RFC 8463 section 4).
+//! The key of a signature, as published in DNS (RFC 6376 section 3.6.1, RFC 8463 section 4).
 
 use aws_lc_rs::signature::{ED25519, RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, UnparsedPublicKey};
 use pkcs8::ObjectIdentifier;
@@ -20,17 +20,17 @@ const RSA_BITS_MAX: usize = 8_192;
 /// The algorithm of an RSA key in a SubjectPublicKeyInfo (RFC 8017 appendix A.1).
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
-/// Records of one name that are looked at.
+/// Most records examined for one name.
 const RECORDS_MAX: usize = 8;
 
-/// A public key, as its record has it.
+/// A public key from its record.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Key {
     algorithm: Algorithm,
     octets: Vec<u8>,
-    /// `t=s`: `i=` has to be `d=` itself.
+    /// `t=s`: `i=` must have exactly the domain `d=`.
     strict: bool,
-    /// `t=y`: the domain only tries it out.
+    /// `t=y`: the domain is testing DKIM.
     pub testing: bool,
 }
 
@@ -40,16 +40,16 @@ pub enum KeyFault {
     /// There is no record.
     #[error("no key for signature")]
     Missing,
-    /// There is no answer for now.
+    /// There is no answer at the moment.
     #[error("the key cannot be had now: {0}")]
     Unavailable(String),
-    /// The record makes no sense.
+    /// The record is malformed.
     #[error("the record of the key is not valid")]
     Malformed,
     /// `p=` is empty.
     #[error("the key is revoked")]
     Revoked,
-    /// It is of another kind than the signature.
+    /// Its type differs from the signature's.
     #[error("the key is of another kind than the signature")]
     Kind,
     /// It is not for mail (`s=`).
@@ -58,19 +58,19 @@ pub enum KeyFault {
     /// It may not be used with SHA-256 (`h=`).
     #[error("the key does not allow sha256")]
     Hash,
-    /// `i=` is below `d=`, and the key wants them to be the same (`t=s`).
+    /// `i=` is below `d=`, but the key requires them to be the same (`t=s`).
     #[error("the key does not allow i= below d=")]
     Strict,
     /// It is too weak (RFC 8301 section 3.2).
     #[error("the key has {0} bits, fewer than 1024")]
     Weak(usize),
-    /// It is so large that it is not used.
+    /// It is too large to be used.
     #[error("the key has {0} bits, more than 8192")]
     Large(usize),
 }
 
 impl KeyFault {
-    /// The word for what it makes of a signature.
+    /// The resulting word for a signature.
     #[must_use]
     pub const fn result(&self) -> DkimResult {
         match self {
@@ -82,12 +82,12 @@ impl KeyFault {
 }
 
 impl Key {
-    /// Looks up the key of a signature. Of several records the first that makes sense counts (RFC 6376 section 3.6.2.2 leaves it
+    /// Looks up the key of a signature. Of several records, the first valid one counts (RFC 6376 section 3.6.2.2 leaves it
     /// open).
     ///
     /// # Errors
     ///
-    /// [`KeyFault`]: there is none that the signature can be checked with.
+    /// [`KeyFault`]: there is no usable key.
     pub async fn find(dns: &dyn Dns, signature: &Signature) -> Result<Self, KeyFault> {
         let records = match dns.txt(&signature.key_name()).await {
             Ok(records) => records,
@@ -104,7 +104,7 @@ impl Key {
         Err(fault)
     }
 
-    /// Reads a record for a signature.
+    /// Parses a record for a signature.
     ///
     /// # Errors
     ///
@@ -149,7 +149,7 @@ impl Key {
         }
     }
 
-    /// Whether `value` is a signature by this key over `message`, the canonical header; its hash is what was signed.
+    /// Whether `value` is this key's signature over the hash of `message`, the canonical header.
     #[must_use]
     pub(crate) fn holds(&self, message: &[u8], value: &[u8]) -> bool {
         match self.algorithm {
@@ -168,8 +168,8 @@ impl Key {
     }
 }
 
-/// The size of an RSA key: a SubjectPublicKeyInfo (RFC 5280), or the RSAPublicKey alone (RFC 8017 appendix A.1.1), which some
-/// publish.
+/// The size of an RSA key: a SubjectPublicKeyInfo (RFC 5280), or just the RSAPublicKey (RFC 8017 appendix A.1.1), as some
+/// publish it.
 fn modulus_bits(der: &[u8]) -> Option<usize> {
     let inner = match SubjectPublicKeyInfoRef::from_der(der) {
         Ok(info) if info.algorithm.oid != RSA_ENCRYPTION => return None,
@@ -182,7 +182,7 @@ fn modulus_bits(der: &[u8]) -> Option<usize> {
         UintRef::decode(key)?;
         Ok(modulus)
     });
-    // Without the zeros before it.
+    // Without leading zeros.
     let octets = reader.finish(modulus.ok()?).ok()?.as_bytes();
     let first = octets.first().filter(|first| **first != 0)?;
     Some(octets.len() * 8 - first.leading_zeros() as usize)

@@ -1,4 +1,4 @@
-//! DKIM: what became of the signatures of a message (RFC 6376, 8301, 8463).
+//! DKIM: the results for the signatures of a message (RFC 6376, 8301, 8463).
 //!
 //! A [`Signature`] is read from its field; what is wrong with it before its key is known is a [`Fault`]. The hash of the body is
 //! made while the body arrives ([`Hashers`]), one for each combination that signatures ask for, so that no body is kept.

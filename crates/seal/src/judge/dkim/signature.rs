@@ -1,4 +1,4 @@
-//! A signature as its field has it, of DKIM or of a link of ARC.
+//! A signature parsed from its field, of DKIM or of an ARC link.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -9,17 +9,17 @@ use crate::judge::domain;
 use crate::judge::tags::{is_blank, without_blanks};
 use crate::{Algorithm, TagFault, TagList};
 
-/// Names in `h=` that are looked at.
+/// Most names in `h=` examined.
 const FIELDS_MAX: usize = 1_000;
 
-/// Which field a signature stands in.
+/// The field that contains the signature.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
     /// `DKIM-Signature`.
     Dkim,
     /// `ARC-Message-Signature`: without `v=`, and `i=` is a number (RFC 8617 section 4.1.2).
     ArcMessage,
-    /// `ARC-Seal`: of the chain alone, without `h=`, `bh=` and `c=` (RFC 8617 section 4.1.3).
+    /// `ARC-Seal`: of the chain only, without `h=`, `bh=` and `c=` (RFC 8617 section 4.1.3).
     ArcSeal,
 }
 
@@ -28,13 +28,13 @@ pub enum Kind {
 pub struct Signature {
     /// How it was made.
     pub algorithm: Algorithm,
-    /// Forms of header and body.
+    /// Canonical forms of header and body.
     pub forms: Canonicalization,
-    /// Whose it is, in its one form.
+    /// The signing domain, normalised.
     pub domain: String,
-    /// Which of its keys.
+    /// The selector.
     pub selector: String,
-    /// On whose behalf it was made, `i=`; with `d=` where there is none. Of ARC empty.
+    /// On whose behalf it was made, `i=`; `@` and `d=` if absent. Empty for ARC.
     pub identity: String,
     /// The fields that it covers, in their order.
     pub fields: Vec<String>,
@@ -44,34 +44,34 @@ pub struct Signature {
     pub length: Option<u64>,
     /// When it was made.
     pub made: Option<u64>,
-    /// When it ends.
+    /// When it expires.
     pub expires: Option<u64>,
     /// The signature itself.
     pub value: Vec<u8>,
 }
 
-/// What is wrong with a signature. None of these is a pass.
+/// What is wrong with a signature. None of these passes.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Fault {
-    /// It is no list of tags.
+    /// It is not a list of tags.
     #[error("the signature is malformed")]
     Malformed,
-    /// A tag is there twice.
+    /// A tag occurs twice.
     #[error("the signature has a tag twice")]
     TagTwice,
     /// A tag is missing.
     #[error("the signature has no {0}=")]
     Missing(&'static str),
-    /// A tag does not hold what it should.
+    /// A tag has an invalid value.
     #[error("{0}= of the signature is not valid")]
     Tag(&'static str),
-    /// It is of another version.
+    /// It has another version.
     #[error("the signature is of an unknown version")]
     Version,
-    /// An algorithm that is not known.
+    /// An unknown algorithm.
     #[error("the algorithm is not known")]
     Algorithm,
-    /// SHA-1 may not be used any more (RFC 8301 section 3.1).
+    /// SHA-1 must no longer be used (RFC 8301 section 3.1).
     #[error("rsa-sha1 is not accepted (RFC 8301)")]
     Sha1,
     /// `i=` is not in `d=`.
@@ -80,10 +80,10 @@ pub enum Fault {
     /// `From` is not signed (RFC 6376 section 5.4).
     #[error("From is not signed")]
     FromUnsigned,
-    /// It ended before now (section 3.5, `x=`).
+    /// It has expired (section 3.5, `x=`).
     #[error("the signature has expired")]
     Expired,
-    /// More signatures than are looked at.
+    /// More signatures than are checked.
     #[error("too many signatures")]
     TooMany,
     /// The body is not the one that was signed.
@@ -92,7 +92,7 @@ pub enum Fault {
     /// The body is shorter than `l=` says.
     #[error("the body is shorter than l=")]
     BodyShort,
-    /// The signature does not fit what was signed.
+    /// The signature does not verify.
     #[error("signature did not verify")]
     Signature,
     /// Something is wrong with the key.
@@ -101,7 +101,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The word for it (RFC 8601 section 2.7.1).
+    /// Its result word (RFC 8601 section 2.7.1).
     #[must_use]
     pub fn result(&self) -> DkimResult {
         match self {
@@ -122,7 +122,7 @@ impl Fault {
 }
 
 impl Signature {
-    /// Reads the value of a field. What can be told of a faulty one (`d=` and `s=`) is told by [`named`].
+    /// Parses the value of a field. For a faulty one, [`named`] extracts `d=` and `s=` if possible.
     ///
     /// # Errors
     ///
@@ -218,7 +218,7 @@ impl Signature {
         Ok(())
     }
 
-    /// The domain behind the `@` of `i=`.
+    /// The domain after the `@` in `i=`.
     #[must_use]
     pub fn identity_domain(&self) -> &str {
         self.identity
@@ -226,20 +226,20 @@ impl Signature {
             .map_or(&self.domain, |(_, domain)| domain)
     }
 
-    /// Where its key is.
+    /// The DNS name of its key.
     #[must_use]
     pub fn key_name(&self) -> String {
         format!("{}._domainkey.{}", self.selector, self.domain)
     }
 }
 
-/// `d=` and `s=` of a signature that may be faulty, as far as they make sense.
+/// `d=` and `s=` of a signature that may be faulty, as far as they are valid.
 #[must_use]
 pub(super) fn named(value: &[u8]) -> (Option<String>, Option<String>) {
     let Ok(text) = std::str::from_utf8(value) else {
         return (None, None);
     };
-    // Also where the list as a whole is none.
+    // Even if the list as a whole is invalid.
     let tag = |wanted: &str| {
         text.split(';')
             .filter_map(|part| part.split_once('='))
@@ -252,7 +252,7 @@ pub(super) fn named(value: &[u8]) -> (Option<String>, Option<String>) {
     (tag("d").and_then(domain::normal), selector)
 }
 
-/// A field without the value of its `b=`, as it was when it was signed (RFC 6376 section 3.7).
+/// A field without the value of its `b=`, as it was signed (RFC 6376 section 3.7).
 #[must_use]
 pub(super) fn without_value(raw: &[u8]) -> Vec<u8> {
     let colon = raw
@@ -302,7 +302,7 @@ fn base64(text: &str, tag: &'static str) -> Result<Vec<u8>, Fault> {
     }
 }
 
-/// A number of at most so many digits as the RFC allows; too large for us is as large as can be.
+/// A number with at most as many digits as the RFC allows; if too large for us, the maximum.
 fn number(tags: &TagList<'_>, tag: &'static str) -> Result<Option<u64>, Fault> {
     let Some(digits) = tags.get(tag) else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Signatures, right and wrong ones.
+//! Signatures, valid and invalid.
 
 use postern_policy::authenticity::DkimResult;
 
@@ -9,7 +9,7 @@ use crate::{Algorithm, KeyRecord, RsaBits, SigningKey};
 
 const MESSAGE: &str = "From: A <a@site.example>\r\nTo: b@here.example\r\nSubject: one  two\r\n\r\nHello,\r\n\r\nworld  \r\n\r\n";
 
-/// Tags of a signature as most have it.
+/// The tags of a typical signature.
 const TAGS: &str = "v=1; a=ed25519-sha256; c=relaxed/relaxed; d=site.example; s=sel; h=from:to:subject";
 
 fn check(zone: &Zone, message: &str) -> Vec<Outcome> {
@@ -22,7 +22,7 @@ fn only(zone: &Zone, message: &str) -> Outcome {
     outcomes.remove(0)
 }
 
-/// RFC 8463 appendix A: a message with two signatures, by Ed25519 and RSA, of other people's making.
+/// RFC 8463 appendix A: a message with two signatures, by Ed25519 and RSA, made by others.
 #[test]
 fn the_example_of_rfc_8463() {
     let message = "DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/relaxed;\r\n d=football.example.com; i=@football.example.com;\r\n \
@@ -251,7 +251,7 @@ fn sizes_of_rsa_keys() {
         assert_eq!(outcome.result, DkimResult::Policy, "{bits}");
         assert_eq!(outcome.fault.unwrap().to_string(), told);
     }
-    // An elliptic curve's key, in the form of RFC 5280, is none of RSA; nor is what goes on behind a key.
+    // An elliptic-curve key, in the form of RFC 5280, is not RSA; nor is a key followed by more data.
     let curve = element(0x30, &[0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01]);
     let curve = element(0x30, &[curve, element(0x03, &[0x00, 0x04])].concat());
     let more = [good.public(), &[0x00]].concat();
@@ -281,7 +281,7 @@ fn many_bad_signatures_do_not_hide_a_good_one() {
     let mut many = String::new();
     for n in 0..60 {
         many.push_str(&format!("DKIM-Signature: hello {n}\r\n"));
-        // Each asks for a hash of its own.
+        // Each requires a hash of its own.
         many.push_str(&dkim(&key, &format!("{foreign}; l={n}"), MESSAGE));
     }
     let outcomes = check(&zone, &format!("{many}{good}{MESSAGE}"));

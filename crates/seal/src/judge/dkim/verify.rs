@@ -1,4 +1,4 @@
-//! All signatures of a message: read with the header, checked when the body has ended.
+//! All signatures of a message: parsed with the header, checked when the body is complete.
 
 use std::collections::HashMap;
 
@@ -14,23 +14,23 @@ use crate::canon::{self, Form};
 use crate::dns::Dns;
 use crate::judge::domain::is_within;
 
-/// Signatures that are read, from the top.
+/// Most signatures parsed, from the top.
 const READ_MAX: usize = 128;
 
-/// Signatures that are checked. Those of the author's domain come first, so that many bad ones do not hide it.
+/// Most signatures checked. Those of the author's domain come first, so that many bad ones cannot hide them.
 const CHECKED_MAX: usize = 20;
 
-/// Octets of the value of a signature by which it is told from others (RFC 8601 section 2.7.1, `header.b`).
+/// Octets of a signature's value that identify it (RFC 8601 section 2.7.1, `header.b`).
 const VALUE_TOLD: usize = 8;
 
-/// What became of one signature.
+/// The result for one signature.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Outcome {
     /// The result.
     pub result: DkimResult,
     /// What is wrong with it.
     pub fault: Option<Fault>,
-    /// Its `d=`, in its one form.
+    /// Its `d=`, normalised.
     pub domain: Option<String>,
     /// Its `s=`.
     pub selector: Option<String>,
@@ -38,11 +38,11 @@ pub struct Outcome {
     pub identity: Option<String>,
     /// How it was made.
     pub algorithm: Option<Algorithm>,
-    /// The beginning of its value, by which it is told from others.
+    /// The beginning of its value, which identifies it.
     pub value: Option<String>,
-    /// Octets of the body that it does not cover, behind its `l=`.
+    /// Octets of the body beyond its `l=`, which it does not cover.
     pub uncovered: u64,
-    /// Whether the domain only tries its key out (`t=y`), so that a fail is as good as no signature.
+    /// Whether the domain is testing (`t=y`), so that a fail counts as no signature.
     pub testing: bool,
 }
 
@@ -59,7 +59,7 @@ struct Entry {
 }
 
 impl Signatures {
-    /// Reads the signatures of a header and asks for the hashes that they need. `author` is the author's domain.
+    /// Parses the signatures of a header and requests the hashes that they need. `author` is the author's domain.
     #[must_use]
     pub fn read(header: &Header, author: Option<&str>, hashers: &mut Hashers) -> Self {
         let mut read: Vec<_> = header
@@ -67,7 +67,7 @@ impl Signatures {
             .take(READ_MAX)
             .map(|(_, field)| (field, Signature::parse(field.value(), Kind::Dkim)))
             .collect();
-        // Stable: of equals the upper one comes first, which the last hop has made.
+        // A stable sort: among equals the upper one comes first, which the latest hop added.
         read.sort_by_key(|(_, signature)| match (signature, author) {
             (Ok(signature), Some(author)) => !may_align(&signature.domain, author) as u8,
             (Ok(_), None) => 1,
@@ -110,7 +110,7 @@ impl Signatures {
     }
 }
 
-/// Whether a signature of one domain may count for the other: one is the other's parent, or they have one in common.
+/// Whether a signature of one domain may count for the other: one is the other's parent, or they share a parent.
 fn may_align(domain: &str, author: &str) -> bool {
     is_within(domain, author) || is_within(author, domain) || {
         let top = |name: &str| {
@@ -166,14 +166,14 @@ fn told(value: &[u8]) -> String {
     text
 }
 
-/// What came of one signature over a message.
+/// The result of one signature over a message.
 pub(crate) struct Checked {
     pub(crate) fault: Option<Fault>,
     pub(crate) uncovered: u64,
     pub(crate) testing: bool,
 }
 
-/// Checks a signature over a message: the body first, which costs no look-up.
+/// Checks a signature over a message: the body first, which needs no look-up.
 pub(crate) async fn verify(
     dns: &dyn Dns,
     signature: &Signature,
@@ -233,7 +233,7 @@ pub struct Covered<'h> {
 }
 
 impl<'h> Covered<'h> {
-    /// Of this header.
+    /// From this header.
     #[must_use]
     pub fn new(header: &'h Header) -> Self {
         let mut places: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
@@ -246,7 +246,8 @@ impl<'h> Covered<'h> {
         Self { header, places }
     }
 
-    /// What a signature was made over: the fields that it names, and at last itself (RFC 6376 section 5.4.2 and 3.7).
+    /// What a signature was made over: the fields that it names, and finally itself (RFC 6376 sections 5.4.2 and
+    /// 3.7).
     pub(crate) fn by(&self, signature: &Signature, raw: &[u8]) -> Vec<u8> {
         let form = signature.forms.header;
         let mut out = Vec::new();
@@ -258,7 +259,7 @@ impl<'h> Covered<'h> {
             };
             let taken = taken.entry(name).or_default();
             *taken += 1;
-            // A name that stands there more often than its field stands for nothing (section 5.4.2).
+            // A name listed more often than its field occurs stands for nothing (section 5.4.2).
             let place = places.len().checked_sub(*taken).map(|at| places[at]);
             if let Some(field) = place.and_then(|place| self.header.get(place)) {
                 canon::field(form, field.raw(), &mut out);
@@ -269,12 +270,12 @@ impl<'h> Covered<'h> {
     }
 }
 
-/// The field of a signature, as it was when it was signed.
+/// The signature's own field, as it was signed.
 pub(crate) fn itself(form: Form, raw: &[u8], out: &mut Vec<u8>) {
     canon::field_unended(form, &without_value(raw), out);
 }
 
-/// The best of all results: what can be said of the message.
+/// The best of all results: the result for the message.
 #[must_use]
 pub fn best(outcomes: &[Outcome]) -> DkimResult {
     let rank = |result: &DkimResult| match result {

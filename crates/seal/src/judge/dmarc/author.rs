@@ -1,11 +1,11 @@
-//! The one domain whose policy counts: that of `From` (RFC 7489 section 6.6.1).
+//! The domain whose policy counts: that of `From` (RFC 7489 section 6.6.1).
 
 use postern_mail::{Domain, Header, mailbox_list};
 
-/// Most octets of `From` that are read.
+/// Most octets of `From` examined.
 const FROM_MAX: usize = 64 << 10;
 
-/// Why there is no one author's domain. Whoever guessed at one would let a reader see another.
+/// Why there is no single author domain. If one were guessed, the user's mail program might show another.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NoAuthor {
     /// There is no `From`.
@@ -14,7 +14,7 @@ pub enum NoAuthor {
     /// There are several.
     #[error("the message has more than one From")]
     Several,
-    /// It cannot be read without doubt.
+    /// It is ambiguous.
     #[error("From cannot be read without doubt")]
     Doubtful,
     /// It names addresses of several domains.
@@ -22,7 +22,7 @@ pub enum NoAuthor {
     Domains,
 }
 
-/// The author's domain, in its one form.
+/// The author's domain, normalised.
 ///
 /// # Errors
 ///
@@ -36,7 +36,8 @@ pub fn author(header: &Header) -> Result<Domain, NoAuthor> {
     if field.raw().len() > FROM_MAX {
         return Err(NoAuthor::Doubtful);
     }
-    // Names in another character set than UTF-8 are no doubt about the address; in a domain what stands for them is not valid.
+    // Display names in a character set other than UTF-8 do not make the address ambiguous; in a domain, their replacement
+    // characters are not valid.
     let value = field.unfolded();
     let list = mailbox_list(&String::from_utf8_lossy(&value)).ok_or(NoAuthor::Doubtful)?;
     let mut domains = list.iter().map(postern_mail::Mailbox::domain);

@@ -8,20 +8,20 @@ use crate::dns::{Dns, Family, NoAnswer};
 use crate::judge::domain::is_within;
 use crate::judge::{dkim, spf};
 
-/// What DMARC says.
+/// The DMARC result.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Outcome {
     /// The result.
     pub result: DmarcResult,
-    /// What the domain asks for; nothing unless it is a fail.
+    /// What the domain asks for; none unless it is a fail.
     pub requested: Requested,
-    /// The author's domain; empty where there is no one.
+    /// The author's domain; empty if there is no single one.
     pub author: String,
-    /// The record that counts.
+    /// The applicable record.
     pub published: Option<Published>,
     /// Whether SPF passes for the author's domain.
     pub spf_aligned: bool,
-    /// Whether a signature of the author's domain holds.
+    /// Whether a signature of the author's domain is valid.
     pub dkim_aligned: bool,
     /// Whether less is done than the policy asks for, because of `pct=` or `t=y`.
     pub sampled_out: bool,
@@ -36,12 +36,12 @@ pub struct Published {
     pub domain: String,
     /// The record.
     pub record: Record,
-    /// What it asks for of mail of this author, before `pct=`.
+    /// The policy for mail of this author, before `pct=`.
     pub policy: Requested,
 }
 
 impl Outcome {
-    /// Of a message that has no one author's domain, or whose record gives no answer.
+    /// The result for a message without a single author domain, or whose record cannot be determined.
     #[must_use]
     pub fn error(result: DmarcResult, author: &str, reason: String) -> Self {
         Self {
@@ -57,7 +57,7 @@ impl Outcome {
     }
 }
 
-/// Checks a message. `chance` is from 0 to 99, drawn anew for each message, for `pct=`.
+/// Checks a message. `chance` is from 0 to 99, drawn for each message, for `pct=`.
 pub async fn check(
     dns: &dyn Dns,
     author: &str,
@@ -116,7 +116,7 @@ pub async fn check(
     if outcome.spf_aligned || outcome.dkim_aligned {
         outcome.result = DmarcResult::Pass;
     } else if let Some(reason) = unknown.or(aligning.trouble) {
-        // It might have passed.
+        // It could have passed.
         outcome.result = DmarcResult::TempError;
         outcome.reason = Some(reason);
     } else {
@@ -131,7 +131,7 @@ pub async fn check(
     outcome
 }
 
-/// For mail that the policy is not applied to (section 6.6.4).
+/// The next weaker policy, for mail to which the policy is not applied (section 6.6.4).
 const fn one_less(requested: Requested) -> Requested {
     match requested {
         Requested::Reject => Requested::Quarantine,
@@ -139,7 +139,7 @@ const fn one_less(requested: Requested) -> Requested {
     }
 }
 
-/// Why there is no record to go by.
+/// Why there is no applicable record.
 enum Trouble {
     Temporary(String),
     Worthless(String),
@@ -190,7 +190,7 @@ fn above(walk: Walk) -> Option<(String, Record)> {
     }
 }
 
-/// Whether a name has anything that mail could have to do with (RFC 9091 section 2.7). One that cannot be asked about does.
+/// Whether a name has any records relevant to mail (RFC 9091 section 2.7). If it cannot be queried, the answer is yes.
 async fn exists(dns: &dyn Dns, domain: &str) -> bool {
     for family in [Family::V4, Family::V6] {
         if !matches!(dns.addresses(domain, family).await, Err(NoAnswer::Nothing)) {
@@ -200,18 +200,18 @@ async fn exists(dns: &dyn Dns, domain: &str) -> bool {
     !matches!(dns.mx(domain).await, Err(NoAnswer::Nothing))
 }
 
-/// Which domains belong together.
+/// Domain alignment.
 struct Aligning<'a> {
     dns: &'a dyn Dns,
     author: &'a str,
-    /// The top of the author's organisation, once it was looked for.
+    /// The top of the author's organisation, once it has been determined.
     organization: Option<String>,
-    /// Why it is not known of some domain.
+    /// Why it could not be determined for some domain.
     trouble: Option<String>,
 }
 
 impl Aligning<'_> {
-    /// Whether a domain counts as the author's (section 3.1).
+    /// Whether a domain is aligned with the author's (section 3.1).
     async fn is_aligned(&mut self, domain: &str, strict: bool) -> bool {
         if domain == self.author {
             return true;

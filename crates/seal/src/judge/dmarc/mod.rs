@@ -1,7 +1,7 @@
 //! DMARC: whether sender or signature belong to the author's domain, and what that domain asks for if not (RFC 7489).
 //!
-//! Which domain has the say over others is found by walking up DNS, as the revision of the standard has it (DMARCbis, "DNS Tree
-//! Walk"), not by a list of public suffixes that grows old: `docs/decisions/0009-judging.md`.
+//! The organizational domain is found by walking up the DNS tree, as in the revised standard (DMARCbis, "DNS Tree Walk"), not
+//! with a public suffix list, which becomes outdated: `docs/decisions/0009-judging.md`.
 
 mod author;
 mod check;

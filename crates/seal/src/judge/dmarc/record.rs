@@ -3,13 +3,13 @@
 use postern_mail::{Mailbox, ParseOptions};
 use postern_policy::authenticity::Requested;
 
-/// Most addresses that reports are sent to, of one domain.
+/// Most report addresses of one domain.
 const URIS_MAX: usize = 4;
 
-/// A record. What it does not say has its default.
+/// A record. Missing tags have their defaults.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Record {
-    /// `p=`; `None` where it is missing or not known.
+    /// `p=`; `None` if it is missing or unknown.
     pub policy: Option<Requested>,
     /// `sp=`: for what is below the domain.
     pub below: Option<Requested>,
@@ -19,14 +19,13 @@ pub struct Record {
     pub strict_dkim: bool,
     /// `aspf=s`.
     pub strict_spf: bool,
-    /// `pct=`: share of the mail, in a hundred, to which the policy applies.
+    /// `pct=`: percentage of the mail to which the policy applies.
     pub percent: u8,
-    /// `t=y`: the policy is only tried out (DMARCbis).
+    /// `t=y`: the policy is being tested (DMARCbis).
     pub testing: bool,
     /// `psd=`.
     pub psd: Psd,
-    /// `fo=`: for which failures the domain wants reports of single messages; `0` where it does not say. It is told of in aggregate
-    /// reports.
+    /// `fo=`: for which failures the domain wants failure reports; `0` if absent. Repeated in aggregate reports.
     pub failure_options: String,
     /// `rua=`: where reports go.
     pub reports: Vec<ReportUri>,
@@ -39,7 +38,7 @@ pub enum Psd {
     Yes,
     /// They do not: the domain is the top of its organisation.
     No,
-    /// The record does not say.
+    /// Not specified.
     Unsaid,
 }
 
@@ -48,12 +47,12 @@ pub enum Psd {
 pub struct ReportUri {
     /// The address.
     pub to: Mailbox,
-    /// The largest report that it takes, in octets.
+    /// The largest report that it accepts, in octets.
     pub size_max: Option<u64>,
 }
 
 impl Record {
-    /// Whether a TXT record is one of DMARC: `v=DMARC1` comes first.
+    /// Whether a TXT record is a DMARC record: `v=DMARC1` comes first.
     #[must_use]
     pub fn is_one(text: &[u8]) -> bool {
         let end = text.iter().position(|octet| *octet == b';').unwrap_or(text.len());
@@ -63,8 +62,7 @@ impl Record {
         text[..equals].trim_ascii() == b"v" && text[equals + 1..end].trim_ascii() == b"DMARC1"
     }
 
-    /// Reads a record that is one. What makes no sense counts as not said (section 6.3); of a tag that is there twice the first
-    /// counts.
+    /// Parses a DMARC record. Invalid values count as absent (section 6.3); of a repeated tag, the first counts.
     #[must_use]
     pub fn parse(text: &[u8]) -> Self {
         let text = String::from_utf8_lossy(text);
@@ -105,8 +103,8 @@ impl Record {
         }
     }
 
-    /// What `p=` asks for. A record without a valid one, but with a place for reports, asks for nothing (section 6.6.3); any
-    /// other is worthless.
+    /// The policy in `p=`. A record without a valid one, but with a report address, means `none` (section 6.6.3); any other is
+    /// ignored.
     #[must_use]
     pub fn requested(&self) -> Option<Requested> {
         self.policy
@@ -137,7 +135,7 @@ fn is_failure_option(word: &str) -> bool {
     matches!(word, "0" | "1" | "d" | "s")
 }
 
-/// `10m`: a number, and a unit of 1024, its square, and so on.
+/// `10m`: a number, and a unit: 1024, its square, and so on.
 fn octets(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match &text[digits.len()..] {

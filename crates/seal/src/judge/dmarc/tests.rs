@@ -1,4 +1,4 @@
-//! Records, authors, and what comes of them.
+//! Records, authors, and results.
 
 use postern_policy::authenticity::{DmarcResult, Requested};
 

@@ -1,9 +1,9 @@
-//! Records on the way up from a domain (DMARCbis, "DNS Tree Walk").
+//! Walking up the tree from a domain (DMARCbis, "DNS Tree Walk").
 
 use super::record::{Psd, Record};
 use crate::dns::{Dns, NoAnswer};
 
-/// Labels of the longest name that is asked about behind the first one.
+/// Labels of the longest name queried after the first one.
 const LABELS_MAX: usize = 7;
 
 /// The records on the way up from a domain.
@@ -15,7 +15,7 @@ pub(super) struct Walk {
     pub(super) organization: String,
 }
 
-/// The one record of a domain. Two of them are none, and other TXT records beside it do not matter.
+/// The DMARC record of a domain. Two of them count as none; other TXT records are ignored.
 pub(super) async fn record(dns: &dyn Dns, domain: &str) -> Result<Option<Record>, String> {
     let texts = match dns.txt(&format!("_dmarc.{domain}")).await {
         Ok(texts) => texts,
@@ -29,7 +29,7 @@ pub(super) async fn record(dns: &dyn Dns, domain: &str) -> Result<Option<Record>
     })
 }
 
-/// Walks up from a domain: at most eight questions.
+/// Walks up from a domain: at most eight queries.
 pub(super) async fn walk(dns: &dyn Dns, domain: &str) -> Result<Walk, String> {
     let mut found = Vec::new();
     let mut name = Some(domain);
@@ -55,12 +55,12 @@ pub(super) async fn walk(dns: &dyn Dns, domain: &str) -> Result<Walk, String> {
 ///
 /// # Errors
 ///
-/// Nobody can say for now; with the reason.
+/// A temporary failure, with the reason.
 pub async fn organization(dns: &dyn Dns, domain: &str) -> Result<String, String> {
     Ok(walk(dns, domain).await?.organization)
 }
 
-/// The next name to ask about.
+/// The next name to query.
 fn above(name: &str) -> Option<&str> {
     let labels = name.split('.').count();
     let mut rest = name.split_once('.').map(|(_, rest)| rest)?;

@@ -1,24 +1,25 @@
-//! Whether somebody wants reports about others (RFC 7489 section 7.1): without that, anybody could have them sent to a victim.
+//! Whether a domain accepts reports about others (RFC 7489 section 7.1): without that, anybody could have them sent to a
+//! victim.
 
 use crate::dns::{Dns, NoAnswer};
 use crate::judge::dmarc::{Record, ReportUri, organization};
 
-/// What a domain says of reports about another one.
+/// A domain's answer about reports on another one.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Permission {
-    /// It does not want them.
+    /// It does not accept them.
     Refused,
-    /// It wants them.
+    /// It accepts them.
     Granted,
-    /// It wants them at these addresses of its own, in place of the one that the other domain names.
+    /// It accepts them at these addresses of its own, in place of the one that the other domain names.
     Instead(Vec<ReportUri>),
 }
 
-/// Whether reports about `about` may be sent to an address in `to`. Both are in their one form.
+/// Whether reports about `about` may be sent to an address in `to`. Both are normalised.
 ///
 /// # Errors
 ///
-/// Nobody can say for now; with the reason.
+/// A temporary failure, with the reason.
 pub async fn may_receive(dns: &dyn Dns, about: &str, to: &str) -> Result<Permission, String> {
     if about == to || organization(dns, about).await? == organization(dns, to).await? {
         return Ok(Permission::Granted);
@@ -32,7 +33,7 @@ pub async fn may_receive(dns: &dyn Dns, about: &str, to: &str) -> Result<Permiss
     if records.peek().is_none() {
         return Ok(Permission::Refused);
     }
-    // Addresses elsewhere do not count: who answers there has not been asked.
+    // Addresses in other domains do not count: those have not been asked.
     let here = |uri: &ReportUri| uri.to.domain().name() == Some(to);
     let uris: Vec<_> = records
         .flat_map(|text| Record::parse(text).reports)
@@ -46,5 +47,5 @@ pub async fn may_receive(dns: &dyn Dns, about: &str, to: &str) -> Result<Permiss
     })
 }
 
-/// Addresses that one domain can name in place of another.
+/// Most addresses that a domain can name in place of another.
 const INSTEAD_MAX: usize = 2;

@@ -1,4 +1,4 @@
-//! Messages of a day, counted together where they look the same.
+//! The messages of a day, with similar ones counted together.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -9,22 +9,22 @@ use serde::{Deserialize, Serialize};
 use crate::judge::dmarc::Published;
 use crate::judge::{Judgement, spf};
 
-/// Domains of one day that are reported on.
+/// Most domains reported on for one day.
 const DOMAINS_MAX: usize = 10_000;
 
-/// Rows of one report.
+/// Most rows of one report.
 const ROWS_MAX: usize = 1_000;
 
-/// Rows of all reports: some 6 MiB of memory as mail usually is, 40 MiB at most.
+/// Most rows of all reports: some 6 MiB of memory with usual mail, 40 MiB at most.
 const ROWS_ALL_MAX: usize = 20_000;
 
-/// Signatures that are told of one message.
+/// Most signatures reported for one message.
 const SIGNATURES_MAX: usize = 4;
 
 /// A day, counted from 1970, in UTC.
 pub type Day = i64;
 
-/// What a domain had published when the first message of the day came.
+/// The policy that a domain had published when the first message of the day arrived.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
     /// Where the record was found.
@@ -39,14 +39,14 @@ pub struct Policy {
     pub below: String,
     /// `pct=`.
     pub percent: u8,
-    /// `fo=`: when the domain wants reports of single messages, which are not sent.
+    /// `fo=`: when the domain wants failure reports, which are not sent.
     #[serde(default)]
     pub failure_options: String,
-    /// Where reports go: an address, and the largest that it takes.
+    /// Where reports go: an address, and the largest that it accepts.
     pub reports: Vec<(String, Option<u64>)>,
 }
 
-/// What messages have in common that are counted together.
+/// What messages that are counted together have in common.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct Row {
     /// The client.
@@ -57,11 +57,11 @@ pub struct Row {
     pub envelope_from: String,
     /// What was done: `none`, `quarantine`, `reject`.
     pub disposition: String,
-    /// Whether a signature of the author's domain held.
+    /// Whether a signature of the author's domain was valid.
     pub dkim_aligned: bool,
     /// Whether SPF passed for the author's domain.
     pub spf_aligned: bool,
-    /// Why something else was done than the policy asks for (RFC 7489 appendix C, `PolicyOverrideType`).
+    /// Why something other than the policy was applied (RFC 7489 appendix C, `PolicyOverrideType`).
     pub reason: Option<String>,
     /// Domain, selector and result of each signature.
     pub signatures: Vec<(String, String, String)>,
@@ -69,7 +69,7 @@ pub struct Row {
     pub spf: (String, String, String),
 }
 
-/// What was gathered for one domain on one day.
+/// The counts for one domain on one day.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
     /// The day.
@@ -79,11 +79,11 @@ pub struct Tally {
     /// How many messages there were of each kind.
     #[serde(with = "pairs")]
     pub rows: BTreeMap<Row, u64>,
-    /// Messages that found no place in the rows.
+    /// Messages for which there was no room in the rows.
     pub left_out: u64,
 }
 
-/// Keys of JSON are texts, and those of the rows are none.
+/// JSON keys must be texts, which the rows' keys are not.
 mod pairs {
     use super::{BTreeMap, Deserialize, Row, Serialize};
 
@@ -101,12 +101,12 @@ mod pairs {
     }
 }
 
-/// Everything gathered that was not sent yet, by domain and day.
+/// Everything gathered but not sent yet, by domain and day.
 #[derive(Debug, Default)]
 pub struct Gathered {
     tallies: HashMap<(String, Day), Tally>,
     changed: HashMap<(String, Day), ()>,
-    /// Rows of all of them.
+    /// The number of rows in all of them.
     rows: usize,
 }
 
@@ -146,7 +146,7 @@ impl Gathered {
         self.changed.insert(key, ());
     }
 
-    /// Takes back what was kept.
+    /// Restores saved counts.
     pub fn restore(&mut self, tally: Tally) {
         if self.tallies.len() < DOMAINS_MAX && self.rows + tally.rows.len() <= ROWS_ALL_MAX {
             self.rows += tally.rows.len();
@@ -155,7 +155,7 @@ impl Gathered {
         }
     }
 
-    /// What has changed since this was asked last.
+    /// What has changed since the last call.
     pub fn take_changed(&mut self) -> Vec<Tally> {
         let changed = std::mem::take(&mut self.changed);
         changed
@@ -164,7 +164,7 @@ impl Gathered {
             .collect()
     }
 
-    /// At most `most` of those days that have ended before `today`. They are gathered no more.
+    /// At most `most` of the days that ended before `today`. They are removed.
     pub fn take_ended(&mut self, today: Day, most: usize) -> Vec<Tally> {
         let ended: Vec<_> = self
             .tallies
@@ -186,7 +186,7 @@ impl Gathered {
 }
 
 impl Tally {
-    /// The name under which it is kept.
+    /// The key under which it is stored.
     #[must_use]
     pub fn key(&self) -> String {
         format!("{} {}", self.day, self.policy.domain)

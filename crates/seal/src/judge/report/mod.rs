@@ -1,4 +1,4 @@
-//! Aggregate reports of DMARC (RFC 7489 section 7.2): what was seen in the name of a domain in a day, gathered, and written as it is sent.
+//! Aggregate reports of DMARC (RFC 7489 section 7.2): the use of a domain on one day, gathered and written for sending.
 //!
 //! What strangers can make grow has limits: domains, rows of a domain, and so the size of a report.
 

@@ -1,4 +1,4 @@
-//! What is gathered, kept and written.
+//! Gathering, saving and writing.
 
 use std::io::Read as _;
 
@@ -169,7 +169,7 @@ fn who_wants_reports_about_others() {
         ("analyst.example", Ok(Permission::Granted)),
         ("victim.example", Ok(Permission::Refused)),
         ("liar.example", Ok(Permission::Refused)),
-        // It may say where, but nowhere else.
+        // It may choose the address, but only within its own domain.
         ("mover.example", Ok(Permission::Instead(vec![moved]))),
         ("thrower.example", Ok(Permission::Granted)),
         (

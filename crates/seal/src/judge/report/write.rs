@@ -1,4 +1,4 @@
-//! A report as it is sent: XML (RFC 7489 appendix C), compressed, in a message (section 7.2.1.1).
+//! A report for sending: XML (RFC 7489 appendix C), compressed, in a message (section 7.2.1.1).
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -18,23 +18,23 @@ const DAY: i64 = 24 * 3_600;
 /// Characters of a line of Base64.
 const LINE: usize = 76;
 
-/// Who reports.
+/// The reporting organisation.
 #[derive(Clone, Debug)]
 pub struct Reporter {
     /// The name of the organisation.
     pub organization: String,
-    /// From whom reports come.
+    /// The sender address of reports.
     pub from: Mailbox,
     /// The domain of this server, in file names.
     pub receiver: String,
 }
 
-/// A report that is ready.
+/// A complete report.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// What tells it from others.
+    /// Its unique id.
     pub id: String,
-    /// Compressed.
+    /// The compressed XML.
     pub compressed: Vec<u8>,
 }
 

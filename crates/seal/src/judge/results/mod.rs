@@ -1,4 +1,5 @@
-//! `Authentication-Results` (RFC 8601): the field that tells of the checks, and whose such a field is.
+//! `Authentication-Results` (RFC 8601): the field that tells of the checks, and who wrote such a
+//! field.
 
 mod read;
 mod write;

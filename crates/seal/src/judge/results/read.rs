@@ -1,10 +1,10 @@
 //! Reads `Authentication-Results` as far as is needed: who wrote it, and whether a method passed.
 
-/// Methods of one field that are looked at.
+/// Most methods of one field examined.
 const METHODS_MAX: usize = 100;
 
-/// Whether a field, by its value, claims to be of the host with this name (RFC 8601 section 2.2, `authserv-id`). Names are
-/// compared without regard to case, a dot at the end and control characters, which lenient readers pass over as well.
+/// Whether a field's value claims to be from the host with this name (RFC 8601 section 2.2, `authserv-id`). Names are compared
+/// ignoring case, a trailing dot and control characters, as lenient readers do.
 #[must_use]
 pub fn is_by(value: &[u8], authserv_id: &str) -> bool {
     let text = String::from_utf8_lossy(value);
@@ -19,7 +19,7 @@ pub fn is_by(value: &[u8], authserv_id: &str) -> bool {
     })
 }
 
-/// Whether a field, by its value, hides who wrote it in an encoded word (RFC 2047), which has no place there: readers that decode all
+/// Whether a field's value hides its author in an encoded word (RFC 2047), which is not allowed there: readers that decode all
 /// fields alike may find any name in it.
 #[must_use]
 pub fn hides_author(value: &[u8]) -> bool {
@@ -27,7 +27,7 @@ pub fn hides_author(value: &[u8]) -> bool {
     name.windows(2).any(|pair| pair == b"=?")
 }
 
-/// Whether the results in a text, with or without the name of a host before them, say `method=result`.
+/// Whether the results in a text, with or without a leading host name, contain `method=result`.
 #[must_use]
 pub fn has_result(text: &str, method: &str, result: &str) -> bool {
     results(text).any(|(name, value)| name.eq_ignore_ascii_case(method) && value.eq_ignore_ascii_case(result))
@@ -69,7 +69,7 @@ impl Reader<'_> {
         Some((name, self.word()?))
     }
 
-    /// A token or a quoted string, behind blanks and comments.
+    /// A token or a quoted string, after blanks and comments.
     fn word(&mut self) -> Option<String> {
         self.skip_blanks();
         if self.take('"') {
@@ -128,7 +128,7 @@ impl Reader<'_> {
         self.0 = "";
     }
 
-    /// Goes behind the next semicolon that is in no quotes and no comment. Gives false where there is none.
+    /// Skips past the next semicolon outside quotes and comments. Returns false if there is none.
     fn skip_past_semicolon(&mut self) -> bool {
         loop {
             self.skip_blanks();

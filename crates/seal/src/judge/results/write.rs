@@ -2,13 +2,13 @@
 
 use std::fmt::{Display, Write as _};
 
-/// Octets of a reason or comment that are written.
+/// Most octets of a reason or comment written.
 const REASON_MAX: usize = 160;
 
-/// Octets of a value that is written; longer ones are left out, since part of one would be another.
+/// Most octets of a value written; longer ones are left out, since a truncated value would be a different one.
 const VALUE_MAX: usize = 330;
 
-/// The value under way: a line for each method.
+/// The value being written: a line for each method.
 #[derive(Clone, Debug)]
 pub struct Writer {
     text: String,
@@ -32,7 +32,7 @@ impl Writer {
         let _ = write!(self.text, ";\n\t{method}={result}");
     }
 
-    /// A comment on it. What has no place in one is left out.
+    /// Adds a comment. Characters not allowed in one are left out.
     pub fn comment(&mut self, comment: &str) {
         let comment: String = comment
             .chars()
@@ -42,7 +42,7 @@ impl Writer {
         let _ = write!(self.text, " ({comment})");
     }
 
-    /// Why it is so. What has no place in a quoted string is left out.
+    /// Adds the reason. Characters not allowed in a quoted string are left out.
     pub fn reason(&mut self, reason: &str) {
         let reason: String = reason
             .chars()
@@ -53,7 +53,7 @@ impl Writer {
         let _ = write!(self.text, " reason=\"{reason}\"");
     }
 
-    /// What it is about, such as `header.d`; left out where the value is not such that all readers see the same.
+    /// Adds a property, such as `header.d`; left out if readers might parse the value differently.
     pub fn property(&mut self, name: &str, value: &str) {
         let plain = |c: char| c.is_ascii_alphanumeric() || "!#$&'*+-.^_`{|}~@%".contains(c);
         if value.is_empty() || value.len() > VALUE_MAX {

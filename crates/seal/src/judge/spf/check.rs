@@ -10,23 +10,23 @@ use super::expand::{MacroString, Place, Values};
 use super::record::{Mechanism, Prefixes, Record};
 use crate::dns::{Dns, Family, NoAnswer};
 
-/// Terms that may cause look-ups (section 4.6.4).
+/// Most terms that may cause look-ups (section 4.6.4).
 const LOOKUPS_MAX: u32 = 10;
 
-/// Look-ups that may find nothing (section 4.6.4).
+/// Most look-ups that may find nothing (section 4.6.4).
 const VOID_MAX: u32 = 2;
 
-/// Hosts of an MX record and names of an address that are looked at (section 4.6.4).
+/// Most hosts of an MX record and names of an address examined (section 4.6.4).
 const HOSTS_MAX: usize = 10;
 
-/// Whose mail is asked about.
+/// The mail to check.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
     /// The client.
     pub ip: IpAddr,
     /// The name that it gave in `HELO` or `EHLO`.
     pub helo: &'a str,
-    /// The sender; `None` for `<>`, where the name in `HELO` is asked about (section 2.4).
+    /// The sender; `None` for `<>`, when the name in `HELO` is checked (section 2.4).
     pub sender: Option<&'a Mailbox>,
     /// The name of this server.
     pub receiver: &'a str,
@@ -34,31 +34,31 @@ pub struct Asked<'a> {
     pub time: i64,
 }
 
-/// Which name was asked about.
+/// Which identity was checked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Identity {
-    /// That of the sender.
+    /// The sender's domain.
     MailFrom,
-    /// That of the client.
+    /// The client's name.
     Helo,
 }
 
-/// What SPF says.
+/// The SPF result.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Outcome {
     /// The result.
     pub result: SpfResult,
-    /// Which name was asked about.
+    /// Which identity was checked.
     pub identity: Identity,
-    /// Its domain, lower-case; empty where there is none.
+    /// Its domain, lower-case; empty if there is none.
     pub domain: String,
-    /// The mechanism that matched, as it stands in the record.
+    /// The mechanism that matched, as written in the record.
     pub mechanism: Option<String>,
-    /// Why it is an error, or what the domain says of a fail.
+    /// Why it is an error, or the domain's explanation of a fail.
     pub reason: Option<String>,
 }
 
-/// Asks whether the client may send for the sender's domain.
+/// Checks whether the client may send for the sender's domain.
 pub async fn check(dns: &dyn Dns, asked: &Asked<'_>) -> Outcome {
     let helo = asked
         .helo
@@ -119,7 +119,7 @@ struct Found {
     mechanism: Option<String>,
 }
 
-/// Why there is no answer.
+/// Why evaluation stops without an answer.
 enum Stop {
     None(String),
     Temporary(String),
@@ -137,14 +137,14 @@ struct Evaluation<'a> {
     time: i64,
     lookups: u32,
     void: u32,
-    /// The confirmed name of the client, once it was asked for.
+    /// The confirmed name of the client, once looked up.
     name: Option<String>,
-    /// The domain whose record said fail, and where it explains that.
+    /// The domain whose record said fail, and where its explanation is.
     fail: Option<(String, MacroString)>,
 }
 
 impl<'a> Evaluation<'a> {
-    /// Boxed, since records refer to records; the limit of look-ups bounds how deep.
+    /// Boxed, since records refer to records; the limit on look-ups bounds the depth.
     fn host<'s>(&'s mut self, domain: &'s str, included: bool) -> BoxFuture<'s, Result<Found, Stop>> {
         Box::pin(self.evaluate(domain, included))
     }
@@ -179,7 +179,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// The one record of a domain.
+    /// The SPF record of a domain.
     async fn record(&mut self, domain: &str) -> Result<Record, Stop> {
         if !is_domain(domain) {
             return Err(Stop::None(format!("{domain:?} is not a domain")));
@@ -263,7 +263,7 @@ impl<'a> Evaluation<'a> {
         Ok(false)
     }
 
-    /// The names of the client that lead back to it and are in `domain` (section 5.5). Faults of DNS are passed by.
+    /// The client's names that resolve back to it and are in `domain` (section 5.5). DNS errors are ignored.
     async fn confirmed(&mut self, domain: &str) -> Result<Vec<String>, Stop> {
         let names = match self.dns.names(self.ip).await {
             Err(NoAnswer::Temporary(_)) => Vec::new(),
@@ -342,7 +342,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// What the domain says of its fail (section 6.2). No explanation is no fault.
+    /// The domain's explanation of a fail (section 6.2). A missing one is not an error.
     async fn explain(&mut self) -> Option<String> {
         let (domain, place) = self.fail.take()?;
         let name = self.fill(&place, &domain).await;
@@ -366,7 +366,7 @@ impl<'a> Evaluation<'a> {
         Ok(())
     }
 
-    /// Nothing is an answer, and there may be few of that kind.
+    /// "Nothing" is an answer, of which only a few are allowed.
     fn none_if_void<T>(&mut self, found: Result<Vec<T>, NoAnswer>) -> Result<Vec<T>, Stop> {
         match found {
             Ok(found) => Ok(found),
@@ -384,7 +384,7 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-/// Whether an address is in a network of so many bits. Families do not mix.
+/// Whether an address is in a network with this prefix length. Address families do not match each other.
 fn covers(network: IpAddr, bits: u8, address: IpAddr) -> bool {
     match (network, address) {
         (IpAddr::V4(network), IpAddr::V4(address)) => {
@@ -404,7 +404,7 @@ fn is_within(name: &str, domain: &str) -> bool {
     name == domain || name.strip_suffix(&domain).is_some_and(|left| left.ends_with('.'))
 }
 
-/// A name that can be asked for: labels of 1 to 63 octets, 253 in all.
+/// A name that can be looked up: labels of 1 to 63 octets, 253 in all.
 fn is_name(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(|label| (1..=63).contains(&label.len()))
 }

@@ -1,4 +1,4 @@
-//! Macros (RFC 7208 section 7): read once with the record, filled in when their place is reached.
+//! Macros (RFC 7208 section 7): parsed with the record, expanded when they are reached.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -6,15 +6,15 @@ use std::net::IpAddr;
 /// Most octets of a name in DNS, in text.
 const NAME_MAX: usize = 253;
 
-/// Most octets of an explanation that is passed on.
+/// Most octets of an explanation that is reported.
 const EXPLANATION_MAX: usize = 400;
 
-/// Where a text with macros stands: not all of them are allowed everywhere.
+/// Where a text with macros is used: not all of them are allowed everywhere.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Place {
     /// It is a domain.
     Domain,
-    /// It is the value of a modifier that is not known.
+    /// It is the value of an unknown modifier.
     Unknown,
     /// It is an explanation.
     Explanation,
@@ -33,15 +33,15 @@ enum Piece {
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Macro {
     letter: u8,
-    /// Whether the value is to be escaped for a URL.
+    /// Whether the value must be URL-escaped.
     escaped: bool,
-    /// How many of the right parts are kept; 0 for all.
+    /// How many of the rightmost parts are kept; 0 for all.
     keep: u8,
     reverse: bool,
     delimiters: String,
 }
 
-/// What macros are filled in with.
+/// The values for macros.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Values<'a> {
     pub(super) sender: &'a str,
@@ -50,7 +50,7 @@ pub(super) struct Values<'a> {
     pub(super) domain: &'a str,
     pub(super) ip: IpAddr,
     pub(super) helo: &'a str,
-    /// The confirmed name of the client, where a macro asks for it.
+    /// The confirmed name of the client, if a macro needs it.
     pub(super) name: &'a str,
     pub(super) receiver: &'a str,
     pub(super) time: i64,
@@ -117,14 +117,14 @@ impl MacroString {
         }
     }
 
-    /// Whether the confirmed name of the client is asked for, which costs look-ups.
+    /// Whether the client's confirmed name is needed, which costs look-ups.
     pub(super) fn wants_name(&self) -> bool {
         self.0
             .iter()
             .any(|piece| matches!(piece, Piece::Macro(one) if one.letter == b'p'))
     }
 
-    /// The domain that it comes to. One that is too long loses labels on the left (section 7.3).
+    /// The resulting domain. If it is too long, it loses labels on the left (section 7.3).
     pub(super) fn domain(&self, values: &Values<'_>) -> String {
         let filled = self.fill(values);
         let mut name = filled.strip_suffix('.').unwrap_or(&filled);
@@ -137,7 +137,7 @@ impl MacroString {
         name.to_ascii_lowercase()
     }
 
-    /// The explanation that it comes to, cut to a length that a reply can hold.
+    /// The resulting explanation, truncated to a length that fits in a reply.
     pub(super) fn explanation(&self, values: &Values<'_>) -> String {
         let mut text = self.fill(values);
         text.retain(|c| matches!(c, ' '..='~'));
@@ -157,7 +157,7 @@ impl MacroString {
     }
 }
 
-/// Letters, digits and hyphens within, and not digits alone.
+/// Letters, digits and inner hyphens, but not only digits.
 fn is_top_label(label: &str) -> bool {
     !label.is_empty()
         && label

@@ -1,4 +1,4 @@
-//! SPF: whether the sender's domain lets this client send for it (RFC 7208).
+//! SPF: whether the sender's domain allows this client to send for it (RFC 7208).
 
 mod check;
 mod expand;

@@ -1,4 +1,4 @@
-//! The record of a domain, read as strictly as RFC 7208 section 12 has it: a mistake anywhere makes the whole of it worthless.
+//! The record of a domain, parsed as strictly as RFC 7208 section 12 demands: an error anywhere invalidates the whole record.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -6,7 +6,7 @@ use postern_policy::authenticity::SpfResult;
 
 use super::expand::{MacroString, Place};
 
-/// Most octets of a record that are looked at. Longer ones do not fit into answers that reach everybody (section 3.4).
+/// Most octets of a record accepted. Longer ones do not fit in answers that reach everybody (section 3.4).
 const RECORD_MAX: usize = 4_096;
 
 /// A record.
@@ -14,18 +14,18 @@ const RECORD_MAX: usize = 4_096;
 pub struct Record {
     /// Its mechanisms, in their order.
     pub(super) directives: Vec<Directive>,
-    /// Whose record decides where no mechanism matches; not where there is an `all`, which always does (section 6.1).
+    /// Whose record decides if no mechanism matches; ignored if there is an `all`, which always matches (section 6.1).
     pub(super) redirect: Option<MacroString>,
-    /// Where the reason for a fail is told.
+    /// Where a fail is explained.
     pub(super) explanation: Option<MacroString>,
 }
 
-/// A mechanism with what it says of those whom it matches.
+/// A mechanism with its qualifier.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Directive {
     pub(super) result: SpfResult,
     pub(super) mechanism: Mechanism,
-    /// As it stands in the record.
+    /// As written in the record.
     pub(super) text: String,
 }
 
@@ -41,7 +41,7 @@ pub(super) enum Mechanism {
     Exists(MacroString),
 }
 
-/// How many bits of an address count.
+/// Prefix lengths.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Prefixes {
     pub(super) v4: u8,
@@ -60,18 +60,18 @@ impl SyntaxError {
 }
 
 impl Record {
-    /// Whether a TXT record is one of SPF (section 4.5).
+    /// Whether a TXT record is an SPF record (section 4.5).
     #[must_use]
     pub fn is_one(text: &[u8]) -> bool {
         let (version, rest) = text.split_at(text.len().min(6));
         version.eq_ignore_ascii_case(b"v=spf1") && matches!(rest.first(), None | Some(b' '))
     }
 
-    /// Reads a record that is one.
+    /// Parses an SPF record.
     ///
     /// # Errors
     ///
-    /// [`SyntaxError`], wherever in the record the mistake is (section 4.6).
+    /// [`SyntaxError`], wherever in the record the error is (section 4.6).
     pub fn parse(text: &[u8]) -> Result<Self, SyntaxError> {
         let bad = || SyntaxError::at(&String::from_utf8_lossy(&text[..text.len().min(80)]));
         if !Self::is_one(text) || text.len() > RECORD_MAX {
@@ -105,7 +105,7 @@ impl Record {
             } else if name.eq_ignore_ascii_case("exp") {
                 &mut self.explanation
             } else if is_name(name) {
-                // Unknown ones are passed by, but have to be well formed (section 6).
+                // Unknown ones are ignored, but must be well formed (section 6).
                 return MacroString::parse(value, Place::Unknown)
                     .map(drop)
                     .map_err(|()| bad());
@@ -181,7 +181,7 @@ fn network(text: &str, longest: u8) -> Option<(&str, u8)> {
     }
 }
 
-/// Takes `/24`, `/24//64` or `//64` off the end. A slash inside of a macro does not count.
+/// Removes `/24`, `/24//64` or `//64` from the end. A slash inside a macro does not count.
 fn dual_prefix(text: &str) -> Option<(&str, Prefixes)> {
     let behind = text.rfind('}').map_or(0, |at| at + 1);
     let Some(slash) = text[behind..].find('/') else {
@@ -206,7 +206,7 @@ fn prefix(digits: &str, longest: u8) -> Option<u8> {
     digits.parse().ok().filter(|bits| plain && *bits <= longest)
 }
 
-/// A letter, and letters, digits, `-`, `_`, `.` behind it.
+/// A letter followed by letters, digits, `-`, `_`, `.`.
 fn is_name(text: &str) -> bool {
     text.bytes()
         .next()

@@ -1,4 +1,4 @@
-//! Records, clients, and what comes of them.
+//! Records, clients, and results.
 
 use std::sync::atomic::Ordering;
 
@@ -146,7 +146,7 @@ fn what_there_is_to_ask() {
 
 #[test]
 fn limits_bound_what_a_record_can_ask_for() {
-    // Each includes two others, without end.
+    // Each includes two others, endlessly.
     let mut zone = Zone::default();
     for n in 0..64 {
         let record = format!(
