@@ -1,4 +1,5 @@
-//! The new configuration, written as a person would: sections in the order of the reference, a comment where each value comes from.
+//! The new configuration, written as a person would: sections in the order of the reference, with comments on where each value
+//! comes from.
 
 use std::fmt::Write;
 
@@ -42,7 +43,7 @@ const ORDER: &[&str] = &[
     "dns",
 ];
 
-/// Sections that may stand several times.
+/// Sections that may occur several times.
 const SEVERAL: &[&str] = &[
     "listener",
     "directory",
@@ -69,9 +70,9 @@ pub enum Value {
     Text(String),
     /// A list of texts.
     List(Vec<String>),
-    /// A condition that holds where none of these does.
+    /// A condition that holds if none of these does.
     Not(Vec<String>),
-    /// A number, time or size, as it is written.
+    /// A number, time or size, as written.
     Plain(String),
 }
 
@@ -118,7 +119,7 @@ impl Section {
         }
     }
 
-    /// Sets a key, with a comment behind it, which may be empty. What was set before is replaced.
+    /// Sets a key, followed by a comment, which may be empty. Replaces an earlier value.
     pub fn set(&mut self, key: &str, value: Value, comment: impl Into<String>) -> &mut Self {
         let setting = Setting {
             key: key.to_owned(),
@@ -132,7 +133,7 @@ impl Section {
         self
     }
 
-    /// Takes a key out.
+    /// Removes a key.
     pub fn unset(&mut self, key: &str) {
         self.settings.retain(|known| known.key != key);
     }
@@ -160,7 +161,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The one section of this name, made if there is none; `""` is the top level.
+    /// The section with this name, created if there is none; `""` is the top level.
     pub fn section(&mut self, name: &str) -> &mut Section {
         let found = self.sections.iter().position(|section| section.name == name);
         let index = found.unwrap_or_else(|| {
@@ -170,14 +171,14 @@ impl Config {
         &mut self.sections[index]
     }
 
-    /// Adds a section before those of its name.
+    /// Adds a section before others of the same name.
     pub fn add_first(&mut self, section: Section) {
         let same = |known: &Section| known.name() == section.name();
         let at = self.sections.iter().position(same).unwrap_or(self.sections.len());
         self.sections.insert(at, section);
     }
 
-    /// Adds a section behind all others.
+    /// Adds a section after all others.
     pub fn add(&mut self, section: Section) {
         self.sections.push(section);
     }
@@ -226,7 +227,7 @@ impl Config {
     }
 }
 
-/// Where a section stands in the file. Tables of a table stay behind the one that they were added after.
+/// The position of a section in the file. Subtables stay after the table to which they were added.
 fn rank(name: &str) -> usize {
     let whole = name
         .strip_suffix(".timeouts")
@@ -238,7 +239,7 @@ fn rank(name: &str) -> usize {
         .unwrap_or(ORDER.len())
 }
 
-/// Where comments begin, as far as the line leaves room.
+/// The column where comments begin, if there is room in the line.
 const COLUMN: usize = 42;
 
 fn write_setting(text: &mut String, setting: &Setting) {
@@ -258,7 +259,7 @@ fn comment(text: &mut String, line: &str) {
     let _ = writeln!(text, "{}", format!("# {}", plain(line)).trim_end());
 }
 
-/// A line without what could end a comment.
+/// A line without anything that could end a comment.
 fn plain(text: &str) -> String {
     text.chars()
         .map(|letter| if letter.is_control() { ' ' } else { letter })

@@ -10,7 +10,7 @@ pub struct Origin {
     pub file: Arc<str>,
     /// The first line, counted from 1.
     pub first: u32,
-    /// The last line; the same as the first, unless it goes on over several.
+    /// The last line; the same as the first, unless it continues over several.
     pub last: u32,
 }
 
@@ -42,34 +42,34 @@ pub(crate) fn short(at: &Origin) -> String {
     format!("{name}:{}", at.first)
 }
 
-/// Something with the lines it was read from.
+/// Something with the lines from which it was read.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Located<T> {
-    /// Where it stands.
+    /// Where it was written.
     pub at: Origin,
-    /// What it is.
+    /// The thing itself.
     pub what: T,
 }
 
-/// The files of the old server, below the folder that was named.
+/// The files of the old server, below the given folder.
 pub trait Files {
-    /// The text of a file. `path` is absolute, as the old configuration has it. What is not UTF-8 is replaced.
+    /// The text of a file. `path` is absolute, as in the old configuration. Invalid UTF-8 is replaced.
     ///
     /// # Errors
     ///
-    /// It is not there, or cannot be read.
+    /// It does not exist, or cannot be read.
     fn read(&self, path: &str) -> Result<String, FileError>;
 
-    /// The text of a file that may belong to a user, who could put a link to any other file in its place: a link is not followed.
+    /// The text of a file that may belong to a user, who could replace it with a link to any other file: links are not followed.
     ///
     /// # Errors
     ///
-    /// It is not there, is a link, or cannot be read.
+    /// It does not exist, is a link, or cannot be read.
     fn read_unlinked(&self, path: &str) -> Result<String, FileError> {
         self.read(path)
     }
 
-    /// Whether the file is there, and not everybody may read it.
+    /// Whether the file exists and is not world-readable.
     fn is_private(&self, _path: &str) -> bool {
         false
     }

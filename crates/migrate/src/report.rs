@@ -1,10 +1,10 @@
-//! What became of each line of the old configuration.
+//! The outcome for each line of the old configuration.
 
 use std::collections::{BTreeSet, HashSet};
 
 use crate::Origin;
 
-/// What became of a line.
+/// The outcome for a line.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Fate {
     /// The new configuration does the same.
@@ -12,7 +12,7 @@ pub enum Fate {
         /// The key, section or file that does it.
         to: String,
     },
-    /// It does nearly the same: somebody notices a difference.
+    /// It does nearly the same, with a noticeable difference.
     Changed {
         /// The key, section or file that does it.
         to: String,
@@ -33,32 +33,32 @@ pub enum Fate {
     },
 }
 
-/// How much it matters that something is not carried over, or not just as it was; the gravest first.
+/// How much it matters that something is not carried over, or not exactly; the most serious first.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Weight {
-    /// Who may relay or log in, and what protects mail and passwords, is not as before.
+    /// Who may relay or log in, or the protection of mail and passwords, changes.
     Security,
-    /// Mail is refused, lost or let through that was not before.
+    /// Mail that was not refused, lost or accepted before now is.
     Mail,
-    /// Somebody has to do something else than before.
+    /// Somebody has to change a habit.
     Habit,
-    /// A detail of operation.
+    /// An operational detail.
     Detail,
 }
 
-/// Something that the old configuration says, and what became of it.
+/// Something in the old configuration, and its outcome.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Item {
     /// The lines that say it.
     pub at: Origin,
     /// What they say, in short; never a password.
     pub what: String,
-    /// What became of it.
+    /// The outcome.
     pub fate: Fate,
 }
 
 impl Item {
-    /// How much it matters that this is not carried over, or with a difference. `None` where nothing has to be read.
+    /// How much it matters that this is not carried over, or with a difference. `None` if there is nothing to read.
     #[must_use]
     pub fn weight(&self) -> Option<Weight> {
         match &self.fate {
@@ -69,7 +69,7 @@ impl Item {
     }
 }
 
-/// How much a difference matters, by where it is and by what it says.
+/// How much a difference matters, by its place and its text.
 fn weight_of(to: &str, difference: &str) -> Weight {
     const SECURITY: [&str; 11] = [
         "[relay]",
@@ -112,14 +112,14 @@ fn weight_of(to: &str, difference: &str) -> Weight {
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     items: Vec<Item>,
-    /// All items: each is told of once, however many parts of an import say so.
+    /// All items: each is reported once, however many parts of an import report it.
     told: HashSet<Item>,
-    /// What is not carried over, or with a difference: its lines and words.
+    /// What is not carried over, or with a difference: its lines and text.
     weighty: HashSet<(Origin, String)>,
 }
 
 impl Report {
-    /// Adds what became of something.
+    /// Adds an outcome.
     pub fn add(&mut self, at: &Origin, what: impl Into<String>, fate: Fate) {
         let item = Item {
             at: at.clone(),
@@ -129,7 +129,7 @@ impl Report {
         let is_weighty = item.weight().is_some();
         let key = (item.at.clone(), item.what.clone());
         let is_carried = matches!(item.fate, Fate::Carried { .. });
-        // What is told of with a difference is not told of once more without.
+        // What was reported with a difference is not reported again without.
         if is_carried && self.weighty.contains(&key) || !self.told.insert(item.clone()) {
             return;
         }
@@ -142,19 +142,19 @@ impl Report {
         }
     }
 
-    /// All that was added, in that order.
+    /// Everything that was added, in that order.
     #[must_use]
     pub fn items(&self) -> &[Item] {
         &self.items
     }
 
-    /// What is not carried over, the gravest first.
+    /// What is not carried over, the most serious first.
     #[must_use]
     pub fn missing(&self) -> Vec<&Item> {
         self.gravest_first(|fate| matches!(fate, Fate::Missing { .. }))
     }
 
-    /// What is carried over with a difference, the gravest first.
+    /// What is carried over with a difference, the most serious first.
     #[must_use]
     pub fn changed(&self) -> Vec<&Item> {
         self.gravest_first(|fate| matches!(fate, Fate::Changed { .. }))
@@ -166,7 +166,7 @@ impl Report {
         found
     }
 
-    /// Lines of a file that no item is about. `text` is the file's text, `is_active` says whether a line of it says anything.
+    /// Lines of a file that no item covers. `text` is the file's text, `is_active` says whether a line means anything.
     #[must_use]
     pub fn passed_over(&self, file: &str, text: &str, is_active: &dyn Fn(&str) -> bool) -> Vec<u32> {
         let about: BTreeSet<u32> = self

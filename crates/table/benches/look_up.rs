@@ -1,4 +1,4 @@
-//! What a table of a million rows costs to read and to look up in, beside a map of the standard library.
+//! The cost of reading and searching a table of a million rows, compared with a standard library map.
 
 #![expect(
     missing_docs,
@@ -50,7 +50,7 @@ fn look_up(criterion: &mut Criterion) {
     let map: HashMap<String, String> = rows
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect();
-    // Neither in the order of the one nor of the other, which the processor would read ahead.
+    // In neither order of storage, which the processor would prefetch.
     let order = (0..100_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) % ROWS) as usize);
     let all: Vec<&str> = text.lines().filter_map(|line| line.split('\t').next()).collect();
     let keys: Vec<&str> = order.map(|number| all[number]).collect();

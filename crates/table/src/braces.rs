@@ -2,12 +2,12 @@
 
 use crate::lines::is_blank;
 
-/// What stands within the braces of a text that begins and ends with them.
+/// The text within the outer braces.
 pub(crate) fn inner(text: &str) -> Option<&str> {
     text.trim().strip_prefix('{')?.strip_suffix('}')
 }
 
-/// The members of a list, parted by commas and blanks outside of inner braces; those braces stay. `None` for braces that do not fit.
+/// The members of a list, separated by commas and blanks outside inner braces, which are kept. `None` for unbalanced braces.
 pub(crate) fn members(list: &str) -> Option<Vec<&str>> {
     let mut members = Vec::new();
     let (mut depth, mut begin) = (0_usize, None);

@@ -1,11 +1,11 @@
-//! Files of parameters, `name = value`, as Postfix keeps them for a table in a database.
+//! Files of parameters, `name = value`, as Postfix uses them for tables in databases.
 
 use std::collections::HashMap;
 
 use crate::lines::{is_blank, logical};
 use crate::{Mistake, Notes, Table};
 
-/// Parameters by name, as they are written last.
+/// Parameters by name; the last definition counts.
 ///
 /// Values may be secrets: they are not shown by `Debug`.
 #[derive(Clone, Default)]
@@ -17,7 +17,7 @@ pub struct Parameters {
 ///
 /// # Errors
 ///
-/// Lines that are none.
+/// Lines that are not parameters.
 pub fn read_parameters(text: &str) -> Result<Parameters, Vec<Mistake>> {
     let mut notes = Notes::default();
     let mut parameters = Parameters::default();
@@ -38,14 +38,14 @@ pub fn read_parameters(text: &str) -> Result<Parameters, Vec<Mistake>> {
 }
 
 impl Parameters {
-    /// The value of a parameter, if it is written and not empty.
+    /// The value of a parameter, if present and not empty.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         let (value, _) = self.values.get(name)?;
         (!value.is_empty()).then_some(value)
     }
 
-    /// The words of a value, parted by blanks and commas.
+    /// The words of a value, separated by blanks and commas.
     #[must_use]
     pub fn words(&self, name: &str) -> Vec<&str> {
         let value = self.get(name).unwrap_or_default();
@@ -55,13 +55,13 @@ impl Parameters {
             .collect()
     }
 
-    /// The line of a parameter; 0 where it is not written.
+    /// The line of a parameter; 0 if absent.
     #[must_use]
     pub fn line(&self, name: &str) -> usize {
         self.values.get(name).map_or(0, |(_, line)| *line)
     }
 
-    /// All names with their lines, in the order of the lines.
+    /// All names with their lines, ordered by line.
     #[must_use]
     pub fn names(&self) -> Vec<(&str, usize)> {
         let mut names: Vec<(&str, usize)> = self

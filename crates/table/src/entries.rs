@@ -1,4 +1,4 @@
-//! Keys with values, in little memory: one text, and an index of places in it.
+//! Keys with values, in little memory: one text, and an index of offsets in it.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
@@ -6,20 +6,20 @@ use hashbrown::HashTable;
 
 use crate::fold;
 
-/// Octets of a usual line, at the least: a text of empty lines is given no room for more entries than that.
+/// Minimum octets assumed per line: limits the room reserved for a text of empty lines.
 const SHORTEST: usize = 8;
 
-/// Keys with values. A key is there once: the first counts.
+/// Keys with values. Each key occurs once: the first counts.
 ///
-/// An entry costs its octets and about ten more. Where it stands, there are the lengths of its key and its value, its line, and then the
-/// two: whoever looks one up touches the index once and the text once.
+/// An entry costs its octets and about ten more. It is stored as the lengths of its key and value, its line, and then the two: a
+/// look-up touches the index once and the text once.
 #[derive(Debug, Default)]
 pub struct Entries {
     text: Vec<u8>,
     index: HashTable<u32>,
 }
 
-/// An entry as it stands in the text.
+/// An entry as stored in the text.
 struct Entry<'t> {
     key: &'t [u8],
     value: &'t [u8],
@@ -31,14 +31,14 @@ struct Entry<'t> {
 /// An entry that could not be added.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum NotAdded {
-    /// The key is there already, from this line.
+    /// The key already exists, from this line.
     Twice(usize),
-    /// There is no more room: over 4 GiB of text.
+    /// No more room: over 4 GiB of text.
     Full,
 }
 
 impl Entries {
-    /// For what a text of the usual kind has, an entry a line: with room made beforehand, no key is hashed twice.
+    /// With room for one entry per line of a usual text: reserving it first avoids hashing keys twice.
     pub(crate) fn with_room_for(text: &[u8]) -> Self {
         let lines = memchr::memchr_iter(b'\n', text).count();
         let entries = lines.min(text.len() / SHORTEST);
@@ -68,7 +68,7 @@ impl Entries {
         Ok(())
     }
 
-    /// The end of reading: what was kept for more is given back.
+    /// Ends reading: releases spare memory.
     pub(crate) fn close(mut self) -> Self {
         self.text.shrink_to_fit();
         self
@@ -89,7 +89,7 @@ impl Entries {
         Some((text_of(entry.value), entry.line as usize))
     }
 
-    /// All keys with their values and lines, in the order in which they were written.
+    /// All keys with their values and lines, in the order written.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str, usize)> {
         let mut at = 0;
         std::iter::from_fn(move || {
@@ -127,12 +127,12 @@ fn entry_at(text: &[u8], start: u32) -> Entry<'_> {
     }
 }
 
-/// What was a text when it was added.
+/// A part that was text when it was added.
 fn text_of(octets: &[u8]) -> &str {
     std::str::from_utf8(octets).unwrap_or_default()
 }
 
-/// Seven bits an octet, the lowest first; the high bit says that more follow.
+/// Seven bits per octet, lowest first; the high bit says that more follow.
 fn push_number(mut number: u32, text: &mut Vec<u8>) {
     while number >= 0x80 {
         text.push(number.to_le_bytes()[0] | 0x80);
@@ -154,7 +154,7 @@ fn number_at(text: &[u8], at: &mut usize) -> u32 {
     }
 }
 
-/// Who asks has no part in what stands in the table, so the hash need not be secret.
+/// Clients do not control the table's content, so the hash need not be secret.
 fn hash(key: &[u8]) -> u64 {
     BuildHasherDefault::<DefaultHasher>::default().hash_one(key)
 }
@@ -196,7 +196,7 @@ mod tests {
     }
 
     proptest! {
-        /// It answers as a map of the standard library does.
+        /// It behaves like a standard library map.
         #[test]
         fn like_a_map(pairs in prop::collection::vec(("[a-cA-C]{0,3}", "[a-z]{0,3}"), 0..60)) {
             let mut entries = Entries::with_room_for(b"a b\n");

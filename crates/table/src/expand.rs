@@ -1,6 +1,6 @@
-//! Texts with places for parts of what is looked up, as Postfix writes them: `%s`, `%u`, `%d`, `%1`.
+//! Texts with placeholders for parts of the key, as Postfix writes them: `%s`, `%u`, `%d`, `%1`.
 
-/// A text with places.
+/// A text with placeholders.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Expansion {
     pieces: Vec<Piece>,
@@ -17,23 +17,23 @@ enum Part {
     Whole,
     Local,
     Domain,
-    /// A label of the domain, from its end.
+    /// A label of the domain, counted from its end.
     Label(usize),
 }
 
-/// Of which of two texts a part is.
+/// Which of the two texts a part comes from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Source {
     Key,
     Value,
 }
 
-/// What a text with places is for.
+/// The purpose of a text with placeholders.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Of {
-    /// A question: all places are for parts of the key.
+    /// A query: all placeholders are parts of the key.
     Question,
-    /// An answer: `%s`, `%u` and `%d` are for parts of the value, `%S`, `%U`, `%D` and `%1` to `%9` for those of the key.
+    /// A result: `%s`, `%u` and `%d` are parts of the value, `%S`, `%U`, `%D` and `%1` to `%9` parts of the key.
     Answer,
 }
 
@@ -42,7 +42,7 @@ impl Expansion {
     ///
     /// # Errors
     ///
-    /// What stands behind a `%` and is no place; the text follows the name of the parameter.
+    /// An invalid placeholder after a `%`; the text follows the name of the parameter.
     pub fn parse(text: &str, of: Of) -> Result<Self, String> {
         let mut pieces = Vec::new();
         let mut open = String::new();
@@ -95,15 +95,15 @@ impl Expansion {
         self.pieces.iter().all(|piece| matches!(piece, Piece::Text(_)))
     }
 
-    /// Whether it has `%u` or `%d` or a part of the domain, for which the key has to be an address.
+    /// Whether it has `%u` or `%d` or a part of the domain, for which the key must be an address.
     #[must_use]
     pub fn looks_at_parts(&self) -> bool {
         let is_part = |piece: &Piece| matches!(piece, Piece::Part(part, _) if *part != Part::Whole);
         self.pieces.iter().any(is_part)
     }
 
-    /// The text for a key and a value, each part as `escape` makes it harmless. `None` where a part is not there: the key has no
-    /// domain, or one of fewer labels, or nothing before its `@`. Then nothing is asked, or the value left out, as with Postfix.
+    /// The text for a key and a value, each part escaped by `escape`. `None` if a part is missing: the key has no domain, too
+    /// few labels, or nothing before its `@`. Then no query is made, or the value is left out, as with Postfix.
     #[must_use]
     pub fn fill(&self, key: &str, value: &str, escape: &dyn Fn(&str) -> String) -> Option<String> {
         let mut filled = String::new();

@@ -1,9 +1,9 @@
-//! What the fuzz target calls: any text as any table, and any key in it.
+//! What the fuzz target calls: arbitrary text as any kind of table, with arbitrary keys.
 
 use crate::{Address, Expansion, Format, Of, Plan, Reference, Subject, fill, parse, read_parameters};
 
-/// Reads a text in every form, and looks for its own lines in what comes of it. Nothing may panic, and what is found stands in a
-/// line of the text.
+/// Reads a text in every format, and looks its own lines up in the result. Nothing may panic, and whatever is found must occur
+/// in a line of the text.
 pub fn table(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let lines = text.lines().count();

@@ -1,15 +1,15 @@
-//! Look-up tables: what one is, how it is read from text, and which keys are looked up in it.
+//! Look-up tables: what they are, how they are read from text, and which keys are looked up in them.
 //!
-//! A *table* gives a text for a key. [`parse`] reads one from the text of a file, in the forms that sites have: Postfix's
+//! A *table* maps a key to a text. [`parse`] reads one from the text of a file, in the formats that sites use: Postfix's
 //! (`hash:`, `btree:`, `lmdb:`, `dbm:`, `cdb:`, `texthash:` are the same text before `postmap` has compiled it), sendmail's (what
 //! `makemap` reads), networks (`cidr:`), patterns (`pcre:`, `regexp:`), and plain lists. A [`Reference`] names a table as those
-//! programs do. A [`Plan`] says in which order an address, a host or a network is looked for, as each of them does it.
+//! programs do. A [`Plan`] says in which order the keys for an address, a host or a network are looked up, as in those programs.
 //!
-//! Nothing here opens a file. Tables in databases are asked by `postern-directory`, whose look-ups use the same keys.
+//! Nothing here opens a file. Tables in databases are queried by `postern-directory`, whose look-ups use the same keys.
 //!
 //! # Folding
 //!
-//! Keys are compared without regard to case, as both programs do; values stay as they are written.
+//! Keys are compared case-insensitively, as in both programs; values are kept as written.
 
 mod braces;
 mod cf;
@@ -38,22 +38,22 @@ pub use plan::{Address, Key, Plan, Subject, fill};
 pub use reference::{BadReference, External, Reference};
 pub use service::{ANSWER_MAX, Said, Service, ServicePlace, Talk};
 
-/// Most mistakes that are told of one table; it has been said by then that the file is of another form.
+/// Most mistakes reported for one table; by then it is clear that the file has another format.
 pub const MISTAKES_MAX: usize = 50;
 
 /// Longest text of a table, in octets.
 pub const TEXT_MAX: usize = 1 << 30;
 
-/// How the text of a table is written.
+/// The format of a table's text.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
 pub enum Format {
-    /// Postfix's: key, blanks, value; lines that begin with a blank go on with the one before; `#` begins a comment.
+    /// Postfix's: key, blanks, value; lines that begin with a blank continue the previous one; `#` begins a comment.
     Postfix,
     /// sendmail's, what `makemap` reads: key, blanks, value; one line each.
     Sendmail,
-    /// Words, each a key by itself: domains, addresses. Blanks, commas and line ends part them; `#` begins a comment.
+    /// Words, each of which is a key: domains, addresses. Separated by blanks, commas and line ends; `#` begins a comment.
     List,
-    /// Networks in order: `192.0.2.0/24 value`, `!` before one, `if` and `endif`. The first that holds the key decides.
+    /// Networks in order: `192.0.2.0/24 value`, `!` before one, `if` and `endif`. The first that contains the key decides.
     Cidr,
     /// Perl's patterns in order: `/pattern/flags value`, `!`, `if` and `endif`. The first that matches decides.
     Pcre,
@@ -62,7 +62,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Its word in the configuration.
+    /// Its name in the configuration.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -95,12 +95,12 @@ impl Mistake {
     }
 }
 
-/// A table that was read, and what its author should know.
+/// A table that was read, with warnings for its author.
 #[derive(Debug)]
 pub struct Parsed {
     /// The table.
     pub table: Table,
-    /// Lines without effect, such as a key that is there already.
+    /// Lines without effect, such as a duplicate key.
     pub warnings: Vec<Mistake>,
 }
 
@@ -117,17 +117,17 @@ pub enum Table {
     Constant(Box<str>),
 }
 
-/// What a table has for a key.
+/// A table's entry for a key.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Found<'t> {
     /// The value.
     pub value: Cow<'t, str>,
-    /// The line it is written at, from 1; 0 where there is none.
+    /// Its line, from 1; 0 if there is none.
     pub line: usize,
 }
 
 impl Table {
-    /// What it has for a key.
+    /// Its entry for a key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Found<'_>> {
         match self {
@@ -147,14 +147,14 @@ impl Table {
         }
     }
 
-    /// Whether it looks at keys by what they are like. Such a table is asked with whole keys alone: what is left of an address
-    /// without its user could match by mistake.
+    /// Whether it matches keys by pattern. Such a table is only queried with whole keys: partial keys, such as a bare domain,
+    /// could match by mistake.
     #[must_use]
     pub const fn is_pattern(&self) -> bool {
         matches!(self, Self::Networks(_) | Self::Patterns(_))
     }
 
-    /// Its keys with their values and lines, where it has them one by one.
+    /// Its keys with their values and lines, if it has individual keys.
     #[must_use]
     pub const fn entries(&self) -> Option<&Entries> {
         match self {
@@ -180,7 +180,7 @@ impl Table {
         self.len() == 0
     }
 
-    /// What its entries are, for people, as many as there are: `1 entry`, `2 networks`.
+    /// The number of its entries, for display: `1 entry`, `2 networks`.
     #[must_use]
     pub fn counted(&self) -> String {
         let (one, many) = match self {
@@ -208,7 +208,7 @@ pub fn parse(text: &[u8], format: Format) -> Result<Parsed, Vec<Mistake>> {
             "is larger than 1 GiB: keep it in a database, and ask that",
         )]);
     }
-    // With the mark of replacement for what is not UTF-8: in a comment that harms nobody.
+    // With replacement characters for invalid UTF-8: harmless in a comment.
     let text = String::from_utf8_lossy(text);
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut notes = Notes::default();
@@ -223,7 +223,7 @@ pub fn parse(text: &[u8], format: Format) -> Result<Parsed, Vec<Mistake>> {
     notes.close(table)
 }
 
-/// What is found while a text is read.
+/// What is noted while a text is read.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     mistakes: Vec<Mistake>,
@@ -262,12 +262,12 @@ impl Notes {
     }
 }
 
-/// Whether a text held what is not UTF-8.
+/// Whether a text had invalid UTF-8.
 pub(crate) fn is_garbled(text: &str) -> bool {
     text.contains(char::REPLACEMENT_CHARACTER)
 }
 
-/// A key as it is compared.
+/// A key in the form used for comparison.
 pub(crate) fn fold(key: &str) -> Cow<'_, str> {
     if key.is_ascii() {
         if key.bytes().any(|octet| octet.is_ascii_uppercase()) {

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use crate::Notes;
 
-/// A logical line: its number in the file, from 1, and its text without blanks at its ends.
+/// A logical line: its number in the file, from 1, and its trimmed text.
 pub(crate) type Line<'t> = (usize, Cow<'t, str>);
 
-/// Gives the logical lines of a text to `take`: empty lines and comments are left out, and a line that begins with a blank goes on
-/// with the one before it. What is not UTF-8 outside of comments is a mistake.
+/// Passes the logical lines of a text to `take`: empty lines and comments are skipped, and a line that begins with a blank
+/// continues the previous one. Invalid UTF-8 outside comments is a mistake.
 pub(crate) fn logical<'t>(text: &'t str, notes: &mut Notes, mut take: impl FnMut(Line<'t>, &mut Notes)) {
     let mut open: Option<Line<'t>> = None;
     let mut close = |line: Option<Line<'t>>, notes: &mut Notes| {
@@ -66,7 +66,7 @@ pub(crate) fn is_blank(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r' | '\x0b' | '\x0c')
 }
 
-/// What stands before the first blank, and what behind it without blanks around.
+/// The text before the first blank, and the trimmed rest.
 pub(crate) fn split(line: &str) -> (&str, &str) {
     match line.find(is_blank) {
         Some(end) => (&line[..end], line[end..].trim_matches(is_blank)),

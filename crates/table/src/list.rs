@@ -4,7 +4,7 @@ use crate::Notes;
 use crate::entries::{Entries, NotAdded};
 use crate::lines::{is_blank, physical};
 
-/// Reads the text. The value of a word is the word as it is written.
+/// Reads the text. The value of a word is the word as written.
 pub(crate) fn read(text: &str, notes: &mut Notes) -> Entries {
     let mut entries = Entries::with_room_for(text.as_bytes());
     for (index, line) in physical(text).enumerate() {
@@ -19,7 +19,7 @@ pub(crate) fn read(text: &str, notes: &mut Notes) -> Entries {
             .filter(|word| !word.is_empty())
         {
             match entries.insert(word, word, number) {
-                // Twice the same says the same.
+                // A duplicate changes nothing.
                 Ok(()) | Err(NotAdded::Twice(_)) => {}
                 Err(NotAdded::Full) => {
                     notes.mistake(number, "is more than a table can hold: keep it in a database");
@@ -30,7 +30,7 @@ pub(crate) fn read(text: &str, notes: &mut Notes) -> Entries {
     entries.close()
 }
 
-/// What stands before a `#` that begins the line or follows a blank.
+/// The text before a `#` that begins the line or follows a blank.
 fn without_comment(line: &str) -> &str {
     let begins = |(index, _): &(usize, &str)| line[..*index].chars().next_back().is_none_or(is_blank);
     let comment = line.match_indices('#').find(begins);

@@ -9,10 +9,10 @@ use crate::Notes;
 use crate::lines::split;
 use crate::rules::{self, Form, Step, Test};
 
-/// Networks in order, of which the first that holds an address decides. A network below a condition or with `!` counts by its place,
-/// like the others.
+/// Networks in order, of which the first that contains an address decides. A network under a condition or with `!` counts by its
+/// position, like the others.
 ///
-/// A look-up costs a hash for each length of prefix that occurs, whatever the number of networks; rules with `!` and conditions are
+/// A look-up costs a hash for each prefix length that occurs, whatever the number of networks; rules with `!` and conditions are
 /// tried one by one.
 #[derive(Debug, Default)]
 pub struct Networks {
@@ -20,9 +20,9 @@ pub struct Networks {
     plain: Vec<(IpNet, Box<str>, usize)>,
     /// The first of each network in `plain`.
     index: HashMap<IpNet, u32>,
-    /// The lengths of prefix that occur, of IPv4 and of IPv6.
+    /// The prefix lengths that occur, for IPv4 and IPv6.
     lengths: [Vec<u8>; 2],
-    /// Where there are conditions or opposites, all rules, and nothing else.
+    /// If there are conditions or negations: all rules, and the other fields are empty.
     steps: Vec<Step<IpNet, Box<str>>>,
     len: usize,
 }
@@ -74,7 +74,7 @@ impl Networks {
         self.find_address(key.parse().ok()?)
     }
 
-    /// The same for an address. An IPv4 address in IPv6 form counts as what it is.
+    /// The same for an address. An IPv4-mapped IPv6 address counts as IPv4.
     #[must_use]
     pub fn find_address(&self, address: IpAddr) -> Option<(&str, usize)> {
         let address = address.to_canonical();
@@ -125,7 +125,7 @@ impl Form for Cidr {
     }
 }
 
-/// `192.0.2.0/24`, `192.0.2.1`, `2001:db8::/32`, and those of IPv6 in brackets, around the address or around all.
+/// `192.0.2.0/24`, `192.0.2.1`, `2001:db8::/32`, and IPv6 in brackets, around the address or around everything.
 fn network(word: &str) -> Result<IpNet, String> {
     let bare: String = word.chars().filter(|c| !matches!(c, '[' | ']')).collect();
     let brackets = word.len() - bare.len();
@@ -220,7 +220,7 @@ mod tests {
     }
 
     proptest! {
-        /// The index answers as a walk through the rules does.
+        /// The index gives the same answers as a walk through the rules.
         #[test]
         fn like_a_walk(rules in prop::collection::vec((0u32..8, 0u8..=32), 1..30), key: u32) {
             let key = key & 0xE000_0001;

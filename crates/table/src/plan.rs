@@ -1,8 +1,8 @@
-//! In which order an address, a host or a network is looked for: the orders of Postfix and sendmail.
+//! In which order the keys for an address, a host or a network are looked up: the orders of Postfix and sendmail.
 
 use std::net::IpAddr;
 
-/// What is looked for.
+/// What is looked up.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Subject<'a> {
     /// A mail address.
@@ -16,18 +16,19 @@ pub enum Subject<'a> {
 /// A mail address in parts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Address<'a> {
-    /// What stands before the `@`, without quotes.
+    /// The part before the `@`, without quotes.
     pub local: &'a str,
-    /// What stands behind it.
+    /// The part after it.
     pub domain: &'a str,
-    /// What stands between a user's name and a detail: the first of these characters; empty where names have no detail.
+    /// The separators between user name and detail: the first occurrence of any of these characters; empty if details are not
+    /// used.
     pub separators: &'a str,
-    /// Whether the domain is one whose users are here, so that keys without a domain count.
+    /// Whether the domain is local, so that keys without a domain match.
     pub is_local: bool,
 }
 
 impl<'a> Address<'a> {
-    /// Of a text with an `@`; the last one parts it.
+    /// From a text with an `@`; the last one splits it.
     #[must_use]
     pub fn of(text: &'a str, separators: &'a str) -> Option<Self> {
         let (local, domain) = text.rsplit_once('@')?;
@@ -39,7 +40,7 @@ impl<'a> Address<'a> {
         })
     }
 
-    /// The user's name and the detail with what stands before it: `user` and `+detail`. `None` without a detail.
+    /// The user name and the detail with its separator: `user` and `+detail`. `None` without a detail.
     #[must_use]
     pub fn detail(&self) -> Option<(&'a str, &'a str)> {
         let at = self.local.find(|c| self.separators.contains(c))?;
@@ -52,16 +53,16 @@ impl<'a> Address<'a> {
 pub struct Key {
     /// What is looked up.
     pub text: String,
-    /// Whether it is a part of what is looked for: then tables of patterns are not asked, in which it would match what is meant for
+    /// Whether it is only part of what is looked up: then pattern tables are not queried, where it could match patterns meant for
     /// the whole.
     pub is_part: bool,
-    /// Whether the detail of the address is left out in it: who finds a value by it may put the detail behind the new name.
+    /// Whether the address's detail is left out: if it matches, the detail may be appended to the new name.
     pub is_without_detail: bool,
-    /// What `%1`, `%2` and so on in the value stand for, with sendmail's tables.
+    /// The values of `%1`, `%2` and so on, for sendmail's tables.
     pub arguments: Vec<String>,
 }
 
-/// The orders in which something is looked for. The first key that a table has decides.
+/// The orders of keys. The first key that a table contains decides.
 ///
 /// | Plan | Keys |
 /// | --- | --- |
@@ -85,9 +86,9 @@ pub enum Plan {
     Access,
     /// Postfix's for transports.
     Transport,
-    /// A domain and all above it, as Postfix looks for relay domains.
+    /// A domain and its parents, as Postfix looks up relay domains.
     Domain,
-    /// A domain, and with a dot those above it.
+    /// A domain, and its parents with a leading dot.
     Subdomain,
     /// sendmail's for virtual users.
     Virtuser,
@@ -111,7 +112,7 @@ impl Plan {
         Self::Mailertable,
     ];
 
-    /// Its word in the configuration.
+    /// Its name in the configuration.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -127,7 +128,8 @@ impl Plan {
         }
     }
 
-    /// The keys, in order. What the plan is not made for is looked up as it is; an address where a domain is wanted, by its domain.
+    /// The keys, in order. Subjects for which the plan is not made are looked up as they are; where a domain is wanted, an
+    /// address is looked up by its domain.
     #[must_use]
     pub fn keys(self, subject: &Subject<'_>) -> Vec<Key> {
         let mut keys = Keys::default();
@@ -157,9 +159,9 @@ impl Plan {
         keys.list
     }
 
-    /// The keys of sendmail's access table under a tag such as `From`, each with the tag and, where `untagged`, then without it: the
-    /// address without and with `+*` for its detail, its domain and those above it, `user@`; a host and the domains above it; a
-    /// client's address and the networks around it by octets. For senders `user@` comes before the domain.
+    /// The keys of sendmail's access table under a tag such as `From`, each with the tag and, if `untagged`, then without it: the
+    /// address without and with `+*` for its detail, its domain and parent domains, `user@`; a host and its parent domains; a
+    /// client's address and the enclosing networks by octets. For senders `user@` comes before the domain.
     #[must_use]
     pub fn sendmail_access(tag: &str, untagged: bool, subject: &Subject<'_>) -> Vec<Key> {
         let mut bare = Keys::default();
@@ -207,7 +209,7 @@ impl Plan {
 }
 
 impl Subject<'_> {
-    /// What is looked for, as text.
+    /// What is looked up, as text.
     #[must_use]
     pub fn text(&self) -> String {
         match self {
@@ -217,7 +219,7 @@ impl Subject<'_> {
         }
     }
 
-    /// The domain, where it is an address; else the text.
+    /// The domain of an address; otherwise the text.
     fn domain(&self) -> &str {
         match self {
             Self::Address(address) => address.domain,
@@ -227,7 +229,7 @@ impl Subject<'_> {
     }
 }
 
-/// Keys in the making.
+/// Keys being generated.
 #[derive(Default)]
 struct Keys {
     list: Vec<Key>,
@@ -295,13 +297,13 @@ impl Keys {
         }
     }
 
-    /// A name, whole, and those above it.
+    /// A name and its parents.
     fn above(&mut self, name: &str, dot: &str) {
         self.whole(name);
         self.above_of(name, dot);
     }
 
-    /// The names above one. An address literal has none.
+    /// The parents of a name. An address literal has none.
     fn above_of(&mut self, name: &str, dot: &str) {
         if name.starts_with('[') {
             return;
@@ -316,7 +318,7 @@ impl Keys {
         }
     }
 
-    /// An address, and the networks around it: by octets, or by groups of IPv6 as they are written.
+    /// An address and the enclosing networks: by octets, or by IPv6 groups as written.
     fn networks(&mut self, address: IpAddr) {
         let address = address.to_canonical();
         let text = address.to_string();
@@ -396,8 +398,8 @@ fn owned(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|&text| text.to_owned()).collect()
 }
 
-/// A value of sendmail's with what its places stand for: `%0` is the key, `%1` the first argument, `%%` one `%`. A place for what is
-/// not there stands for nothing.
+/// A sendmail value with its placeholders filled in: `%0` is the key, `%1` the first argument, `%%` a `%`. Missing arguments
+/// become empty.
 #[must_use]
 pub fn fill(value: &str, key: &Key) -> String {
     let mut filled = String::with_capacity(value.len());

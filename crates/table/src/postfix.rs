@@ -4,7 +4,7 @@ use crate::Notes;
 use crate::entries::{Entries, NotAdded};
 use crate::lines::{is_blank, logical};
 
-/// Reads the text. Keys may be quoted where they hold blanks, and keep their quotes, as with Postfix.
+/// Reads the text. Keys with blanks may be quoted, and keep their quotes, as with Postfix.
 pub(crate) fn read(text: &str, notes: &mut Notes) -> Entries {
     let mut entries = Entries::with_room_for(text.as_bytes());
     logical(text, notes, |(number, line), notes| {
@@ -34,7 +34,7 @@ pub(crate) fn read(text: &str, notes: &mut Notes) -> Entries {
     entries.close()
 }
 
-/// Adds an entry; one that is there already is without effect.
+/// Adds an entry; a duplicate has no effect.
 pub(crate) fn add(entries: &mut Entries, key: &str, value: &str, line: usize, notes: &mut Notes) {
     match entries.insert(key, value, line) {
         Ok(()) => {}
@@ -46,7 +46,7 @@ pub(crate) fn add(entries: &mut Entries, key: &str, value: &str, line: usize, no
     }
 }
 
-/// Where the key ends: at the first blank outside of quotes. `None` for quotes that do not end.
+/// Where the key ends: at the first blank outside quotes. `None` for unterminated quotes.
 fn key_len(line: &str) -> Option<usize> {
     let mut quoted = false;
     let mut chars = line.char_indices();

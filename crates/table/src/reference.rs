@@ -1,4 +1,4 @@
-//! Names of tables: `table:NAME`, and those that Postfix has for a table in a file, in a database, or within the line.
+//! Names of tables: `table:NAME`, and Postfix's names for a table in a file, in a database, or inline.
 
 use std::path::PathBuf;
 
@@ -7,10 +7,10 @@ use crate::entries::Entries;
 use crate::service::{Service, ServicePlace};
 use crate::{Format, Table};
 
-/// Deepest tables within tables.
+/// Deepest nesting of tables.
 const DEPTH_MAX: usize = 8;
 
-/// Most tables within one.
+/// Most tables in one.
 const MEMBERS_MAX: usize = 64;
 
 /// Which table is meant.
@@ -18,9 +18,9 @@ const MEMBERS_MAX: usize = 64;
 pub enum Reference {
     /// `table:NAME`: a `[[table]]` of the configuration.
     Named(String),
-    /// A file with the text of a table: `hash:/etc/postfix/virtual`. The path is as it is written.
+    /// A file with the text of a table: `hash:/etc/postfix/virtual`. The path is as written.
     File(Format, PathBuf),
-    /// A file that says how to ask a database: `mysql:/etc/postfix/virtual.cf`.
+    /// A file that configures database access: `mysql:/etc/postfix/virtual.cf`.
     External(External, PathBuf),
     /// A service on a socket: `socketmap:unix:/run/map.sock:name`, `tcp:127.0.0.1:10001`.
     Service(Service),
@@ -28,13 +28,13 @@ pub enum Reference {
     Inline(Vec<(String, String)>),
     /// `static:value`: the same for every key.
     Constant(String),
-    /// `unionmap:{ table, table }`: what each of them has, joined by commas.
+    /// `unionmap:{ table, table }`: the values of all of them, joined by commas.
     Union(Vec<Self>),
-    /// `pipemap:{ table, table }`: what the first has is the key for the second, and so on.
+    /// `pipemap:{ table, table }`: the value from the first is the key for the second, and so on.
     Pipe(Vec<Self>),
 }
 
-/// Who is asked about a table that is not in a file.
+/// The source of a table that is not in a file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
 pub enum External {
     /// MySQL and MariaDB.
@@ -48,7 +48,7 @@ pub enum External {
 }
 
 impl External {
-    /// Its word before the colon.
+    /// Its name before the colon.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -60,7 +60,7 @@ impl External {
     }
 }
 
-/// A reference that names no table.
+/// An invalid table reference.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{text:?} {why}")]
 pub struct BadReference {
@@ -68,7 +68,7 @@ pub struct BadReference {
     why: String,
 }
 
-/// The words before the colon that name a table in a file.
+/// The types that mean a table in a file.
 const FILES: [(&str, Format); 12] = [
     ("hash", Format::Postfix),
     ("btree", Format::Postfix),
@@ -84,7 +84,7 @@ const FILES: [(&str, Format); 12] = [
     ("regexp", Format::Regexp),
 ];
 
-/// Those that name one in a database.
+/// The types that mean a table in a database.
 const EXTERNALS: [External; 4] = [
     External::MySql,
     External::PostgreSql,
@@ -92,7 +92,7 @@ const EXTERNALS: [External; 4] = [
     External::Ldap,
 ];
 
-/// Those of Postfix that there are none of here, each with what to do.
+/// Postfix's types that are not supported here, each with a remedy.
 const UNKNOWN: [(&str, &str); 7] = [
     ("memcache", "is a cache of Postfix's: name the table behind it"),
     ("nis", "is NIS, which is not asked here: write it to a file"),
@@ -110,7 +110,7 @@ const UNKNOWN: [(&str, &str); 7] = [
 ];
 
 impl Reference {
-    /// Whether a text is meant as a reference, well written or not: it has one of the known words before its first colon.
+    /// Whether a text is meant as a reference, valid or not: it has one of the known types before its first colon.
     #[must_use]
     pub fn is_meant(text: &str) -> bool {
         let Some((word, _)) = text.trim_start().split_once(':') else {
@@ -129,7 +129,7 @@ impl Reference {
     ///
     /// # Errors
     ///
-    /// [`BadReference`] for what names no table, with the remedy.
+    /// [`BadReference`] for an invalid reference, with the remedy.
     pub fn parse(text: &str) -> Result<Self, BadReference> {
         read(text.trim(), 0).map_err(|why| BadReference {
             text: text.trim().chars().take(300).collect(),
@@ -137,7 +137,7 @@ impl Reference {
         })
     }
 
-    /// The paths that it names, those of its parts among them.
+    /// The paths in it, including those of its parts.
     #[must_use]
     pub fn paths(&self) -> Vec<&PathBuf> {
         match self {
@@ -151,7 +151,7 @@ impl Reference {
         }
     }
 
-    /// The same reference with each path as `resolve` gives it.
+    /// The same reference with each path mapped by `resolve`.
     #[must_use]
     pub fn with_paths(self, resolve: &mut dyn FnMut(PathBuf) -> PathBuf) -> Self {
         let mut all = |parts: Vec<Self>| -> Vec<Self> {
@@ -173,7 +173,7 @@ impl Reference {
         }
     }
 
-    /// The table, where the reference itself holds it.
+    /// The table, if the reference itself contains it.
     #[must_use]
     pub fn table(&self) -> Option<Table> {
         match self {
@@ -181,7 +181,7 @@ impl Reference {
             Self::Inline(pairs) => {
                 let mut entries = Entries::default();
                 for (key, value) in pairs {
-                    // A key that is there already has been refused.
+                    // Duplicate keys have already been refused.
                     let _ = entries.insert(key, value, 0);
                 }
                 Some(Table::Entries(entries.close()))
@@ -247,7 +247,7 @@ fn read(text: &str, depth: usize) -> Result<Reference, String> {
             Err("names no table: write the name of a [[table]] behind the colon".into())
         }
         "table" => Ok(Reference::Named(rest.to_owned())),
-        // The process of Postfix's that keeps connections: there are pools here.
+        // Postfix's process that shares connections: pools do that here.
         "proxy" => read(rest, depth + 1),
         "static" => {
             let value = inner(rest).map_or(rest, str::trim);

@@ -1,33 +1,33 @@
-//! Rules in order, some of them under a condition: what networks and patterns have in common.
+//! Rules in order, optionally under conditions: common to networks and patterns.
 
 use crate::Notes;
 use crate::lines::{is_blank, logical};
 
-/// Deepest conditions within conditions.
+/// Deepest nesting of conditions.
 const DEPTH_MAX: usize = 32;
 
 /// One step through the rules.
 #[derive(Debug)]
 pub(crate) enum Step<T, V> {
-    /// What holds has this value.
+    /// If the test holds, this is the value.
     Rule(Test<T>, V, usize),
-    /// What does not hold goes on behind this step.
+    /// If the test does not hold, continue after this step.
     If(Test<T>, usize),
 }
 
-/// A test, or its opposite.
+/// A test, or its negation.
 #[derive(Debug)]
 pub(crate) struct Test<T> {
     pub(crate) test: T,
     pub(crate) negated: bool,
 }
 
-/// How the tests and values of one form are read.
+/// How the tests and values of one format are read.
 pub(crate) trait Form {
     type Test;
     type Value;
 
-    /// Reads a test at the beginning of a text; gives what is left. The error says what is wrong.
+    /// Reads a test at the beginning of a text; returns the rest. The error says what is wrong.
     fn test<'t>(&self, text: &'t str) -> Result<(Self::Test, &'t str), String>;
 
     /// Reads the value of a rule with this test.
@@ -37,7 +37,7 @@ pub(crate) trait Form {
 /// Reads all rules.
 pub(crate) fn read<F: Form>(text: &str, form: &F, notes: &mut Notes) -> Vec<Step<F::Test, F::Value>> {
     let mut steps: Vec<Step<F::Test, F::Value>> = Vec::new();
-    // Conditions that are open, by their step, with their lines; no step for one that is a mistake.
+    // Open conditions, by their step, with their lines; no step for an invalid one.
     let mut open: Vec<(Option<usize>, usize)> = Vec::new();
     logical(text, notes, |(number, line), notes| match word(&line) {
         ("if", rest) => {
@@ -85,7 +85,7 @@ pub(crate) fn read<F: Form>(text: &str, form: &F, notes: &mut Notes) -> Vec<Step
     steps
 }
 
-/// The first rule whose test holds, where all of its conditions do. What `holds` knows nothing of does not hold.
+/// The first rule whose test and conditions all hold. A test for which `holds` has no answer does not hold.
 pub(crate) fn find<T, V>(
     steps: &[Step<T, V>],
     mut holds: impl FnMut(&T) -> Option<bool>,
@@ -104,13 +104,13 @@ pub(crate) fn find<T, V>(
 }
 
 impl<T> Test<T> {
-    /// What cannot be asked does not hold, and neither does its opposite.
+    /// A test that cannot be evaluated does not hold, and neither does its negation.
     fn holds(&self, holds: &mut impl FnMut(&T) -> Option<bool>) -> bool {
         holds(&self.test).is_some_and(|holds| holds != self.negated)
     }
 }
 
-/// The first word in lower case, where it is one of those with a meaning, and what follows.
+/// The first word in lower case, if it is a keyword, and what follows.
 fn word(line: &str) -> (&'static str, &str) {
     for known in ["if", "endif"] {
         let Some(begin) = line

@@ -1,4 +1,4 @@
-//! Services on sockets that are asked for a key: what is said to them and what they answer (socketmap_table(5), tcp_table(5)).
+//! Table services on sockets: their requests and answers (socketmap_table(5), tcp_table(5)).
 
 use std::path::PathBuf;
 
@@ -14,12 +14,12 @@ pub enum ServicePlace {
     Unix(PathBuf),
 }
 
-/// How it is spoken to.
+/// The protocol.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Talk {
     /// sendmail's socketmap, with the name of one of its maps.
     Socketmap(String),
-    /// Postfix's tcp.
+    /// Postfix's tcp_table.
     Tcp,
 }
 
@@ -28,18 +28,18 @@ pub enum Talk {
 pub struct Service {
     /// Where it listens.
     pub place: ServicePlace,
-    /// How it is spoken to.
+    /// The protocol.
     pub talk: Talk,
 }
 
-/// What a service says.
+/// A service's answer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Said {
     /// It has this value.
     Value(String),
     /// It has none.
     Nothing,
-    /// It cannot say.
+    /// The look-up failed.
     Failed(String),
 }
 
@@ -86,7 +86,7 @@ impl Service {
         })
     }
 
-    /// What is sent for a key.
+    /// The request for a key.
     #[must_use]
     pub fn question(&self, key: &str) -> Vec<u8> {
         match &self.talk {
@@ -98,11 +98,11 @@ impl Service {
         }
     }
 
-    /// Reads an answer: how many octets it takes, and what it says. `None` while it is not whole.
+    /// Reads an answer: its length in octets, and its content. `None` while it is incomplete.
     ///
     /// # Errors
     ///
-    /// It makes no sense, or is too long.
+    /// It is invalid or too long.
     pub fn answer(&self, octets: &[u8]) -> Result<Option<(usize, Said)>, String> {
         match &self.talk {
             Talk::Socketmap(_) => netstring(octets),
@@ -180,7 +180,7 @@ fn line(octets: &[u8]) -> Result<Option<(usize, Said)>, String> {
     Ok(Some((end + 1, said)))
 }
 
-/// With blanks, controls, `%` and what is not ASCII as `%XX`.
+/// With blanks, control characters, `%` and non-ASCII octets as `%XX`.
 fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for octet in text.bytes() {

@@ -1,4 +1,4 @@
-//! Tables as their files have them.
+//! Tables as in files.
 
 use proptest::prelude::*;
 
@@ -87,7 +87,7 @@ fn parameters() {
 }
 
 proptest! {
-    /// No text is too odd to be read.
+    /// No text makes the readers panic.
     #[test]
     fn nothing_panics(lines in prop::collection::vec("[ !#/(){}\\[\\]\\\\a-c0-9.:|?*+$%=@\"-]{0,12}", 0..8)) {
         fuzz::table(lines.join("\n").as_bytes());

@@ -1,7 +1,8 @@
-//! Makes logins for `benches/logins.py`: connect, EHLO, STARTTLS with a full handshake, EHLO, AUTH, QUIT, over and over.
+//! Generates logins for `benches/logins.py`: connect, EHLO, STARTTLS with a full handshake, EHLO, AUTH, QUIT, over and
+//! over.
 //!
-//! It is meant to cost less than any server: threads that block, X25519 alone, the server's certificate taken as it is, and
-//! SCRAM's salted password kept from one login to the next (RFC 5802 section 3 allows that).
+//! It is meant to cost less than any server: blocking threads, X25519 only, the server's certificate unverified, and
+//! SCRAM's salted password cached between logins (RFC 5802 section 3 allows that).
 
 #![allow(clippy::unwrap_used, reason = "a failed step ends the measurement")]
 #![allow(clippy::print_stdout, reason = "the figures are its output")]
@@ -90,7 +91,7 @@ struct Done {
     error: Option<String>,
 }
 
-/// So many logins, over all connections together.
+/// The number of logins, over all connections together.
 fn all(plan: &Arc<Plan>, logins: usize, connections: usize) -> Done {
     let begun = Arc::new(AtomicUsize::new(0));
     let threads: Vec<_> = (0..connections)
@@ -124,7 +125,7 @@ fn work(plan: &Plan, logins: usize, begun: &AtomicUsize) -> Done {
             Err(error) => {
                 done.failed += 1;
                 done.error = done.error.or_else(|| Some(error.to_string()));
-                // A server that refuses is not to be overrun.
+                // Do not flood a server that refuses.
                 std::thread::sleep(Duration::from_millis(10));
             }
         }
@@ -167,7 +168,7 @@ fn decoded(reply: &str) -> io::Result<String> {
     String::from_utf8(octets).map_err(io::Error::other)
 }
 
-/// One reply is awaited at a time, so whatever has come belongs to it.
+/// Only one reply is awaited at a time, so whatever has arrived belongs to it.
 struct Line<S>(S);
 
 impl<S: Read + Write> Line<S> {
@@ -177,7 +178,7 @@ impl<S: Read + Write> Line<S> {
         self.hear(code)
     }
 
-    /// Reads a reply and gives its last line.
+    /// Reads a reply and returns its last line.
     fn hear(&mut self, code: &str) -> io::Result<String> {
         let mut text = Vec::with_capacity(512);
         let mut room = [0; 2048];
@@ -219,7 +220,7 @@ fn tls() -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
-/// The server is the one that the benchmark has started: checking its signatures would only take its processor away.
+/// The benchmark started the server itself: verifying its signatures would only take CPU time away from it.
 #[derive(Debug)]
 struct AnyServer;
 

@@ -1,4 +1,4 @@
-//! Servers that refuse to run as root get another account.
+//! An account for servers that refuse to run as root.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use nix::unistd::{User, geteuid};
 
-/// The account for servers when the tests run as root, `nobody`; `None` when they do not.
+/// The account for servers when the tests run as root, `nobody`; `None` if they do not.
 fn other() -> Option<User> {
     geteuid().is_root().then(|| {
         User::from_name("nobody")
@@ -17,7 +17,7 @@ fn other() -> Option<User> {
     })
 }
 
-/// Has a command run as somebody who is not root.
+/// Makes a command run as a user other than root.
 pub(crate) fn without_root(command: &mut Command) -> &mut Command {
     if let Some(user) = other() {
         command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
@@ -25,7 +25,7 @@ pub(crate) fn without_root(command: &mut Command) -> &mut Command {
     command
 }
 
-/// Gives a folder and what is in it to whom [`without_root`] runs commands as.
+/// Gives a folder and its content to the account used by [`without_root`].
 pub(crate) fn give(folder: &Path) {
     let Some(user) = other() else { return };
     let (uid, gid) = (Some(user.uid.as_raw()), Some(user.gid.as_raw()));

@@ -8,16 +8,16 @@ use tempfile::TempDir;
 
 use crate::process::program;
 
-/// What one verifier says of one signature.
+/// A verifier's result for one signature.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Verified {
     /// The selector.
     pub selector: String,
-    /// Whether it holds.
+    /// Whether it is valid.
     pub holds: bool,
 }
 
-/// Says of each signature, from the top, whether it holds.
+/// Prints for each signature, from the top, whether it is valid.
 const DKIMPY: &str = "
 import sys, dkim
 message = open(sys.argv[1], 'rb').read()
@@ -39,7 +39,7 @@ for index in range(count):
     print(one.signature_fields[b's'].decode(), 'yes' if holds else 'no')
 ";
 
-/// Keys, and a message to be looked at.
+/// Keys, and a message to be verified.
 struct Bench {
     folder: TempDir,
 }
@@ -61,8 +61,8 @@ impl Bench {
     }
 }
 
-/// What dkimpy says of each signature of a message, from the top. `records` are names without a last dot, and the texts of their
-/// records.
+/// dkimpy's result for each signature of a message, from the top. `records` are names without a trailing dot, and the texts of
+/// their records.
 ///
 /// # Panics
 ///
@@ -94,7 +94,7 @@ pub fn dkimpy(content: &[u8], records: &[(String, String)]) -> Vec<Verified> {
     said.lines().map(line).collect()
 }
 
-/// What opendkim says of a message as a whole: the first signature that it can verify counts; it does not know Ed25519 everywhere.
+/// opendkim's result for a message as a whole: the first signature that it can verify counts; not every build supports Ed25519.
 ///
 /// # Panics
 ///

@@ -1,4 +1,4 @@
-//! A real unbound that answers from a zone of the test's own.
+//! A real unbound that answers from the test's own zone.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -17,7 +17,7 @@ pub struct Zone {
 }
 
 impl Zone {
-    /// Starts one that knows this zone, in which it answers for nothing but these TXT records: name and text.
+    /// Starts one with this zone, in which only these TXT records exist: name and text.
     ///
     /// # Panics
     ///
@@ -33,7 +33,7 @@ impl Zone {
         started
     }
 
-    /// Answers from these records from now on.
+    /// Replaces the records.
     ///
     /// # Panics
     ///
@@ -66,7 +66,7 @@ impl Zone {
     }
 }
 
-/// A TXT record in strings of at most 255 octets, which may be kept for no time at all.
+/// A TXT record in strings of at most 255 octets, with TTL 0.
 fn data(name: &str, text: &str) -> String {
     let strings: Vec<String> = text
         .as_bytes()

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::process::{Server, free_port, program, wait_for_port, wait_until};
 
-/// A running Dovecot. Ended when dropped.
+/// A running Dovecot. Stopped when dropped.
 #[derive(Debug)]
 pub struct Dovecot {
     folder: TempDir,
@@ -48,8 +48,8 @@ impl Dovecot {
         dovecot
     }
 
-    /// Starts an IMAP server on [`port`](Self::port), without TLS, whose accounts are another server's: its login processes ask at
-    /// the socket `login`, its mail processes at `master`.
+    /// Starts an IMAP server on [`port`](Self::port), without TLS, with another server's accounts: its login processes use the
+    /// socket `login`, its mail processes `master`.
     ///
     /// # Panics
     ///
@@ -121,7 +121,7 @@ impl Dovecot {
         String::from_utf8_lossy(&fs::read(self.path("log")).unwrap_or_default()).into_owned()
     }
 
-    /// Ends it.
+    /// Stops it.
     pub fn stop(&mut self) {
         if let Some(server) = self.server.take() {
             server.terminate();
@@ -153,7 +153,7 @@ impl Dovecot {
 
 impl Drop for Dovecot {
     fn drop(&mut self) {
-        // Its children go with it when it is told to end, and not when it is killed.
+        // Its children end with it on SIGTERM, but not when it is killed.
         self.stop();
     }
 }

@@ -1,6 +1,6 @@
-//! A real Exim on a loopback port, to log in to.
+//! A real Exim on a loopback port, for testing logins to it.
 //!
-//! Debian's package conflicts with Postfix, so it is unpacked and not installed: `scripts/fetch-exim` does that.
+//! Debian's package conflicts with Postfix, so it is unpacked rather than installed: `scripts/fetch-exim` does that.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,7 +11,8 @@ use tempfile::TempDir;
 
 use crate::process::{Server, free_port, wait_for_port};
 
-/// A running Exim that takes mail from who has logged in inside TLS, for any address, and puts it into one mailbox file.
+/// A running Exim that accepts mail from clients authenticated inside TLS, for any address, and writes it to one mailbox
+/// file.
 #[derive(Debug)]
 pub struct Exim {
     folder: TempDir,
@@ -19,7 +20,7 @@ pub struct Exim {
     server: Server,
 }
 
-/// The mechanisms that it offers. Its NTLM (`spa`) checks the first version alone, which Postern does not speak.
+/// The mechanisms that it offers. Its NTLM (`spa`) only supports version 1, which Postern does not.
 pub const MECHANISMS: [&str; 4] = ["PLAIN", "LOGIN", "CRAM-MD5", "EXTERNAL"];
 
 const CONFIGURATION: &str = r#"exim_path = EXIM
@@ -77,11 +78,11 @@ begin retry
 "#;
 
 impl Exim {
-    /// Starts it with one account. `certificate` and `key` are its own, `ca` vouches for clients.
+    /// Starts it with one account. `certificate` and `key` are its own, `ca` is the authority for clients.
     ///
     /// # Panics
     ///
-    /// When it was not fetched, does not start, or the test does not run as root.
+    /// If it was not fetched, does not start, or the test does not run as root.
     #[must_use]
     pub fn start(certificate: &Path, key: &Path, ca: &Path, login: &str, password: &str) -> Self {
         let exim = binary();

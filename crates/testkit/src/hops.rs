@@ -1,4 +1,5 @@
-//! Next hops of a whole network: SMTP and LMTP servers that offer TLS and logins, and remember who sent what how.
+//! Next hops of a whole network: SMTP and LMTP servers that offer TLS and authentication, and record who sent
+//! what and how.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -18,7 +19,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::sink::content;
 
-/// A message that one of them has taken.
+/// A message that one of them accepted.
 #[derive(Clone, Debug)]
 pub struct Arrival {
     /// The address and port that the client connected to, or the path of the socket.
@@ -29,7 +30,7 @@ pub struct Arrival {
     pub mail: String,
     /// The addresses in `RCPT TO`.
     pub rcpt: Vec<String>,
-    /// Whether it came inside TLS.
+    /// Whether it was sent over TLS.
     pub tls: bool,
     /// The login that the client gave; any password is right.
     pub login: Option<String>,
@@ -37,20 +38,20 @@ pub struct Arrival {
     pub content: String,
 }
 
-/// What they do.
+/// Their behaviour.
 #[derive(Default)]
 pub struct Behaviour {
-    /// The certificate and key for TLS; none offers none.
+    /// The certificate and key for TLS; if none, TLS is not offered.
     pub tls: Option<Arc<ServerConfig>>,
     /// Addresses of servers without TLS.
     pub plain: HashSet<IpAddr>,
     /// Recipients that do not exist.
     pub unknown: HashSet<String>,
-    /// What else is done with a message; its reply in place of `250`, if any.
+    /// What else to do with a message; returns the reply in place of `250`, if any.
     pub pass_on: Option<Box<PassOn>>,
 }
 
-/// What is done with a message, besides remembering it.
+/// What is done with a message, besides recording it.
 pub type PassOn = dyn Fn(&Arrival) -> Option<String> + Send + Sync;
 
 impl fmt::Debug for Behaviour {
@@ -62,7 +63,7 @@ impl fmt::Debug for Behaviour {
     }
 }
 
-/// Servers that remember together. Their threads end with the process.
+/// Servers with a common record. Their threads end with the process.
 #[derive(Clone, Debug)]
 pub struct Hops {
     shared: Arc<Shared>,
@@ -96,7 +97,7 @@ pub fn server_config(certificate: &Path, key: &Path) -> Arc<ServerConfig> {
 }
 
 impl Hops {
-    /// Servers that behave like this; none listens yet.
+    /// Servers with this behaviour; none listens yet.
     #[must_use]
     pub fn new(behaviour: Behaviour) -> Self {
         Self {
@@ -107,7 +108,7 @@ impl Hops {
         }
     }
 
-    /// Serves a listener on a port; `greeting` is `SMTP` or `LMTP` with which it introduces itself.
+    /// Serves a listener on a port; `greeting` is `SMTP` or `LMTP`, used in its greeting.
     pub fn listen(&self, listener: TcpListener) {
         let shared = Arc::clone(&self.shared);
         thread::spawn(move || {
@@ -118,7 +119,7 @@ impl Hops {
         });
     }
 
-    /// Serves a socket, called by this name.
+    /// Serves a socket under this name.
     pub fn listen_unix(&self, listener: UnixListener, name: &str) {
         let (shared, name) = (Arc::clone(&self.shared), name.to_owned());
         thread::spawn(move || {
@@ -174,7 +175,7 @@ impl Write for Stream {
     }
 }
 
-/// What is known of a connection.
+/// The state of a connection.
 #[derive(Debug)]
 struct Session {
     at: String,
@@ -200,7 +201,7 @@ impl Session {
     }
 }
 
-/// How a connection goes on.
+/// How a connection continues.
 enum Next {
     Reply(String),
     Tls,
@@ -312,7 +313,7 @@ fn taken(content: String, session: &Session, shared: &Shared) -> String {
     reply.unwrap_or_else(|| "250 2.0.0 taken\r\n".to_owned())
 }
 
-/// The login in `AUTH PLAIN` or `AUTH LOGIN`, asked for where it is not in the command.
+/// The login in `AUTH PLAIN` or `AUTH LOGIN`, requested if it is not in the command.
 fn login(stream: &mut BufReader<Stream>, command: &str) -> io::Result<String> {
     let mut words = command.split_whitespace().skip(1);
     let is_plain = words
@@ -342,7 +343,7 @@ fn login(stream: &mut BufReader<Stream>, command: &str) -> io::Result<String> {
     Ok(decoded)
 }
 
-/// What stands in angle brackets.
+/// The text in angle brackets.
 fn address(line: &str) -> String {
     let inner = line.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
     inner.map_or_else(String::new, |(address, _)| address.to_owned())

@@ -1,4 +1,4 @@
-//! A client of HTTP that asks once.
+//! An HTTP client for single requests.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -9,16 +9,16 @@ use std::time::Duration;
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Asks a server on a loopback port; returns the status and the body.
+/// Sends a request to a server on a loopback port; returns the status and the body.
 ///
 /// # Errors
 ///
-/// When there is no server, or it says nothing that is HTTP.
+/// If there is no server, or it does not speak HTTP.
 pub fn get(port: u16, path: &str) -> io::Result<(u16, String)> {
     get_as(port, path, "*/*")
 }
 
-/// The same, for who takes this type of content.
+/// The same, accepting this content type.
 ///
 /// # Errors
 ///
@@ -29,7 +29,7 @@ pub fn get_as(port: u16, path: &str, accept: &str) -> io::Result<(u16, String)> 
     ask(stream, path, accept)
 }
 
-/// Asks a server on a socket of the file system.
+/// Sends a request to a server on a Unix socket.
 ///
 /// # Errors
 ///

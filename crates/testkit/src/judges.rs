@@ -1,4 +1,4 @@
-//! Programs of others that judge mail, to be compared with: rspamd, dkimpy, opendkim, pyspf. They ask a name server of the test.
+//! Other programs that judge mail, for comparison: rspamd, dkimpy, opendkim, pyspf. They use the test's name server.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,18 +10,18 @@ use tempfile::TempDir;
 
 use crate::process::{Server, program, wait_until};
 
-/// Who brings a message.
+/// The client that delivers a message.
 #[derive(Clone, Copy, Debug)]
 pub struct Bringer<'a> {
     /// The address of the client.
     pub ip: &'a str,
-    /// What it calls itself.
+    /// Its `HELO` name.
     pub helo: &'a str,
     /// The sender of the envelope.
     pub sender: &'a str,
 }
 
-/// rspamd with what it has for SPF, DKIM, DMARC and ARC, and nothing else. Ended when dropped.
+/// rspamd with only its SPF, DKIM, DMARC and ARC modules. Stopped when dropped.
 #[derive(Debug)]
 pub struct RspamdJudge {
     folder: TempDir,
@@ -30,7 +30,7 @@ pub struct RspamdJudge {
 
 impl Drop for RspamdJudge {
     fn drop(&mut self) {
-        // Its workers end with it only if it is asked to.
+        // Its workers only end with it if it is asked to end.
         if let Some(server) = self.server.take().filter(|_| !std::thread::panicking()) {
             let _ = server.terminate();
         }
@@ -57,7 +57,7 @@ worker "normal" { bind_socket = "FOLDER/socket mode=0666"; count = 1; timeout = 
 "#;
 
 impl RspamdJudge {
-    /// Starts it; it asks the name server on this port of 127.0.0.1.
+    /// Starts it, using the name server on this port of 127.0.0.1.
     ///
     /// # Panics
     ///
@@ -68,7 +68,7 @@ impl RspamdJudge {
         let place = folder.path().display().to_string();
         let text = RSPAMD.replace("FOLDER", &place).replace("DNS", &dns.to_string());
         fs::write(folder.path().join("rspamd.conf"), text).expect("rspamd.conf");
-        // With the list of all top-level domains it takes a minute to start.
+        // With the list of all top-level domains, it takes a minute to start.
         fs::write(folder.path().join("tld"), "com\norg\nexample\n").expect("a list of domains");
         let mut command = Command::new(program("/usr/bin/rspamd", "rspamd"));
         command
@@ -90,7 +90,7 @@ impl RspamdJudge {
     ///
     /// # Panics
     ///
-    /// When there is no answer.
+    /// If there is no answer.
     #[must_use]
     pub fn symbols(&self, content: &[u8], bringer: Bringer<'_>) -> BTreeMap<String, Vec<String>> {
         let mut stream = UnixStream::connect(self.folder.path().join("socket")).expect("rspamd listens");
@@ -123,7 +123,7 @@ impl RspamdJudge {
     }
 }
 
-/// What dkimpy makes of the signatures of each file: `pass`, `fail`, `error`, a word for each signature.
+/// Prints dkimpy's results for the signatures of each file: `pass`, `fail` or `error`, a word for each signature.
 const DKIMPY: &str = r#"
 import sys, dkim, dns.resolver
 resolver = dns.resolver.Resolver(configure=False)
@@ -145,7 +145,7 @@ for path in sys.argv[2:]:
     print(" ".join(words) or "none", arc, sep="\t")
 "#;
 
-/// What pyspf makes of each line `IP SENDER HELO` that it reads.
+/// Prints pyspf's result for each line `IP SENDER HELO` that it reads.
 const PYSPF: &str = r#"
 import sys, dns.resolver, spf
 resolver = dns.resolver.Resolver(configure=False)
@@ -156,7 +156,7 @@ for line in sys.stdin:
     print(spf.check2(i=ip, s=sender, h=helo)[0])
 "#;
 
-/// What authres reads in each value of a list in JSON.
+/// Prints what authres parses from each value of a JSON list.
 const AUTHRES: &str = r#"
 import sys, json, authres
 for value in json.load(sys.stdin):
@@ -164,7 +164,7 @@ for value in json.load(sys.stdin):
     print(header.authserv_id, *[one.method + "=" + one.result for one in header.results])
 "#;
 
-/// What a reader of `Authentication-Results` finds in each value: the name of the host, and `METHOD=RESULT` for each.
+/// What an `Authentication-Results` parser finds in each value: the name of the host, and `METHOD=RESULT` for each.
 ///
 /// # Panics
 ///
@@ -197,7 +197,8 @@ fn python(script: &str, arguments: &[String], input: &[u8]) -> Vec<String> {
     said.lines().map(str::to_owned).collect()
 }
 
-/// What dkimpy says of messages: of all signatures of each together (`pass` where one holds, `none`, `fail`, `error`), and of the chain.
+/// dkimpy's results for messages: for all signatures of each together (`pass` if one is valid, `none`, `fail`, `error`), and for
+/// the chain.
 ///
 /// # Panics
 ///
@@ -222,7 +223,7 @@ pub fn dkimpy(dns: u16, messages: &[&[u8]]) -> Vec<(String, String)> {
     python(DKIMPY, &arguments, b"").into_iter().map(told).collect()
 }
 
-/// What pyspf says of clients.
+/// pyspf's results for clients.
 ///
 /// # Panics
 ///
@@ -234,8 +235,8 @@ pub fn pyspf(dns: u16, bringers: &[Bringer<'_>]) -> Vec<String> {
     python(PYSPF, &[dns.to_string()], input.as_bytes())
 }
 
-/// What opendkim says of a message: `pass`, `fail`, `temperror`, or `none` where it finds no signature. It asks the name server on this
-/// port of 127.0.0.1 for keys.
+/// opendkim's result for a message: `pass`, `fail`, `temperror`, or `none` if it finds no signature. It gets keys from the name
+/// server on this port of 127.0.0.1.
 ///
 /// # Panics
 ///
@@ -245,7 +246,7 @@ pub fn opendkim(message: &[u8], dns: u16) -> &'static str {
     let folder = TempDir::new().expect("a scratch folder");
     let at = |name: &str| folder.path().join(name);
     fs::write(at("message"), message).expect("the message");
-    // Its resolver is unbound's library.
+    // Its resolver is libunbound.
     let resolver = format!(
         "server:\n    do-not-query-localhost: no\n    module-config: \"iterator\"\n\
          forward-zone:\n    name: \".\"\n    forward-addr: 127.0.0.1@{dns}\n"
@@ -274,7 +275,7 @@ pub fn opendkim(message: &[u8], dns: u16) -> &'static str {
     }
 }
 
-/// Signs as nobody should any more (RFC 8301 section 3.1); the second argument is the selector, the third the key's file.
+/// Signs in a way nobody should any more (RFC 8301 section 3.1); the second argument is the selector, the third the key's file.
 const RSA_SHA1: &str = r#"
 import sys, dkim
 domain, selector, file = sys.argv[1:4]

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::process::{Server, free_port, program, wait_for_port};
 
-/// A running KDC of one realm. Killed when dropped.
+/// A running KDC for one realm. Killed when dropped.
 #[derive(Debug)]
 pub struct Kdc {
     folder: TempDir,
@@ -23,7 +23,7 @@ pub struct Login<'a> {
     pub name: &'a str,
     /// Its password.
     pub password: &'a str,
-    /// How long the ticket shall last, as `kinit -l` takes it: `10m`.
+    /// The ticket's lifetime, as for `kinit -l`: `10m`.
     pub lifetime: &'a str,
 }
 
@@ -38,7 +38,7 @@ impl Kdc {
         Self::start_with(realm, "aes256-cts aes128-cts")
     }
 
-    /// The same with these encryption types alone, for the KDC and its clients.
+    /// The same with only these encryption types, for the KDC and its clients.
     ///
     /// # Panics
     ///
@@ -88,7 +88,7 @@ impl Kdc {
         self.folder.path().join("krb5.conf")
     }
 
-    /// Lets clocks differ by so many seconds, for clients and services that start after this. Default 300.
+    /// Sets the allowed clock skew in seconds, for clients and services started after this. Default 300.
     ///
     /// # Panics
     ///
@@ -118,8 +118,7 @@ impl Kdc {
         self.admin(&format!("addprinc -pw {password} {name}"));
     }
 
-    /// Adds principals with random keys, where they are not there yet, and writes their keys into a keytab. The keys are new each
-    /// time.
+    /// Adds principals with random keys, if they do not exist, and writes their keys to a keytab. The keys are new each time.
     ///
     /// # Panics
     ///
@@ -134,7 +133,7 @@ impl Kdc {
         }
     }
 
-    /// Fetches a ticket into a new cache with this name, and gives the cache's file.
+    /// Fetches a ticket into a new cache with this name, and returns the cache's file.
     ///
     /// # Panics
     ///
@@ -162,7 +161,7 @@ impl Kdc {
         file
     }
 
-    /// A command that finds this KDC.
+    /// A command with an environment that points to this KDC.
     ///
     /// # Panics
     ///
@@ -176,7 +175,7 @@ impl Kdc {
         command
     }
 
-    /// What it has logged.
+    /// Its log.
     #[must_use]
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("kdc.log")).unwrap_or_else(|_| self.server.log())

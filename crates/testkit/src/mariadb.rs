@@ -16,16 +16,16 @@ use crate::slapd::{make_certificate, make_own_certificate, run};
 /// The name of the database.
 pub const DATABASE: &str = "mail";
 
-/// A login of the database that reads and writes it.
+/// A database user that reads and writes it.
 pub const USER: &str = "postern";
 
 /// The password of [`USER`].
 pub const PASSWORD: &str = "database password";
 
-/// The kernel has few slots for asynchronous I/O (`fs.aio-max-nr`), and each server would take some hundred of them.
+/// The kernel has few slots for asynchronous I/O (`fs.aio-max-nr`), and each server would take several hundred of them.
 const NO_AIO: &str = "--innodb-use-native-aio=0";
 
-/// How often the making of system tables is tried.
+/// How often creating the system tables is tried.
 const INSTALL_ATTEMPTS: u64 = 5;
 
 /// A running MariaDB with a database [`DATABASE`], and a certificate for `localhost` and 127.0.0.1 that a test CA signed.
@@ -95,7 +95,7 @@ impl MariaDb {
         self.folder.path().join("ca.crt")
     }
 
-    /// Starts it anew with a certificate that it signed itself, marked as an authority, for `localhost` alone.
+    /// Restarts it with a self-signed certificate, marked as an authority, for `localhost` only.
     ///
     /// # Panics
     ///
@@ -128,7 +128,7 @@ impl MariaDb {
         self.run_in(DATABASE, text)
     }
 
-    /// Ends it; its data and port stay for [`MariaDb::restart`].
+    /// Stops it; its data and port are kept for [`MariaDb::restart`].
     pub fn stop(&mut self) {
         self.resume();
         if let Some(server) = self.server.take() {
@@ -136,14 +136,14 @@ impl MariaDb {
         }
     }
 
-    /// Stops its process without ending it, as a server that hangs: ports open, no answers.
+    /// Suspends its process, like a server that hangs: ports open, no answers.
     pub fn freeze(&self) {
         if let Some(server) = &self.server {
             crate::slapd::freeze(server);
         }
     }
 
-    /// Wakes it again.
+    /// Resumes it.
     pub fn resume(&self) {
         if let Some(server) = &self.server {
             server.signal(Signal::SIGCONT);
@@ -210,12 +210,12 @@ impl MariaDb {
     }
 }
 
-/// Makes the system tables. On a busy machine the server that does so fails now and then for want of what others use just then
-/// (memory, the kernel's slots for asynchronous I/O): then it begins anew after a while.
+/// Creates the system tables. On a busy machine, the server that does so sometimes fails for lack of resources (memory, the
+/// kernel's slots for asynchronous I/O): then it tries again after a while.
 ///
 /// # Panics
 ///
-/// When it fails again and again, with all that it has printed.
+/// If it keeps failing, with everything it has printed.
 fn install(folder: &Path) {
     let data = folder.join("data");
     let mut failures = String::new();
@@ -229,7 +229,7 @@ fn install(folder: &Path) {
             ])
             .args(["--skip-name-resolve", "--innodb-log-file-size=4M", NO_AIO])
             .arg(format!("--datadir={}", data.display()))
-            // Two at once would take away each other's temporary tables.
+            // Two at once would interfere with each other's temporary tables.
             .env("TMPDIR", folder)
             .current_dir(folder);
         let output = without_root(&mut command)

@@ -1,4 +1,4 @@
-//! Real filters: Python programs on libmilter (python3-milter), opendkim, MIMEDefang, and daemons of their own; and one without a
+//! Real filters: Python programs on libmilter (python3-milter), opendkim, MIMEDefang, and separate daemons; and one without a
 //! library, for what no library does.
 
 mod daemons;
@@ -22,7 +22,7 @@ pub use scripted::{Act, ScriptedMilter, content, packet};
 
 use crate::process::{PATIENCE, Server, program, wait_until};
 
-/// What each Python filter has: `Recorder`, which notes down all that it is told and answers "continue".
+/// Common to all Python filters: `Recorder`, which records everything it receives and answers "continue".
 const RECORDER: &str = r#"
 import sys, os, time, Milter, milter as low
 
@@ -104,9 +104,9 @@ impl PythonMilter {
     /// Starts one on a Unix socket.
     ///
     /// `class` is Python that defines `class Filter(Recorder)`: methods of `Milter.Base` (`connect`, `hello`, `envfrom`,
-    /// `envrcpt`, `data`, `unknown`, `header`, `eoh`, `body`, `eom`, `abort`, `close`). What is not defined is noted down and
-    /// answered with "continue"; `self.note(…)` notes down more, with the values of the macros in `WATCHED`. `SYMBOLS` are the
-    /// macros that it asks for, by stage, and `FLAGS` (outside of the class) the actions, all by default.
+    /// `envrcpt`, `data`, `unknown`, `header`, `eoh`, `body`, `eom`, `abort`, `close`). Undefined ones are recorded and answered
+    /// with "continue"; `self.note(…)` records more, with the values of the macros in `WATCHED`. `SYMBOLS` are the requested
+    /// macros by stage, and `FLAGS` (outside the class) the actions, all by default.
     ///
     /// # Panics
     ///
@@ -148,7 +148,7 @@ impl PythonMilter {
         filter
     }
 
-    /// Starts it again, after it has been stopped or has died.
+    /// Starts it again after it was stopped or died.
     ///
     /// # Panics
     ///
@@ -177,7 +177,7 @@ impl PythonMilter {
         self.server = Some(server);
     }
 
-    /// Kills it, as a crash would, and takes its socket away.
+    /// Kills it, as in a crash, and removes its socket.
     pub fn stop(&mut self) {
         if let Some(server) = self.server.take() {
             server.crash();
@@ -185,14 +185,14 @@ impl PythonMilter {
         let _ = fs::remove_file(self.folder.path().join("socket"));
     }
 
-    /// Stops the process without ending it: it takes connections (the system does) and never answers.
+    /// Suspends the process: it accepts connections (the system does) but never answers.
     pub fn freeze(&self) {
         if let Some(server) = &self.server {
             crate::slapd::freeze(server);
         }
     }
 
-    /// Wakes it again.
+    /// Resumes it.
     pub fn resume(&self) {
         if let Some(server) = &self.server {
             server.signal(Signal::SIGCONT);
@@ -205,18 +205,18 @@ impl PythonMilter {
         &self.address
     }
 
-    /// What it has noted down, line by line, of all its runs.
+    /// What it has recorded, line by line, in all its runs.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let log = fs::read(self.folder.path().join("log")).unwrap_or_default();
         String::from_utf8_lossy(&log).lines().map(str::to_owned).collect()
     }
 
-    /// Waits until it has noted down a line with `text` in it `times` times.
+    /// Waits until it has recorded a line containing `text` `times` times.
     ///
     /// # Panics
     ///
-    /// When it does not; with what it has noted down instead.
+    /// If it does not; shows what it recorded instead.
     pub fn wait_for(&self, text: &str, times: usize) {
         let found = || self.notes().iter().filter(|line| line.contains(text)).count();
         let end = std::time::Instant::now() + PATIENCE;

@@ -1,4 +1,4 @@
-//! Real policy services of Postfix's protocol: postgrey and postfwd.
+//! Real policy services with Postfix's protocol: postgrey and postfwd.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -22,7 +22,7 @@ pub struct PolicyService {
 }
 
 impl PolicyService {
-    /// Starts postgrey, which lets nobody through within a second of the first try.
+    /// Starts postgrey, which accepts nothing within a second of the first try.
     ///
     /// # Panics
     ///
@@ -60,7 +60,7 @@ impl PolicyService {
         let port = free_port();
         let file = folder.path().join("rules");
         fs::write(&file, rules).expect("the rules");
-        // It goes on without the rights of whoever started it.
+        // It drops the privileges of whoever started it.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("a folder for all");
         let pid_file = folder.path().join("pid");
         let status = Command::new(program("/usr/sbin/postfwd1", "postfwd"))

@@ -9,11 +9,11 @@ use tempfile::TempDir;
 
 use crate::process::{free_port, program, wait_for_port};
 
-/// A running Postfix that takes mail for every domain named and puts it into one mailbox file.
+/// A running Postfix that accepts mail for all given domains and writes it to one mailbox file.
 #[derive(Debug)]
 pub struct Postfix {
     folder: TempDir,
-    /// The folder of its accounts, while it runs.
+    /// The folder of its accounts, kept while it runs.
     sasl: Option<TempDir>,
     port: u16,
 }
@@ -44,7 +44,7 @@ postlog unix-dgram n - n - 1 postlogd
 ";
 
 impl Postfix {
-    /// Starts it for these domains: any recipient in them is taken. `extra` goes into `main.cf`.
+    /// Starts it for these domains: any recipient in them is accepted. `extra` is added to `main.cf`.
     ///
     /// # Panics
     ///
@@ -74,7 +74,7 @@ impl Postfix {
             fs::create_dir(at(name)).expect("a folder");
         }
         if let Some(smtpd_conf) = smtpd_conf {
-            // Where Debian's Postfix looks for it.
+            // This is where Debian's Postfix looks for it.
             fs::create_dir(at("conf/sasl")).expect("a folder");
             fs::write(at("conf/sasl/smtpd.conf"), smtpd_conf).expect("smtpd.conf");
         }
@@ -139,8 +139,8 @@ impl Postfix {
         }
     }
 
-    /// Starts it with Cyrus SASL, which offers these mechanisms inside TLS and has these users in a sasldb. Only who has
-    /// logged in may send.
+    /// Starts it with Cyrus SASL, which offers these mechanisms inside TLS and has these users in a sasldb. Only
+    /// authenticated users may send.
     ///
     /// # Panics
     ///

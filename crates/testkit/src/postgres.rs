@@ -14,7 +14,7 @@ use crate::slapd::{make_certificate, run};
 /// The name of the database.
 pub const DATABASE: &str = "mail";
 
-/// A login of the database that may do everything; it has a password over the network only.
+/// A database superuser; it needs a password over the network only.
 pub const USER: &str = "postern";
 
 /// The password of [`USER`].
@@ -123,24 +123,24 @@ impl Postgres {
         self.run_in(DATABASE, text)
     }
 
-    /// Ends it at once, as an administrator in a hurry would; its data and port stay for [`Postgres::restart`].
+    /// Stops it at once, as an administrator in a hurry would; its data and port are kept for [`Postgres::restart`].
     pub fn stop(&mut self) {
         self.resume();
         if let Some(server) = self.server.take() {
-            // A "fast" end: with SIGTERM it would wait for its clients.
+            // A "fast" shutdown: with SIGTERM it would wait for its clients.
             server.signal(Signal::SIGINT);
             server.terminate();
         }
     }
 
-    /// Stops the process that takes connections, without ending it: new ones hang.
+    /// Suspends the process that accepts connections: new ones hang.
     pub fn freeze(&self) {
         if let Some(server) = &self.server {
             crate::slapd::freeze(server);
         }
     }
 
-    /// Wakes it again.
+    /// Resumes it.
     pub fn resume(&self) {
         if let Some(server) = &self.server {
             server.signal(Signal::SIGCONT);

@@ -1,7 +1,7 @@
-//! What an old server decided, as its log says: who brought what for whom, and whether it was taken.
+//! What an old server decided, according to its log: who sent what to whom, and whether it was accepted.
 //!
-//! Lines are read one after the other, whoever wrote them: Postfix's and sendmail's are told apart by their form. What a line says of a
-//! message is put together by its queue id; what is open is bounded, and so is what comes out.
+//! Lines are read one after the other: Postfix's and sendmail's are distinguished by their form. What lines say about a message
+//! is joined by its queue id; both open messages and results are bounded.
 
 mod postfix;
 mod sendmail;
@@ -11,44 +11,44 @@ mod tests;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-/// Most distinct decisions that are kept; further ones are counted.
+/// Most distinct decisions kept; further ones are only counted.
 pub const DECISIONS_MAX: usize = 500_000;
 
-/// Messages whose lines have not all come.
+/// Most messages still missing lines.
 const OPEN_MAX: usize = 100_000;
 
-/// Longest line that is looked at, in octets.
+/// Longest line examined, in octets.
 const LINE_MAX: usize = 16 * 1_024;
 
-/// What was asked, and what came of it.
+/// A request and its outcome.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Decision {
-    /// Who asked.
+    /// The client.
     pub client: IpAddr,
-    /// The service that was asked, as the log calls it: `submission`, `MTA`; empty where it does not.
+    /// The service, as the log calls it: `submission`, `MTA`; empty if the log does not say.
     pub service: String,
-    /// Who had logged in.
+    /// The authenticated user.
     pub login: Option<String>,
-    /// What the client called itself, where the log says so.
+    /// The client's `HELO` name, if the log has it.
     pub helo: Option<String>,
     /// The sender; empty for `<>`.
     pub sender: String,
     /// The recipient.
     pub recipient: String,
-    /// What was said.
+    /// The outcome.
     pub outcome: Outcome,
 }
 
-/// What was said.
+/// The outcome.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Outcome {
-    /// The recipient was taken.
+    /// The recipient was accepted.
     Taken,
     /// It was refused: code and text.
     Refused(u16, String),
 }
 
-/// Where something stands.
+/// A position in a file.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Place {
     /// The file.
@@ -66,23 +66,23 @@ pub struct Seen {
     pub place: Place,
 }
 
-/// Why decisions cannot be made again.
+/// Why decisions cannot be replayed.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Left {
     /// The content decided: a filter, or a check of the header or the body.
     Content,
     /// The log does not say who the recipient was: the client was refused before.
     NoRecipient,
-    /// It was handed in on the machine itself.
+    /// It was submitted on the machine itself.
     Local,
-    /// An alias led there: sendmail's log does not say whom the client had named.
+    /// An alias led there: sendmail's log does not show the address that the client gave.
     Alias,
     /// There were too many different ones.
     TooMany,
 }
 
 impl Left {
-    /// What it is, for people.
+    /// Its description, for display.
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
@@ -103,14 +103,14 @@ pub struct Reader {
     decisions: HashMap<Decision, Seen>,
     left: HashMap<Left, u64>,
     open: HashMap<String, Open>,
-    /// Logins by the process that serves the session, with sendmail.
+    /// sendmail's logins, by the process that serves the session.
     logins: HashMap<String, (IpAddr, String)>,
-    /// Lines that were read, and those that were about mail.
+    /// Number of lines read, and of those about mail.
     lines: (u64, u64),
     place: Place,
 }
 
-/// What is known of a message so far.
+/// What is known about a message so far.
 #[derive(Clone, Debug, Default)]
 struct Open {
     client: Option<IpAddr>,
@@ -119,13 +119,13 @@ struct Open {
     login: Option<String>,
     sender: Option<String>,
     recipients: Vec<(String, Outcome)>,
-    /// Those of them, to be found at once, however many there are.
+    /// The recipients seen, for fast look-up however many there are.
     named: HashSet<String>,
     place: Place,
 }
 
 impl Open {
-    /// The recipient was taken, unless something was said of it before.
+    /// Marks the recipient as accepted, unless it already has an outcome.
     fn taken(&mut self, recipient: String) {
         if self.named.insert(recipient.clone()) {
             self.recipients.push((recipient, Outcome::Taken));
@@ -139,13 +139,13 @@ impl Open {
 }
 
 impl Reader {
-    /// A reader that has read nothing.
+    /// A reader that has read nothing yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What follows stands in this file.
+    /// What follows is in this file.
     pub fn file(&mut self, name: &str) {
         self.place = Place {
             file: name.to_owned(),
@@ -167,7 +167,8 @@ impl Reader {
         self.lines.1 += u64::from(is_known);
     }
 
-    /// All decisions, once everything was read; what could not be put together, and how many lines were read and about mail.
+    /// All decisions, once everything was read; also what could not be matched up, and how many lines were read and were about
+    /// mail.
     #[must_use]
     pub fn finish(mut self) -> (HashMap<Decision, Seen>, HashMap<Left, u64>, (u64, u64)) {
         let open: Vec<Open> = self.open.drain().map(|(_, open)| open).collect();
@@ -177,10 +178,10 @@ impl Reader {
         (self.decisions, self.left, self.lines)
     }
 
-    /// The message of a queue id, made if it was not there.
+    /// The message with a queue id, created if unknown.
     fn open(&mut self, id: &str) -> &mut Open {
         if self.open.len() >= OPEN_MAX && !self.open.contains_key(id) {
-            // Lines of the oldest may be missing: what is known of all counts now.
+            // Lines of the oldest may be missing: what is known about each counts now.
             let open: Vec<Open> = self.open.drain().map(|(_, open)| open).collect();
             for message in open {
                 self.close(&message);
@@ -193,7 +194,7 @@ impl Reader {
         })
     }
 
-    /// A message of which no more lines come.
+    /// Finishes a message that gets no more lines.
     fn ended(&mut self, id: &str) {
         if let Some(message) = self.open.remove(id) {
             self.close(&message);
@@ -241,7 +242,7 @@ impl Reader {
     }
 }
 
-/// Parts a line of syslog: the program with its tags, its process, and what it says. Dates may be written either way.
+/// Splits a syslog line: the program with its tags, its process id, and the message. Both date formats are understood.
 fn parted(line: &str) -> Option<(&str, &str, &str)> {
     let (head, text) = line.split_once("]: ")?;
     let (before, process) = head.rsplit_once('[')?;
@@ -250,7 +251,7 @@ fn parted(line: &str) -> Option<(&str, &str, &str)> {
     is_process.then_some((program, process, text))
 }
 
-/// The value of `name=…` in a text, up to what ends it.
+/// The value of `name=…` in a text, up to its end.
 fn field<'t>(text: &'t str, name: &str, ends: &[char]) -> Option<&'t str> {
     let mut rest = text;
     loop {
@@ -264,7 +265,7 @@ fn field<'t>(text: &'t str, name: &str, ends: &[char]) -> Option<&'t str> {
     }
 }
 
-/// The address between the first `[` and `]`; IPv6 may have its word in front.
+/// The address between the first `[` and `]`; IPv6 may have a prefix `IPv6:`.
 fn in_brackets(text: &str) -> Option<IpAddr> {
     let inside = text.split_once('[')?.1.split_once(']')?.0;
     inside.trim_start_matches("IPv6:").parse().ok()
@@ -278,7 +279,7 @@ fn bare(text: &str) -> String {
         .to_owned()
 }
 
-/// A reply's code, and its text behind it.
+/// A reply's code and the text after it.
 fn reply(text: &str) -> Option<(u16, &str)> {
     let code: u16 = text.get(..3)?.parse().ok()?;
     (400..600).contains(&code).then(|| (code, text[3..].trim()))

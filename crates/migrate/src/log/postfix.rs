@@ -2,7 +2,7 @@
 
 use super::{Decision, Left, Outcome, Reader, bare, field, in_brackets, reply};
 
-/// Reads a line; whether it was one of Postfix's about mail.
+/// Reads a line; returns whether it was one of Postfix's about mail.
 pub(super) fn line(reader: &mut Reader, program: &str, text: &str) -> bool {
     let mut parts = program.rsplit('/');
     let (Some(name), Some(next)) = (parts.next(), parts.next()) else {
@@ -58,7 +58,7 @@ fn asked(reader: &mut Reader, service: &str, text: &str) -> bool {
     };
     let outcome = match kind {
         "reject" => {
-            // `RCPT from host[192.0.2.1]: 554 5.7.1 <x>: Relay access denied; from=…`; postscreen has a port behind the bracket.
+            // `RCPT from host[192.0.2.1]: 554 5.7.1 <x>: Relay access denied; from=…`; postscreen has a port after the bracket.
             let said = rest.split_once(']').map_or("", |(_, rest)| rest);
             let said = said.split_once(": ").map_or("", |(_, rest)| rest);
             let Some((code, words)) = reply(said) else {
@@ -68,7 +68,7 @@ fn asked(reader: &mut Reader, service: &str, text: &str) -> bool {
             Outcome::Refused(code, words.to_owned())
         }
         "discard" => Outcome::Taken,
-        // These do something besides; whether the mail is taken is told elsewhere.
+        // These do something in addition; whether the mail is accepted is logged elsewhere.
         "hold" | "filter" | "redirect" | "prepend" | "warn" | "info" | "permit" | "reject_warning"
         | "bcc" => return true,
         _ => return false,
@@ -85,7 +85,7 @@ fn refused(reader: &mut Reader, service: &str, rest: &str, outcome: Outcome) -> 
     let decision = Decision {
         client,
         service: service.to_owned(),
-        // A refusal names the login where that is why.
+        // A refusal names the login if that is the reason.
         login: rest
             .split_once("not owned by user ")
             .map(|(_, user)| user.split(ends).next().unwrap_or_default().to_owned()),
@@ -122,7 +122,7 @@ fn queued(reader: &mut Reader, text: &str) -> bool {
     }
     if let Some(from) = field(rest, "from=<", &['>']) {
         let sender = from.to_owned();
-        // Reports have neither a client nor somebody who handed them in.
+        // Bounces have neither a client nor a submitter.
         if let Some(message) = reader.open.get_mut(id) {
             message.sender = Some(sender);
         }

@@ -2,7 +2,7 @@
 
 use super::{Left, Outcome, Reader, bare, field, in_brackets, reply};
 
-/// Reads a line; whether it was one of sendmail's about mail.
+/// Reads a line; returns whether it was one of sendmail's about mail.
 pub(super) fn line(reader: &mut Reader, program: &str, process: &str, text: &str) -> bool {
     if !matches!(
         program,
@@ -47,7 +47,7 @@ pub(super) fn line(reader: &mut Reader, program: &str, process: &str, text: &str
     true
 }
 
-/// `from=<a@b>, size=…, relay=host [192.0.2.1]`: from whom a message came, also one whose recipients were all refused.
+/// `from=<a@b>, size=…, relay=host [192.0.2.1]`: the sender of a message, even if all its recipients were refused.
 fn from(reader: &mut Reader, process: &str, id: &str, rest: &str) {
     let client = field(rest, "relay=", &[]).and_then(in_brackets);
     let login = reader
@@ -57,7 +57,7 @@ fn from(reader: &mut Reader, process: &str, id: &str, rest: &str) {
         .map(|(_, login)| login.clone());
     let sender = bare(field(rest, "from=", &[',']).unwrap_or_default());
     let service = field(rest, "daemon=", &[',', ' ']).unwrap_or_default().to_owned();
-    // `root@localhost` without an address handed it in here.
+    // `root@localhost` without an address means local submission.
     let is_local = client.is_none();
     let message = reader.open(id);
     message.client = client;
@@ -70,7 +70,7 @@ fn from(reader: &mut Reader, process: &str, id: &str, rest: &str) {
     }
 }
 
-/// `to=<a@b>,<c@d>, delay=…, stat=Sent`. Who was named by the client stands in angle brackets, what an alias led to without them.
+/// `to=<a@b>,<c@d>, delay=…, stat=Sent`. Recipients given by the client are in angle brackets, alias targets are not.
 fn to(reader: &mut Reader, id: &str, rest: &str) {
     let list = rest
         .trim_start_matches("to=")
@@ -105,7 +105,7 @@ fn ruleset(reader: &mut Reader, id: &str, rest: &str) {
         return reader.leave(Left::NoRecipient, 1);
     }
     let outcome = Outcome::Refused(code, words.to_owned());
-    // The sender comes with the line of the message, when all recipients have been named.
+    // The sender follows in the message's `from=` line, after all recipients.
     let message = reader.open(id);
     message.client.get_or_insert(client);
     message.refused(argument, outcome);

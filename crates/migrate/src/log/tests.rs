@@ -1,4 +1,4 @@
-//! Lines as real servers wrote them, with names of our own in place of theirs.
+//! Lines as real servers wrote them, with the names replaced.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn read(text: &str) -> (HashMap<Decision, Seen>, HashMap<Left, u64>) {
     (decisions, left)
 }
 
-/// Decisions in a line each, in order.
+/// One line per decision, in order.
 fn shown(decisions: &HashMap<Decision, Seen>) -> Vec<String> {
     let mut lines: Vec<String> = decisions
         .iter()
@@ -114,7 +114,7 @@ Dec  1 09:07:00 gate sm-mta[210]: 5B1907Ab000210: Milter: to=<ann@stellan.exampl
     assert_eq!(left.get(&Left::Local), Some(&1));
 }
 
-/// Logs that Postfix 3.7 and sendmail 8.17 wrote of the same kinds of sessions.
+/// Logs that Postfix 3.7 and sendmail 8.17 wrote for the same kinds of sessions.
 #[test]
 fn what_real_servers_wrote() {
     let (decisions, left) = read(include_str!("../../tests/logs/postfix.log"));
@@ -159,7 +159,7 @@ proptest::proptest! {
     }
 }
 
-/// Each recipient counts once, however many there are of one message: a list whose lines are compared with each other would take hours.
+/// Each recipient counts once, however many a message has: comparing all with each other would take hours.
 #[test]
 fn a_message_for_very_many() {
     const MANY: usize = 300_000;

@@ -1,4 +1,4 @@
-//! Expansion: macros are called, what they say is read again.
+//! Expansion: macros are called, and their results are read again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::text::{Marks, Token, line, substituted, text, token};
 use super::{DEPTH_MAX, Event, Events, Vocabulary, WORK_MAX};
 use crate::{Files, Located, Origin};
 
-/// Expands a text as m4 does, and tells what happens.
+/// Expands a text as m4 does, and reports what happens.
 pub fn expand(file: &str, text: &str, files: &dyn Files, vocabulary: &Vocabulary<'_>) -> Events {
     let mut engine = Engine {
         files,
@@ -39,14 +39,14 @@ pub fn expand(file: &str, text: &str, files: &dyn Files, vocabulary: &Vocabulary
 
 const TOO_MUCH: &str = "the file expands without end; the rest of it was not read";
 
-/// Macros of m4 itself that mean nothing without arguments, as GNU m4 has it.
+/// m4's own macros that are only recognised with arguments, as in GNU m4.
 const WITH_ARGUMENTS: &[&str] = &[
     "define", "undefine", "pushdef", "popdef", "defn", "ifdef", "ifelse", "include", "sinclude", "incr",
     "decr", "len", "index", "substr", "translit", "eval", "format", "esyscmd", "syscmd", "maketemp",
     "errprint", "shift",
 ];
 
-/// Those that mean something by themselves.
+/// m4's own macros that work without arguments.
 const WITHOUT_ARGUMENTS: &[&str] = &["dnl", "divert", "undivert", "divnum", "changequote", "changecom"];
 
 struct Engine<'a> {
@@ -56,11 +56,11 @@ struct Engine<'a> {
     marks: Marks,
     diversion: i32,
     input: Input,
-    /// The line of text under way, and where it began.
+    /// The current line of text, and where it began.
     line: Vec<u8>,
     line_at: Option<Origin>,
     events: Events,
-    /// Octets looked at in inputs that are done with.
+    /// Octets examined in finished inputs.
     work: usize,
     depth: usize,
 }
@@ -81,7 +81,7 @@ impl Engine<'_> {
                     }
                 }
                 Token::Quoted(said) => self.write(said.as_bytes()),
-                // sendmail's templates switch comments off; where they are on, nothing in them is configuration.
+                // sendmail's templates switch comments off; if they are on, nothing in them is configuration.
                 Token::Comment(_) => self.write(b"\n"),
                 Token::Octet(octet) => self.write(&[octet]),
                 Token::Unclosed => self.cannot_follow(format!("a quote {} without its end", self.marks.open)),
@@ -90,12 +90,12 @@ impl Engine<'_> {
         self.write(b"\n");
     }
 
-    /// Values are what the names say at the end, and only the last definition of each counts.
+    /// Values are what the names expand to at the end, and only the last definition of each counts.
     fn settle(&mut self) {
         let mut events = std::mem::take(&mut self.events);
         for event in &mut events {
             if let Event::Define { name, value } = &mut event.what {
-                // A value with its own name in it would have no end.
+                // A value that contains its own name would never end.
                 let itself = self.definitions.remove(name);
                 *value = self.expanded(value);
                 if let Some(body) = itself {
@@ -107,7 +107,7 @@ impl Engine<'_> {
         self.events = events;
     }
 
-    /// What a text expands to now. Recorded macros and inclusion count for nothing in it.
+    /// What a text expands to now. Recorded macros and `include` expand to nothing here.
     fn expanded(&mut self, body: &str) -> String {
         if self.depth >= DEPTH_MAX {
             return body.to_owned();
@@ -153,7 +153,7 @@ impl Engine<'_> {
         text(said)
     }
 
-    /// Calls a word if it is a macro; else it stands for itself.
+    /// Calls a word if it is a macro; otherwise it stands for itself.
     fn word(&mut self, word: String) -> Option<String> {
         let name = word.as_str();
         let has_arguments = self.input.peek() == Some(b'(');
@@ -181,7 +181,7 @@ impl Engine<'_> {
         } else if let Some(body) = self.definitions.get(name) {
             let room = WORK_MAX.saturating_sub(self.work + self.input.read());
             let said = substituted(body, name, &arguments, &self.marks, room);
-            // It counts even if it is never read: it has to be kept until then.
+            // It counts even if it is never read, since it must be kept until then.
             self.work += said.len();
             self.input.put_back(&said);
         } else {
@@ -190,7 +190,7 @@ impl Engine<'_> {
         None
     }
 
-    /// Arguments from the parenthesis on that comes next.
+    /// The arguments, starting at the parenthesis that comes next.
     fn arguments(&mut self) -> Vec<String> {
         self.input.take();
         self.depth += 1;
@@ -288,7 +288,7 @@ impl Engine<'_> {
             .iter()
             .any(|known| path.ends_with(known))
         {
-            // What sendmail's first template does that can be seen in a file: comments are off from there on.
+            // The visible effect of sendmail's first template: comments are off from there on.
             self.marks.comment = "\u{1}".to_owned();
             self.diversion = 0;
             self.tell(at, Event::Include { path, problem: None });
@@ -312,7 +312,7 @@ impl Engine<'_> {
         self.tell(at, Event::Include { path, problem });
     }
 
-    /// Writes text outside of calls; each line of it is told when it is whole.
+    /// Writes text outside calls; each line is reported when complete.
     fn write(&mut self, octets: &[u8]) {
         if self.diversion < 0 {
             self.line.clear();
@@ -344,7 +344,7 @@ impl Engine<'_> {
         self.events.push(Located { at, what });
     }
 
-    /// From the line where something began to the one that was read last.
+    /// From the line where something began to the last line read.
     fn origin(&self, first: Option<Origin>) -> Origin {
         let last = self.input.last();
         let mut origin = first
@@ -357,7 +357,7 @@ impl Engine<'_> {
     }
 }
 
-/// What `ifelse` says: the text behind the first two arguments that are the same, or the last one.
+/// The result of `ifelse`: the text after the first two equal arguments, or the last one.
 fn chosen(arguments: &[String]) -> &str {
     let mut rest = arguments;
     loop {

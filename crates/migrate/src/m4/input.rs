@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use crate::Origin;
 
-/// Where octets come from, the last one first.
+/// The stack of inputs, the top one first.
 #[derive(Debug, Default)]
 pub(super) struct Input {
     sources: Vec<Source>,
     /// Which of them are files.
     files: Vec<usize>,
-    /// The line that was read last, for when all is read.
+    /// The last line read, for when everything has been read.
     last: Option<Origin>,
     /// Octets read so far.
     read: usize,
@@ -20,7 +20,7 @@ pub(super) struct Input {
 struct Source {
     text: Vec<u8>,
     next: usize,
-    /// The file and the line of the next octet; text put back has none and belongs to what lies below it.
+    /// The file and the line of the next octet; text put back has none and belongs to the input below it.
     place: Option<(Arc<str>, u32)>,
 }
 
@@ -46,7 +46,7 @@ impl Input {
         }
     }
 
-    /// The next octet, which stays.
+    /// The next octet, without consuming it.
     pub(super) fn peek(&mut self) -> Option<u8> {
         loop {
             let source = self.sources.last()?;
@@ -71,7 +71,7 @@ impl Input {
         Some(octet)
     }
 
-    /// Takes `text` if that comes next.
+    /// Consumes `text` if it comes next.
     pub(super) fn take_exactly(&mut self, text: &str) -> bool {
         let Some(first) = text.as_bytes().first() else {
             return false;
@@ -91,7 +91,7 @@ impl Input {
         comes
     }
 
-    /// The line of the next octet, or the last line that was read.
+    /// The line of the next octet, or the last line read.
     pub(super) fn place(&self) -> Option<Origin> {
         let file = self.files.last().and_then(|index| self.sources.get(*index));
         file.and_then(|source| source.place.as_ref())
@@ -99,7 +99,7 @@ impl Input {
             .or_else(|| self.last.clone())
     }
 
-    /// The line of the octet that was taken last.
+    /// The line of the last octet taken.
     pub(super) fn last(&self) -> Option<&Origin> {
         self.last.as_ref()
     }
@@ -114,7 +114,7 @@ impl Input {
         self.files.len()
     }
 
-    /// Reads no more.
+    /// Stops reading.
     pub(super) fn end(&mut self) {
         self.sources.clear();
         self.files.clear();

@@ -1,4 +1,4 @@
-//! What m4 makes of the kinds of lines that `.mc` files have.
+//! Expansion of the kinds of lines found in `.mc` files.
 
 use proptest::prelude::*;
 

@@ -1,13 +1,13 @@
-//! Tokens of m4, and what a definition makes of its arguments.
+//! m4 tokens, and argument substitution in definitions.
 
 use super::input::Input;
 
-/// What m4 quotes and comments with.
+/// m4's quote and comment delimiters.
 #[derive(Clone, Debug)]
 pub(super) struct Marks {
     pub(super) open: String,
     pub(super) close: String,
-    /// What begins a comment that goes on to the end of the line; empty for none.
+    /// The start of a comment that runs to the end of the line; empty for none.
     pub(super) comment: String,
 }
 
@@ -21,7 +21,7 @@ impl Default for Marks {
     }
 }
 
-/// The smallest part that means something.
+/// A token.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Token {
     /// A name, which may be that of a macro.
@@ -52,7 +52,7 @@ pub(super) fn token(input: &mut Input, marks: &Marks) -> Option<Token> {
     Some(Token::Octet(first))
 }
 
-/// The rest of the line with its end.
+/// The rest of the line, including its end.
 pub(super) fn line(input: &mut Input) -> String {
     let mut octets = Vec::new();
     while let Some(octet) = input.take() {
@@ -69,8 +69,8 @@ pub(super) fn text(octets: Vec<u8>) -> String {
     String::from_utf8(octets).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
-/// What a definition says with these arguments: `$1` to `$9`, `$0` for its own name, `$#`, `$*` and `$@`. When it is longer than
-/// `room`, the rest is left out.
+/// A definition with these arguments substituted: `$1` to `$9`, `$0` for its own name, `$#`, `$*` and `$@`. When it is longer
+/// than `room`, the rest is left out.
 pub(super) fn substituted(
     body: &str,
     name: &str,
@@ -131,7 +131,7 @@ fn word(input: &mut Input) -> String {
     text(octets)
 }
 
-/// What stands between quotes, whose opening one has been taken; quotes within them count.
+/// The text up to the closing quote; the opening one has been consumed. Quotes nest.
 fn quoted(input: &mut Input, marks: &Marks) -> Token {
     let mut octets = Vec::new();
     let mut depth = 1;

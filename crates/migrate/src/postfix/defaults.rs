@@ -1,7 +1,7 @@
-//! Defaults of parameters that others refer to or that decide what a site does (postconf(5), Postfix 3.7), some of which depend
-//! on `compatibility_level`.
+//! Defaults of parameters to which others refer or that decide what a site does (postconf(5), Postfix 3.7), some of which
+//! depend on `compatibility_level`.
 
-/// The default of a parameter at a compatibility level, raw; `None` for names that are not in the table.
+/// The default of a parameter at a compatibility level, raw; `None` for names not in the table.
 pub(super) fn default(name: &str, level: Level) -> Option<&'static str> {
     let value = match name {
         "append_dot_mydomain" => yes(level < Level(1, 0)),

@@ -7,10 +7,10 @@ use super::reference::written_out;
 use super::text::logical_lines;
 use crate::{Located, Origin};
 
-/// A parameter's raw value, with the line that says so.
+/// A parameter's raw value, with its line.
 pub type Parameter = Located<String>;
 
-/// What `main.cf` says.
+/// The content of `main.cf`.
 #[derive(Clone, Debug, Default)]
 pub struct MainCf {
     parameters: BTreeMap<String, Parameter>,
@@ -20,7 +20,7 @@ pub struct MainCf {
 }
 
 impl MainCf {
-    /// What the text of a `main.cf` says.
+    /// Parses the text of a `main.cf`.
     #[must_use]
     pub fn of(file: &str, text: &str) -> Self {
         let mut main = Self::default();
@@ -44,12 +44,12 @@ impl MainCf {
         main
     }
 
-    /// Takes a value for one that stands nowhere, since it is known from elsewhere.
+    /// Sets a value for a parameter that is not in the file, since it is known from elsewhere.
     pub(super) fn assume(&mut self, name: &str, value: &str) {
         self.assumed.insert(name.to_owned(), value.to_owned());
     }
 
-    /// A parameter as it stands there; `None` if it does not.
+    /// A parameter as written; `None` if absent.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&Parameter> {
         self.parameters.get(name)
@@ -66,13 +66,13 @@ impl MainCf {
         &self.replaced
     }
 
-    /// Lines that are no `name = value`.
+    /// Lines that are not `name = value`.
     #[must_use]
     pub fn unread(&self) -> &[Located<String>] {
         &self.unread
     }
 
-    /// The view of it that a service without overrides has.
+    /// The view of a service without overrides.
     #[must_use]
     pub fn layer(&self) -> Layer<'_> {
         Layer {
@@ -81,7 +81,7 @@ impl MainCf {
         }
     }
 
-    /// The view of it that a service with these overrides has.
+    /// The view of a service with these overrides.
     #[must_use]
     pub fn with<'a>(&'a self, overrides: &'a [(String, Parameter)]) -> Layer<'a> {
         Layer {
@@ -91,7 +91,7 @@ impl MainCf {
     }
 }
 
-/// `main.cf` as a service sees it: its own overrides (`-o name=value`) first, then the file, then the defaults.
+/// `main.cf` as seen by a service: its own overrides (`-o name=value`) first, then the file, then the defaults.
 #[derive(Clone, Copy, Debug)]
 pub struct Layer<'a> {
     main: &'a MainCf,
@@ -99,14 +99,14 @@ pub struct Layer<'a> {
 }
 
 impl<'a> Layer<'a> {
-    /// A parameter's value with its references written out; the default where it is not set, and nothing where there is none.
+    /// A parameter's value with its references expanded; the default if it is not set, and nothing if there is none.
     #[must_use]
     pub fn value(&self, name: &str) -> String {
         let raw = self.raw(name).unwrap_or_default();
         written_out(&raw, &|name| self.raw(name))
     }
 
-    /// A text with the references in it written out.
+    /// A text with its references expanded.
     #[must_use]
     pub fn written_out(&self, text: &str) -> String {
         written_out(text, &|name| self.raw(name))
@@ -124,7 +124,7 @@ impl<'a> Layer<'a> {
         self.set(name).map(|value| &value.at)
     }
 
-    /// Whether this service sets it apart from the others.
+    /// Whether this service overrides it.
     #[must_use]
     pub fn overrides(&self, name: &str) -> bool {
         self.overrides.iter().any(|(known, _)| known == name)
@@ -140,7 +140,7 @@ impl<'a> Layer<'a> {
             return Some(value.what.clone());
         }
         match name {
-            // Both are made from the machine's name and from each other.
+            // Both are derived from the machine's name and from each other.
             "mydomain" => self.raw("myhostname").map(|host| after_first_dot(&host)),
             "myhostname" => self.main.assumed.get(name).cloned(),
             _ => default(name, self.level()).map(str::to_owned),
@@ -153,7 +153,7 @@ impl<'a> Layer<'a> {
     }
 }
 
-/// Parts `name = value`.
+/// Splits `name = value`.
 pub(super) fn assignment(line: &str) -> Option<(&str, &str)> {
     let (name, value) = line.split_once('=')?;
     let name = name.trim();

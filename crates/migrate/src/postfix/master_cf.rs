@@ -4,7 +4,7 @@ use super::main_cf::{Parameter, assignment};
 use super::text::{logical_lines, words};
 use crate::{Located, Origin};
 
-/// What `master.cf` says.
+/// The content of `master.cf`.
 #[derive(Clone, Debug, Default)]
 pub struct MasterCf {
     services: Vec<Service>,
@@ -25,21 +25,21 @@ pub struct Service {
     pub processes: Option<u32>,
     /// The program, such as `smtpd` or `pipe`.
     pub command: String,
-    /// Parameters that it sets apart: `-o name=value`.
+    /// Parameters that it overrides: `-o name=value`.
     pub overrides: Vec<(String, Parameter)>,
     /// All other arguments.
     pub arguments: Vec<String>,
 }
 
 impl MasterCf {
-    /// What the text of a `master.cf` says.
+    /// Parses the text of a `master.cf`.
     #[must_use]
     pub fn of(file: &str, text: &str) -> Self {
         let mut master = Self::default();
         for line in logical_lines(file, text) {
             match service(&line) {
                 Some(service) => master.services.push(service),
-                // `name/type/parameter = value` sets a parameter of a service that stands before it.
+                // `name/type/parameter = value` sets a parameter of an earlier service.
                 None if assignment_of_service(&line.what).is_some() => master.overrides.push(line),
                 None => master.unread.push(line),
             }
@@ -67,7 +67,7 @@ impl MasterCf {
             .find(|service| service.name == name && service.kind == kind)
     }
 
-    /// Lines that are no service.
+    /// Lines that are not services.
     #[must_use]
     pub fn unread(&self) -> &[Located<String>] {
         &self.unread
@@ -116,7 +116,7 @@ fn service(line: &Located<String>) -> Option<Service> {
     })
 }
 
-/// Arguments, parted into overrides and others.
+/// Arguments, split into overrides and others.
 fn parted(arguments: &[String], at: &Origin) -> (Vec<(String, Parameter)>, Vec<String>) {
     let (mut overrides, mut others) = (Vec::new(), Vec::new());
     let mut rest = arguments.iter();
@@ -140,7 +140,7 @@ fn parted(arguments: &[String], at: &Origin) -> (Vec<(String, Parameter)>, Vec<S
     (overrides, others)
 }
 
-/// Words parted by blanks alone: in a `-o` a comma belongs to the value.
+/// Words separated by blanks only: in a `-o`, a comma belongs to the value.
 fn words_of(line: &str) -> Vec<String> {
     const COMMA: &str = "\u{1}";
     let words = words(&line.replace(',', COMMA));

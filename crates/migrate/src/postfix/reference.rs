@@ -3,17 +3,17 @@
 
 use std::cell::Cell;
 
-/// References within references.
+/// Deepest nesting of references.
 const DEPTH_MAX: usize = 30;
 
-/// Octets of a value, written out; a value that doubles itself would have no end.
+/// Most octets of an expanded value; a value that doubles itself would grow endlessly.
 const LENGTH_MAX: usize = 1024 * 1024;
 
-/// References that one value may lead to; where each has two more, depth alone is no bound.
+/// Most references expanded for one value; if each has two more, depth alone is not a bound.
 const STEPS_MAX: usize = 10_000;
 
-/// A value with its references written out. `look_up` gives the raw value of a parameter, or `None` where there is none by that
-/// name: the reference then stays as it is, since some name what only a mail has (`$recipient`, `${nexthop}`).
+/// A value with its references expanded. `look_up` returns the raw value of a parameter, or `None` if there is none with that
+/// name: the reference is then kept, since some refer to properties of a message (`$recipient`, `${nexthop}`).
 pub(super) fn written_out(value: &str, look_up: &dyn Fn(&str) -> Option<String>) -> String {
     let run = Run {
         look_up,
@@ -22,7 +22,7 @@ pub(super) fn written_out(value: &str, look_up: &dyn Fn(&str) -> Option<String>)
     run.text(value, 0)
 }
 
-/// Whether a value refers to a parameter: `$name`, `${name`, with whatever is behind it, or `$(name)`.
+/// Whether a value refers to a parameter: `$name`, `${name`, with whatever follows, or `$(name)`.
 pub(super) fn names(value: &str, parameter: &str) -> bool {
     let after = |rest: &str| {
         let rest = rest.strip_prefix(['{', '(']).unwrap_or(rest).trim_start();
@@ -32,7 +32,7 @@ pub(super) fn names(value: &str, parameter: &str) -> bool {
     value.replace("$$", "").split('$').skip(1).any(after)
 }
 
-/// One value that is written out, with all that it leads to.
+/// The expansion of one value, with all that it refers to.
 struct Run<'a> {
     look_up: &'a dyn Fn(&str) -> Option<String>,
     /// References so far.
@@ -50,7 +50,7 @@ impl Run<'_> {
         (self.look_up)(name)
     }
 
-    /// Counts a reference; `false` when it is one too many.
+    /// Counts a reference; `false` if it is one too many.
     fn step(&self) -> bool {
         self.steps.set(self.steps.get() + 1);
         self.steps.get() <= STEPS_MAX
@@ -90,7 +90,7 @@ fn write(value: &str, run: &Run<'_>, depth: usize, out: &mut String) {
     out.push_str(rest);
 }
 
-/// What stands between a pair of brackets that begins the text, and what follows.
+/// The text within the pair of brackets at the beginning, and what follows.
 fn enclosed(text: &str, open: char, close: char) -> Option<(&str, &str)> {
     let inner = text.strip_prefix(open)?;
     let mut depth = 1_usize;
@@ -107,7 +107,7 @@ fn enclosed(text: &str, open: char, close: char) -> Option<(&str, &str)> {
     None
 }
 
-/// Writes what `${…}` says; `false` if it names nothing that is known.
+/// Writes the value of `${…}`; `false` if it refers to nothing known.
 fn choose(inside: &str, run: &Run<'_>, depth: usize, out: &mut String) -> bool {
     let inside = inside.trim();
     if let Some((holds, rest)) = compared(inside, run, depth) {

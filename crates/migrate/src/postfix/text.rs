@@ -1,14 +1,14 @@
-//! Lines and lists, as all of Postfix's files have them (postconf(5), master(5)).
+//! Lines and lists in Postfix's files (postconf(5), master(5)).
 
 use std::sync::Arc;
 
 use crate::{Located, Origin};
 
-/// A line with the lines that go on from it.
+/// A line with its continuation lines.
 pub type LogicalLine = Located<String>;
 
-/// The logical lines of a file: blank lines and those that begin with `#` count for nothing, even between a line and its
-/// continuation; a line that begins with white space goes on from the one before.
+/// The logical lines of a file: blank lines and those that begin with `#` are ignored, even between a line and its
+/// continuation; a line that begins with white space continues the previous one.
 #[must_use]
 pub fn logical_lines(file: &str, text: &str) -> Vec<LogicalLine> {
     let file: Arc<str> = Arc::from(file);
@@ -34,7 +34,7 @@ pub fn logical_lines(file: &str, text: &str) -> Vec<LogicalLine> {
     lines
 }
 
-/// The members of a list: separated by commas and white space, but for those in braces, which lose the outer ones.
+/// The members of a list: separated by commas and white space, except within braces; the outer braces are removed.
 #[must_use]
 pub fn words(list: &str) -> Vec<String> {
     let mut found = Vec::new();

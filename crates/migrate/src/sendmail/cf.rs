@@ -1,9 +1,9 @@
-//! `sendmail.cf`, where only that is there: what m4 has made of a `.mc` file says nearly all that the file said.
+//! `sendmail.cf`, if there is nothing else: m4's output contains nearly everything that the `.mc` file said.
 
 use super::mc::Mc;
 use crate::Origin;
 
-/// Options of `.cf` files, and the names that `.mc` files have for them.
+/// Options of `.cf` files, and their names in `.mc` files.
 const OPTIONS: &[(&str, &str)] = &[
     ("AliasFile", "ALIAS_FILE"),
     ("AliasWait", "confALIAS_WAIT"),
@@ -99,7 +99,7 @@ const MAPS: &[(&str, &str)] = &[
     ("virtuser", "virtusertable"),
 ];
 
-/// Classes that a macro of `.mc` files fills, and the one that names a file with them.
+/// Classes filled by a macro in `.mc` files, and the macro that names a file with them.
 const CLASSES: &[(&str, &str, &str)] = &[
     ("E", "EXPOSED_USER", "EXPOSED_USER_FILE"),
     ("G", "GENERICS_DOMAIN", "GENERICS_DOMAIN_FILE"),
@@ -123,7 +123,7 @@ const MACROS: &[(&str, &str)] = &[
 /// How sendmail's own trace field begins.
 const USUAL_TRACE: &str = "$?sfrom $s";
 
-/// What the text of a `.cf` file says, as the `.mc` file behind it would.
+/// Parses a `.cf` file into what the original `.mc` file would say.
 pub(super) fn read(path: &str, text: &str) -> Mc {
     let mut cf = Cf::default();
     for (at, line) in lines(path, text) {
@@ -132,7 +132,7 @@ pub(super) fn read(path: &str, text: &str) -> Mc {
     cf.finish()
 }
 
-/// Lines with those that go on with them.
+/// Lines joined with their continuations.
 fn lines(path: &str, text: &str) -> Vec<(Origin, String)> {
     let file = path.into();
     let mut lines: Vec<(Origin, String)> = Vec::new();
@@ -152,9 +152,9 @@ fn lines(path: &str, text: &str) -> Vec<(Origin, String)> {
 #[derive(Default)]
 struct Cf {
     mc: Mc,
-    /// Features by the names of their templates, which stand in comments.
+    /// Features by the names of their templates, which appear in comments.
     features: Vec<(Origin, String)>,
-    /// What the rules say of features.
+    /// Feature arguments found in the rules.
     arguments: Vec<(&'static str, Vec<String>)>,
     rules: Option<Origin>,
     has_listener: bool,
@@ -214,7 +214,7 @@ impl Cf {
         let (name, value) = named(rest);
         let value = value.trim().to_owned();
         match (name, MACROS.iter().find(|(letter, _)| *letter == name)) {
-            // `$w.$m` is what the machine is called anyway.
+            // `$w.$m` is the machine's name anyway.
             (_, Some((_, option))) if !value.is_empty() && !value.contains('$') => {
                 self.mc.set_option(at, option, value);
             }
@@ -227,7 +227,7 @@ impl Cf {
 
     fn class(&mut self, at: Origin, rest: &str) {
         let (name, words) = named(rest);
-        // What templates put there, and references to other classes.
+        // Values set by templates, and references to other classes.
         let own = |word: &str| {
             word.starts_with(['[', '$'])
                 || word.starts_with("IPv6:")
@@ -269,7 +269,7 @@ impl Cf {
         }
     }
 
-    /// `A=TCP $h 587` is all that sites change.
+    /// `A=TCP $h 587` is the only part that sites change.
     fn mailer(&mut self, at: Origin, rest: &str) {
         let (name, definition) = rest.split_once(',').unwrap_or((rest, ""));
         let call = definition
@@ -314,7 +314,7 @@ impl Cf {
         }
     }
 
-    /// Rules are those of the templates; what features put into them is read.
+    /// Rules come from the templates; what features add to them is read.
     fn rule(&mut self, at: Origin, line: &str) {
         if let Some((_, zone)) = line.split_once("dnsbl $4.$3.$2.$1.")
             && let Some((zone, _)) = zone.split_once(". ")
@@ -356,7 +356,7 @@ impl Cf {
                     let of = if lists { "enhdnsbl" } else { name.as_str() };
                     let given = self.arguments.iter().position(|(feature, _)| *feature == of);
                     let more = match given {
-                        // Each list has lines of its own.
+                        // Each list has its own lines.
                         Some(place) if lists => Some(self.arguments.remove(place).1),
                         Some(place) => Some(self.arguments[place].1.clone()),
                         None => None,
@@ -377,7 +377,7 @@ impl Cf {
     }
 }
 
-/// A name of one letter or in braces, and what stands behind it.
+/// A name of one letter or in braces, and what follows it.
 fn named(rest: &str) -> (&str, &str) {
     if let Some((name, rest)) = rest.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
         return (name, rest);

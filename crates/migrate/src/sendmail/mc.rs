@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::m4::{Event, Vocabulary, expand};
 use crate::{FileError, Files, Located, Origin};
 
-/// Values that sendmail's templates give to names that sites add to; quoted, as they are there.
+/// Values that sendmail's templates give to names that sites add to; quoted, as in the templates.
 pub const PREDEFINED: &[(&str, &str)] = &[
     ("MAIL_SETTINGS_DIR", "/etc/mail/"),
     (
@@ -27,7 +27,7 @@ pub const PREDEFINED: &[(&str, &str)] = &[
     ("confMILTER_MACROS_EOM", "`{msg_id}'"),
 ];
 
-/// Macros of sendmail's templates (cf/README) that say something about a site, besides those that open a section.
+/// Macros of sendmail's templates (cf/README) that are about a site, besides those that open a section.
 const RECORDED: &[&str] = &[
     "CANONIFY_DOMAIN",
     "CANONIFY_DOMAIN_FILE",
@@ -69,7 +69,7 @@ const RECORDED: &[&str] = &[
     "VIRTUSER_DOMAIN_FILE",
 ];
 
-/// Macros behind which lines of `sendmail.cf` follow as they are.
+/// Macros after which lines of `sendmail.cf` follow verbatim.
 const SECTIONS: &[&str] = &[
     "LOCAL_CONFIG",
     "LOCAL_NET_CONFIG",
@@ -86,7 +86,7 @@ const SECTIONS: &[&str] = &[
     "MAILER_DEFINITIONS",
 ];
 
-/// What a `.mc` file says.
+/// The content of a `.mc` file.
 #[derive(Clone, Debug, Default)]
 pub struct Mc {
     options: BTreeMap<String, Located<String>>,
@@ -94,7 +94,7 @@ pub struct Mc {
     sections: Vec<Located<Section>>,
     notes: Vec<Located<String>>,
     replaced: Vec<Located<String>>,
-    /// What says nothing of the site, and why.
+    /// Parts that say nothing about the site, and why.
     idle: Vec<Located<(String, &'static str)>>,
 }
 
@@ -108,7 +108,7 @@ struct Call {
 /// A line of `sendmail.cf` in a `.mc` file.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Section {
-    /// The macro that it stands behind, such as `LOCAL_CONFIG`; empty if there is none.
+    /// The macro that it follows, such as `LOCAL_CONFIG`; empty if there is none.
     pub name: String,
     /// The line.
     pub line: String,
@@ -153,19 +153,19 @@ impl Mc {
         self.notes.push(Located { at, what });
     }
 
-    /// Adds what says nothing of the site.
+    /// Adds a part that says nothing about the site.
     pub(super) fn add_idle(&mut self, at: Origin, what: impl Into<String>, why: &'static str) {
         let what = (what.into(), why);
         self.idle.push(Located { at, what });
     }
 
-    /// What says nothing of the site, and why.
+    /// Parts that say nothing about the site, and why.
     #[must_use]
     pub fn idle(&self) -> &[Located<(String, &'static str)>] {
         &self.idle
     }
 
-    /// What the text of a `.mc` file says.
+    /// Parses the text of a `.mc` file.
     #[must_use]
     pub fn of(path: &str, text: &str, files: &dyn Files) -> Self {
         let recorded: Vec<&str> = RECORDED.iter().chain(SECTIONS).copied().collect();
@@ -235,7 +235,7 @@ impl Mc {
         mc
     }
 
-    /// The value of an option, such as `confPRIVACY_FLAGS` or `SMART_HOST`, as it is at the end.
+    /// The value of an option, such as `confPRIVACY_FLAGS` or `SMART_HOST`, at the end.
     #[must_use]
     pub fn option(&self, name: &str) -> Option<&Located<String>> {
         self.options.get(name)
@@ -260,7 +260,7 @@ impl Mc {
             .map(|call| (call.what.name.as_str(), &call.at, call.what.arguments.as_slice()))
     }
 
-    /// A feature's arguments behind its name; the last `FEATURE` of that name counts.
+    /// A feature's arguments after its name; the last `FEATURE` of that name counts.
     #[must_use]
     pub fn feature<'a>(&'a self, name: &'a str) -> Option<(&'a Origin, &'a [String])> {
         let features = self
@@ -281,7 +281,7 @@ impl Mc {
         &self.notes
     }
 
-    /// What has no effect by itself: definitions that a later line replaces or takes back, and files that were included.
+    /// What has no effect by itself: definitions that a later line replaces or undefines, and included files.
     #[must_use]
     pub fn replaced(&self) -> &[Located<String>] {
         &self.replaced

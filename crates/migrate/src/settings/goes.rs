@@ -1,4 +1,4 @@
-//! Where settings go: the arms that sendmail and Postfix share, and what is done about each.
+//! Where settings go: the cases that sendmail and Postfix share, and how each is handled.
 
 use super::times::Time;
 use super::{key, missing, nothing};
@@ -25,30 +25,30 @@ pub enum Goes<Own> {
     Text(&'static str, &'static str),
     /// Its number to a key.
     Number(&'static str, &'static str),
-    /// Its number to a key that takes no less than this.
+    /// Its number to a key with this minimum.
     AtLeast(&'static str, &'static str, u32),
     /// Octets to a key.
     Octets(&'static str, &'static str),
-    /// Its time to a key; without a unit it is in this one.
+    /// Its time to a key; this is the unit if none is given.
     Time(&'static str, &'static str, &'static str),
-    /// Read by another part of the import, which reports it: to this.
+    /// Read by another part of the import, which reports it as this.
     Elsewhere(&'static str),
     /// There is nothing to carry over.
     Nothing(&'static str),
     /// Not carried over.
     Missing(Weight, &'static str),
-    /// What only this old server has.
+    /// Specific to this old server.
     Own(Own),
 }
 
-/// What only one of the old servers has.
+/// Settings specific to one of the old servers.
 pub trait Special: Copy {
-    /// Where it goes, for people.
+    /// Where it goes, for display.
     fn shown(&self) -> String;
 }
 
 impl<Own: Special> Goes<Own> {
-    /// Where it goes, for people.
+    /// Where it goes, for display.
     #[must_use]
     pub fn shown(&self) -> String {
         match self {
@@ -81,28 +81,28 @@ impl<Own: Special> Goes<Own> {
     }
 }
 
-/// Why nothing becomes of a setting without a value.
+/// Why a setting without a value is dropped.
 pub(crate) const EMPTY: &str = "it is empty";
 
-/// The line of a setting that is being carried over.
+/// The line of a setting being carried over.
 pub(crate) trait Line<Own> {
     /// Sets a key to its value.
     fn set(&mut self, section: &str, key: &str, value: Value);
 
-    /// Sets a key to another value than the line has, and tells of the difference.
+    /// Sets a key to a value other than the line's, and reports the difference.
     fn set_else(&mut self, section: &str, key: &str, value: Value, difference: String);
 
     fn meaningless(&mut self, why: &str);
 
     fn missing(&mut self, weight: Weight, remedy: &str);
 
-    /// Another part of the import reads it, and puts it there if the site needs it.
+    /// Another part of the import reads it, and carries it over if the site needs it.
     fn elsewhere(&mut self, to: &'static str);
 
-    /// Carries over what only this old server has.
+    /// Carries over settings specific to this old server.
     fn own(&mut self, own: Own, value: &str);
 
-    /// Says that the value cannot be read.
+    /// Reports that the value cannot be read.
     fn unreadable(&mut self) {
         self.missing(Weight::Detail, "its value is not understood; set the key by hand");
     }
@@ -124,7 +124,7 @@ fn number<Own>(line: &mut impl Line<Own>, value: &str, (section, key): Key, leas
     }
 }
 
-/// Least and most octets that keys take.
+/// Minimum and maximum octets of keys.
 const SIZES: &[(Key, u64, u64)] = &[
     (("", "message_size_limit"), 64 << 10, 2 << 30),
     (("limits", "header"), 4 << 10, 16 << 20),
@@ -157,7 +157,7 @@ fn octets<Own>(line: &mut impl Line<Own>, value: &str, at: Key) {
     }
 }
 
-/// A bound, in the unit in which it is a whole number.
+/// A limit, in the largest unit in which it is a whole number.
 fn size(octets: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     let unit = units.into_iter().find(|(unit, _)| octets.is_multiple_of(*unit));
@@ -167,7 +167,7 @@ fn size(octets: u64) -> String {
     )
 }
 
-/// The longest times that keys take, in seconds; those of other keys are longer than anybody sets.
+/// The maximum times of keys, in seconds; for other keys, they are longer than anybody sets.
 const LONGEST: &[(Key, u64)] = &[
     (("timeouts", "error_delay"), 1),
     (("timeouts", "command"), 3_600),
@@ -205,7 +205,7 @@ mod tests {
     #[derive(Clone, Copy)]
     struct None_;
 
-    /// What was said of the line.
+    /// What was reported for the line.
     #[derive(Default)]
     struct Said(String);
 

@@ -1,4 +1,4 @@
-//! "Where did my setting go": the tables of the imports as a document for people, `docs/settings.md`.
+//! "Where did my setting go": the tables of the imports as a document, `docs/settings.md`.
 
 mod goes;
 mod times;
@@ -120,7 +120,7 @@ fn table(text: &mut String, title: &str, head: &str, rows: impl Iterator<Item = 
     }
 }
 
-/// A key of a section, as the document has it.
+/// A key of a section, as in the document.
 pub(crate) fn key(section: &str, key: &str) -> String {
     format!("`{}`", path(section, key))
 }
@@ -148,7 +148,7 @@ fn nothing(why: &str) -> String {
 mod tests {
     use super::*;
 
-    /// `cargo run -p postern -- settings-reference > docs/settings.md` mends a failure.
+    /// `cargo run -p postern -- settings-reference > docs/settings.md` fixes a failure.
     #[test]
     fn the_document_is_up_to_date() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/settings.md");

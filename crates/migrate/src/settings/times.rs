@@ -1,6 +1,6 @@
 //! Times as sendmail and Postfix write them.
 
-/// A time, as the new configuration has it.
+/// A time, as in the new configuration.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Time {
     /// Its text: `5d`.
@@ -33,7 +33,7 @@ impl Time {
         if seconds == 0 {
             "0".clone_into(&mut text);
         } else if parts > 1 || text.ends_with('w') {
-            // In one unit, which the new server knows.
+            // In a single unit, as the new server expects.
             let units = [("d", 86_400), ("h", 3_600), ("m", 60)];
             let whole = units.into_iter().find(|(_, unit)| seconds.is_multiple_of(*unit));
             let (name, unit) = whole.unwrap_or(("s", 1));

@@ -1,23 +1,23 @@
-//! Characters in brackets, whose rules differ most from one engine to the next.
+//! Bracket expressions, whose rules differ most between engines.
 
 use super::Dialect;
 use super::translate::{Reader, character};
 
 /// One member of a class.
 enum Member {
-    /// A character, which may begin a range.
+    /// A character, which may start a range.
     One(char),
     /// A class within it, in the engine's syntax.
     Class(String),
 }
 
-/// Reads a class behind its `[`.
+/// Reads a class after its `[`.
 pub(super) fn read(reader: &mut Reader<'_>) -> Result<(), String> {
     reader.out.push('[');
     if reader.take("^") {
         reader.out.push('^');
     }
-    // At the first place it stands for itself.
+    // In first position it stands for itself.
     let mut first = true;
     loop {
         if reader.peek() == Some(']') && !first {
@@ -44,7 +44,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<(), String> {
                             "has the range `{from}-{to}`, which is the wrong way round"
                         ));
                     }
-                    // `[a-\d]`: the hyphen is one.
+                    // `[a-\d]`: the hyphen is literal.
                     Member::Class(class) => {
                         reader.out.push_str("\\-");
                         reader.out.push_str(&class);
@@ -57,7 +57,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// A character within a class as itself.
+/// A literal character within a class.
 fn one(reader: &mut Reader<'_>, c: char) {
     reader.literal(c);
 }
@@ -119,7 +119,7 @@ fn member(reader: &mut Reader<'_>) -> Result<Member, String> {
     Ok(Member::Class(class.to_owned()))
 }
 
-/// `[:alpha:]`, of ASCII; `end` is where its `:]` stands.
+/// `[:alpha:]`, ASCII only; `end` is the position of its `:]`.
 fn named(reader: &mut Reader<'_>, end: usize) -> Result<Member, String> {
     const NAMES: [&str; 14] = [
         "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",

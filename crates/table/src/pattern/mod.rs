@@ -1,4 +1,4 @@
-//! Patterns with values, in order, on an engine whose time is linear in the text.
+//! Patterns with values, in order, on an engine with linear time in the text.
 
 mod class;
 mod replace;
@@ -13,26 +13,26 @@ use crate::Notes;
 use crate::lines::is_blank;
 use crate::rules::{self, Form, Step, Test};
 
-/// Most octets that one pattern takes when it is compiled.
+/// Most octets of one compiled pattern.
 const PATTERN_SIZE_MAX: usize = 2 << 20;
 
-/// Longest text that patterns are tried on, in octets; what is longer matches nothing.
+/// Longest text that is matched, in octets; longer text matches nothing.
 const SUBJECT_MAX: usize = 1 << 20;
 
-/// Whose patterns they are.
+/// The pattern dialect.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Dialect {
-    /// Perl's, as `pcre:` of Postfix has them: case does not matter and `.` matches a line end, unless a flag says otherwise.
+    /// Perl's, as in Postfix's `pcre:`: case-insensitive, and `.` matches a line end, unless a flag says otherwise.
     Perl,
-    /// POSIX's extended ones, as `regexp:` of Postfix has them.
+    /// POSIX's extended ones, as in Postfix's `regexp:`.
     Posix,
 }
 
 /// Patterns in order, of which the first that matches decides.
 ///
-/// Time is linear in the text, whatever the pattern; what such an engine cannot do (looking around, references back) is a mistake
-/// when the table is read. Where several ways to match differ in what they capture, Perl's rule decides for both dialects: the first
-/// alternative that fits, and not POSIX's longest.
+/// Time is linear in the text, whatever the pattern; what such an engine does not support (look-around, back-references) is a
+/// mistake when the table is read. If several ways to match differ in what they capture, Perl's rule applies to both dialects:
+/// the first matching alternative, not POSIX's longest.
 #[derive(Debug)]
 pub struct Patterns {
     steps: Vec<Step<Regex, Replacement>>,
@@ -47,8 +47,8 @@ impl Patterns {
         Self { steps, len }
     }
 
-    /// The value of the first pattern that matches, with what it captured in place of `$1`, and its line. A value that comes out
-    /// empty is none.
+    /// The value of the first matching pattern, with captures substituted for `$1` etc., and its line. A value that becomes empty
+    /// counts as none.
     #[must_use]
     pub fn find(&self, key: &str) -> Option<(Cow<'_, str>, usize)> {
         if key.len() > SUBJECT_MAX {
@@ -74,7 +74,7 @@ impl Patterns {
         self.len == 0
     }
 
-    /// The values as they are written, each with its line; `$1` and its like stand for what is captured.
+    /// The values as written, each with its line; `$1` etc. are not substituted.
     pub fn values(&self) -> impl Iterator<Item = (String, usize)> {
         self.steps.iter().filter_map(|step| match step {
             Step::Rule(_, value, line) => Some((value.to_string(), *line)),
@@ -91,8 +91,8 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// A pattern of Perl's, without delimiters and flags: case does not matter, and `.` matches a line end. `$1` in the value is what it
-    /// has captured.
+    /// A Perl pattern, without delimiters and flags: case-insensitive, and `.` matches a line end. `$1` in the value is the first
+    /// capture.
     ///
     /// # Errors
     ///
@@ -106,7 +106,7 @@ impl Pattern {
         })
     }
 
-    /// Its value with what was captured, where it matches.
+    /// Its value with captures substituted, if it matches.
     #[must_use]
     pub fn find(&self, text: &str) -> Option<String> {
         if text.len() > SUBJECT_MAX {
@@ -142,7 +142,7 @@ impl Form for Dialect {
     }
 }
 
-/// `/pattern/flags rest`: the first character, which is neither letter nor digit, ends the pattern too, unless `\` stands before it.
+/// `/pattern/flags rest`: the first character, which is neither letter nor digit, also ends the pattern, unless preceded by `\`.
 fn parts(text: &str) -> Result<(&str, &str, &str), String> {
     let delimiter = text
         .chars()
@@ -172,7 +172,7 @@ fn parts(text: &str) -> Result<(&str, &str, &str), String> {
     Ok((&inner[..end], &behind[..flags], &behind[flags..]))
 }
 
-/// How a pattern is matched. Flags switch: `i` off, what is on.
+/// How a pattern is matched. Flags toggle: `i` turns the default off.
 #[derive(Clone, Copy)]
 struct Flags {
     case_insensitive: bool,
@@ -201,7 +201,7 @@ impl Flags {
                 (Dialect::Perl, 'x') => &mut read.extended,
                 (Dialect::Perl, 'A') => &mut read.anchored,
                 (Dialect::Perl, 'U') => &mut read.swap_greed,
-                // `$` matches at the very end alone here, whether that is asked for or not; unknown escapes are mistakes.
+                // `$` only matches at the very end here, whether requested or not; unknown escapes are mistakes.
                 (Dialect::Perl, 'E' | 'X') => continue,
                 (Dialect::Posix, 'x') => {
                     return Err("has the flag `x`, for basic expressions, which there are none of here: write it as an \
@@ -219,7 +219,7 @@ impl Flags {
             };
             *switched = !*switched;
         }
-        // REG_NEWLINE of POSIX means both.
+        // POSIX's REG_NEWLINE means both.
         if dialect == Dialect::Posix && read.multi_line {
             read.dot_matches_new_line = false;
         }

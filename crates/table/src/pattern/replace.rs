@@ -1,8 +1,8 @@
-//! Values with places for what a pattern captured.
+//! Values with placeholders for captures.
 
 use regex::Captures;
 
-/// A value: texts, and numbers of captures between them.
+/// A value: texts, with capture numbers in between.
 #[derive(Debug)]
 pub(crate) struct Replacement {
     pieces: Vec<Piece>,
@@ -49,7 +49,7 @@ impl Replacement {
         Ok(Self { pieces })
     }
 
-    /// The text, where it is the same for all.
+    /// The text, if it has no captures.
     pub(super) fn fixed(&self) -> Option<&str> {
         match &self.pieces[..] {
             [Piece::Text(text)] => Some(text),
@@ -57,7 +57,7 @@ impl Replacement {
         }
     }
 
-    /// The text with what was captured; nothing for what took no part.
+    /// The text with captures substituted; empty for groups that did not participate.
     pub(super) fn fill(&self, captures: &Captures<'_>) -> String {
         let mut filled = String::new();
         for piece in &self.pieces {
@@ -73,7 +73,7 @@ impl Replacement {
 }
 
 impl std::fmt::Display for Replacement {
-    /// As it may be written.
+    /// In its written form.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for piece in &self.pieces {
             match piece {

@@ -1,7 +1,8 @@
-//! Patterns of Perl and POSIX in the syntax of the engine.
+//! Translates Perl and POSIX patterns to the engine's syntax.
 //!
-//! The syntaxes differ in details that would change a meaning unseen: `[` within brackets, `\<`, a `{` that counts nothing, classes of
-//! letters beyond ASCII. Each becomes what its author meant, and what the engine cannot do is named.
+//! The syntaxes differ in details that would silently change the meaning: `[` within brackets, `\<`, a `{` that is not a
+//! quantifier, classes with non-ASCII letters. Each becomes what its author meant, and what the engine does not support is
+//! reported.
 
 use super::Dialect;
 use super::class;
@@ -9,7 +10,7 @@ use super::class;
 /// Longest pattern, in octets.
 const LEN_MAX: usize = 16_384;
 
-/// A pattern while it is read.
+/// A pattern being read.
 pub(super) struct Reader<'p> {
     rest: &'p str,
     pub(super) dialect: Dialect,
@@ -50,12 +51,12 @@ impl<'p> Reader<'p> {
         self.rest
     }
 
-    /// Skips so many octets.
+    /// Skips that many octets.
     pub(super) fn skip(&mut self, octets: usize) {
         self.rest = self.rest.get(octets..).unwrap_or_default();
     }
 
-    /// A character as itself.
+    /// A literal character.
     pub(super) fn literal(&mut self, c: char) {
         if c.is_ascii_punctuation() && c != '<' && c != '>' {
             self.out.push('\\');
@@ -64,7 +65,7 @@ impl<'p> Reader<'p> {
     }
 }
 
-/// The pattern in the engine's syntax. The error says what it cannot do.
+/// The pattern in the engine's syntax. The error says what is not supported.
 pub(super) fn translate(pattern: &str, dialect: Dialect, extended: bool) -> Result<String, String> {
     if pattern.len() > LEN_MAX {
         return Err("is longer than 16,384 octets: make several of it".into());
@@ -90,7 +91,7 @@ pub(super) fn translate(pattern: &str, dialect: Dialect, extended: bool) -> Resu
     Ok(reader.out)
 }
 
-/// What follows a quantifier: `+` would make it possessive, another one means nothing.
+/// What follows a quantifier: `+` would make it possessive, another one is meaningless.
 fn quantifier(reader: &mut Reader<'_>, c: char) -> Result<(), String> {
     reader.out.push(c);
     after_quantifier(reader)
@@ -111,7 +112,7 @@ fn after_quantifier(reader: &mut Reader<'_>) -> Result<(), String> {
     }
 }
 
-/// A brace that counts is one; any other is itself.
+/// A brace is a quantifier if it is well formed; otherwise literal.
 fn brace(reader: &mut Reader<'_>) {
     let rest = reader.rest();
     let counts = rest.find('}').filter(|end| {
@@ -212,7 +213,7 @@ fn group(reader: &mut Reader<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// What follows a `\` outside of brackets.
+/// What follows a `\` outside brackets.
 fn escape(reader: &mut Reader<'_>) -> Result<(), String> {
     let Some(c) = reader.next() else {
         return Err("ends with a `\\`: write `\\\\` for one".into());
@@ -226,7 +227,7 @@ fn escape(reader: &mut Reader<'_>) -> Result<(), String> {
     if reader.dialect == Dialect::Posix {
         match c {
             '1'..='9' => return back(),
-            // Of GNU.
+            // A GNU extension.
             'w' => reader.out.push_str("[0-9A-Za-z_]"),
             'W' => reader.out.push_str("[^0-9A-Za-z_]"),
             's' => reader.out.push_str("[ \\t\\n\\x0B\\f\\r]"),
@@ -283,7 +284,7 @@ fn escape(reader: &mut Reader<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// A class by its name in Unicode.
+/// A class by its Unicode name.
 fn property(reader: &mut Reader<'_>, c: char) -> Result<(), String> {
     let rest = reader.rest();
     let end = match rest.strip_prefix('{') {
@@ -298,7 +299,7 @@ fn property(reader: &mut Reader<'_>, c: char) -> Result<(), String> {
     Ok(())
 }
 
-/// The one character that Perl's escapes stand for, `\t` and `\x41` among them; `first` has been read.
+/// The single character of a Perl escape such as `\t` and `\x41`; `first` has been read.
 pub(super) fn character(reader: &mut Reader<'_>, first: char) -> Result<char, String> {
     let of = |number: u32| {
         char::from_u32(number).ok_or_else(|| format!("has \\x{number:X}, which is no character"))

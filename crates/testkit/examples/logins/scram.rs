@@ -1,4 +1,4 @@
-//! SCRAM-SHA-256 as a client (RFC 5802, RFC 7677), with the salted password kept between logins.
+//! SCRAM-SHA-256 as a client (RFC 5802, RFC 7677), with the salted password cached between logins.
 
 use std::collections::HashMap;
 use std::io;
@@ -37,7 +37,7 @@ fn value<'a>(message: &'a str, name: &str) -> &'a str {
 }
 
 impl Client {
-    /// The exchange and its first message.
+    /// Starts an exchange; also returns its first message.
     pub(crate) fn begin(login: &str, password: &str) -> (Self, String) {
         let number = NONCE.fetch_add(1, Ordering::Relaxed);
         let first_bare = format!("n={login},r=bench{}x{number}", std::process::id());

@@ -1,5 +1,5 @@
-//! Filters that are daemons of their own: rspamd, ClamAV, SpamAssassin, OpenDMARC. Each knows the words of the tests alone, so that
-//! none of them needs rules or signatures out of the network.
+//! Filters that are separate daemons: rspamd, ClamAV, SpamAssassin, OpenDMARC. Each only knows the tests' words, so that none
+//! needs rules or signatures from the network.
 
 use std::fs;
 use std::os::unix::net::UnixStream;
@@ -19,7 +19,7 @@ pub const SPAM: &str = "postern-test-spam";
 /// What they mark.
 pub const ODD: &str = "postern-test-odd";
 
-/// A filter, and what it runs on. Killed when dropped, the filter first.
+/// A filter and the daemons behind it. Killed when dropped, the filter first.
 #[derive(Debug)]
 struct Daemons {
     folder: TempDir,
@@ -38,7 +38,7 @@ impl Daemons {
         self.folder.path().join(name)
     }
 
-    /// Writes a file in which `FOLDER` stands for the scratch folder.
+    /// Writes a file, replacing `FOLDER` with the scratch folder.
     fn write(&self, name: &str, text: &str) {
         let text = text.replace("FOLDER", &self.folder.path().display().to_string());
         fs::write(self.at(name), text).expect("a file of the filter's");
@@ -101,7 +101,7 @@ impl ClamAv {
     }
 }
 
-/// spamass-milter with a spamd that knows two words, [`SPAM`] and [`ODD`].
+/// spamass-milter with a spamd that only knows two words, [`SPAM`] and [`ODD`].
 #[derive(Debug)]
 pub struct SpamAssassin(Daemons);
 
@@ -149,7 +149,8 @@ impl SpamAssassin {
     }
 }
 
-/// rspamd, whose proxy is the filter and scans by itself. It rejects mail with [`SPAM`] in its subject and marks such with [`ODD`].
+/// rspamd, whose proxy is the filter and scans mail itself. It rejects mail with [`SPAM`] in its subject and marks mail with
+/// [`ODD`].
 #[derive(Debug)]
 pub struct Rspamd(Daemons);
 
@@ -180,7 +181,7 @@ rspamd_config.POSTERN_SPAM = found('WORD_SPAM', 20)
 
 impl Drop for Rspamd {
     fn drop(&mut self) {
-        // Its workers end with it only if it is asked to.
+        // Its workers only end with it if it is asked to end.
         if !std::thread::panicking() {
             for server in self.0.servers.drain(..) {
                 let _ = server.terminate();
@@ -203,7 +204,7 @@ impl Rspamd {
             "rules.lua",
             &RSPAMD_RULES.replace("WORD_ODD", ODD).replace("WORD_SPAM", SPAM),
         );
-        // With the list of all top-level domains it takes a minute to start.
+        // With the list of all top-level domains, it takes a minute to start.
         daemons.write("tld", "com\norg\nexample\n");
         let mut command = Command::new(program("/usr/bin/rspamd", "rspamd"));
         command.args(["-f", "-i", "-c"]).arg(daemons.at("rspamd.conf"));
@@ -218,12 +219,12 @@ impl Rspamd {
     }
 }
 
-/// OpenDMARC, which says what it thinks of a message in `Authentication-Results`.
+/// OpenDMARC, which reports its verdict in `Authentication-Results`.
 #[derive(Debug)]
 pub struct OpenDmarc(Daemons);
 
 impl OpenDmarc {
-    /// Starts one that speaks for the server of this name, and believes what that server's other filters have found.
+    /// Starts one that acts for the server with this name, and trusts the results of that server's other filters.
     ///
     /// # Panics
     ///

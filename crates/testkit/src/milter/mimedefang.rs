@@ -14,16 +14,16 @@ use crate::process::{Server, program, wait_for_port, wait_until};
 /// MIMEDefang with a filter of its own. Killed when dropped.
 #[derive(Debug)]
 pub struct MimeDefang {
-    // Its files, as long as it runs.
+    // Its files, kept while it runs.
     _folder: TempDir,
     address: String,
-    // The milter ends before the multiplexor.
+    // The milter must end before the multiplexor.
     _milter: Server,
     _multiplexor: Server,
 }
 
 impl MimeDefang {
-    /// Starts it with this `mimedefang-filter` (`sub filter { … }`), as the user that its package makes.
+    /// Starts it with this `mimedefang-filter` (`sub filter { … }`), as the user created by its package.
     ///
     /// # Panics
     ///
@@ -53,7 +53,7 @@ impl MimeDefang {
         let user = User::from_name("defang")
             .expect("users")
             .expect("the user defang");
-        // The multiplexor starts a program, which is told here where the filter is.
+        // The multiplexor starts a program, which gets the filter's path here.
         let script = format!(
             "#!/bin/sh\nexec /usr/bin/mimedefang.pl -f {} \"$@\"\n",
             at("filter").display()

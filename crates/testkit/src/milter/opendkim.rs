@@ -35,7 +35,7 @@ impl OpenDkim {
         Self::start(folder, domain, &settings)
     }
 
-    /// Starts another one, which verifies what this one signs and speaks for the server of this name. It does not ask DNS.
+    /// Starts another one, which verifies what this one signs and acts for the server with this name. It does not use DNS.
     ///
     /// # Panics
     ///

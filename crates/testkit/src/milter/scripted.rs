@@ -1,4 +1,4 @@
-//! A filter without a library: what it sends is the test's, octet by octet.
+//! A filter without a library: the test determines what it sends, octet by octet.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -9,14 +9,14 @@ use tempfile::TempDir;
 
 use crate::process::wait_until;
 
-/// What a [`ScriptedMilter`] does about a command.
+/// A [`ScriptedMilter`]'s reaction to a command.
 #[derive(Clone, Debug)]
 pub enum Act {
     /// Sends octets, if there are any.
     Say(Vec<u8>),
     /// Sends octets and closes the connection.
     Die(Vec<u8>),
-    /// Does nothing until the connection ends, whatever comes.
+    /// Does nothing until the connection ends.
     Hang,
 }
 
@@ -40,7 +40,7 @@ pub fn packet(letter: u8, data: &[u8]) -> Vec<u8> {
     packet
 }
 
-/// What a filter says to a command that agrees to version 6, to all actions and to all steps, and is content with everything.
+/// The answers of a filter that agrees to version 6, all actions and all steps, and accepts everything.
 #[must_use]
 pub fn content(letter: u8) -> Act {
     Act::Say(match letter {
@@ -58,7 +58,7 @@ impl ScriptedMilter {
     ///
     /// # Panics
     ///
-    /// When there is no socket to be had.
+    /// If no socket can be created.
     #[must_use]
     pub fn start(script: impl Fn(usize, u8, &[u8]) -> Act + Send + Sync + 'static) -> Self {
         let folder = TempDir::new().expect("a scratch folder");
@@ -86,11 +86,11 @@ impl ScriptedMilter {
         format!("unix:{}", self.folder.path().join("socket").display())
     }
 
-    /// The letters of the commands that it was sent, macros left out, of one connection.
+    /// The letters of the commands received on one connection, without macros.
     ///
     /// # Panics
     ///
-    /// When one of its threads has.
+    /// If one of its threads panicked.
     #[must_use]
     pub fn heard(&self, connection: usize) -> String {
         let heard = self.heard.lock().expect("a lock");
@@ -102,17 +102,17 @@ impl ScriptedMilter {
     ///
     /// # Panics
     ///
-    /// When one of its threads has.
+    /// If one of its threads panicked.
     #[must_use]
     pub fn has_ended(&self, connection: usize) -> bool {
         self.ended.lock().expect("a lock").contains(&connection)
     }
 
-    /// Waits until it has been sent these commands on a connection, and no others.
+    /// Waits until it has received exactly these commands on a connection.
     ///
     /// # Panics
     ///
-    /// When it is not.
+    /// If it does not.
     pub fn wait_for(&self, connection: usize, letters: &str) {
         wait_until(&format!("{letters} on connection {connection}"), || {
             self.heard(connection) == letters

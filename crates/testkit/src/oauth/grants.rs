@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 
-/// What was granted, and what waits for a user.
+/// What was granted, and what is waiting for a user.
 #[derive(Default)]
 pub(super) struct Grants {
     refresh: HashSet<String>,
@@ -13,9 +13,9 @@ pub(super) struct Grants {
     next: u64,
 }
 
-/// What a request at the token endpoint comes to.
+/// The result of a request to the token endpoint.
 pub(super) enum Granted {
-    /// A token, with a refresh token where there is one.
+    /// A token, with a refresh token if there is one.
     Token(Option<String>),
     /// An error (RFC 6749 section 5.2).
     Error(&'static str),

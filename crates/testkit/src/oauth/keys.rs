@@ -1,4 +1,4 @@
-//! Keys that sign tokens, by aws-lc-rs itself: not by the library that checks them.
+//! Keys that sign tokens, with aws-lc-rs itself rather than the library that verifies them.
 
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-/// By which algorithm a key signs.
+/// The signature algorithm of a key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Algorithm {
     /// RSA, PKCS #1.
@@ -118,7 +118,7 @@ impl SigningKey {
         format!("{message}.{}", encode(&signature))
     }
 
-    /// HS256 with the public key, as PEM, for a secret.
+    /// HS256 with the PEM public key as the secret.
     pub(super) fn confuse(&self, claims: &Value) -> String {
         let public = match &self.pair {
             Pair::Rsa(pair) => pair.public_key().as_ref().to_vec(),
@@ -146,8 +146,8 @@ fn encode(octets: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(octets)
 }
 
-/// The 256 octets of the modulus in `RSAPublicKey` (RFC 8017 appendix A.1.1): behind the heads of sequence and number and
-/// an octet 0.
+/// The 256 octets of the modulus in `RSAPublicKey` (RFC 8017 appendix A.1.1): after the headers of sequence and integer
+/// and a zero octet.
 fn modulus(pair: &RsaKeyPair) -> &[u8] {
     &pair.public_key().as_ref()[9..265]
 }

@@ -1,6 +1,6 @@
 //! A provider of tokens (OAuth 2.0 and OpenID Connect) on a loopback port, over real TLS, with real keys.
 //!
-//! It describes itself, publishes its keys, answers introspection, and gives tokens for client credentials, refresh tokens
+//! It publishes its description and keys, answers introspection, and issues tokens for client credentials, refresh tokens
 //! and device codes. A test may roll its keys over, break it, stop it and start it again.
 
 mod grants;
@@ -21,10 +21,10 @@ use self::grants::Grants;
 pub use self::keys::Algorithm;
 use self::keys::SigningKey;
 
-/// The client that introspection and the token endpoint take.
+/// The client accepted for introspection and at the token endpoint.
 pub const CLIENT_ID: &str = "postern-test";
 
-/// Its secret, with characters that have to be escaped.
+/// Its secret, with characters that must be escaped.
 pub const CLIENT_SECRET: &str = "s3cret: with %+& in it";
 
 /// The audience of tokens unless a test says otherwise.
@@ -49,14 +49,14 @@ struct Shared {
 }
 
 struct State {
-    /// The one that signs comes last.
+    /// The signing key comes last.
     keys: Vec<SigningKey>,
     /// Opaque tokens that are active, with their claims.
     opaque: HashMap<String, Map<String, Value>>,
     grants: Grants,
     /// Requests by path.
     requests: HashMap<String, usize>,
-    /// The status that every request gets, if the test wants it broken.
+    /// The status that every request gets, if the test breaks the provider.
     broken: Option<u16>,
     /// Lifetime of tokens from the token endpoint, in seconds.
     lifetime: u64,
@@ -70,7 +70,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Claims of a token that holds for five minutes.
+    /// Claims of a token that is valid for five minutes.
     fn claims(&self, lifetime: u64) -> Map<String, Value> {
         let now = unix_now();
         let claims = json!({
@@ -163,7 +163,7 @@ impl OauthProvider {
         self.folder.path().join("ca.crt")
     }
 
-    /// A file with [`CLIENT_SECRET`], readable by its owner alone.
+    /// A file with [`CLIENT_SECRET`], readable only by its owner.
     ///
     /// # Panics
     ///
@@ -175,7 +175,7 @@ impl OauthProvider {
         path
     }
 
-    /// A signed token whose claims are the usual ones with these in their place; `null` takes one away.
+    /// A signed token with the usual claims, replaced by these; `null` removes one.
     #[must_use]
     pub fn token(&self, changes: Value) -> String {
         let claims = Value::Object(self.claims(changes));
@@ -184,7 +184,7 @@ impl OauthProvider {
         key.sign(&key.header(), &claims)
     }
 
-    /// The same with another header: its members replace those of the usual one; `null` takes one away.
+    /// The same with another header: its members replace those of the usual one; `null` removes one.
     #[must_use]
     pub fn token_with_header(&self, header: Value, changes: Value) -> String {
         let claims = Value::Object(self.claims(changes));
@@ -195,7 +195,7 @@ impl OauthProvider {
         key.sign(&Value::Object(usual), &claims)
     }
 
-    /// A token signed by somebody else, under the name of the provider's key, or of one that nobody has.
+    /// A token signed by somebody else, under the name of the provider's key or of a nonexistent one.
     #[must_use]
     pub fn forged(&self, kid: Option<&str>, changes: Value) -> String {
         let claims = Value::Object(self.claims(changes));
@@ -208,13 +208,14 @@ impl OauthProvider {
         stranger.sign(&stranger.header(), &claims)
     }
 
-    /// A token that says it has no signature, and has none.
+    /// A token that declares that it has no signature, and has none.
     #[must_use]
     pub fn unsigned(&self, changes: Value) -> String {
         keys::unsigned(&Value::Object(self.claims(changes)))
     }
 
-    /// A token signed by HMAC with the provider's public key for a secret, in the form that confused programs would take.
+    /// A token signed by HMAC with the provider's public key as the secret, in the form that a vulnerable program would
+    /// accept.
     #[must_use]
     pub fn confused(&self, changes: Value) -> String {
         let claims = Value::Object(self.claims(changes));
@@ -226,7 +227,7 @@ impl OauthProvider {
             .confuse(&claims)
     }
 
-    /// An opaque token that introspection knows by these claims.
+    /// An opaque token for which introspection returns these claims.
     #[must_use]
     pub fn opaque(&self, changes: Value) -> String {
         let claims = self.claims(changes);
@@ -250,7 +251,7 @@ impl OauthProvider {
         state.keys.push(SigningKey::generate(algorithm, &kid));
     }
 
-    /// Publishes the newest key alone.
+    /// Publishes only the newest key.
     pub fn retire(&self) {
         let mut state = self.shared.state();
         let newest = state.keys.pop();
@@ -264,7 +265,7 @@ impl OauthProvider {
         self.shared.state().jwks()
     }
 
-    /// Answers everything with this status; `None` makes it well again.
+    /// Answers everything with this status; `None` restores it.
     pub fn break_with(&self, status: Option<u16>) {
         self.shared.state().broken = status;
     }
@@ -272,7 +273,7 @@ impl OauthProvider {
     /// Closes its port, as an outage does.
     pub fn stop(&self) {
         self.shared.stop.store(true, Ordering::SeqCst);
-        // Wakes who accepts.
+        // Wakes the accepting thread.
         let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
         crate::process::wait_until("the provider to close its port", || {
             TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err()
@@ -283,7 +284,7 @@ impl OauthProvider {
     ///
     /// # Panics
     ///
-    /// When somebody else has taken it.
+    /// If it is in use by another process.
     pub fn restart(&self) {
         self.shared.stop.store(false, Ordering::SeqCst);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).expect("the provider's own port");
@@ -297,12 +298,12 @@ impl OauthProvider {
         self.shared.state().requests.get(&path).copied().unwrap_or(0)
     }
 
-    /// How long tokens from the token endpoint hold from now on, in seconds.
+    /// Sets the lifetime of tokens from the token endpoint from now on, in seconds.
     pub fn set_lifetime(&self, seconds: u64) {
         self.shared.state().lifetime = seconds;
     }
 
-    /// A refresh token for [`OWNER`], as a user gets it once.
+    /// A refresh token for [`OWNER`], as a user obtains it once.
     #[must_use]
     pub fn refresh_token(&self) -> String {
         self.shared.state().grants.new_refresh_token()
@@ -313,8 +314,8 @@ impl OauthProvider {
         self.shared.state().grants.revoke();
     }
 
-    /// Does what a user does who opens the page of a device: types the code and agrees, or does not. False when no device
-    /// waits with this code.
+    /// Acts as a user on the device page: enters the code and consents or refuses. False if no device is waiting with this
+    /// code.
     pub fn decide(&self, user_code: &str, agree: bool) -> bool {
         self.shared.state().grants.decide(user_code, agree)
     }

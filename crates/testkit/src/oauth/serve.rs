@@ -1,4 +1,4 @@
-//! HTTPS, as far as a provider needs it: a thread a connection, one request after the other.
+//! HTTPS, as far as a provider needs it: one thread per connection, one request after the other.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::grants::Granted;
 use super::{CLIENT_ID, CLIENT_SECRET, Shared, unix_now};
 
-/// Longest body that is taken.
+/// Longest body accepted.
 const BODY_MAX: usize = 64 * 1024;
 
 struct Request {
@@ -27,7 +27,7 @@ struct Request {
     path: String,
     authorization: Option<String>,
     form: HashMap<String, String>,
-    /// Whether a field came twice, which RFC 6749 section 3.2 forbids.
+    /// Whether a field occurred twice, which RFC 6749 section 3.2 forbids.
     repeats: bool,
 }
 
@@ -54,7 +54,7 @@ pub(super) fn accept(listener: TcpListener, shared: Arc<Shared>) {
                 continue;
             };
             thread::spawn(move || {
-                // A client that goes away is no failure of the provider.
+                // A client that disconnects is not a failure of the provider.
                 let _ = serve(stream, &shared);
             });
         }
@@ -66,7 +66,7 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
     let connection = ServerConnection::new(Arc::clone(&shared.tls)).map_err(io::Error::other)?;
     let mut stream = BufReader::new(StreamOwned::new(connection, stream));
     while let Some(request) = read(&mut stream)? {
-        // As a process that has ended.
+        // Like a process that has ended.
         if shared.stop.load(Ordering::SeqCst) {
             return Ok(());
         }
@@ -182,7 +182,7 @@ fn introspect(request: &Request, shared: &Shared) -> Value {
     }
 }
 
-/// Google's form: numbers and switches as text, no issuer.
+/// Google's variant: numbers and booleans as text, no issuer.
 fn token_info(request: &Request, shared: &Shared) -> (u16, String) {
     let token = request.form.get("access_token").map_or("", String::as_str);
     let state = shared.state();
@@ -201,7 +201,7 @@ fn token_info(request: &Request, shared: &Shared) -> (u16, String) {
 }
 
 fn token(request: &Request, shared: &Shared) -> (u16, String) {
-    // Client credentials are nobody's without a secret.
+    // Client credentials need a secret.
     let is_public = !is_client(request);
     if is_public
         && request
@@ -230,7 +230,8 @@ fn token(request: &Request, shared: &Shared) -> (u16, String) {
     (200, answer.to_string())
 }
 
-/// Whether the client proved itself: `client_secret_basic` (RFC 6749 section 2.3.1), or in the form.
+/// Whether the client is authenticated: `client_secret_basic` (RFC 6749 section 2.3.1), or in the
+/// form.
 fn is_client(request: &Request) -> bool {
     let by_form = request
         .form
@@ -251,7 +252,7 @@ fn names_client(request: &Request) -> bool {
     request.form.get("client_id").is_some_and(|id| id == CLIENT_ID)
 }
 
-/// Undoes `application/x-www-form-urlencoded`.
+/// Decodes `application/x-www-form-urlencoded`.
 fn decode(text: &str) -> String {
     let mut octets = Vec::with_capacity(text.len());
     let mut rest = text.bytes();

@@ -1,4 +1,4 @@
-//! `check_…_access`: tables with results, and what stands in them that no table can say here.
+//! `check_…_access`: tables with results, and entries that tables cannot express here.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::Origin;
 use crate::config::{Section, Value};
 use crate::report::Weight;
 
-/// Whether a table may let somebody in.
+/// Whether a table may accept a client.
 pub(super) fn may_accept(site: &Site<'_>, table: &str, at: &Origin) -> bool {
     let Some(reference) = Reference::of(table) else {
         return false;
@@ -33,10 +33,10 @@ pub(super) fn may_accept(site: &Site<'_>, table: &str, at: &Origin) -> bool {
     })
 }
 
-/// What a result is.
+/// The kind of a result.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Kind {
-    /// One that tables here have, too.
+    /// One that tables here also have.
     Result,
     /// The name of a class.
     Class,
@@ -133,7 +133,7 @@ fn name_of(reference: &Reference) -> &str {
     }
 }
 
-/// Clients are looked up by name and by address: by what the keys are.
+/// Clients are looked up by name and by address, depending on the keys.
 fn subjects(subject: &'static str, table: &Reference, entries: Option<&[Entry]>) -> Vec<&'static str> {
     if subject != "client" {
         return vec![subject];
@@ -162,7 +162,7 @@ fn subjects(subject: &'static str, table: &Reference, entries: Option<&[Entry]>)
     }
 }
 
-/// What is said in place of lines that no table can say here; told of.
+/// Replacements for lines that tables cannot express here; reported.
 fn edits(run: &mut Run<'_, '_>, table: &Reference, entries: &[Entry], subject: &str) -> BTreeMap<u32, Edit> {
     let mut edits = BTreeMap::new();
     for entry in entries {
@@ -190,7 +190,8 @@ fn edits(run: &mut Run<'_, '_>, table: &Reference, entries: &[Entry], subject: &
     edits
 }
 
-/// A result that is a list of restrictions: a class of its own, or for `reject_unverified_recipient` a domain whose next hop is asked.
+/// A result that is a list of restrictions: becomes a class of its own, or for `reject_unverified_recipient` a domain whose next
+/// hop is asked.
 fn restrictions(run: &mut Run<'_, '_>, entry: &Entry, what: &str, subject: &str) -> Edit {
     let list = words(&entry.value);
     if subject == "recipient" && list == ["reject_unverified_recipient"] {
@@ -214,7 +215,7 @@ fn restrictions(run: &mut Run<'_, '_>, entry: &Entry, what: &str, subject: &str)
     Edit::Say(format!("{}\t{class}", entry.key))
 }
 
-/// The table as the new configuration names it.
+/// The table by its name in the new configuration.
 fn copied(
     run: &mut Run<'_, '_>,
     table: &str,
@@ -225,7 +226,7 @@ fn copied(
     let at = run.at.clone();
     let what = format!("table {table}");
     if reference.kind == "inline" && !edits.is_empty() {
-        // All lines of it are one line: what is left stands in a file.
+        // All its lines are one line: the rest is in a file.
         let mut text = String::from("# From an inline table.\n");
         for entry in entries.unwrap_or_default() {
             if kind_of(run.site, &entry.value) != Kind::Filter
@@ -236,7 +237,7 @@ fn copied(
         }
         let name = run.site.unique("inline").replace([' ', '(', ')'], "");
         let path = run.site.place(TABLES, &name);
-        // It is no more for everybody than main.cf and the configuration are.
+        // It is no more world-readable than main.cf and the configuration.
         run.site.import.secret(&path, text);
         return Some(format!("hash:{path}"));
     }

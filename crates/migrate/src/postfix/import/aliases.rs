@@ -1,4 +1,4 @@
-//! `alias_maps`, virtual aliases, relocated users, and where unknown users go.
+//! `alias_maps`, virtual aliases, relocated users, and where mail for unknown users goes.
 
 use std::collections::BTreeSet;
 
@@ -9,10 +9,10 @@ use crate::config::{Section, Value};
 use crate::report::Weight;
 use crate::{Located, Origin};
 
-/// The aliases beside the new configuration.
+/// The aliases file next to the new configuration.
 const ALIASES: &str = "aliases";
 
-/// What senders hear whose mail a program or file had, or a transport that is a program.
+/// The reply to senders whose mail used to go to a program or file, or to a transport that is a program.
 pub(super) const NOT_SET_UP: &str = "450 4.3.0 The way to this address is not set up yet";
 
 pub(super) fn carry_over(site: &mut Site<'_>) {
@@ -64,7 +64,7 @@ fn local(site: &mut Site<'_>) {
     for word in site.words("alias_maps") {
         let table = Reference::of(&word);
         match table.as_ref().map(|table| (table.behind(), table.rest.clone())) {
-            // Postfix's own default, on a machine that has no such file.
+            // Postfix's own default, on a machine without such a file.
             Some((Behind::Keys, path)) if !site.is_set("alias_maps") && site.files.read(&path).is_err() => {}
             Some((Behind::Keys, path)) => {
                 if let Some(file) = site.text(&path, &at, "alias_maps") {
@@ -112,7 +112,7 @@ fn local(site: &mut Site<'_>) {
         .set("aliases", Value::text(ALIASES), comment);
 }
 
-/// Makes comments of aliases that lead back to themselves by names alone: Postern takes no file that has any.
+/// Comments out aliases that lead back to themselves through names only: Postern rejects a file that has any.
 fn without_loops(site: &mut Site<'_>, text: &str) -> String {
     let entries: Vec<(String, Vec<String>)> = text
         .lines()
@@ -143,7 +143,7 @@ fn without_loops(site: &mut Site<'_>, text: &str) -> String {
     kept
 }
 
-/// The aliases from which a way leads back to themselves. One that names itself means the mailbox of that name.
+/// The aliases that lead back to themselves. One that names itself directly means the mailbox of that name.
 fn looping(entries: &[(String, Vec<String>)]) -> BTreeSet<String> {
     let targets = |name: &str| {
         let own = name.to_owned();
@@ -171,7 +171,7 @@ fn looping(entries: &[(String, Vec<String>)]) -> BTreeSet<String> {
     looping
 }
 
-/// Has senders to aliases that lead to programs and files alone try again, until somebody sets up another way.
+/// Defers mail to aliases that lead only to programs and files, until somebody sets up another way.
 fn hold_back(site: &mut Site<'_>, names: &[String]) {
     let domains = match site.import.config.section("").get("local_domains") {
         Some(Value::List(domains)) => domains.clone(),
@@ -201,7 +201,7 @@ fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.chars().all(is_fine)
 }
 
-/// What becomes of targets that are programs and files.
+/// The remedy for targets that are programs and files.
 fn remedy_of(is_held_back: bool) -> String {
     let fate = if is_held_back {
         "Until you set up another way, senders hear 450 and try again."
@@ -214,7 +214,7 @@ fn remedy_of(is_held_back: bool) -> String {
     )
 }
 
-/// Reads one file of aliases; the names of those that lead to nothing but programs and files are given back.
+/// Reads one aliases file; returns the names of those that lead only to programs and files.
 fn one_file(
     site: &mut Site<'_>,
     path: &str,
@@ -268,7 +268,7 @@ fn one_file(
     waiting
 }
 
-/// Targets, parted by commas outside of quotes.
+/// Targets, separated by commas outside quotes.
 fn targets_of(text: &str) -> Vec<String> {
     let mut found = vec![String::new()];
     let mut quoted = false;
@@ -295,7 +295,7 @@ fn include_of(target: &str) -> Option<String> {
         .then(|| target[":include:".len()..].trim().to_owned())
 }
 
-/// The file of a list is copied, too. It is often a user's own: no link is followed, and the report does not repeat its lines.
+/// A list's file is copied too. It often belongs to a user: links are not followed, and the report does not quote its lines.
 fn included(site: &mut Site<'_>, path: &str, at: &Origin, what: &str) -> Option<String> {
     if let Some(known) = site.copies.get(path) {
         return Some(format!(":include:{known}"));
@@ -347,8 +347,8 @@ fn virtual_aliases(site: &mut Site<'_>) {
     site.meaningless("virtual_alias_recursion_limit", "how far aliases lead is bounded");
 }
 
-/// A key without a domain is one at `$myorigin` as well, which need not be a domain of this server: on machines that only send, such
-/// entries lead the mail of root away.
+/// A key without a domain also matches at `$myorigin`, which need not be a domain of this server: on send-only machines, such
+/// entries redirect root's mail.
 fn at_origin(site: &mut Site<'_>) {
     let origin = super::domains::origin_of(site).unwrap_or_else(|| site.value("myhostname"));
     let is_local = match site.import.config.section("").get("local_domains") {
@@ -453,7 +453,7 @@ pub(super) fn srs(site: &mut Site<'_>) -> bool {
     true
 }
 
-/// postsrsd's own domain, if its settings are there.
+/// postsrsd's own domain, if its settings exist.
 fn srs_domain(site: &mut Site<'_>) -> String {
     let text = site.files.read("/etc/default/postsrsd").unwrap_or_default();
     for line in logical_lines("/etc/default/postsrsd", &text) {

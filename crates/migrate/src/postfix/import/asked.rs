@@ -67,7 +67,7 @@ fn recipients(site: &mut Site<'_>) {
     }
 }
 
-/// The next hop of a domain is asked who exists.
+/// Asks a domain's next hop which recipients exist.
 pub(super) fn ask(site: &mut Site<'_>, at: &Origin, what: &str, domain: String) {
     site.asked.insert(domain);
     site.import.carried(at, what, "ask_next_hop");
@@ -199,7 +199,7 @@ fn socket(run: &mut Run<'_, '_>, address: &str, what: &str) -> Option<String> {
     Some(format!("unix:{}", run.site.below_queue(rest)))
 }
 
-/// Whether a restriction asks a DNS list.
+/// Whether a restriction queries a DNS list.
 pub(super) fn is_list(word: &str) -> bool {
     word.starts_with("reject_rbl_client")
         || word.starts_with("reject_rhsbl_")
@@ -240,7 +240,7 @@ pub(super) fn list(run: &mut Run<'_, '_>, word: &str, written: &str) {
     run.put(rule, &what);
 }
 
-/// The list of this zone and these answers, made if there is none.
+/// The list with this zone and these answers, created if there is none.
 pub(super) fn dns_list(
     site: &mut Site<'_>,
     zone: &str,
@@ -318,7 +318,7 @@ fn ranges(text: &str) -> Option<Vec<String>> {
     Some(found)
 }
 
-/// What a client hears that a list knows: `rbl_reply_maps`, or `default_rbl_reply`.
+/// The reply to a listed client: `rbl_reply_maps`, or `default_rbl_reply`.
 fn reply(site: &mut Site<'_>, zone: &str, subject: &str) -> (u16, String, String) {
     let code: u16 = site.value("maps_rbl_reject_code").parse().unwrap_or(554);
     let mut template = site.value("default_rbl_reply");
@@ -385,7 +385,7 @@ fn reply(site: &mut Site<'_>, zone: &str, subject: &str) -> (u16, String, String
     }
 }
 
-/// A template without `${name?text}`: what a list says of itself is not known here.
+/// A template without `${name?text}`: the list's TXT text is not known here.
 fn without_conditions(template: &str) -> String {
     let mut text = String::new();
     let mut rest = template;
@@ -404,7 +404,7 @@ fn without_conditions(template: &str) -> String {
     text
 }
 
-/// What is different for clients that may not relay, whichever restriction says so.
+/// The differences for clients that may not relay, whichever restriction says so.
 pub(super) fn relay_differences(site: &mut Site<'_>) {
     let lists = ["smtpd_relay_restrictions", "smtpd_recipient_restrictions"];
     let set = lists.iter().find(|list| {

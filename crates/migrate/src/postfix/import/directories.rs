@@ -6,7 +6,7 @@ use crate::config::{Section, Value};
 use crate::report::Weight;
 use crate::{Located, Origin};
 
-/// Where Cyrus SASL looks for its settings of Postfix, with `smtpd` in place of the name in `smtpd_sasl_path`.
+/// Where Cyrus SASL looks for its Postfix settings, with `smtpd` in place of the name in `smtpd_sasl_path`.
 const CYRUS: &[&str] = &[
     "/etc/postfix/sasl",
     "/etc/sasl2",
@@ -59,7 +59,7 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
     options(site);
 }
 
-/// Whether logins may relay: a list has to say so.
+/// Whether authenticated users may relay: a list must say so.
 fn relaying(site: &mut Site<'_>) {
     let listeners = site.listeners.clone();
     let main = site.main;
@@ -146,7 +146,7 @@ fn dovecot(site: &mut Site<'_>) {
     );
 }
 
-/// What Dovecot's files say of logins; all else is Dovecot's own.
+/// What Dovecot's files say about logins; everything else is Dovecot's own.
 fn read_dovecot(site: &mut Site<'_>, path: &str, mechanisms: &mut Vec<String>, depth: u8) {
     let Ok(text) = site.files.read(path) else {
         if depth == 0 {
@@ -158,7 +158,7 @@ fn read_dovecot(site: &mut Site<'_>, path: &str, mechanisms: &mut Vec<String>, d
         return;
     };
     let mut blocks: Vec<String> = Vec::new();
-    // A line that begins with a blank goes on with nothing in Dovecot's files.
+    // In Dovecot's files, a line that begins with a blank is not a continuation.
     let unindented: String = text.lines().map(|line| format!("{}\n", line.trim())).collect();
     for line in logical_lines(path, &unindented) {
         dovecot_line(site, &line, &mut blocks, mechanisms);

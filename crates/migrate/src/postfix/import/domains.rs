@@ -1,4 +1,4 @@
-//! Which domains are here, which are relayed to, and whose recipients are known.
+//! Which domains are local, which are relayed to, and whose recipients are known.
 
 use super::super::text::words;
 use super::Site;
@@ -42,7 +42,7 @@ fn hostname(site: &mut Site<'_>) {
     site.meaningless("mydomain", "a name that other lines use");
 }
 
-/// `myorigin`, which may be a file whose first line counts.
+/// `myorigin`, which may be a file, whose first line counts.
 fn origin(site: &mut Site<'_>) {
     let Some(name) = origin_of(site) else { return };
     if name != site.value("myhostname") {
@@ -68,7 +68,7 @@ pub(super) fn origin_of(site: &mut Site<'_>) -> Option<String> {
     name.contains('.').then_some(name)
 }
 
-/// Whether a parameter's domains stand for those below them, too.
+/// Whether a parameter's domains include their subdomains.
 fn is_whole_tree(site: &Site<'_>, parameter: &str) -> bool {
     let default = "debug_peer_list,fast_flush_domains,mynetworks,permit_mx_backup_domains,qmqpd_authorized_clients,relay_domains,smtpd_access_maps";
     let list = if site.is_set("parent_domain_matches_subdomains") {
@@ -93,7 +93,7 @@ fn relayed(site: &mut Site<'_>) {
     }
 }
 
-/// Domains that have virtual aliases and nothing else: those of `virtual_alias_domains`, or keys without `@` in the maps.
+/// Domains that have only virtual aliases: those of `virtual_alias_domains`, or keys without `@` in the maps.
 fn alias_domains(site: &mut Site<'_>) {
     if site.is_set("virtual_alias_domains") {
         let domains = listed(site, "virtual_alias_domains", false);
@@ -165,7 +165,7 @@ fn listed(site: &mut Site<'_>, parameter: &str, whole: bool) -> Vec<String> {
     domains
 }
 
-/// Most domains that are written into the list itself; more stay in a table.
+/// Most domains written in the list itself; more stay in a table.
 const WRITTEN_MAX: usize = 20;
 
 fn from_table(
@@ -207,7 +207,7 @@ fn push(domains: &mut Vec<String>, name: &str, whole: bool) {
     }
 }
 
-/// A directory that knows recipients by tables and no passwords.
+/// A directory that knows recipients from tables, but no passwords.
 pub(super) fn known_by(site: &mut Site<'_>, parameter: &str) {
     let tables = site.tables(parameter);
     if tables.is_empty() {

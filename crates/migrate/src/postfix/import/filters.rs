@@ -1,4 +1,4 @@
-//! `smtpd_milters`: mail filters; and a filter behind the queue.
+//! `smtpd_milters`: mail filters; and an after-queue filter.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
     behind_the_queue(site);
 }
 
-/// Mail of programs here passes the filters of listeners.
+/// Mail from local programs passes the listeners' filters.
 fn local(site: &mut Site<'_>) {
     let (smtp, local) = (site.words("smtpd_milters"), site.words("non_smtpd_milters"));
     if local == smtp || local.is_empty() && smtp.is_empty() {
@@ -60,7 +60,7 @@ fn local(site: &mut Site<'_>) {
     }
 }
 
-/// `inet:127.0.0.1:11332`, `unix:/run/x/x.sock`, or in braces with settings of its own.
+/// `inet:127.0.0.1:11332`, `unix:/run/x/x.sock`, or in braces with its own settings.
 fn one(site: &mut Site<'_>, written: &str, listeners: Option<&Vec<String>>) {
     let parts: Vec<String> = words(written)
         .iter()
@@ -134,7 +134,7 @@ fn socket(site: &Site<'_>, address: &str) -> Option<String> {
     }
 }
 
-/// A name for a filter: of what usually listens there, or of its socket.
+/// A name for a filter: that of the program that usually listens there, or of its socket.
 fn name_of(site: &mut Site<'_>, address: &str) -> String {
     const PORTS: [(&str, &str); 4] = [
         (":11332", "rspamd"),
@@ -165,7 +165,7 @@ fn name_of(site: &mut Site<'_>, address: &str) -> String {
     site.unique(name.unwrap_or("filter"))
 }
 
-/// `-o content_filter=name` of single services, where that is a program.
+/// `-o content_filter=name` of single services, if that is a program.
 fn of_services(site: &mut Site<'_>) {
     let of_service = |listener: &Listener| {
         let (_, filter) = listener
@@ -198,7 +198,7 @@ fn of_services(site: &mut Site<'_>) {
     }
 }
 
-/// Has mail that comes by these listeners go through a program, which hands it back by `sendmail`.
+/// Sends mail from these listeners through a program, which returns it with `sendmail`.
 fn by_program(site: &mut Site<'_>, transport: &str, listeners: Vec<String>) -> bool {
     let service = site.master.service(transport, "unix").cloned();
     let Some(name) = service.and_then(|service| pipes::pipe(site, &service)) else {
@@ -216,7 +216,7 @@ fn by_program(site: &mut Site<'_>, transport: &str, listeners: Vec<String>) -> b
     true
 }
 
-/// `content_filter`: all mail goes through it, and comes back by a listener.
+/// `content_filter`: all mail goes through it and comes back through a listener.
 fn behind_the_queue(site: &mut Site<'_>) {
     of_services(site);
     let written = site.value("content_filter");

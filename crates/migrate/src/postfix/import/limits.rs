@@ -1,10 +1,10 @@
-//! How much clients may do: rates of anvil, errors in a session.
+//! Client limits: anvil's rates, errors in a session.
 
 use super::{Site, networks};
 use crate::config::{Section, Value};
 use crate::settings::Time;
 
-/// A rate of Postfix's, and the key of `[[limit]]`.
+/// A Postfix rate, and the key of `[[limit]]`.
 const RATES: [(&str, &str); 5] = [
     ("smtpd_client_connection_count_limit", "sessions"),
     ("smtpd_client_connection_rate_limit", "connections"),

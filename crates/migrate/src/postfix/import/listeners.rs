@@ -1,4 +1,4 @@
-//! `master.cf`: where connections are accepted, and what each of these services sets apart.
+//! `master.cf`: where connections are accepted, and the overrides of each of these services.
 
 use std::net::IpAddr;
 
@@ -9,20 +9,20 @@ use super::{Site, networks, overrides, short};
 use crate::config::{Section, Value};
 use crate::report::Weight;
 
-/// A service that takes mail by SMTP.
+/// A service that accepts mail by SMTP.
 #[derive(Clone, Debug)]
 pub(super) struct Listener {
     /// The names of its `[[listener]]` tables: one for each address.
     pub(super) names: Vec<String>,
-    /// Parameters that it sets apart.
+    /// Parameters that it overrides.
     pub(super) overrides: Vec<(String, Parameter)>,
-    /// Whether it is for own users alone.
+    /// Whether it is only for own users.
     pub(super) is_submission: bool,
-    /// Whether the filter behind the queue hands mail back here.
+    /// Whether the after-queue filter returns mail here.
     pub(super) is_filtered: bool,
     /// Whether it is the one on port 25 of all addresses.
     pub(super) is_main: bool,
-    /// Whether strangers are put to the test before.
+    /// Whether strangers are tested first.
     pub(super) has_postscreen: bool,
 }
 
@@ -128,9 +128,9 @@ fn one(site: &mut Site<'_>, service: &Service) {
     site.listeners.push(listener);
 }
 
-/// Where no directory knows a password, nothing has to be said of when one is taken.
+/// If no directory knows passwords, there is no need to say when they are accepted.
 pub(super) fn without_passwords(site: &mut Site<'_>) {
-    // Both know who exists alone.
+    // Both only know which users exist.
     let kinds = ["system", "table"].map(Value::text);
     let knows_none = |directory: &Section| directory.get("kind").is_some_and(|kind| kinds.contains(kind));
     if site
@@ -151,7 +151,7 @@ pub(super) fn without_passwords(site: &mut Site<'_>) {
     }
 }
 
-/// What a listener says besides its address.
+/// A listener's settings besides its address.
 fn settings(site: &mut Site<'_>, section: &mut Section, listener: &Listener, port: u16) {
     let main = site.main;
     let layer = main.with(&listener.overrides);
@@ -178,7 +178,7 @@ fn settings(site: &mut Site<'_>, section: &mut Section, listener: &Listener, por
     } else if has_certificate(site) && !is_on {
         section.set("tls", Value::text("off"), "smtpd_tls_security_level");
     }
-    // Without TLS no password would be taken here, unless the file says so.
+    // Without TLS, no password would be accepted here unless the file says so.
     let in_the_clear = !layer.is_on("smtpd_tls_auth_only")
         && level.trim() != "encrypt"
         && !layer.is_on("smtpd_tls_wrappermode")
@@ -220,7 +220,7 @@ fn settings(site: &mut Site<'_>, section: &mut Section, listener: &Listener, por
     }
 }
 
-/// The networks that may relay here, where they are not those of all.
+/// The networks that may relay here, if they differ from the general ones.
 fn own_networks(site: &mut Site<'_>, section: &mut Section, listener: &Listener) {
     let main = site.main;
     let layer = main.with(&listener.overrides);
@@ -269,7 +269,7 @@ pub(super) const LISTS: [&str; 5] = [
     "smtpd_recipient_restrictions",
 ];
 
-/// Whether one of the lists lets in known clients alone.
+/// Whether one of the lists only accepts known clients.
 fn refuses_strangers(value: &dyn Fn(&str) -> String) -> bool {
     LISTS.iter().any(|list| {
         let words = words(&value(list));
@@ -278,7 +278,7 @@ fn refuses_strangers(value: &dyn Fn(&str) -> String) -> bool {
     })
 }
 
-/// A restriction that lets in clients that are known.
+/// A restriction that accepts known clients.
 pub(super) fn is_known_client(word: &str) -> bool {
     matches!(
         word,
@@ -298,7 +298,8 @@ fn networks_may_submit(value: &dyn Fn(&str) -> String) -> bool {
     first.is_some_and(|words| words.iter().any(|word| word == "permit_mynetworks"))
 }
 
-/// Whether a list that decides about relaying names the networks, and no earlier one keeps strangers of them out.
+/// Whether a list that decides about relaying names the networks, and no earlier one refuses unauthenticated
+/// clients in them.
 fn relays_for_networks(value: &dyn Fn(&str) -> String) -> bool {
     let names = |list: &str| words(&value(list)).iter().any(|word| word == "permit_mynetworks");
     let shuts_out = |list: &&str| {
@@ -306,7 +307,7 @@ fn relays_for_networks(value: &dyn Fn(&str) -> String) -> bool {
         words.iter().any(|word| word == "reject") && !words.iter().any(|word| word == "permit_mynetworks")
     };
     let relay = value("smtpd_relay_restrictions");
-    // Where neither list says anything, the default of old holds: permit_mynetworks, reject_unauth_destination.
+    // If neither list says anything, the old default applies: permit_mynetworks, reject_unauth_destination.
     let says_nothing = relay.trim().is_empty() && value("smtpd_recipient_restrictions").trim().is_empty();
     let decides = if says_nothing {
         true

@@ -1,8 +1,8 @@
 //! The lists of restrictions that a listener goes through, one after the other.
 //!
-//! Postfix goes through several lists, and what one lets through the next one may refuse. The rules of all lists stand in one row. In all
-//! but the last, a restriction that lets in known clients becomes a condition of the rules behind it; where one may let in others,
-//! the list becomes a class of its own that is judged as a part.
+//! Postfix goes through several lists, and what one accepts, the next may refuse. Here, the rules of all lists form one sequence.
+//! In all but the last, a restriction that accepts known clients becomes a condition of the rules after it; if one may accept
+//! others, the list becomes a class of its own that is judged as a part.
 
 use super::super::Parameter;
 use super::super::text::words;
@@ -12,7 +12,7 @@ use super::{Site, access_tables, asked, short};
 use crate::Origin;
 use crate::config::{Section, Value};
 
-/// Lists that are gone through when the message has come.
+/// Lists that are evaluated when the message has arrived.
 const DATA_LISTS: [&str; 2] = ["smtpd_data_restrictions", "smtpd_end_of_data_restrictions"];
 
 pub(super) fn carry_over(site: &mut Site<'_>) {
@@ -153,7 +153,7 @@ fn of_listener(site: &mut Site<'_>, listener: &Listener, class: Option<&str>) ->
     }
     for list in order.into_iter().chain(DATA_LISTS) {
         let mut restrictions = words(&layer.value(list));
-        // What the recipients' list refuses before nobody puts off.
+        // What the recipient list refuses first is never deferred.
         if list == "smtpd_relay_restrictions" && is_decided_before {
             restrictions.retain(|word| word != "defer_unauth_destination");
         }
@@ -182,7 +182,7 @@ fn of_listener(site: &mut Site<'_>, listener: &Listener, class: Option<&str>) ->
     sections
 }
 
-/// Whether a restriction becomes a rule, as far as its name says.
+/// Whether a restriction becomes a rule, judging by its name.
 fn says_something(word: &str) -> bool {
     !is_known_client(word)
         && !matches!(
@@ -200,7 +200,7 @@ fn says_something(word: &str) -> bool {
         )
 }
 
-/// What a table without the name of its check is asked for.
+/// The subject of a table without the name of its check.
 fn subject_of(list: &str) -> &'static str {
     match list {
         "smtpd_client_restrictions" => "check_client_access",
@@ -210,7 +210,7 @@ fn subject_of(list: &str) -> &'static str {
     }
 }
 
-/// The rules of one list: as they are, or as a class that is a part.
+/// The rules of one list: unchanged, or as a class that is a part.
 fn one_list(
     site: &mut Site<'_>,
     overrides: &[(String, Parameter)],
@@ -254,7 +254,7 @@ fn one_list(
     sections
 }
 
-/// Whether a list may let in others than known clients.
+/// Whether a list may accept others than known clients.
 fn may_accept(site: &Site<'_>, list: &[String], at: &Origin) -> bool {
     let mut rest = list.iter();
     while let Some(word) = rest.next() {

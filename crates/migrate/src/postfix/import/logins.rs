@@ -1,4 +1,5 @@
-//! `smtp_sasl_password_maps`: as whom this server logs in at others. Passwords go into files of their own.
+//! `smtp_sasl_password_maps`: the credentials with which this server logs in to others. Passwords go into
+//! separate files.
 
 use super::tables::{Behind, Reference};
 use super::{Site, short};
@@ -7,7 +8,7 @@ use crate::config::{Section, Value};
 use crate::import::password_path;
 use crate::report::Weight;
 
-/// The name of a login that is for all hosts: `static:user:password`.
+/// The name of a login for all hosts: `static:user:password`.
 const ANYWHERE: &str = "relay host";
 
 /// The logins of a site.
@@ -26,7 +27,7 @@ struct Login {
 }
 
 impl Logins {
-    /// Reads them. Nothing of a password gets into the report.
+    /// Reads them. No part of a password gets into the report.
     pub(super) fn read(site: &mut Site<'_>) -> Self {
         let mut logins = Self {
             by_sender: site.layer().is_on("smtp_sender_dependent_authentication"),
@@ -89,7 +90,7 @@ impl Logins {
         logins
     }
 
-    /// The senders who have a login of their own.
+    /// The senders with logins of their own.
     pub(super) fn senders(&self) -> Vec<String> {
         let senders = self
             .found
@@ -98,7 +99,7 @@ impl Logins {
         senders.map(|login| login.key.clone()).collect()
     }
 
-    /// The login at a next hop for a sender, made if it was not before: its name.
+    /// The name of the login at a next hop for a sender, created if it does not exist yet.
     pub(super) fn at(&mut self, site: &mut Site<'_>, next_hop: &str, sender: Option<&str>) -> Option<String> {
         let host = next_hop
             .trim_start_matches('[')
@@ -134,7 +135,7 @@ impl Logins {
         Some(name)
     }
 
-    /// Those that no route needs.
+    /// Logins that no route needs.
     pub(super) fn rest(self, site: &mut Site<'_>) {
         for login in self.found.into_iter().filter(|login| !login.is_used) {
             let remedy = "no route leads there: write a [[login]] if it is needed";

@@ -1,4 +1,4 @@
-//! Where mail for own domains goes: virtual mailboxes, LMTP, users of this machine.
+//! Where mail for local domains goes: virtual mailboxes, LMTP, system users.
 
 use super::super::text::words;
 use super::tables::{Behind, Reference};
@@ -6,7 +6,7 @@ use super::{Site, domains, pipes, transports};
 use crate::config::{Section, Value};
 use crate::report::Weight;
 
-/// Where Dovecot takes mail by LMTP, if it is told to.
+/// Where Dovecot accepts mail by LMTP, if configured.
 const DOVECOT: &str = "unix:/run/dovecot/lmtp";
 
 pub(super) fn carry_over(site: &mut Site<'_>) {
@@ -44,7 +44,7 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
     site.meaningless("mailbox_size_limit", why);
 }
 
-/// Whether mail for `mydestination` goes to users of this machine: there is more than `localhost`.
+/// Whether mail for `mydestination` goes to system users: it contains more than `localhost`.
 fn has_users(site: &Site<'_>) -> bool {
     site.words("mydestination")
         .iter()
@@ -71,7 +71,7 @@ fn delimiter(site: &mut Site<'_>) {
     }
 }
 
-/// `virtual_transport`: who has the virtual mailboxes.
+/// `virtual_transport`: where the virtual mailboxes are.
 fn virtual_transport(site: &mut Site<'_>, has_users: bool) {
     let written = site.value("virtual_transport");
     let (transport, rest) = written.split_once(':').unwrap_or((&written, ""));
@@ -131,10 +131,10 @@ fn maildirs(site: &mut Site<'_>, has_users: bool) {
     elsewhere(site, base);
 }
 
-/// Most mailboxes at another place that the report names one by one.
+/// Most mailboxes in other places that the report names individually.
 const NAMED_MAX: usize = 20;
 
-/// Tells of mailboxes that `virtual_mailbox_maps` puts at another place than Postern does.
+/// Reports mailboxes that `virtual_mailbox_maps` puts in a different place than Postern.
 fn elsewhere(site: &mut Site<'_>, base: &str) {
     let at = site.at("virtual_mailbox_maps");
     let mut others = Vec::new();
@@ -178,18 +178,18 @@ fn elsewhere(site: &mut Site<'_>, base: &str) {
     }
 }
 
-/// The domains of a list, if it has nothing but names.
+/// The domains of a list, if it only has names.
 fn names_of(site: &Site<'_>, parameter: &str) -> Option<Vec<String>> {
     let named = words(&site.value(parameter));
     let is_name = |name: &String| !name.contains([':', '/', '$', '!', '[']);
     (!named.is_empty() && named.iter().all(is_name)).then_some(named)
 }
 
-/// Has a program take mail of virtual mailboxes, as before. False where that cannot be.
+/// Passes mail for virtual mailboxes to a program, as before. False if that is not possible.
 fn to_program(site: &mut Site<'_>, transport: &str, has_users: bool) -> bool {
     let named: Vec<String> = words(&site.value("virtual_mailbox_domains"));
     let are_names = named.iter().all(|name| !name.contains([':', '/']));
-    // Mail for users of this machine goes another way, and which domains a database has is not known here.
+    // Mail for system users goes another way, and the domains in a database are not known here.
     if has_users && !are_names {
         return false;
     }
@@ -232,7 +232,7 @@ fn to_lmtp(site: &mut Site<'_>, hosts: &[String], parameter: &str, has_users: bo
     }
 }
 
-/// Mail for users of this machine.
+/// Mail for system users.
 fn users(site: &mut Site<'_>) {
     let transport = site.value("mailbox_transport");
     if let Some(rest) = transport.strip_prefix("lmtp:") {
@@ -283,7 +283,7 @@ fn users(site: &mut Site<'_>) {
     forwarding(site);
 }
 
-/// Who exists.
+/// Which users exist.
 fn known_users(site: &mut Site<'_>) {
     let maps = site.words("local_recipient_maps");
     if maps.is_empty() {
@@ -442,7 +442,7 @@ fn agent(command: &str) -> Option<Vec<String>> {
     found.first()?.starts_with('/').then_some(found)
 }
 
-/// `mydestination` has nothing but `localhost`.
+/// `mydestination` only has `localhost`.
 fn nobody_here(site: &mut Site<'_>) {
     site.meaningless("local_transport", "no domain has its mail on this machine");
     if site.is_set("local_recipient_maps") && site.value("local_recipient_maps").is_empty() {

@@ -42,7 +42,7 @@ pub use parameters::{ROWS, Special};
 ///
 /// # Errors
 ///
-/// `main.cf` cannot be read. All else that is wrong is in the report.
+/// `main.cf` cannot be read. All other problems are in the report.
 pub fn import(main: &str, files: &dyn Files) -> Result<Import, FileError> {
     let folder = main.rsplit_once('/').map_or("", |(folder, _)| folder);
     let mut parameters = MainCf::of(main, &files.read(main)?);
@@ -79,42 +79,42 @@ pub fn import(main: &str, files: &dyn Files) -> Result<Import, FileError> {
     Ok(site.import)
 }
 
-/// What stands in `/etc/hostname`, if that is a full name.
+/// The content of `/etc/hostname`, if that is a full name.
 fn machine_name(files: &dyn Files) -> Option<String> {
     let text = files.read("/etc/hostname").ok()?;
     let name = text.lines().map(str::trim).find(|line| !line.is_empty())?;
     name.contains('.').then(|| name.to_owned())
 }
 
-/// A site that is being imported.
+/// A site being imported.
 struct Site<'a> {
     files: &'a dyn Files,
     main: &'a MainCf,
     master: &'a MasterCf,
-    /// Where what stands nowhere is said to stand: the beginning of `main.cf`.
+    /// The origin given for things that are written nowhere: the beginning of `main.cf`.
     start: Origin,
     import: Import,
-    /// Parameters of `main.cf` of which something was said.
+    /// Parameters of `main.cf` that were reported.
     told: BTreeSet<String>,
-    /// Files that were copied, by their old paths: the new ones.
+    /// Copied files: new paths by old paths.
     copies: BTreeMap<String, String>,
-    /// Tables of results that were looked through: whether something is left of them.
+    /// Tables of results that were processed, and whether anything remains of them.
     looked_through: BTreeMap<String, bool>,
-    /// Those that are being looked through: a result may name a further one.
+    /// Tables being processed: a result may refer to another one.
     looked_into: Vec<String>,
-    /// How often a name for a rule was given.
+    /// How often a rule name was used.
     names: BTreeMap<String, u32>,
     /// Networks that may relay.
     networks: Vec<String>,
     /// DNS lists, by their names: zone and answers.
     lists: Vec<(String, String)>,
-    /// Domains whose next hop is asked who exists.
+    /// Domains whose next hop is asked which recipients exist.
     asked: BTreeSet<String>,
     /// Services of `master.cf` that a route or filter uses.
     lanes: BTreeSet<String>,
-    /// Those that have become a `[[pipe]]`.
+    /// Services that have become a `[[pipe]]`.
     pipes: BTreeSet<String>,
-    /// The listeners, by name, each with its service of `master.cf`.
+    /// The listeners, by name, each with its service in `master.cf`.
     listeners: Vec<listeners::Listener>,
 }
 
@@ -142,12 +142,12 @@ impl<'a> Site<'a> {
         self.rest();
     }
 
-    /// `main.cf` as services without overrides see it.
+    /// `main.cf` as seen by services without overrides.
     fn layer(&self) -> Layer<'a> {
         self.main.layer()
     }
 
-    /// A value of `main.cf`, or its default, with references written out.
+    /// A value of `main.cf`, or its default, with references expanded.
     fn value(&self, name: &str) -> String {
         self.layer().value(name).trim().to_owned()
     }
@@ -157,7 +157,7 @@ impl<'a> Site<'a> {
         words(&self.value(name))
     }
 
-    /// Whether `main.cf` says something of it.
+    /// Whether `main.cf` sets it.
     fn is_set(&self, name: &str) -> bool {
         self.main.parameter(name).is_some()
     }
@@ -167,7 +167,7 @@ impl<'a> Site<'a> {
         self.layer().origin(name).unwrap_or(&self.start).clone()
     }
 
-    /// Sets a key of the one section of this name because of a parameter, and reports that.
+    /// Sets a key of the section with this name because of a parameter, and reports that.
     fn set(&mut self, section: &str, key: &str, value: Value, parameter: &str) {
         let comment = self.comment(parameter);
         self.import.config.section(section).set(key, value, comment);
@@ -182,7 +182,7 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// Says that a parameter is carried over. Of one that is not set nothing is said.
+    /// Reports that a parameter is carried over. One that is not set is not reported.
     fn carried(&mut self, parameter: &str, to: impl Into<String>) {
         if let Some(at) = self.tell(parameter) {
             self.import.carried(&at, parameter, to);
@@ -207,14 +207,14 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// Where a parameter of `main.cf` is set, which is now told of.
+    /// Where a parameter of `main.cf` is set; marks it as reported.
     fn tell(&mut self, parameter: &str) -> Option<Origin> {
         let at = self.main.parameter(parameter)?.at.clone();
         self.told.insert(parameter.to_owned());
         Some(at)
     }
 
-    /// A name for a rule that none has yet.
+    /// An unused name for a rule.
     fn unique(&mut self, name: &str) -> String {
         let name: String = name.chars().take(58).collect();
         let count = self.names.entry(name.clone()).or_insert(0);
@@ -226,7 +226,7 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// A path of a parameter, which may be relative to the folder of the queue.
+    /// A path in a parameter, which may be relative to the queue folder.
     fn below_queue(&self, path: &str) -> String {
         if path.starts_with('/') {
             path.to_owned()
@@ -235,12 +235,12 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// A text of `master.cf` with its references to parameters written out.
+    /// A text of `master.cf` with its references to parameters expanded.
     fn written_out(&self, text: &str) -> String {
         self.layer().written_out(text)
     }
 
-    /// Tables without rows that nothing names are not written.
+    /// Empty tables to which nothing refers are not written.
     fn drop_empty_files(&mut self) {
         let config = self.import.config.text("");
         let others: Vec<String> = self.import.files.iter().map(|file| file.text.clone()).collect();
@@ -254,7 +254,7 @@ impl<'a> Site<'a> {
         });
     }
 
-    /// What no part of the import is about.
+    /// What no part of the import handles.
     fn rest(&mut self) {
         for line in self.main.unread() {
             let remedy = "no `name = value`; Postfix takes no notice of it either";

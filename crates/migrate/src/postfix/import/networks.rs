@@ -1,4 +1,4 @@
-//! `mynetworks`: a list in which the first match counts becomes one in which all do.
+//! `mynetworks`: a first-match list becomes one in which all entries count.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -37,11 +37,11 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
 /// The table's name.
 const MYNETWORKS: &str = "mynetworks";
 
-/// Most networks that a rule names by itself.
+/// Most networks written in a rule itself.
 const NAMED_MAX: usize = 3;
 
 impl Site<'_> {
-    /// Networks as a rule names them: those themselves, or a table with them.
+    /// Networks for a rule: listed directly, or as a table.
     pub(super) fn networks_table(&mut self, networks: Vec<String>) -> Vec<String> {
         if networks.len() <= NAMED_MAX || networks != self.networks {
             return networks;
@@ -54,7 +54,7 @@ impl Site<'_> {
             .map(|network| format!("{network}\tOK\n"))
             .collect();
         let text = format!("# mynetworks, for rules; [relay] has them, too.\n{lines}");
-        // It is no more for everybody than main.cf and the configuration are.
+        // It is no more world-readable than main.cf and the configuration.
         let path = self.place(TABLES, MYNETWORKS);
         self.import.secret(&path, text);
         self.copies.insert(MYNETWORKS.to_owned(), path.clone());
@@ -62,7 +62,7 @@ impl Site<'_> {
     }
 }
 
-/// Without `mynetworks` the machine's own addresses count, or the networks that it is in.
+/// Without `mynetworks`, the machine's own addresses count, or its networks.
 fn by_style(site: &mut Site<'_>) {
     let own = ["127.0.0.0/8", "::1/128"];
     site.networks = own.map(str::to_owned).into();
@@ -84,7 +84,7 @@ fn by_style(site: &mut Site<'_>) {
     }
 }
 
-/// The networks of a list of Postfix's, as a service sees it. What cannot be carried over is in the report.
+/// The networks in a Postfix list, as seen by a service. What cannot be carried over is in the report.
 pub(super) fn of(site: &mut Site<'_>, layer: &Layer<'_>, parameter: &str) -> Vec<IpNet> {
     let at = layer.origin(parameter).unwrap_or(&site.start).clone();
     let mut steps = Vec::new();
@@ -94,7 +94,7 @@ pub(super) fn of(site: &mut Site<'_>, layer: &Layer<'_>, parameter: &str) -> Vec
     computed(&steps)
 }
 
-/// A network, and whether it is one of the list or kept out of it.
+/// A network, and whether it is included in the list or excluded.
 type Step = (bool, IpNet);
 
 fn read(site: &mut Site<'_>, word: &str, at: &Origin, what: &str, steps: &mut Vec<Step>, depth: u8) {
@@ -115,7 +115,7 @@ fn read(site: &mut Site<'_>, word: &str, at: &Origin, what: &str, steps: &mut Ve
         return;
     }
     if let Some(table) = Reference::of(word).filter(|table| table.behind() != Behind::Unknown) {
-        // Whatever a table says of a network, it is in the list: REJECT counts like OK.
+        // Whatever a table's value for a network is, it is in the list: REJECT counts like OK.
         let Some(entries) = site.entries(&table, at) else {
             let remedy = format!("name the networks of {word} in [relay] networks");
             site.import.missing(at, what, Weight::Mail, remedy);
@@ -147,7 +147,8 @@ fn read(site: &mut Site<'_>, word: &str, at: &Origin, what: &str, steps: &mut Ve
     }
 }
 
-/// `10.8.0.0/24`, `[::1]/128`, `[2001:db8::1]`, `10.8.0.7/24` with bits of the host, `[::ffff:10.0.0.0]/104` with an IPv4 network in it.
+/// `10.8.0.0/24`, `[::1]/128`, `[2001:db8::1]`, `10.8.0.7/24` with bits of the host, `[::ffff:10.0.0.0]/104` containing an IPv4
+/// network.
 pub(super) fn network(text: &str) -> Option<IpNet> {
     let text = text.replace(['[', ']'], "");
     let network = match text.parse::<IpNet>() {
@@ -168,13 +169,13 @@ fn v4(address: Ipv4Addr, length: u8) -> Option<IpNet> {
     IpNet::new(IpAddr::V4(address), length).ok()
 }
 
-/// What the list holds: of each network what no earlier one has kept out.
+/// The resulting list: each network minus what an earlier entry excluded.
 fn computed(steps: &[Step]) -> Vec<IpNet> {
     let mut found: Vec<IpNet> = Vec::new();
     let mut out: Vec<IpNet> = Vec::new();
     for (is_in, network) in steps {
         if !is_in {
-            // One that is in already stays so.
+            // One that is already included stays included.
             out.push(*network);
             continue;
         }
@@ -194,7 +195,7 @@ fn computed(steps: &[Step]) -> Vec<IpNet> {
     found
 }
 
-/// A network without the part that another one takes from it.
+/// A network minus another one.
 fn without(network: IpNet, taken: IpNet) -> Vec<IpNet> {
     if taken.contains(&network) {
         return Vec::new();

@@ -1,11 +1,11 @@
-//! `-o name=value` in `master.cf`: what became of each.
+//! `-o name=value` in `master.cf`: the outcome for each.
 
 use super::super::Service;
 use super::Site;
 use super::listeners::{LISTS, Listener};
 use crate::report::Weight;
 
-/// What an override of a service that takes mail is made of.
+/// What an override of a mail-accepting service becomes.
 enum Made {
     /// A key of the listener.
     Listener(&'static str),
@@ -38,7 +38,7 @@ pub(super) fn report(site: &mut Site<'_>, service: &Service, listener: &Listener
     }
 }
 
-/// An override, without a password in it.
+/// An override, without passwords.
 pub(super) fn shown(name: &str, value: &str) -> String {
     if name.contains("password") {
         format!("-o {name}=...")

@@ -1,11 +1,11 @@
-//! Services of pipe(8): programs that take all mail of a transport.
+//! Services of pipe(8): programs that receive all mail of a transport.
 
 use super::super::Service;
 use super::{Site, short};
 use crate::config::{Section, Value};
 use crate::report::Weight;
 
-/// What a service says of its program.
+/// A service's settings for its program.
 #[derive(Debug, Default, Eq, PartialEq)]
 struct Program {
     command: Vec<String>,
@@ -14,13 +14,13 @@ struct Program {
     add: Vec<&'static str>,
     lowercase: bool,
     size_limit: Option<u64>,
-    /// Attributes and flags that nothing was made of.
+    /// Attributes and flags that were not carried over.
     left: Vec<String>,
-    /// Macros that are not known here.
+    /// Unknown macros.
     unknown: Vec<String>,
 }
 
-/// The name of the `[[pipe]]` that a service becomes, which is written once. `None` where it cannot be one; then that is in the report.
+/// The name of the `[[pipe]]` for a service, which is written once. `None` if it cannot become one; then that is in the report.
 pub(super) fn pipe(site: &mut Site<'_>, service: &Service) -> Option<String> {
     let name = service.name.clone();
     if site.pipes.contains(&name) {
@@ -116,7 +116,7 @@ impl Program {
             'O' => self.add.push("original-to"),
             'D' => self.add.push("delivered-to"),
             'h' | 'u' => self.lowercase = true,
-            // Addresses are quoted where they have to be; and it says what no log here says.
+            // Addresses are quoted where necessary; the other flag concerns something not logged here.
             'q' | 'X' => {}
             other => self.left.push(format!("flag {other}")),
         }

@@ -1,4 +1,4 @@
-//! postscreen, which stands before port 25: its access list, its DNS lists with weights, and the wait before the greeting.
+//! postscreen, in front of port 25: its access list, its DNS lists with weights, and the wait before the greeting.
 
 use super::super::text::words;
 use super::tables::Reference;
@@ -49,7 +49,7 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
     }
 }
 
-/// Clients that pass at once, and those that are refused at once.
+/// Clients accepted immediately, and clients refused immediately.
 fn access_list(site: &mut Site<'_>) {
     let at = site.at("postscreen_access_list");
     let (mut permitted, mut refused) = (Vec::new(), Vec::new());
@@ -216,7 +216,7 @@ fn dns(site: &mut Site<'_>) -> Option<i32> {
     Some(threshold)
 }
 
-/// Who talks before the greeting.
+/// Clients that talk before the greeting.
 fn greeting(site: &mut Site<'_>, threshold: Option<i32>) {
     let action = site.value("postscreen_greet_action");
     site.carried("postscreen_greet_banner", "the greeting is held back whole");

@@ -8,7 +8,7 @@ use crate::Origin;
 use crate::config::{Section, Value};
 use crate::report::Weight;
 
-/// Where rules of a list stand.
+/// The place of a list's rules.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) class: Option<String>,
@@ -16,13 +16,13 @@ pub(super) struct Place {
     pub(super) is_relay: bool,
     pub(super) is_data: bool,
     pub(super) is_submission: bool,
-    /// Whether it is a class of the site's own: what accepts there accepts whatever follows.
+    /// Whether it is a site-defined class: accepting there means accepting whatever follows.
     pub(super) is_class: bool,
     pub(super) subject: &'static str,
 }
 
 impl Place {
-    /// In a class: what accepts there accepts for all.
+    /// In a class: accepting there means accepting for all.
     pub(super) fn class(name: &str) -> Self {
         Self {
             class: Some(name.to_owned()),
@@ -36,7 +36,7 @@ impl Place {
     }
 }
 
-/// Rules made of a list.
+/// Rules made from a list.
 pub(super) fn translated(
     site: &mut Site<'_>,
     overrides: &[(String, Parameter)],
@@ -68,16 +68,16 @@ pub(super) fn translated(
     run.close()
 }
 
-/// A list on its way.
+/// A list being translated.
 pub(super) struct Run<'r, 'a> {
     pub(super) site: &'r mut Site<'a>,
     overrides: &'r [(String, Parameter)],
     list: String,
     pub(super) at: Origin,
     place: Place,
-    /// Conditions of all rules that follow.
+    /// Conditions of all following rules.
     guards: Vec<(&'static str, Value)>,
-    /// Restrictions that let in known clients, one after the other, not yet made into a rule.
+    /// Consecutive restrictions that accept known clients, not yet made into a rule.
     known: Vec<String>,
     warns: bool,
     sections: Vec<Section>,
@@ -155,12 +155,12 @@ impl<'a> Run<'_, 'a> {
         }
     }
 
-    /// Whether a login is offered there.
+    /// Whether authentication is offered there.
     pub(super) fn has_auth(&self) -> bool {
         self.layer().is_on("smtpd_sasl_auth_enable")
     }
 
-    /// Whether it is for own users alone.
+    /// Whether it is only for own users.
     pub(super) const fn is_submission(&self) -> bool {
         self.place.is_submission
     }
@@ -190,14 +190,14 @@ impl<'a> Run<'_, 'a> {
         }
     }
 
-    /// `reject` or `permit` where a list ends.
+    /// `reject` or `permit` at the end of a list.
     fn finish(&mut self, verdict: &str) {
         let word = match verdict {
             "accept" => "permit",
             "refuse" => "reject",
             _ => "defer",
         };
-        // Who is not known is refused by the listener itself; where nothing follows, nothing has to be accepted.
+        // The listener itself refuses unknown clients; if nothing follows, no accept rule is needed.
         if verdict == "accept" && self.place.is_class {
             let rule = self.rule("permit");
             return self.push(rule, word, "accept");
@@ -216,7 +216,7 @@ impl<'a> Run<'_, 'a> {
         self.put(rule, word);
     }
 
-    /// Postfix's default for strangers who want to reach others: not now.
+    /// Postfix's default for strangers who try to relay: deferred.
     fn put_off(&mut self) {
         let word = "defer_unauth_destination";
         if self.place.is_submission || self.site.names.contains_key(word) && self.place.class.is_none() {
@@ -230,7 +230,7 @@ impl<'a> Run<'_, 'a> {
         self.put(rule, word);
     }
 
-    /// What has been gathered of restrictions that let in known clients becomes a rule, or a condition of those that follow.
+    /// The collected restrictions that accept known clients become a rule, or a condition of the following ones.
     pub(super) fn admit(&mut self) {
         if self.known.is_empty() {
             return;
@@ -262,11 +262,11 @@ impl<'a> Run<'_, 'a> {
         }
     }
 
-    /// All rules. Where nothing follows, nothing has to be accepted.
+    /// All rules. If nothing follows, no accept rule is needed.
     fn close(mut self) -> Vec<Section> {
         if self.place.is_class {
             self.admit();
-            // It has to exist, where tables name it.
+            // It must exist if tables refer to it.
             if self.sections.is_empty() {
                 let mut rule = self.rule("nothing");
                 rule.set("verdict", Value::text("continue"), "");
@@ -295,7 +295,7 @@ impl<'a> Run<'_, 'a> {
         }
     }
 
-    /// A rule with its name, its class and what all rules here have to do with.
+    /// A rule with its name, its class and the common conditions.
     pub(super) fn rule(&mut self, name: &str) -> Section {
         let name = match &self.place.class {
             Some(class) if !name.contains(class.as_str()) => format!("{class}: {name}"),
@@ -321,7 +321,7 @@ impl<'a> Run<'_, 'a> {
         rule
     }
 
-    /// Sets what a rule says when it refuses.
+    /// Sets a rule's refusal text.
     pub(super) fn refuse(&self, rule: &mut Section, code: u16, status: &str, text: &str) {
         let digit = if code < 500 { 4 } else { 5 };
         rule.set(
@@ -347,13 +347,13 @@ impl<'a> Run<'_, 'a> {
     /// Adds a rule, and reports it.
     pub(super) fn put(&mut self, mut rule: Section, what: &str) {
         if self.warns {
-            // What would be refused is noted.
+            // Would-be refusals are only noted.
             for key in ["code", "status", "text"] {
                 rule.unset(key);
             }
             rule.set("verdict", Value::text("note"), "warn_if_reject");
         }
-        // On a listener for own users nobody is a stranger.
+        // On a listener for own users, there are no strangers.
         let is_idle = self.place.is_submission && rule.get("stranger") == Some(&Value::plain(true));
         let name = match rule.get("name") {
             Some(Value::Text(name)) => name.clone(),
@@ -383,7 +383,7 @@ impl<'a> Run<'_, 'a> {
     }
 }
 
-/// A restriction that looks at one thing.
+/// A restriction with a single condition.
 struct Simple {
     key: &'static str,
     value: &'static str,
@@ -393,7 +393,7 @@ struct Simple {
     text: &'static str,
 }
 
-/// Those that have no argument. Codes are Postfix's.
+/// Restrictions without an argument. Codes are Postfix's.
 fn simple(word: &str) -> Option<Simple> {
     let (value, code_parameter, code, status, text) = match word {
         "reject_non_fqdn_sender" => (

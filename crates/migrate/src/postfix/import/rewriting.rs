@@ -8,7 +8,7 @@ use super::{Site, aliases, domains};
 use crate::config::{Section, Value};
 use crate::report::Weight;
 
-/// The four classes of addresses, as `[[rewrite]]` has them.
+/// The four classes of addresses, as in `[[rewrite]]`.
 const ALL: [&str; 4] = [
     "envelope_sender",
     "header_sender",
@@ -125,7 +125,7 @@ fn canonical(site: &mut Site<'_>, parameter: &str, classes: &str, usual: &[&str]
     );
 }
 
-/// Two rules, since the envelope of all clients is rewritten and header fields of some.
+/// Two rules, since the envelope is rewritten for all clients, but header fields only for some.
 fn apart(
     site: &mut Site<'_>,
     name: &str,
@@ -213,7 +213,7 @@ fn generic(site: &mut Site<'_>) {
     }
 }
 
-/// Tables of a parameter that SRS has besides those on sockets.
+/// Tables in a parameter used for SRS, other than those on sockets.
 pub(super) fn other_tables(site: &mut Site<'_>, parameter: &str) {
     let at = site.at(parameter);
     let others: Vec<String> = site
@@ -228,7 +228,7 @@ pub(super) fn other_tables(site: &mut Site<'_>, parameter: &str) {
     }
 }
 
-/// `header_checks` and its like, of the service `cleanup` and of others that take its place on some listeners.
+/// `header_checks` and the like, for the service `cleanup` and for others that replace it on some listeners.
 fn header_checks(site: &mut Site<'_>) {
     let own: Vec<(Listener, String)> = site
         .listeners
@@ -357,7 +357,7 @@ fn check(
     }
 }
 
-/// A table of checks, in whose copy `FILTER` names transports that are known here.
+/// A table of checks; in its copy, `FILTER` refers to transports known here.
 fn with_filters(site: &mut Site<'_>, word: &str, at: &crate::Origin, parameter: &str) -> Option<String> {
     let entries = super::tables::Reference::of(word).and_then(|table| site.entries(&table, at));
     let mut edits = BTreeMap::new();

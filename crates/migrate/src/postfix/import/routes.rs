@@ -1,4 +1,4 @@
-//! `relayhost`, `transport_maps`, routes by sender, and how far TLS is asked for on the way.
+//! `relayhost`, `transport_maps`, routes by sender, and how much TLS is required.
 
 use std::collections::BTreeMap;
 
@@ -62,7 +62,8 @@ struct Plan {
 }
 
 impl Plan {
-    /// `transport_maps`: what a table here says likewise stays one, all else is a `[[route]]`.
+    /// `transport_maps`: what tables here can express stays a table, everything else becomes a
+    /// `[[route]]`.
     fn tables(&mut self, site: &mut Site<'_>) {
         let at = site.at("transport_maps");
         for word in site.words("transport_maps") {
@@ -95,7 +96,7 @@ impl Plan {
         site.carried("transport_maps", "[[route]]");
     }
 
-    /// A table of patterns, or one in a database, stays as it is: it is asked for each recipient.
+    /// A table of patterns, or one in a database, stays as it is: it is queried for each recipient.
     fn asked(&mut self, site: &mut Site<'_>, word: &str, at: &Origin) {
         let patterns = Reference::of(word).filter(|table| table.behind() == Behind::Patterns);
         let entries = patterns.and_then(|table| site.entries(&table, at));
@@ -104,7 +105,7 @@ impl Plan {
         for entry in entries.unwrap_or_default() {
             let what = format!("{} {}", entry.key, entry.value);
             let said = match way(site, &entry.value, &entry.at, &what) {
-                // Its mail must not go where DNS says, nor be lost.
+                // Its mail must neither be routed by DNS nor be lost.
                 None => format!("retry:{}", super::aliases::NOT_SET_UP.trim_start_matches("450 ")),
                 Some(way) if !way.is_plain => {
                     let difference = "mail goes there with the settings of all other mail: write a [[route]] for what its transport sets apart";
@@ -134,11 +135,11 @@ impl Plan {
         }
     }
 
-    /// Whether an entry may stay in its table; if not, a route is made of it.
+    /// Whether an entry may stay in its table; if not, it becomes a route.
     fn entry(&mut self, site: &mut Site<'_>, entry: &Entry) -> bool {
         let what = format!("{} {}", entry.key, entry.value);
         let Some(way) = way(site, &entry.value, &entry.at, &what) else {
-            // Its mail must not go where DNS says, nor be lost.
+            // Its mail must neither be routed by DNS nor be lost.
             let mut route = self.route(entry);
             route.set("to", Value::text("refuse"), "");
             route.set("refuse", Value::text(super::aliases::NOT_SET_UP), "");
@@ -183,7 +184,7 @@ impl Plan {
         route
     }
 
-    /// TLS and login of a route.
+    /// TLS and login for a route.
     #[allow(clippy::too_many_arguments)]
     fn finish(
         &mut self,
@@ -241,7 +242,7 @@ impl Plan {
         }
     }
 
-    /// The level of TLS at a next hop, with its attributes and where that is said.
+    /// The level of TLS at a next hop, with its attributes and where it is set.
     fn level(&mut self, site: &Site<'_>, way: &Way, next_hop: &str) -> (String, String, Option<Origin>) {
         let found = self.policies.iter_mut().find(|policy| policy.key == next_hop);
         if let Some(policy) = found {
@@ -295,7 +296,7 @@ impl Plan {
         }
         let relayhost = site.value("relayhost");
         for sender in self.logins.senders() {
-            // A row of the relay hosts may be for the sender, or for the whole domain.
+            // A relay host entry may be for the sender, or for the whole domain.
             if done.iter().any(|(key, _)| *key == sender) {
                 continue;
             }
@@ -390,7 +391,7 @@ impl Plan {
         }
     }
 
-    /// Policies for domains whose mail goes by MX records.
+    /// Policies for domains routed by MX records.
     fn by_policy(&mut self, site: &mut Site<'_>) {
         let has_relayhost = !site.value("relayhost").is_empty();
         for number in 0..self.policies.len() {
@@ -427,7 +428,7 @@ impl Plan {
     }
 }
 
-/// Sets how far a route asks for TLS.
+/// Sets how much TLS a route requires.
 fn secure(site: &mut Site<'_>, route: &mut Section, level: &str, attributes: &str, at: &Origin) {
     let (tls, verify) = match level {
         "none" => ("none", None),
@@ -474,7 +475,7 @@ fn secure(site: &mut Site<'_>, route: &mut Section, level: &str, attributes: &st
     }
 }
 
-/// `relay_transport`: the way of all relayed domains.
+/// `relay_transport`: the route for all relayed domains.
 fn relay_transport(site: &mut Site<'_>) {
     let written = site.value("relay_transport");
     if written == "relay" || !site.is_set("relay_transport") {
@@ -498,7 +499,7 @@ fn relay_transport(site: &mut Site<'_>) {
     }
 }
 
-/// From which address and under which name mail leaves.
+/// The source address and host name for outgoing mail.
 fn outgoing(site: &mut Site<'_>) {
     let mut sources = Vec::new();
     for parameter in ["smtp_bind_address", "smtp_bind_address6"] {

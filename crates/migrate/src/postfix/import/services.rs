@@ -1,11 +1,11 @@
-//! Services of `master.cf` that take no mail by SMTP.
+//! Services of `master.cf` that do not accept mail by SMTP.
 
 use super::super::Service;
 use super::Site;
 use crate::config::Value;
 use crate::report::Weight;
 
-/// Parts of Postfix that have no settings of a site's in them.
+/// Parts of Postfix without site-specific settings.
 const OWN: [&str; 21] = [
     "cleanup",
     "qmgr",
@@ -41,7 +41,7 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
     }
 }
 
-/// Mail of programs of this machine, which call `sendmail`.
+/// Mail from programs on this machine, which call `sendmail`.
 pub(super) fn programs(site: &mut Site<'_>) {
     let who = site.words("authorized_submit_users");
     if site.is_set("authorized_submit_users") && who.is_empty() {
@@ -71,7 +71,7 @@ fn one(site: &mut Site<'_>, service: &Service) {
         "smtp" | "lmtp" => site
             .import
             .meaningless(&service.at, &what, "no transport names it"),
-        // It was told of when it became one.
+        // It was reported when it became one.
         "pipe" if site.pipes.contains(&service.name) => {}
         "pipe" if is_used => {
             let remedy = "see what is said of the transport that names it";

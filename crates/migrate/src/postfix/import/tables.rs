@@ -1,5 +1,5 @@
-//! Look-up tables: the files behind `hash:/etc/postfix/virtual` and its like are copied beside the new configuration, which names the
-//! copies. Files that say how to ask a database hold passwords, and are copied as secrets.
+//! Look-up tables: the files for `hash:/etc/postfix/virtual` and the like are copied next to the new configuration, which refers
+//! to the copies. Files that configure database access contain passwords, and are copied as secrets.
 
 use std::collections::BTreeMap;
 
@@ -21,18 +21,18 @@ const SECRETS: &str = "secrets";
 pub(super) struct Reference {
     /// `hash`, `pcre`, `mysql` and so on.
     pub(super) kind: String,
-    /// The path, or what else stands behind the colon.
+    /// The path, or whatever else follows the colon.
     pub(super) rest: String,
 }
 
-/// What kind of thing stands behind the colon.
+/// What follows the colon.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Behind {
     /// A text of keys and values.
     Keys,
     /// A text of networks or patterns, in order.
     Patterns,
-    /// A file that says how to ask a database.
+    /// A file that configures database access.
     Database,
     /// The table itself.
     Itself,
@@ -40,7 +40,7 @@ pub(super) enum Behind {
     Others,
     /// A service on a socket.
     Service,
-    /// Something that Postern does not ask.
+    /// Something that Postern does not support.
     Unknown,
 }
 
@@ -48,23 +48,23 @@ pub(super) enum Behind {
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) at: Origin,
-    /// What stands first.
+    /// The key.
     pub(super) key: String,
     /// The rest of the line.
     pub(super) value: String,
 }
 
-/// What a copy says in place of a line.
+/// The replacement for a line in a copy.
 #[derive(Clone)]
 pub(super) enum Edit {
     /// Nothing: the line becomes a comment.
     Drop,
-    /// This.
+    /// This text.
     Say(String),
 }
 
 impl Reference {
-    /// Reads `proxy:hash:/path`; `None` for what is no table.
+    /// Reads `proxy:hash:/path`; `None` if it is not a table.
     pub(super) fn of(text: &str) -> Option<Self> {
         let text = text.trim();
         let text = text.strip_prefix("proxy:").unwrap_or(text);
@@ -90,7 +90,7 @@ impl Reference {
 }
 
 impl Site<'_> {
-    /// The entries of a table that is a text, or stands in the parameter itself. They are not told of.
+    /// The entries of a table that is a text, or is in the parameter itself. They are not reported.
     pub(super) fn entries(&self, table: &Reference, at: &Origin) -> Option<Vec<Entry>> {
         match table.behind() {
             Behind::Keys | Behind::Patterns => {
@@ -114,13 +114,13 @@ impl Site<'_> {
         }
     }
 
-    /// How the new configuration names a table: its file is copied, and each of its lines told of. `None` where that cannot be; then
-    /// it is in the report.
+    /// A table's name in the new configuration: its file is copied, and each of its lines reported. `None` if that is not
+    /// possible; then it is in the report.
     pub(super) fn table(&mut self, text: &str, at: &Origin, what: &str) -> Option<String> {
         self.edited(text, at, what, &|_| None)
     }
 
-    /// The same, with lines that say something else in the copy. Who changes or leaves out a line tells of it.
+    /// The same, with changed lines in the copy. The caller reports lines that it changes or drops.
     pub(super) fn edited(
         &mut self,
         text: &str,
@@ -174,7 +174,7 @@ impl Site<'_> {
         }
     }
 
-    /// Tables of a list; those that cannot be carried over are left out and told of.
+    /// Tables of a list; those that cannot be carried over are left out and reported.
     pub(super) fn tables(&mut self, parameter: &str) -> Vec<String> {
         let at = self.at(parameter);
         let mut tables = Vec::new();
@@ -226,7 +226,7 @@ impl Site<'_> {
         Some(path)
     }
 
-    /// Tells of a line that Postern's tables do not take.
+    /// Reports a line that Postern's tables do not accept.
     fn leave_out(&mut self, at: &Origin, what: &str, why: &Unread) {
         match why {
             Unread::Empty => {
@@ -272,7 +272,7 @@ impl Site<'_> {
         path
     }
 
-    /// The text of a file that `at` names; a file that cannot be read is reported.
+    /// The text of a file named at `at`; a file that cannot be read is reported.
     pub(super) fn text(&mut self, path: &str, at: &Origin, what: &str) -> Option<String> {
         match self.files.read(path) {
             Ok(text) => Some(text),
@@ -288,9 +288,9 @@ impl Site<'_> {
 /// Why a line is left out of a copy.
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Unread {
-    /// It has a key and nothing else.
+    /// It only has a key.
     Empty,
-    /// What Postern says of it.
+    /// Postern's error about it.
     Mistake(String),
     /// It depends on a condition that cannot be read.
     Within,
@@ -308,7 +308,7 @@ fn is_condition(table: &Reference, line: &Located<String>) -> bool {
     table.behind() == Behind::Patterns && (is_word("if") || is_word("endif"))
 }
 
-/// The lines of a text that are no entries for Postern, and why; by their numbers.
+/// The lines of a text that Postern does not accept as entries, by number, and why.
 fn unread(table: &Reference, text: &str) -> BTreeMap<u32, Unread> {
     let format = match table.kind.as_str() {
         "cidr" => Format::Cidr,
@@ -321,7 +321,7 @@ fn unread(table: &Reference, text: &str) -> BTreeMap<u32, Unread> {
         Err(mistakes) => mistakes.into_iter().map(|it| (it.line, it.message)).collect(),
     };
     let mut unread = BTreeMap::new();
-    // How many conditions are open since one that cannot be read.
+    // How many conditions have been opened since one that cannot be read.
     let mut depth = 0_u32;
     for line in logical_lines(&table.rest, text) {
         let number = line.at.first;
@@ -344,7 +344,7 @@ fn unread(table: &Reference, text: &str) -> BTreeMap<u32, Unread> {
     unread
 }
 
-/// What stands first in a line, and the rest. A pattern ends at its second delimiter.
+/// The key of a line, and the rest. A pattern ends at its second delimiter.
 pub(super) fn entry(line: &Located<String>) -> Entry {
     let text = line.what.as_str();
     let pattern = text.trim_start_matches('!').trim_start();

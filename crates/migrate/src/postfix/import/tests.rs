@@ -1,4 +1,4 @@
-//! Whole sites: what comes out, and that no line is passed over.
+//! Whole sites: the result, and that no line is ignored.
 
 use std::path::Path;
 
@@ -35,7 +35,7 @@ fn fates<'a>(import: &'a Import, what: &str) -> Vec<&'a Fate> {
         .collect()
 }
 
-/// The files of a site that the import reads, by the paths that the site has for them.
+/// The files of a site that the import reads, by their paths on the site.
 fn files_of(name: &str) -> Vec<String> {
     fn walk(folder: &Path, root: &Path, found: &mut Vec<String>) {
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -62,7 +62,7 @@ fn files_of(name: &str) -> Vec<String> {
 
 #[test]
 fn no_line_is_passed_over() {
-    // What the site does not name, or names only for others: Dovecot's own queries, a dump, a file of a user's.
+    // Files to which the site does not refer, or only for others: Dovecot's own queries, a dump, a user's file.
     // A transport table in a database is in the report as a whole.
     let not_read = [
         "/etc/postfix/sql/transport.cf",
@@ -92,7 +92,7 @@ fn no_line_is_passed_over() {
     }
 }
 
-/// What is expected stands beside the sites; after a change that is meant, copy what the test has written.
+/// The expected results are next to the sites; after an intended change, copy what the test has written.
 #[test]
 fn sites_move_in() {
     for name in SITES {
@@ -179,7 +179,7 @@ fn tables_keep_what_they_can_say() {
     assert_eq!(club.new_secrets, ["secrets/srs.secret"]);
 }
 
-/// Traps that have a row in no site.
+/// Pitfalls that occur in none of the sites.
 #[test]
 fn traps() {
     let main = "compatibility_level = 3.6\nmyhostname = mx.example.org\nmynetworks = 127.0.0.0/8\n\
@@ -189,7 +189,7 @@ fn traps() {
     let import = of_main(main);
     let text = import.config.text("");
     for line in [
-        // What one list lets in the next one may still refuse.
+        // What one list accepts, the next one may still refuse.
         "judge = \"sender restrictions\"\naccept_ends = \"class\"",
         "class = \"sender restrictions\"\nverdict = \"table\"",
         "dns_list = [\"bl.example\"]\nverdict = \"note\"",
@@ -264,7 +264,7 @@ fn a_table_of_a_kind_that_is_not_asked_is_in_the_report() {
 }
 
 proptest::proptest! {
-    /// Whatever the files say, the import ends, and each line of main.cf is told of.
+    /// Whatever the files say, the import terminates, and each line of main.cf is reported.
     #[test]
     fn whatever_main_cf_says_is_told_of(lines in proptest::collection::vec(
         (proptest::sample::select(ROWS).prop_map(|row| row.name), "[ -~]{0,40}"), 0..12)) {
@@ -350,7 +350,7 @@ fn the_greeting_does_not_name_postfix() {
     }
 }
 
-/// Tables whose results have further tables asked, which lead back to the first.
+/// Tables whose results refer to further tables, which lead back to the first.
 #[test]
 fn a_table_that_leads_back_to_itself_ends() {
     let main = "myhostname = a.example\nsmtpd_recipient_restrictions = check_recipient_access hash:/etc/postfix/one, reject\n";
@@ -390,20 +390,20 @@ fn what_says_nothing_is_not_written() {
     let text = with.config.text("");
     assert!(text.contains("plaintext = \"always\""), "{text}");
     assert!(with.files.iter().all(|file| file.path != "tables/none"));
-    // Cyrus SASL without its settings: nobody knows a password.
+    // Cyrus SASL without its settings: nothing knows passwords.
     let without = files("");
     let text = without.config.text("");
     assert!(!text.contains("plaintext"), "{text}");
 }
 
-/// Everything that the report and the files say that are not secret.
+/// The text of the report and of all files that are not secret.
 fn said(import: &Import) -> String {
     let files = import.files.iter().filter(|file| !file.secret);
     let texts = files.map(|file| file.text.clone());
     format!("{:?}{:?}", import.report.items(), texts.collect::<Vec<_>>())
 }
 
-/// A site where `/home/bob/members` is a link, and `/etc/aliases` is not for everybody.
+/// A site where `/home/bob/members` is a link, and `/etc/aliases` is not world-readable.
 struct Linked(Folder);
 
 impl Files for Linked {
@@ -483,7 +483,7 @@ fn files_of_one_name_are_kept_apart() {
     }
     assert_eq!(text("lists/members"), Some(("ann@example.net\n", false)));
     assert_eq!(text("lists/2-members"), Some(("bea@example.net\n", false)));
-    // What main.cf says is for whom the configuration is; a table of its own stays what it was.
+    // What main.cf says goes to the readers of the configuration; a separate table keeps its permissions.
     let networks: Vec<_> = import
         .files
         .iter()

@@ -1,4 +1,4 @@
-//! Certificates, and which versions of TLS are spoken.
+//! Certificates, and which TLS versions are used.
 
 use super::Site;
 use super::tables::Reference;

@@ -1,4 +1,4 @@
-//! Right sides of transport tables, `relayhost` and their like: where mail goes, and on which lane.
+//! Right-hand sides of transport tables, `relayhost` and the like: where mail goes, and with which transport settings.
 
 use std::collections::BTreeSet;
 
@@ -18,35 +18,36 @@ pub(super) enum Target {
     Mx,
     /// These hosts.
     Hosts(Vec<String>),
-    /// These, which speak LMTP.
+    /// These hosts, by LMTP.
     Lmtp(Vec<String>),
-    /// Nowhere: it is refused in these words.
+    /// Nowhere: it is refused with this text.
     Refused(String),
     /// To a program.
     Program(String),
     /// To mailboxes here.
     Local,
-    /// Nowhere: it is thrown away.
+    /// Nowhere: it is discarded.
     Discarded,
 }
 
-/// A target, with what its transport sets apart.
+/// A target with its transport's own settings.
 #[derive(Clone, Debug)]
 pub(super) struct Way {
     pub(super) target: Target,
     /// Settings of the transport.
     pub(super) lane: Vec<(&'static str, Value)>,
-    /// The next hop as Postfix writes it, by which TLS policies and passwords are found.
+    /// The next hop as Postfix writes it, under which TLS policies and passwords are found.
     pub(super) next_hop: String,
-    /// The level of TLS that the transport asks for, if it sets one apart.
+    /// The TLS level of the transport, if it sets its own.
     pub(super) tls: Option<String>,
-    /// Whether TLS begins at once.
+    /// Whether implicit TLS is used.
     pub(super) is_implicit: bool,
-    /// Whether a table here says the same with the same words.
+    /// Whether a table here would use the same words.
     pub(super) is_plain: bool,
 }
 
-/// What the right side of a transport table says. `None` where mail cannot go that way; then it is in the report.
+/// The meaning of a transport table's right-hand side. `None` if mail cannot be routed that way; then it is in the
+/// report.
 pub(super) fn way(site: &mut Site<'_>, text: &str, at: &Origin, what: &str) -> Option<Way> {
     let text = text.trim();
     let (transport, next_hop) = text.split_once(':').unwrap_or((text, ""));
@@ -110,7 +111,7 @@ pub(super) fn way(site: &mut Site<'_>, text: &str, at: &Origin, what: &str) -> O
     Some(way)
 }
 
-/// What a service of `master.cf` sets apart for its connections.
+/// A `master.cf` service's own settings for its connections.
 fn lane(site: &mut Site<'_>, service: &Service, way: &mut Way) {
     let is_own = !matches!(
         service.name.as_str(),
@@ -149,7 +150,7 @@ fn push(lane: &mut Vec<(&'static str, Value)>, key: &'static str, value: &str) {
     }
 }
 
-/// `slow_destination_rate_delay` and its like in `main.cf`.
+/// `slow_destination_rate_delay` and the like in `main.cf`.
 fn parameters_of(site: &mut Site<'_>, transport: &str, way: &mut Way) {
     const LIMITS: [(&str, &str); 2] = [
         ("destination_concurrency_limit", "connections_per_destination"),
@@ -183,7 +184,7 @@ fn seconds(time: &str) -> Option<u32> {
     u32::try_from(Time::read(time, "s")?.seconds).ok()
 }
 
-/// Parameters about transports that nothing was made of.
+/// Transport parameters that were not carried over.
 pub(super) fn leftovers(site: &mut Site<'_>) {
     let left: BTreeSet<String> = site
         .main
@@ -223,7 +224,7 @@ fn of_all(site: &mut Site<'_>, name: &str) {
     }
 }
 
-/// `[host]:587`, `host`, several with commas: those in brackets are taken as they are, for others MX records are asked.
+/// `[host]:587`, `host`, several with commas: those in brackets are used directly, for others MX records are looked up.
 pub(super) fn hosts(text: &str) -> Vec<String> {
     let parts = text.split([',', ' ', '\t']).filter(|part| !part.is_empty());
     parts.map(host).collect()
@@ -245,7 +246,7 @@ fn host(text: &str) -> String {
     }
 }
 
-/// A host with its port as tables have it; a socket as it is.
+/// A host with its port as in tables; a socket unchanged.
 fn bracketed(host: &str) -> String {
     match host.rsplit_once(':') {
         Some((name, port)) if !host.starts_with("unix:") => {
@@ -286,7 +287,7 @@ pub(super) fn lmtp_hosts(site: &Site<'_>, text: &str) -> Vec<String> {
         .collect()
 }
 
-/// `5.1.2 text`, with or without a code, as `[[route]] refuse` has it.
+/// `5.1.2 text`, with or without a code, as in `[[route]] refuse`.
 pub(super) fn refusal(text: &str, is_for_now: bool) -> String {
     let text = text.trim();
     let (digit, code) = if is_for_now { ('4', "450") } else { ('5', "550") };
@@ -303,7 +304,7 @@ pub(super) fn refusal(text: &str, is_for_now: bool) -> String {
     }
 }
 
-/// What `FILTER` of an access table or a check says in the copy; `None` where it may stay.
+/// The replacement for a `FILTER` result in the copy of an access table or check; `None` if it may stay.
 pub(super) fn filter(site: &mut Site<'_>, entry: &Entry, what: &str) -> Option<Edit> {
     let (_, said) = entry.value.split_once(char::is_whitespace)?;
     let Some(way) = way(site, said, &entry.at, what) else {
@@ -319,7 +320,7 @@ pub(super) fn filter(site: &mut Site<'_>, entry: &Entry, what: &str) -> Option<E
 }
 
 impl Way {
-    /// The same target by a transport that is known without `master.cf`; `None` where there is none.
+    /// The same target with a transport known without `master.cf`; `None` if there is none.
     pub(super) fn plain(&self) -> Option<String> {
         match &self.target {
             Target::Mx | Target::Hosts(_) => Some(format!("smtp:{}", self.next_hop)),
@@ -332,7 +333,7 @@ impl Way {
         }
     }
 
-    /// Sets where mail goes, and the settings of its lane.
+    /// Sets where mail goes, and the settings of its transport.
     pub(super) fn put(&self, route: &mut Section) {
         match &self.target {
             Target::Mx => {

@@ -1,4 +1,4 @@
-//! `FEATURE(access_db)`: who may relay, who is refused, who is let in whatever the lists say.
+//! `FEATURE(access_db)`: who may relay, who is refused, who is accepted regardless of DNS lists.
 
 use std::sync::Arc;
 
@@ -9,19 +9,19 @@ use crate::config::{Section, Value};
 use crate::import::OutputFile;
 use crate::report::Weight;
 
-/// The table with the lines that are decided by it, beside the configuration.
+/// The table with the lines that it decides, next to the configuration.
 const TABLE: &str = "tables/access";
 
-/// The lines about names that recipients of local domains have.
+/// The lines about the user names of local recipients.
 const LOCAL_TABLE: &str = "tables/access-local";
 
-/// What other parts of the import need to know of the table.
+/// What other parts of the import need to know about the table.
 #[derive(Default)]
 pub(super) struct Access {
-    /// Networks and names of clients that are let in before lists are asked.
+    /// Networks and names of clients that are accepted before lists are queried.
     pub(super) welcome: Vec<String>,
     pub(super) welcome_names: Vec<String>,
-    /// Senders that are let in, as patterns.
+    /// Accepted senders, as patterns.
     pub(super) senders: Vec<String>,
     /// Numbers of `ClientRate`, `ClientConn` and `GreetPause`, by key, with their lines.
     pub(super) rates: Vec<(String, Origin, String)>,
@@ -34,11 +34,11 @@ pub(super) struct Access {
     table: String,
     local_table: String,
     refuses: Refuses,
-    /// Not everybody may read the old table.
+    /// Whether the old table is not world-readable.
     is_private: bool,
 }
 
-/// Of what the table refuses something.
+/// The subjects for which the table refuses anything.
 #[derive(Default)]
 struct Refuses {
     clients: bool,
@@ -90,7 +90,7 @@ pub(super) fn read(site: &mut Site<'_>) -> Access {
 struct Comments(String);
 
 impl Comments {
-    /// Keeps a comment for the line below it. One with an empty line below it is about more, and stays.
+    /// Keeps a comment for the line below it. One followed by an empty line is about more, and stays.
     fn add(&mut self, line: &str, table: &mut String) {
         if line.is_empty() && !self.0.is_empty() {
             table.push_str(&std::mem::take(&mut self.0));
@@ -101,7 +101,7 @@ impl Comments {
         }
     }
 
-    /// Puts them above what a line has added from `at` on; those of a line that has added nothing go with it.
+    /// Puts them above what a line has added from `at` on; comments of a line that added nothing are dropped.
     fn stand_above(&mut self, at: usize, table: &mut String) {
         let comments = std::mem::take(&mut self.0);
         if table.len() > at {
@@ -173,7 +173,8 @@ impl Access {
                     .extend(["127.0.0.0/8".to_owned(), "::1".to_owned()]);
                 site.carried(at, line, "[relay] networks");
             }
-            // Without a tag it opens the recipients' domain, and, by the manual, clients of that name.
+            // Without a tag, it allows relaying to that recipient domain, and, according to the manual, from clients
+            // with that name.
             ("to" | "", None) => {
                 self.domains.extend([subject.to_owned(), format!("*.{subject}")]);
                 let difference = "mail to it is taken from anyone, as before. Hosts of this domain can no longer relay: add their networks to `networks` in [relay].";
@@ -198,7 +199,7 @@ impl Access {
         }
     }
 
-    /// A line of the table itself. `OK` ends the search there and no more: senders and recipients are still looked up.
+    /// A line of the table itself. `OK` only ends the search there: senders and recipients are still looked up.
     fn decided(
         &mut self,
         site: &mut Site<'_>,
@@ -226,7 +227,7 @@ impl Access {
             self.refuses.senders |= matches!(tag, "from" | "") && !is_network;
             self.refuses.recipients |= matches!(tag, "to" | "") && !is_network;
         }
-        // `To:user@` is about local users alone.
+        // `To:user@` only concerns local users.
         let is_name = subject.ends_with('@');
         if is_name && matches!(tag, "to" | "") && has_recipients(site) {
             self.local_table.push_str(&format!("To:{subject}\t{value}\n"));
@@ -262,7 +263,7 @@ impl Access {
         }
     }
 
-    /// What may relay, and where to.
+    /// Who may relay, and where to.
     fn put_relays(&mut self, site: &mut Site<'_>) {
         if !self.networks.is_empty() {
             let networks = std::mem::take(&mut self.networks);
@@ -274,7 +275,7 @@ impl Access {
         lines.put(site);
     }
 
-    /// The rules on recipients, which come before all others, and the friends, for whom the others do not count.
+    /// The rules on recipients, which come before all others, and the friends, to whom the others do not apply.
     pub(super) fn put_recipients(&self, site: &mut Site<'_>) {
         let mc = site.mc;
         let feature = ["blacklist_recipients", "blocklist_recipients"]
@@ -344,7 +345,7 @@ fn has_recipients(site: &Site<'_>) -> bool {
     names.iter().any(|name| site.mc.feature(name).is_some())
 }
 
-/// A name and all below it.
+/// A name and all its subdomains.
 fn below(name: &str) -> [String; 2] {
     [name.to_owned(), format!(".{name}")]
 }
@@ -358,7 +359,7 @@ fn prefix(tag: &str) -> &'static str {
     }
 }
 
-/// A rule that a table decides.
+/// A rule decided by a table.
 fn by_table(looked_up: &str, table: &str, name: &str) -> Section {
     let mut rule = Section::new("access", "");
     rule.set("name", Value::text(name), "");
@@ -369,7 +370,7 @@ fn by_table(looked_up: &str, table: &str, name: &str) -> Section {
     rule
 }
 
-/// `TLS_Srv:host ENCR:128` and `Try_TLS:host NO`: TLS with hosts of this name and those below.
+/// `TLS_Srv:host ENCR:128` and `Try_TLS:host NO`: TLS with hosts of this name and below it.
 fn by_host(site: &mut Site<'_>, at: &Origin, (tag, host): (&str, &str), value: &str, line: &str) {
     let demand = value.split([':', '+']).next().unwrap_or_default();
     let key = match (tag, demand.to_ascii_uppercase().as_str()) {

@@ -1,4 +1,4 @@
-//! `CERTIssuer:` and `CERTSubject:`: client certificates that relay.
+//! `CERTIssuer:` and `CERTSubject:`: client certificates that may relay.
 
 use super::{Site, keys::distinguished_name, short};
 use crate::Origin;
@@ -8,9 +8,9 @@ use crate::report::Weight;
 /// The lines on certificates.
 #[derive(Default)]
 pub(super) struct Lines {
-    /// Issuers whose subjects are looked for.
+    /// Issuers whose subjects are looked up.
     issuers: Vec<String>,
-    /// Issuers all of whose certificates relay.
+    /// Issuers all of whose certificates may relay.
     trusted: Vec<(String, Origin)>,
     subjects: Vec<(String, Origin)>,
 }

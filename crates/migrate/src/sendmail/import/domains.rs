@@ -41,7 +41,7 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
     relays(site, relayed);
 }
 
-/// Networks in the list may relay; of domains those below are meant too, but with `relay_hosts_only`.
+/// Networks in the list may relay; domains include their subdomains, except with `relay_hosts_only`.
 fn relays(site: &mut Site<'_>, listed: Vec<String>) {
     let is_exact = site.mc.feature("relay_hosts_only").map(|(at, _)| at.clone());
     if let Some(at) = &is_exact {
@@ -73,7 +73,7 @@ fn put(site: &mut Site<'_>, key: &str, domains: Vec<String>) {
     }
 }
 
-/// The names that lines of `LOCAL_CONFIG` add to a class, such as `Cwexample.org`.
+/// Names added to a class by `LOCAL_CONFIG` lines, such as `Cwexample.org`.
 fn class(site: &mut Site<'_>, letter: char, key: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mc = site.mc;
@@ -86,7 +86,7 @@ fn class(site: &mut Site<'_>, letter: char, key: &str) -> Vec<String> {
     found
 }
 
-/// What stands behind `Cw` or `C{w}`.
+/// What follows `Cw` or `C{w}`.
 fn names_of_class(line: &str, letter: char) -> Option<&str> {
     let rest = line.strip_prefix('C')?;
     let braced = format!("{{{letter}}}");
@@ -101,7 +101,7 @@ pub(super) fn is_class(line: &str) -> bool {
         .any(|letter| names_of_class(line, *letter).is_some())
 }
 
-/// The arguments of a macro that names domains.
+/// The arguments of a macro that lists domains.
 fn words_of(site: &mut Site<'_>, name: &'static str, key: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mc = site.mc;

@@ -59,7 +59,7 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
     }
 }
 
-/// What Postern does just so, and how.
+/// What Postern does in the same way, and how.
 #[derive(Clone, Copy, Debug)]
 pub struct Same(&'static str);
 
@@ -72,7 +72,7 @@ impl Special for Same {
 const OWN: &str = "it is about sendmail's own ways";
 const BY_NAME: &str = "nobody relays by DNS names or by what a message claims: name the networks in [relay]";
 
-/// All features that are known, by name.
+/// All known features, by name.
 #[rustfmt::skip]
 pub const FEATURES: &[Row<Same>] = &[
     row("accept_unqualified_senders", Elsewhere("[[listener]] bare_addresses")),

@@ -112,7 +112,7 @@ fn address(socket: &str) -> Option<String> {
     }
 }
 
-/// `S` and `R`, for sending and for the answer, are one here: the longer counts.
+/// `S` and `R`, for sending and for the answer, are the same here: the longer one counts.
 fn timeouts(site: &mut Site<'_>, at: &Origin, given: &str, times: &mut Section) {
     for (kind, time) in given.split(';').filter_map(|time| time.trim().split_once(':')) {
         let (key, most) = match kind {

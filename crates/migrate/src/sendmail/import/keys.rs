@@ -33,10 +33,10 @@ pub(super) fn tagged(key: &str) -> (&'static str, &str) {
     }
 }
 
-/// The tag of keys whose tag is unknown.
+/// The tag for keys with an unknown tag.
 pub(super) const UNKNOWN: &str = "unknown";
 
-/// Whether this can be a tag, and no part of an address.
+/// Whether this can be a tag rather than part of an address.
 fn is_word(start: &str) -> bool {
     let is_letter = |octet: u8| octet.is_ascii_alphabetic() || octet == b'_' || octet == b'-';
     !start.is_empty()
@@ -45,7 +45,7 @@ fn is_word(start: &str) -> bool {
         && !start.bytes().all(|octet| octet.is_ascii_hexdigit())
 }
 
-/// The network that a key of sendmail's means: whole or leading octets of an address, or `IPv6:` with leading groups.
+/// The network meant by a sendmail key: all or leading octets of an address, or `IPv6:` with leading groups.
 pub(super) fn network(key: &str) -> Option<String> {
     if let Some(groups) = key.strip_prefix("IPv6:") {
         if groups.parse::<IpAddr>().is_ok() {
@@ -68,7 +68,7 @@ pub(super) fn network(key: &str) -> Option<String> {
     })
 }
 
-/// The patterns of addresses that a key means: an address, `user@` in any domain, or a domain and all below it.
+/// The address patterns meant by a key: an address, `user@` in any domain, or a domain and all its subdomains.
 pub(super) fn pattern(key: &str) -> Vec<String> {
     if key.contains('@') {
         vec![key.to_owned()]
@@ -77,7 +77,7 @@ pub(super) fn pattern(key: &str) -> Vec<String> {
     }
 }
 
-/// A distinguished name of sendmail's, `/C=DE/O=Lanternet/CN=x+20y`, as RFC 4514 writes it: turned round, with blanks for `+20`.
+/// A sendmail distinguished name, `/C=DE/O=Lanternet/CN=x+20y`, in RFC 4514 form: reversed, with blanks for `+20`.
 pub(super) fn distinguished_name(name: &str) -> String {
     let parts: Vec<String> = name
         .split('/')

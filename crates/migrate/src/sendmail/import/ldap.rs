@@ -1,4 +1,4 @@
-//! `ldap_routing`: addresses that LDAP leads elsewhere.
+//! `ldap_routing`: addresses redirected by LDAP.
 
 use super::{Site, short};
 use crate::Origin;
@@ -8,7 +8,7 @@ use crate::report::Weight;
 /// The name of the table.
 const TABLE: &str = "ldap-routing";
 
-/// sendmail's own filter, where a site names none.
+/// sendmail's own filter, if a site names none.
 const FILTER: &str = "(&(objectClass=inetLocalMailRecipient)(mailLocalAddress={key}))";
 
 pub(super) fn carry_over(site: &mut Site<'_>) {

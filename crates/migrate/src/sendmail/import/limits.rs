@@ -15,7 +15,7 @@ pub(super) fn carry_over(site: &mut Site<'_>, access: &Access) {
     let connections = control(site, "conncontrol", &access.connections);
     let mut keys: BTreeSet<&str> = rates.iter().chain(&connections).map(|entry| entry.key).collect();
     let has_default = keys.remove("");
-    // The first limit that is about a client counts, so the narrowest network comes first.
+    // The first limit that matches a client counts, so the narrowest network comes first.
     let mut keys: Vec<&str> = keys.into_iter().collect();
     keys.sort_by_key(|key| std::cmp::Reverse(key.split(['.', ':']).count()));
     if has_default {
@@ -78,7 +78,7 @@ fn control<'a>(site: &mut Site<'_>, name: &str, lines: &'a [(String, Origin, Str
     entries
 }
 
-/// What a key may do: as its own line says, or the one for all others. 0 sets no limit.
+/// The limit for a key: from its own line, or the one for all others. 0 means no limit.
 fn most<'a>(entries: &'a [Entry<'_>], key: &str) -> Option<&'a Entry<'a>> {
     let of = |wanted: &str| entries.iter().find(|entry| entry.key == wanted);
     of(key).or_else(|| of("")).filter(|entry| entry.most > 0)
@@ -116,7 +116,7 @@ fn limit(site: &mut Site<'_>, key: &str, rate: Option<&Entry<'_>>, connections: 
     site.import.config.add(limit);
 }
 
-/// The greeting waits for all, or for none of a network.
+/// The greeting delay applies to all, or to none in a network.
 fn pauses(site: &mut Site<'_>, access: &Access) {
     let feature = site.mc.feature("greet_pause");
     let usual = feature.and_then(|(_, arguments)| arguments.first()).cloned();

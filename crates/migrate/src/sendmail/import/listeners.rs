@@ -117,7 +117,7 @@ fn one(site: &mut Site<'_>, at: &Origin, options: &str, count: usize) {
             "name" | "n" => name = value.trim().to_ascii_lowercase(),
             "addr" | "address" | "a" => value.trim().clone_into(&mut address),
             "family" | "f" => is_v6 = value.trim() == "inet6",
-            // A blank parts flags from nothing: `M=E a` is `E` with `a`.
+            // Blanks between flags mean nothing: `M=E a` is `E` and `a`.
             "m" | "modifiers" | "modify" => flags = value.replace(' ', ""),
             _ => unknown.push(option),
         }
@@ -164,14 +164,15 @@ fn one(site: &mut Site<'_>, at: &Origin, options: &str, count: usize) {
     }
 }
 
-/// Whether anybody can log in: mechanisms are named, or the listener takes nobody else.
+/// Whether authentication is possible: mechanisms are listed, or the listener requires it.
 fn has_logins(site: &Site<'_>, flags: &str) -> bool {
     flags.contains('a')
         || site.mc.option("confAUTH_MECHANISMS").is_some()
         || site.mc.calls("TRUST_AUTH_MECH").next().is_some()
 }
 
-/// Recipients without a domain are users here; senders without one are taken with `FEATURE(accept_unqualified_senders)`.
+/// Recipients without a domain are local users; senders without one are accepted with
+/// `FEATURE(accept_unqualified_senders)`.
 fn unqualified(site: &mut Site<'_>) {
     let feature = site.mc.feature("accept_unqualified_senders");
     let (word, why) = match feature {
@@ -192,7 +193,7 @@ fn unqualified(site: &mut Site<'_>) {
     site.changed(at, what, "[[listener]] bare_addresses", difference);
 }
 
-/// `a` requires a login, `A` offers none.
+/// `a` requires authentication, `A` does not offer it.
 fn auth(flags: &str, is_submission: bool) -> Option<&'static str> {
     match (flags.contains('A'), is_submission) {
         (true, _) => Some("off"),

@@ -1,4 +1,4 @@
-//! Users of the machine: their mailboxes, the aliases file, users whom nobody knows, who may write as anybody.
+//! System users: their mailboxes, the aliases file, unknown users, and users who may send as anybody.
 
 use std::sync::Arc;
 
@@ -58,7 +58,7 @@ fn aliases(site: &mut Site<'_>) {
     );
 }
 
-/// The aliases of several files, in order. Of those with the same name the first counts, so that the others are comments.
+/// The aliases of several files, in order. Of those with the same name, the first counts; the others become comments.
 fn merged(files: &[(String, String)]) -> String {
     let mut all = String::new();
     let mut seen = std::collections::BTreeSet::new();
@@ -79,7 +79,7 @@ fn merged(files: &[(String, String)]) -> String {
     all
 }
 
-/// What becomes of each alias; lines that begin with a blank belong to the one before.
+/// What each alias becomes; lines that begin with a blank belong to the previous one.
 fn entries(site: &mut Site<'_>, path: &str, text: &str) {
     let file: Arc<str> = Arc::from(path);
     let mut aliases: Vec<(Origin, String)> = Vec::new();
@@ -110,7 +110,7 @@ fn entries(site: &mut Site<'_>, path: &str, text: &str) {
     }
 }
 
-/// A target that does not exist here, or another one.
+/// A target that is not supported here, or is handled differently.
 enum Odd {
     Program,
     File,
@@ -157,7 +157,7 @@ impl Odd {
     }
 }
 
-/// `MAILER(local)` and `MAILER(procmail)`: users of the machine have mailboxes.
+/// `MAILER(local)` and `MAILER(procmail)`: system users have mailboxes.
 fn mailers(site: &mut Site<'_>) {
     let mc = site.mc;
     let mut is_local = false;
@@ -190,7 +190,7 @@ fn mailers(site: &mut Site<'_>) {
     }
 }
 
-/// Makes users of the machine known, and their mailboxes.
+/// Adds the system users and their mailboxes.
 fn users(site: &mut Site<'_>, at: &Origin) {
     let mut system = Section::new("directory", format!("users of this machine, {}", short(at)));
     system.set("kind", Value::text("system"), "");
@@ -214,13 +214,13 @@ fn users(site: &mut Site<'_>, at: &Origin) {
     procmail(site);
 }
 
-/// `FEATURE(local_procmail)`, which `OSTYPE(linux)` stands for as well unless mail is delivered by LMTP.
+/// `FEATURE(local_procmail)`, which `OSTYPE(linux)` implies unless mail is delivered by LMTP.
 fn procmail(site: &mut Site<'_>) {
     let mc = site.mc;
     let linux = mc
         .calls("OSTYPE")
         .find(|(_, arguments)| arguments.first().is_some_and(|name| name == "linux"));
-    // Of both the later one counts.
+    // The later of the two counts.
     let place = |name: &str| {
         let named = |arguments: &[String]| arguments.first().is_some_and(|first| first == name);
         mc.calls("FEATURE")
@@ -328,7 +328,7 @@ fn route(site: &mut Site<'_>, at: &Origin, name: &str, domains: Vec<String>, hos
     site.import.config.add(route);
 }
 
-/// Users who may write as anybody: root and daemon, and those that a file lists.
+/// Users who may send as anybody: root and daemon, and those that a file lists.
 fn trusted(site: &mut Site<'_>) {
     let mut users = vec!["root".to_owned(), "daemon".to_owned()];
     let option = site.mc.option("confCT_FILE");

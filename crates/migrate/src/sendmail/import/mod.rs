@@ -31,14 +31,15 @@ use super::mc::Mc;
 pub use features::{FEATURES, Same};
 pub use options::{ROWS, Special};
 
-/// Where sendmail's files are, unless they say otherwise.
+/// Where sendmail's files are by default.
 const FOLDER: &str = "/etc/mail/";
 
-/// Imports a site from its `.mc` file and the files that this names. Where there is none, the `.cf` file beside it is read, or `/etc/sendmail.cf`.
+/// Imports a site from its `.mc` file and the files to which this refers. If there is none, the `.cf` file next to it is read, or
+/// `/etc/sendmail.cf`.
 ///
 /// # Errors
 ///
-/// Neither can be read. All else that is wrong is in the report.
+/// Neither can be read. All other problems are in the report.
 pub fn import(mc: &str, files: &dyn Files) -> Result<Import, FileError> {
     let (path, mc) = source(mc, files)?;
     let mut site = Site {
@@ -80,7 +81,7 @@ pub fn import(mc: &str, files: &dyn Files) -> Result<Import, FileError> {
     Ok(site.import)
 }
 
-/// The file that the site is read from.
+/// The file from which the site is read.
 fn source(mc: &str, files: &dyn Files) -> Result<(String, Mc), FileError> {
     let beside = mc.strip_suffix(".mc").map(|stem| format!("{stem}.cf"));
     let mut result = Mc::read(mc, files).map(|read| (mc.to_owned(), read));
@@ -95,8 +96,8 @@ fn source(mc: &str, files: &dyn Files) -> Result<(String, Mc), FileError> {
     result
 }
 
-/// The access table and what else decides about mail, in sendmail's order: with `delay_checks` recipients and their friends come first;
-/// without it all is told as early as it is known, and a rule on recipients would hold the others up.
+/// The access table and what else decides about mail, in sendmail's order: with `delay_checks`, recipients and their friends come
+/// first; without it, refusals are sent as early as possible, and a rule on recipients would delay the others.
 fn rules(site: &mut Site<'_>) {
     let access = access::read(site);
     let is_delayed = site.mc.feature("delay_checks").is_some();
@@ -113,7 +114,7 @@ fn rules(site: &mut Site<'_>) {
     limits::carry_over(site, &access);
 }
 
-/// The machine itself may always relay: from the loopback interface, and from the addresses that it listens at.
+/// The machine itself may always relay: from the loopback interface, and from the addresses on which it listens.
 fn own_addresses(site: &mut Site<'_>) {
     let mut own = vec!["127.0.0.1".to_owned(), "::1".to_owned()];
     for listener in site.import.config.sections("listener") {
@@ -142,7 +143,7 @@ fn own_addresses(site: &mut Site<'_>) {
     site.extend("relay", "networks", own);
 }
 
-/// Who is told of lost bounces, by a whole address.
+/// Who is notified of lost bounces, as a full address.
 fn reports(site: &mut Site<'_>) {
     let Some(Value::Text(host)) = site.import.config.section("").get("hostname").cloned() else {
         return;
@@ -157,7 +158,7 @@ fn reports(site: &mut Site<'_>) {
     }
 }
 
-/// A site that is being imported.
+/// A site being imported.
 struct Site<'a> {
     files: &'a dyn Files,
     mc: &'a Mc,
@@ -167,7 +168,7 @@ struct Site<'a> {
 }
 
 impl Site<'_> {
-    /// Sets a key of the one section of this name, and reports it.
+    /// Sets a key of the section with this name, and reports it.
     fn set(&mut self, section: &str, key: &str, value: Value, at: &Origin, what: &str) {
         self.import
             .config
@@ -194,8 +195,8 @@ impl Site<'_> {
         section.set(key, Value::list(list), "");
     }
 
-    /// Adds an access rule on senders or clients: it is judged at `MAIL`, as sendmail does, or with `delay_checks` at the recipient,
-    /// and then not for who has logged in.
+    /// Adds an access rule on senders or clients: it is judged at `MAIL`, as sendmail does, or with `delay_checks` at `RCPT`, and
+    /// then not for authenticated users.
     fn add_rule(&mut self, mut rule: Section) {
         if self.mc.feature("delay_checks").is_none() {
             let why = "sendmail answers there without delay_checks";
@@ -222,7 +223,7 @@ impl Site<'_> {
         self.import.missing(at, what, weight, remedy);
     }
 
-    /// The text of a file that `at` names; a file that cannot be read is reported.
+    /// The text of a file named at `at`; a file that cannot be read is reported.
     fn text(&mut self, path: &str, at: &Origin, what: &str) -> Option<String> {
         if path.to_ascii_lowercase().starts_with("ldap") {
             let remedy = "it lies in LDAP: a [[table]] with `kind = \"ldap\"` can stand in place of the file";
@@ -246,7 +247,7 @@ impl Site<'_> {
         }
     }
 
-    /// Which tables go on being read where they are, and in which a change has no effect any more.
+    /// Which tables are still read where they are, and in which changes no longer have any effect.
     fn places(&mut self) {
         let config = self.import.config.text("");
         for (path, at) in std::mem::take(&mut self.read) {
@@ -265,7 +266,7 @@ impl Site<'_> {
         }
     }
 
-    /// What no part of the import is about.
+    /// What no part of the import handles.
     fn rest(&mut self) {
         for line in self.mc.sections() {
             if domains::is_class(&line.what.line) {
@@ -301,11 +302,11 @@ impl Site<'_> {
     }
 }
 
-/// What is said of a line that no part of the import knows.
+/// The report for a line that no part of the import knows.
 const UNREAD: &str = "no part of the import has read it: find out what it is for";
 
 impl Site<'_> {
-    /// Calls and options that nothing was said of, which is a fault of the import: they are named all the same.
+    /// Calls and options that were not reported, which is a bug in the import: they are listed anyway.
     fn unread(&mut self) {
         let mc = self.mc;
         let calls = mc.all_calls().map(|(name, at, arguments)| {
@@ -332,7 +333,7 @@ impl Site<'_> {
 }
 
 impl Site<'_> {
-    /// Whether something was said of another call of the same macro.
+    /// Whether another call of the same macro was reported.
     fn is_repeated(&self, what: &str) -> bool {
         let Some((name, _)) = what.split_once('(') else {
             return false;
@@ -344,7 +345,7 @@ impl Site<'_> {
     }
 }
 
-/// Where a feature or option goes that another part reads, if it needs it.
+/// What a feature or option read by another part becomes, if it is needed.
 fn elsewhere(what: &str) -> Option<&'static str> {
     let feature = what
         .strip_prefix("FEATURE(")
@@ -365,7 +366,7 @@ fn elsewhere(what: &str) -> Option<&'static str> {
     })
 }
 
-/// The path in `hash -o /etc/mail/access.db`, without what `makemap` puts behind it.
+/// The path in `hash -o /etc/mail/access.db`, without the suffix that `makemap` adds.
 fn table_path(argument: &str, default: &str) -> String {
     if argument.trim().to_ascii_lowercase().starts_with("ldap") {
         return argument.trim().to_owned();
@@ -378,7 +379,7 @@ fn table_path(argument: &str, default: &str) -> String {
     path.strip_suffix(".db").map(str::to_owned).unwrap_or(path)
 }
 
-/// The lines of a table or list that say something: number and text.
+/// The significant lines of a table or list: number and text.
 fn active(text: &str) -> impl Iterator<Item = (u32, &str)> {
     let lines = (1..)
         .zip(text.lines())

@@ -1,4 +1,4 @@
-//! `FEATURE(nullclient)`: a machine that has no mail of its own and hands all to a hub.
+//! `FEATURE(nullclient)`: a machine without local mail that passes everything to a hub.
 
 use super::routes::hosts;
 use super::{Site, short};

@@ -7,7 +7,7 @@ use crate::Origin;
 use crate::config::{Section, Value};
 use crate::report::Weight;
 
-/// Where Cyrus SASL looks for its settings of sendmail.
+/// Where Cyrus SASL looks for its sendmail settings.
 const SASL: &[&str] = &[
     "/etc/sasl2/Sendmail.conf",
     "/usr/lib/sasl2/Sendmail.conf",
@@ -15,10 +15,10 @@ const SASL: &[&str] = &[
     "/usr/lib64/sasl2/Sendmail.conf",
 ];
 
-/// Where Debian and others say how saslauthd is started.
+/// Where Debian and others configure how saslauthd is started.
 const SASLAUTHD: &[&str] = &["/etc/default/saslauthd", "/etc/sysconfig/saslauthd"];
 
-/// Mechanisms that Postern speaks without more than accounts.
+/// Mechanisms that Postern supports with only accounts.
 const SPOKEN: &[&str] = &[
     "ANONYMOUS",
     "CRAM-MD5",
@@ -50,7 +50,7 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
     site.missing(&mechanisms.at, "confAUTH_MECHANISMS", Weight::Mail, remedy);
 }
 
-/// GSSAPI is in many lists, and few sites have a key for it.
+/// GSSAPI is in many lists, but few sites have a key for it.
 fn mechanisms(site: &mut Site<'_>) {
     let Some(Value::List(listed)) = site.import.config.section("auth").get("mechanisms").cloned() else {
         return;
@@ -68,7 +68,7 @@ fn mechanisms(site: &mut Site<'_>) {
     auth.set("mechanisms", Value::list(spoken), "confAUTH_MECHANISMS");
 }
 
-/// Without a certificate passwords can go in the clear alone, as they did.
+/// Without a certificate, passwords can only be sent in cleartext, as before.
 fn in_the_clear(site: &mut Site<'_>) {
     let config = &mut site.import.config;
     let takes_logins = config.sections("listener").any(|listener| {
@@ -87,7 +87,8 @@ fn in_the_clear(site: &mut Site<'_>) {
     }
 }
 
-/// Only mechanisms of TRUST_AUTH_MECH may relay; without it no login may, which is hardly ever meant.
+/// Only users authenticated with a mechanism in TRUST_AUTH_MECH may relay; without it none may, which
+/// is hardly ever intended.
 fn trust(site: &mut Site<'_>) {
     let mc = site.mc;
     let mut trusted = Vec::new();
@@ -121,7 +122,7 @@ fn trust(site: &mut Site<'_>) {
     }
 }
 
-/// The first of these files that is there.
+/// The first of these files that exists.
 fn found(site: &Site<'_>, paths: &[&str]) -> Option<(String, String)> {
     paths
         .iter()
@@ -219,7 +220,7 @@ fn saslauthd(site: &mut Site<'_>, at: &Origin) {
     }
 }
 
-/// `/etc/saslauthd.conf`: LDAP is asked directly.
+/// `/etc/saslauthd.conf`: LDAP is then queried directly.
 fn ldap(site: &mut Site<'_>, at: &Origin) {
     const PATH: &str = "/etc/saslauthd.conf";
     let Some(text) = site.text(PATH, at, "pwcheck_method: saslauthd") else {

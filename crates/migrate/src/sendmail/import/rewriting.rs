@@ -8,7 +8,7 @@ use crate::config::{Section, Value};
 use crate::import::OutputFile;
 use crate::report::Weight;
 
-/// The table that is made of a domaintable.
+/// The table made from a domaintable.
 const DOMAINS: &str = "tables/domains";
 
 pub(super) fn carry_over(site: &mut Site<'_>) {
@@ -25,7 +25,8 @@ fn rule(name: &str, comment: String, classes: &[&str]) -> Section {
     rule
 }
 
-/// The arguments of macros that list domains or users, and the lines of files that others name.
+/// The arguments of macros that list domains or users, and the lines of files that other macros
+/// name.
 fn listed(site: &mut Site<'_>, names: &[&'static str], files: &[&'static str], to: &str) -> Vec<String> {
     let mc = site.mc;
     let mut found = Vec::new();
@@ -58,7 +59,7 @@ fn listed(site: &mut Site<'_>, names: &[&'static str], files: &[&'static str], t
     found
 }
 
-/// Domains of this server, by its lists and its name.
+/// This server's domains, from its lists and its name.
 fn own(site: &mut Site<'_>) -> Vec<String> {
     let top = site.import.config.section("");
     let mut domains = match top.get("local_domains") {
@@ -204,7 +205,7 @@ fn generics(site: &mut Site<'_>) {
     site.carried(at, "FEATURE(genericstable)", "[[rewrite]] table");
 }
 
-/// Old names of domains become new ones, in envelope and header, whoever writes.
+/// Old names of domains become new ones, in envelope and header, for all senders.
 fn domain_table(site: &mut Site<'_>) {
     let Some((at, arguments)) = site.mc.feature("domaintable") else {
         return;
@@ -255,7 +256,7 @@ fn domain_table(site: &mut Site<'_>) {
     );
 }
 
-/// Mail for an old name is taken where mail for the new one is.
+/// Mail for an old name is accepted if mail for the new one is.
 fn also_here(site: &mut Site<'_>, old: &str, new: &str) {
     for key in ["local_domains", "relay_domains", "alias_domains"] {
         let holds_it = match site.import.config.section("").get(key) {

@@ -1,4 +1,4 @@
-//! `SMART_HOST`, `mailertable` and `authinfo`: where mail goes, and as whom.
+//! `SMART_HOST`, `mailertable` and `authinfo`: where mail goes, and with which credentials.
 
 use std::sync::Arc;
 
@@ -92,7 +92,7 @@ fn mailertable(site: &mut Site<'_>, ports: (u16, u16)) {
     }
 }
 
-/// `research.example  esmtp:[10.4.3.1]`; a dot before the key means all names below it.
+/// `research.example  esmtp:[10.4.3.1]`; a leading dot means all subdomains.
 fn entry(site: &mut Site<'_>, at: &Origin, key: &str, value: &str, ports: (u16, u16)) {
     let what = format!("{key} {value}");
     let (mailer, rest) = value.split_once(':').unwrap_or(("", value));
@@ -128,7 +128,7 @@ fn entry(site: &mut Site<'_>, at: &Origin, key: &str, value: &str, ports: (u16, 
     site.carried(at, &what, "[[route]]");
 }
 
-/// `local:root` is for one user, `local:` for that of the name. Strangers still do not reach the domain.
+/// `local:root` delivers to one user, `local:` to the user named in the address. Strangers still do not reach the domain.
 fn local(site: &mut Site<'_>, at: &Origin, domain: &str, user: &str, what: &str) {
     if domain.contains('*') {
         let remedy = "write an [[alias]] for each of the domains";
@@ -142,7 +142,8 @@ fn local(site: &mut Site<'_>, at: &Origin, domain: &str, user: &str, what: &str)
     site.carried(at, what, "[[alias]]");
 }
 
-/// The hosts in `[10.1.1.30]:[10.1.1.31]` and `mx2.example`: those in brackets are taken as they are, for others MX records are asked.
+/// The hosts in `[10.1.1.30]:[10.1.1.31]` and `mx2.example`: those in brackets are used directly, for others MX records are
+/// looked up.
 pub(super) fn hosts(text: &str, port: u16) -> Vec<String> {
     let mut hosts = Vec::new();
     let mut rest = text.trim();
@@ -191,7 +192,7 @@ fn refusal(text: &str) -> String {
     format!("{code} {enhanced} {}", words.trim().trim_matches('"'))
 }
 
-/// Logins, by the host that each is for. Passwords go into files of their own.
+/// Credentials, by host. Passwords go into separate files.
 fn authinfo(site: &mut Site<'_>) -> Vec<String> {
     let Some((at, arguments)) = site.mc.feature("authinfo") else {
         return Vec::new();
@@ -214,7 +215,7 @@ fn authinfo(site: &mut Site<'_>) -> Vec<String> {
             .unwrap_or_default()
             .trim_matches(['[', ']'])
             .to_owned();
-        // A line for all hosts is about the one that mail is sent through.
+        // A line for all hosts applies to the smarthost.
         let host = match site.mc.option("SMART_HOST") {
             Some(smart) if host.is_empty() => named(&smart.what).trim_matches(['[', ']']).to_owned(),
             _ => host,
@@ -235,7 +236,7 @@ fn authinfo(site: &mut Site<'_>) -> Vec<String> {
     hosts
 }
 
-/// `"U:oakfield" "P:secret" "M:PLAIN"`; a `=` in place of the colon means base64, which is not read.
+/// `"U:oakfield" "P:secret" "M:PLAIN"`; `=` in place of the colon means base64, which is not supported.
 struct Credentials {
     login: String,
     password: String,

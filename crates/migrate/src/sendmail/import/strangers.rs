@@ -1,4 +1,5 @@
-//! What sendmail asks of clients and senders besides the access table: senders that exist, reverse names, `HELO`, lists.
+//! What sendmail demands of clients and senders besides the access table: existing senders, reverse names, `HELO`, DNS
+//! lists.
 
 use super::access::Access;
 use super::{Site, short};
@@ -6,10 +7,10 @@ use crate::Origin;
 use crate::config::{Section, Value};
 use crate::import::OutputFile;
 
-/// Networks whose hosts cannot be mail hosts, as `FEATURE(badmx)` has them.
+/// Networks whose hosts cannot be mail hosts, as in `FEATURE(badmx)`.
 const BAD_HOSTS: &[&str] = &["127.0.0.0/8", "10.0.0.0/8", "0.0.0.0/32"];
 
-/// Patterns of recipients that name a way by `%` or `!`.
+/// Patterns of recipients that specify a route with `%` or `!`.
 const ROUTED: &str = "tables/routed";
 
 /// The rules on senders.
@@ -44,7 +45,7 @@ pub(super) fn senders(site: &mut Site<'_>, access: &Access) {
     }
 }
 
-/// The rules on clients; those of the table come before.
+/// The rules on clients; those from the table come first.
 pub(super) fn clients(site: &mut Site<'_>, access: &Access) {
     reverse_names(site);
     lists(site, access);
@@ -172,7 +173,7 @@ fn list(site: &mut Site<'_>, access: &Access, at: &Origin, arguments: &[String])
     }
 }
 
-/// Code, status and text of a refusal as the feature has it: pieces in quotes with macros between them.
+/// Code, status and text of a refusal in the feature: quoted pieces with macros in between.
 fn said(message: &str, zone: &str) -> (String, String, String) {
     let text = message
         .replace("$&{client_addr}", "{address}")
@@ -195,7 +196,7 @@ fn said(message: &str, zone: &str) -> (String, String, String) {
     (code.to_owned(), status.to_owned(), rest)
 }
 
-/// sendmail takes `user%elsewhere@domain` for a wish to be sent on, and does not do that for strangers.
+/// sendmail treats `user%elsewhere@domain` as a relay request, and refuses it to strangers.
 fn routed(site: &mut Site<'_>) {
     let nouucp = site.mc.feature("nouucp").map(|(at, _)| at.clone());
     if site.import.config.section("").get("relay_domains").is_none() {

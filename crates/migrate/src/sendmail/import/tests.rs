@@ -1,4 +1,4 @@
-//! Whole sites: what comes out, and that no line is passed over.
+//! Whole sites: the result, and that no line is ignored.
 
 mod anything;
 
@@ -13,7 +13,7 @@ use crate::config::Section;
 use crate::origin::testing::{Disk, Folder};
 use crate::report::{Fate, Item};
 
-/// A site's files, which remembers those that were read.
+/// A site's files, remembering which were read.
 struct Recorded {
     disk: Disk,
     read: RefCell<BTreeSet<String>>,
@@ -39,7 +39,7 @@ fn site(name: &str) -> (Recorded, Import) {
     (files, import)
 }
 
-/// Lines of a `.mc` file that call something; text in diversions and behind `dnl` is a comment.
+/// Lines of a `.mc` file that call something; text in diversions and after `dnl` is a comment.
 fn calls(line: &str) -> bool {
     const STARTS: &[&str] = &[
         "CLIENT_",
@@ -63,7 +63,7 @@ fn calls(line: &str) -> bool {
     STARTS.iter().any(|start| line.starts_with(start))
 }
 
-/// That no line of any file that was read is passed over, and that all is read by somebody.
+/// Asserts that no line of any file that was read is ignored, and that everything is handled.
 fn assert_complete(files: &Recorded, import: &Import) {
     for file in files.read.borrow().iter() {
         let text = files.disk.read(file).unwrap();
@@ -140,7 +140,7 @@ fn the_clinic_moves() {
     ] {
         assert!(text.contains(line), "{line}\n---\n{text}");
     }
-    // The traps: what has no effect gets none, what changes is told.
+    // The pitfalls: what has no effect gets none, and changes are reported.
     assert!(matches!(
         fate(&import, "To:pager")[..],
         [Fate::Meaningless { .. }]
@@ -207,7 +207,7 @@ fn the_gateway_moves() {
         .iter()
         .find(|file| file.path == "tables/access")
         .unwrap();
-    // OK ends the search of one kind of line alone.
+    // OK only ends the search for one kind of line.
     assert!(
         table.text.contains("From:mailing@cyberspammer.example\tSKIP\n"),
         "{}",
@@ -244,7 +244,8 @@ fn the_provider_moves() {
 /// A table of a site: its path and its text.
 type Table = (&'static str, &'static str);
 
-/// Small sites, for what the whole ones do not have: what the `.mc` file and its tables say, and lines that come out or are told.
+/// Small sites, for what the whole ones do not have: the `.mc` file and its tables, and lines expected in the result or the
+/// report.
 #[test]
 fn lines_that_whole_sites_do_not_have() {
     let virtusertable = (
@@ -280,7 +281,7 @@ fn lines_that_whole_sites_do_not_have() {
     }
 }
 
-/// What m4 makes of a site says the same as the site's own file: the templates of a real sendmail, by the real m4.
+/// m4's output for a site yields the same import as the site's own file: the templates of a real sendmail, by the real m4.
 #[test]
 fn a_cf_says_what_its_mc_says() {
     for name in [
@@ -298,7 +299,7 @@ fn a_cf_says_what_its_mc_says() {
         let by_cf = import("/etc/mail/sendmail.mc", &with_cf).unwrap();
         let plain = |import: &Import| -> Vec<String> {
             let text = import.config.text("");
-            // Where each came from differs, and with it the order.
+            // The origins differ, and with them the order.
             let lines = text
                 .lines()
                 .map(|line| line.split(" #").next().unwrap_or_default().trim_end().to_owned());
@@ -311,7 +312,7 @@ fn a_cf_says_what_its_mc_says() {
         let (by_mc, by_cf_lines) = (plain(&by_mc), plain(&by_cf));
         let lost: Vec<&String> = by_mc.iter().filter(|line| !by_cf_lines.contains(line)).collect();
         let more: Vec<&String> = by_cf_lines.iter().filter(|line| !by_mc.contains(line)).collect();
-        // sendmail's own defaults stand in a .cf.
+        // A .cf contains sendmail's own defaults.
         let usual = ["[retry]", "expire_after = \"5d\"", "warn_after = \"4h\""];
         let allowed = [allowed(name), &usual].concat();
         assert!(
@@ -327,10 +328,11 @@ fn a_cf_says_what_its_mc_says() {
     }
 }
 
-/// Lines that may differ: what the templates of Debian's sendmail add, or what the rules of a `.cf` say in a way that is not read.
+/// Lines that may differ: what the templates of Debian's sendmail add, or what the rules of a `.cf` express in a form that is not
+/// parsed.
 fn allowed(name: &str) -> &'static [&'static str] {
     match name {
-        // The text of the refusal stands in the rules.
+        // The text of the refusal is in the rules.
         "exchange-gateway" => &["text = \"Mail from", "text = \"Rejected"],
         _ => &[],
     }
@@ -352,7 +354,7 @@ impl Files for Replaced<'_> {
     }
 }
 
-/// What m4 makes of a `.mc` file with the templates that `scripts/fetch-sendmail` unpacks.
+/// m4's output for a `.mc` file with the templates that `scripts/fetch-sendmail` unpacks.
 fn made(mc: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let target =

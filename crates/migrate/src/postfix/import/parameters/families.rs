@@ -1,9 +1,9 @@
-//! Parameters of `main.cf` that come in families, of which the table names no single one.
+//! Families of `main.cf` parameters, whose members are not listed in the table.
 
 use super::table::ROWS;
 use crate::report::Weight;
 
-/// What becomes of a parameter.
+/// What a parameter becomes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Family {
     /// It means nothing here, and why.
@@ -19,7 +19,7 @@ const CIPHERS: &str = "ciphers are those that are safe today";
 const ROUTE: &str = "set limits in a [[route]] if the next hop needs them";
 const TOLD: &str = "nobody is sent mail about that: the log has it; `double_bounce_to` in [delivery] is for bounces that cannot be delivered";
 
-/// Names of which nothing else is known but what they say.
+/// Parameters known by name only.
 const NAMED: &[(&str, Family)] = &[
     (
         "tls_server_sni_maps",
@@ -161,7 +161,7 @@ const NAMED: &[(&str, Family)] = &[
     ),
 ];
 
-/// Beginnings of names.
+/// Name prefixes.
 const BEGIN: &[(&str, Family)] = &[
     ("tlsproxy_", Nothing(OWN)),
     (
@@ -224,7 +224,7 @@ const BEGIN: &[(&str, Family)] = &[
     ("milter_", Nothing("filters get what they ask for")),
 ];
 
-/// Ends of names.
+/// Name suffixes.
 const END: &[(&str, Family)] = &[
     ("_notice_recipient", Missing(Weight::Habit, TOLD)),
     ("_service_name", Nothing(OWN)),
@@ -306,7 +306,7 @@ const END: &[(&str, Family)] = &[
     ),
 ];
 
-/// What becomes of a parameter that stands in no row.
+/// What a parameter without a row becomes.
 pub(super) fn of(name: &str) -> Option<Family> {
     let named = NAMED.iter().find(|(known, _)| *known == name);
     let begin = || BEGIN.iter().find(|(start, _)| name.starts_with(start));

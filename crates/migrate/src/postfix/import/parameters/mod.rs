@@ -1,4 +1,4 @@
-//! Parameters of `main.cf` that go to a key each, or nowhere.
+//! Parameters of `main.cf` that become one key each, or nothing.
 
 mod families;
 mod table;
@@ -13,7 +13,7 @@ use crate::settings::{self, Line};
 use families::Family;
 pub use table::ROWS;
 
-/// Where parameters go that only Postfix has.
+/// What Postfix-specific parameters become.
 #[derive(Clone, Copy, Debug)]
 pub enum Special {
     /// The greeting.
@@ -95,7 +95,7 @@ fn is_referred_to(site: &Site<'_>, name: &str) -> bool {
         })
 }
 
-/// A parameter that is being carried over.
+/// A parameter being carried over.
 struct Parameter<'s, 'a> {
     site: &'s mut Site<'a>,
     name: &'static str,
@@ -136,7 +136,7 @@ impl Line<Special> for Parameter<'_, '_> {
     }
 }
 
-/// What the server says first: `ESMTP` is put there by both.
+/// The greeting: both servers add `ESMTP`.
 fn greeting(site: &mut Site<'_>, value: &str) {
     let host = site.value("myhostname");
     let text = value.strip_prefix(host.as_str()).unwrap_or(value).trim();
@@ -169,7 +169,7 @@ fn greeting(site: &mut Site<'_>, value: &str) {
     site.changed("smtpd_banner", "greeting", difference);
 }
 
-/// `chunking`, `dsn` and so on are switched off by name.
+/// `chunking`, `dsn` and so on are disabled by name.
 fn extensions(site: &mut Site<'_>) {
     let mut others = Vec::new();
     for word in site.words("smtpd_discard_ehlo_keywords") {

@@ -1,4 +1,5 @@
-//! The parameters of `main.cf`: the table from which the guide's "where did my setting go" is made too.
+//! The parameters of `main.cf`: the table from which the guide's "where did my setting go" is also
+//! generated.
 
 use super::Special::{self, Switch};
 use crate::report::Weight;
@@ -12,7 +13,7 @@ const CODES: &str = "replies have the codes of the standards";
 const CIPHERS: &str = "ciphers are those that are safe today";
 const CACHE: &str = "nothing is kept in a file: it is in memory";
 
-/// All parameters that are known, by name.
+/// All known parameters, by name.
 #[rustfmt::skip]
 pub const ROWS: &[Row<Special>] = &[
     row("access_map_reject_code", Nothing(CODES)),

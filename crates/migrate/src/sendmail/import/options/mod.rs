@@ -1,4 +1,4 @@
-//! `define`: options that go to a key each, or nowhere.
+//! `define`: options that become one key each, or nothing.
 
 mod table;
 
@@ -10,10 +10,10 @@ use crate::settings::{self, Goes, Line as _};
 
 pub use table::ROWS;
 
-/// Where options go that only sendmail has.
+/// What sendmail-specific options become.
 #[derive(Clone, Copy, Debug)]
 pub enum Special {
-    /// A load average to a key.
+    /// A load average, to a key.
     Load(&'static str, &'static str),
     /// Its words to a key.
     Words(&'static str, &'static str),
@@ -21,7 +21,7 @@ pub enum Special {
     Greeting,
     /// The options of AUTH.
     AuthOptions,
-    /// Blocks of a disk that stay free.
+    /// Disk blocks that must stay free.
     Blocks,
     /// The trace field.
     Received,
@@ -52,7 +52,7 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
                     name: row.name,
                     at: &value.at,
                 };
-                // An empty `define` is as none.
+                // An empty `define` counts as none.
                 match row.goes {
                     Goes::Missing(..) | Goes::Own(_) if text.is_empty() => line.meaningless(settings::EMPTY),
                     goes => goes.carry_over(text, &mut line),
@@ -74,7 +74,7 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
     }
 }
 
-/// Without confDOMAIN_NAME sendmail has the name of its machine.
+/// Without confDOMAIN_NAME, sendmail uses the name of its machine.
 fn hostname(site: &mut Site<'_>) {
     const FILE: &str = "/etc/hostname";
     let at = Origin::line(&FILE.into(), 1);
@@ -88,7 +88,7 @@ fn hostname(site: &mut Site<'_>) {
     }
 }
 
-/// An option that is being carried over.
+/// An option being carried over.
 struct Line<'s, 'a> {
     site: &'s mut Site<'a>,
     name: &'static str,
@@ -137,7 +137,7 @@ impl settings::Line<Special> for Line<'_, '_> {
     }
 }
 
-/// Blocks of a disk, which have 4 KiB each on most.
+/// Disk blocks, usually of 4 KiB each.
 fn blocks(site: &mut Site<'_>, value: &str, at: &Origin) {
     const NAME: &str = "confMIN_FREE_BLOCKS";
     /// Postern's own default, in MiB.
@@ -161,7 +161,7 @@ fn blocks(site: &mut Site<'_>, value: &str, at: &Origin) {
     site.changed(at, NAME, "[admission] min_free", difference);
 }
 
-/// A field that says less of who has logged in.
+/// A trace field that says less about the authenticated user.
 fn received(site: &mut Site<'_>, value: &str, at: &Origin) {
     const NAME: &str = "confRECEIVED_HEADER";
     if value.contains("$?{auth_type}") {
@@ -194,7 +194,7 @@ fn authorities(site: &mut Site<'_>, value: &str, at: &Origin) {
     }
 }
 
-/// `$j` and `$b` have their like; of other macros only text is left.
+/// `$j` and `$b` have equivalents; other macros are dropped.
 fn greeting(site: &mut Site<'_>, value: &str, at: &Origin) {
     let text = value.replace("$j", "{hostname}").replace("$b", "{date}");
     if text.contains('$') {
@@ -205,7 +205,7 @@ fn greeting(site: &mut Site<'_>, value: &str, at: &Origin) {
             "set `greeting`; it has {hostname} and {date}",
         );
     } else {
-        // ESMTP is put there by both.
+        // Both servers add ESMTP.
         site.set(
             "",
             "greeting",
@@ -216,7 +216,7 @@ fn greeting(site: &mut Site<'_>, value: &str, at: &Origin) {
     }
 }
 
-/// `p` forbids passwords in the clear; `y` (no anonymous), `A` and others say what is so anyway.
+/// `p` forbids cleartext passwords; `y` (no anonymous), `A` and others are always the case here.
 fn auth_options(site: &mut Site<'_>, value: &str, at: &Origin) {
     let flags: Vec<&str> = value.split([',', ' ']).filter(|flag| !flag.is_empty()).collect();
     let only_in_tls = flags.contains(&"p");

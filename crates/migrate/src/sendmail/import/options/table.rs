@@ -1,4 +1,4 @@
-//! The options of sendmail: the table from which the guide's "where did my setting go" is made too.
+//! The options of sendmail: the table from which the guide's "where did my setting go" is also generated.
 
 use super::Special::{self, Load, Words};
 use crate::report::Weight;
@@ -8,7 +8,7 @@ use crate::settings::{Row, row};
 const ALWAYS: &str = "Postern does so, or does not need it";
 const FILES: &str = "a file or program of sendmail's own";
 
-/// All options that are known, by name. A time without a unit is in minutes, but for those of the queue (`cf/README`).
+/// All known options, by name. A time without a unit is in minutes, except those of the queue (`cf/README`).
 #[rustfmt::skip]
 pub const ROWS: &[Row<Special>] = &[
     row("ALIAS_FILE", Elsewhere("aliases")),

@@ -3,7 +3,7 @@
 use super::*;
 
 proptest::proptest! {
-    /// Whatever stands in the files of a site: the import ends, and says something of each call and option.
+    /// Whatever a site's files contain, the import terminates and reports each call and option.
     #[test]
     fn no_line_breaks_the_import(
         lines in proptest::collection::vec((proptest::sample::select(PIECES), "[ -~]{0,24}"), 0..10),
@@ -53,7 +53,7 @@ const PIECES: &[&str] = &[
     "X",
 ];
 
-/// One file that says what a site does, and every other with the same lines.
+/// One main file of a site, and all other files with the same lines.
 struct Any<'a> {
     path: &'a str,
     text: &'a str,
