@@ -211,7 +211,7 @@ impl Drop for Postgres {
     }
 }
 
-/// The folder of the newest version's programs.
+/// The folder with the newest version's programs.
 fn programs() -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql")
         .into_iter()

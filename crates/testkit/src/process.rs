@@ -12,17 +12,17 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// How long a server may take to open its port, and to end when told to.
+/// How long a server may take to open its port, and to stop when told to.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Where tests' ports come from: above those that services have, below those from which Linux takes the ports of clients.
+/// The range of test ports: above those of services, below Linux's ephemeral ports.
 const PORTS: Range<u16> = 10_000..32_768;
 
-/// A loopback port that nobody uses now, and that no other test is given soon: they are handed out in turns, over all processes.
+/// A free loopback port that no other test gets soon: ports are handed out in turn, across all processes.
 ///
 /// # Panics
 ///
-/// When the machine has none left, or the file that says whose turn it is cannot be used.
+/// If the machine has none left, or the file that tracks the turn cannot be used.
 #[must_use]
 pub fn free_port() -> u16 {
     let path = std::env::temp_dir().join("postern-tests-next-port");
@@ -50,14 +50,14 @@ pub fn free_port() -> u16 {
     port
 }
 
-/// Holds the fixed ports that the acceptance configurations name, so that two tests do not start on them at once.
+/// Reserves the fixed ports in the acceptance configurations, so that two tests do not use them at once.
 #[derive(Debug)]
 pub struct FixedPorts(
     #[expect(dead_code, reason = "the lock lives as long as the file is open")] Flock<File>,
 );
 
 impl FixedPorts {
-    /// Waits until no other test, of whatever process, holds them.
+    /// Waits until no other test, in any process, holds them.
     ///
     /// # Panics
     ///
@@ -74,11 +74,11 @@ impl FixedPorts {
     }
 }
 
-/// Finds a program that a Debian package brings.
+/// Finds a program from a Debian package.
 ///
 /// # Panics
 ///
-/// When it is not there, with the package's name: a test that needs a real server cannot pass without it.
+/// If it is not installed, with the package's name: a test that needs a real server cannot pass without it.
 #[must_use]
 pub fn program(path: &str, package: &str) -> PathBuf {
     let path = Path::new(path);
@@ -94,7 +94,7 @@ pub fn program(path: &str, package: &str) -> PathBuf {
 ///
 /// # Panics
 ///
-/// When it does not within [`PATIENCE`]; `what` says what was awaited.
+/// If it does not within [`PATIENCE`]; `what` says what was awaited.
 pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !done() {
@@ -127,7 +127,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `command` with its output, both streams, in the file `log`.
+    /// Starts `command` with both output streams going to the file `log`.
     ///
     /// # Panics
     ///
@@ -172,13 +172,13 @@ impl Server {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Kills it at once, as a crash would.
+    /// Kills it at once, as in a crash.
     pub fn crash(mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Asks it to end with `SIGTERM` and returns how it did.
+    /// Asks it to end with `SIGTERM` and returns its exit status.
     ///
     /// # Panics
     ///
@@ -193,7 +193,7 @@ impl Server {
         status.expect("set above")
     }
 
-    /// Runs on until the program ends by itself.
+    /// Waits until the program ends by itself.
     ///
     /// # Errors
     ///

@@ -61,7 +61,7 @@ impl Prometheus {
     ///
     /// # Panics
     ///
-    /// When the expression makes no sense.
+    /// If the expression is invalid.
     #[must_use]
     pub fn query(&self, expression: &str) -> Vec<(Value, f64)> {
         let mut escaped = String::new();
@@ -80,22 +80,22 @@ impl Prometheus {
             .collect()
     }
 
-    /// The sum of an expression's values; `None` where there are none.
+    /// The sum of an expression's values; `None` if there are none.
     #[must_use]
     pub fn sum(&self, expression: &str) -> Option<f64> {
         let values = self.query(expression);
         (!values.is_empty()).then(|| values.iter().map(|(_, value)| value).sum())
     }
 
-    /// What it logged.
+    /// Its log.
     #[must_use]
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 }
 
-/// Has `promtool` look at something, such as `["check", "metrics"]` with a text on its standard input; returns whether it is content, and
-/// what it said.
+/// Runs `promtool`, for example `["check", "metrics"]` with a text on its standard input; returns whether it succeeded, and its
+/// output.
 ///
 /// # Panics
 ///
@@ -111,7 +111,7 @@ pub fn promtool(arguments: &[&str], input: &str) -> (bool, String) {
         .expect("promtool starts");
     let mut stdin = child.stdin.take().expect("its input");
     let text = input.to_owned();
-    // It may have seen enough before the end.
+    // It may stop reading before the end.
     let writing = std::thread::spawn(move || drop(stdin.write_all(text.as_bytes())));
     let output = child.wait_with_output().expect("promtool ends");
     let _ = writing.join();

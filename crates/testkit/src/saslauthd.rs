@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::process::{Server, program, wait_until};
 
-/// A running saslauthd that asks an LDAP server, as in the procedure. Killed when dropped.
+/// A running saslauthd that asks an LDAP server, as in the acceptance procedure. Killed when dropped.
 #[derive(Debug)]
 pub struct Saslauthd {
     folder: TempDir,
@@ -39,7 +39,7 @@ impl Saslauthd {
         Self::launch(folder, arguments)
     }
 
-    /// Starts it in front of an LDAP server and the tree of the procedure.
+    /// Starts it in front of an LDAP server and the tree of the acceptance procedure.
     ///
     /// # Panics
     ///
@@ -69,7 +69,7 @@ impl Saslauthd {
         self.folder.path().join("mux")
     }
 
-    /// Ends it and takes its socket away, as its own end would.
+    /// Stops it and removes its socket, as on its own exit.
     pub fn stop(&mut self) {
         self.resume();
         if let Some(server) = self.server.take() {
@@ -78,14 +78,14 @@ impl Saslauthd {
         let _ = fs::remove_file(self.socket());
     }
 
-    /// Stops the process without ending it: it takes connections (the system does) and never answers.
+    /// Suspends the process: it accepts connections (the system does) but never answers.
     pub fn freeze(&self) {
         if let Some(server) = &self.server {
             crate::slapd::freeze(server);
         }
     }
 
-    /// Wakes it again.
+    /// Resumes it.
     pub fn resume(&self) {
         if let Some(server) = &self.server {
             server.signal(nix::sys::signal::Signal::SIGCONT);
@@ -109,12 +109,12 @@ impl Saslauthd {
             .args(&self.arguments);
         let server = Server::start(&mut command, &self.folder.path().join("saslauthd.log"));
         let socket = self.socket();
-        // It is there before anybody listens on it, and stays from the last time.
+        // It exists before anything listens on it, and remains from the last run.
         wait_until("saslauthd's socket", || UnixStream::connect(&socket).is_ok());
         self.server = Some(server);
     }
 
-    /// What it has printed.
+    /// Its output.
     #[must_use]
     pub fn log(&self) -> String {
         self.server.as_ref().map(Server::log).unwrap_or_default()

@@ -1,6 +1,6 @@
-//! A real sendmail on a loopback port, with a filter, which hands all mail on to another port.
+//! A real sendmail on a loopback port, with a filter, which forwards all mail to another port.
 //!
-//! Debian's package conflicts with Postfix, so it is unpacked and not installed: `scripts/fetch-sendmail` does that.
+//! Debian's package conflicts with Postfix, so it is unpacked rather than installed: `scripts/fetch-sendmail` does that.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::process::{Server, free_port, program, wait_for_port};
 
-/// A running sendmail that takes mail from the loopback interface for any address.
+/// A running sendmail that accepts mail from the loopback interface for any address.
 #[derive(Debug)]
 pub struct Sendmail {
     folder: TempDir,
@@ -18,7 +18,7 @@ pub struct Sendmail {
     server: Server,
 }
 
-/// The name that it has.
+/// Its host name.
 pub const HOSTNAME: &str = "mx.relay.test";
 
 const CONFIGURATION: &str = r"divert(-1)
@@ -48,12 +48,12 @@ MAILER(`smtp')dnl
 ";
 
 impl Sendmail {
-    /// Starts it with a filter on a TCP port of the loopback interface: a Unix socket below a folder that all may write to, as
-    /// scratch folders are, it does not use. All mail goes on to `hop`.
+    /// Starts it with a filter on a TCP port of the loopback interface: it refuses to use a Unix socket below a world-writable
+    /// folder, as scratch folders are. All mail is forwarded to `hop`.
     ///
     /// # Panics
     ///
-    /// When it was not fetched, does not start, or the test does not run as root.
+    /// If it was not fetched, does not start, or the test does not run as root.
     #[must_use]
     pub fn start(filter: u16, hop: u16) -> Self {
         let root = unpacked();
@@ -79,7 +79,7 @@ impl Sendmail {
             .expect("m4");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         fs::write(at("sendmail.cf"), made.stdout).expect("sendmail.cf");
-        // Before it reads its configuration it waits a minute if the machine's name is not a full one.
+        // It waits a minute before reading its configuration if the machine's name is not fully qualified.
         let mut command = Command::new(program("/usr/bin/unshare", "util-linux"));
         command.args(["--uts", "sh", "-c", r#"hostname "$0"; exec "$@""#, HOSTNAME]);
         command.arg(root.join("usr/libexec/sendmail/sendmail"));

@@ -1,7 +1,7 @@
-//! A DNS of a test's own with DNSSEC: zones signed by ldns, and an unbound that resolves in them and verifies.
+//! A test's own DNS with DNSSEC: zones signed by ldns, and an unbound that resolves and validates them.
 //!
-//! The root and `lab.` are signed. Below it there are zones that show what else there is: `hashed.lab.` is signed with NSEC3, `plain.lab.`
-//! is not signed, the signatures of `forged.lab.` are wrong, those of `stale.lab.` are out of date, and nobody answers for `dead.lab.`
+//! The root and `lab.` are signed. Below it are zones for the other cases: `hashed.lab.` is signed with NSEC3, `plain.lab.` is
+//! unsigned, the signatures of `forged.lab.` are wrong, those of `stale.lab.` have expired, and `dead.lab.` does not answer.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -31,8 +31,8 @@ pub struct SignedZones {
 }
 
 impl SignedZones {
-    /// Starts one that knows `lab.` by these lines and nothing else of it: `site.lab MX 10 mx.site.lab.`, `site.lab A 192.0.2.1`. A
-    /// line is in the zone that its name is in.
+    /// Starts one with exactly these records in `lab.`: `site.lab MX 10 mx.site.lab.`, `site.lab A 192.0.2.1`. Each line goes
+    /// into the zone that contains its name.
     ///
     /// # Panics
     ///
@@ -89,7 +89,7 @@ impl SignedZones {
         &self.anchors
     }
 
-    /// The lines of a configuration that have it asked, with this value of `dnssec`.
+    /// The configuration lines that make a server use it, with this value of `dnssec`.
     #[must_use]
     pub fn configuration(&self, dnssec: &str) -> String {
         let anchors = if dnssec == "validate" {
@@ -104,7 +104,7 @@ impl SignedZones {
     }
 }
 
-/// The lines whose names are meant, as a zone file has them.
+/// The lines selected by name, in zone file format.
 fn records(lines: &str, is_meant: impl Fn(&str) -> bool) -> String {
     let mut text = String::new();
     for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -117,7 +117,7 @@ fn records(lines: &str, is_meant: impl Fn(&str) -> bool) -> String {
     text
 }
 
-/// Makes keys and signs with them.
+/// Generates keys and signs with them.
 struct Signer<'a> {
     folder: &'a Path,
 }
@@ -131,7 +131,7 @@ impl Signer<'_> {
         path
     }
 
-    /// Signs a zone. The file, and its DS record.
+    /// Signs a zone. Returns the file and its DS record.
     fn sign(&self, zone: &str, text: &str) -> (PathBuf, String) {
         let unsigned = self.write(zone, text);
         let own = self.run("ldns-keygen", &["-a", "ECDSAP256SHA256", "-k", zone]);
@@ -175,7 +175,7 @@ fn path(path: &Path) -> &str {
     path.to_str().expect("a scratch folder with a plain name")
 }
 
-/// The line, with another signature; those of the keys stay.
+/// The line with a wrong signature; signatures of keys are kept.
 fn forged(line: &str) -> String {
     let mut words: Vec<String> = line.split_ascii_whitespace().map(str::to_owned).collect();
     let is_signature = words.get(3).is_some_and(|kind| kind == "RRSIG");

@@ -1,4 +1,4 @@
-//! A next hop that takes all mail and remembers it.
+//! A next hop that accepts all mail and records it.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};
@@ -21,7 +21,7 @@ pub struct Taken {
     pub content: String,
 }
 
-/// An SMTP server on a loopback port, one thread a connection, that takes every message.
+/// An SMTP server on a loopback port, one thread per connection, that accepts every message.
 ///
 /// A recipient whose local part starts with `tempfail` gets `450`, with `reject` gets `550`.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub struct Sink {
 #[derive(Debug, Default)]
 struct Shared {
     taken: Mutex<Vec<Taken>>,
-    /// How often each `Message-ID` or `X-Id` arrived, kept even when contents are not.
+    /// How often each `Message-ID` or `X-Id` arrived, kept even if contents are not.
     ids: Mutex<HashMap<String, u32>>,
     keep: AtomicBool,
     total: AtomicU64,
@@ -47,11 +47,11 @@ impl Sink {
         Self::start_on(0)
     }
 
-    /// Starts on the given port; 0 takes a free one.
+    /// Starts on the given port; 0 picks a free one.
     ///
     /// # Panics
     ///
-    /// When the port is taken.
+    /// If the port is in use.
     #[must_use]
     pub fn start_on(port: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the sink's port");
@@ -88,7 +88,7 @@ impl Sink {
         self.shared.keep.store(false, Ordering::Relaxed);
     }
 
-    /// How many messages have come.
+    /// How many messages have arrived.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.shared.total.load(Ordering::Relaxed)
@@ -118,7 +118,7 @@ impl Sink {
     ///
     /// # Panics
     ///
-    /// When it does not come.
+    /// If it does not arrive.
     #[must_use]
     pub fn wait_for(&self, text: &str) -> Taken {
         let mut found = None;
@@ -136,7 +136,7 @@ impl Sink {
 impl Drop for Sink {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
-        // Wakes the accepting thread, so that it lets go of the port.
+        // Wakes the accepting thread, so that it releases the port.
         let _ = TcpStream::connect_timeout(
             &SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)),
             Duration::from_secs(1),
@@ -190,7 +190,7 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
     }
 }
 
-/// The message behind `DATA`, without the dots that were put before it.
+/// The message after `DATA`, with dots unstuffed.
 pub(crate) fn content(input: &mut impl BufRead) -> io::Result<String> {
     let mut content = Vec::new();
     loop {

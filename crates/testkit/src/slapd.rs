@@ -21,7 +21,7 @@ pub const ROOT_DN: &str = "cn=Manager,o=Fox Chase Cancer Center,c=US";
 /// The administrator's password.
 pub const ROOT_PASSWORD: &str = "manager password";
 
-/// The tree of the procedure: one person, `acaird`, whose password has a space.
+/// The tree of the acceptance procedure: one person, `acaird`, whose password has a space.
 const TREE: &str = "\
 dn: o=Fox Chase Cancer Center,c=US
 objectClass: organization
@@ -40,12 +40,12 @@ mail: acaird@fccc.example
 userPassword: pass word
 ";
 
-/// What a test may want different.
+/// Options for tests.
 #[derive(Clone, Debug, Default)]
 pub struct SlapdOptions {
-    /// The port for `ldap://`; a free one when `None`.
+    /// The port for `ldap://`; a free one if `None`.
     pub port: Option<u16>,
-    /// Entries added to the tree of the procedure, as LDIF.
+    /// Entries added to the tree of the acceptance procedure, as LDIF.
     pub ldif: String,
     /// Lines for `slapd.conf`, before the database (access rules, `security`, `idletimeout`).
     pub global: String,
@@ -66,7 +66,7 @@ pub struct Slapd {
 }
 
 impl Slapd {
-    /// Starts it with the tree of the procedure, on free ports.
+    /// Starts it with the tree of the acceptance procedure, on free ports.
     ///
     /// # Panics
     ///
@@ -76,7 +76,7 @@ impl Slapd {
         Self::start_with(&SlapdOptions::default())
     }
 
-    /// Starts it as wanted.
+    /// Starts it with these options.
     ///
     /// # Panics
     ///
@@ -147,7 +147,7 @@ impl Slapd {
         String::from_utf8_lossy(&fs::read(self.log_file()).unwrap_or_default()).into_owned()
     }
 
-    /// Ends it; its data and ports stay for [`Slapd::restart`].
+    /// Stops it; its data and ports are kept for [`Slapd::restart`].
     pub fn stop(&mut self) {
         self.resume();
         if let Some(server) = self.server.take() {
@@ -155,14 +155,14 @@ impl Slapd {
         }
     }
 
-    /// Stops its process without ending it, as a server that hangs: ports open, no answers. [`Slapd::resume`] wakes it.
+    /// Suspends its process, like a server that hangs: ports open, no answers. [`Slapd::resume`] resumes it.
     pub fn freeze(&self) {
         if let Some(server) = &self.server {
             freeze(server);
         }
     }
 
-    /// Wakes a server that [`Slapd::freeze`] put to sleep.
+    /// Resumes a server that [`Slapd::freeze`] suspended.
     pub fn resume(&self) {
         if let Some(server) = &self.server {
             server.signal(nix::sys::signal::Signal::SIGCONT);
@@ -198,7 +198,7 @@ impl Slapd {
         );
     }
 
-    /// Changes the tree by LDIF of changes, as the administrator.
+    /// Changes the tree with an LDIF change file, as the administrator.
     ///
     /// # Panics
     ///
@@ -325,7 +325,7 @@ pub(crate) fn make_own_certificate(folder: &Path) {
         .arg(folder.join("server.crt")));
 }
 
-/// Stops a process and waits until each of its threads stands still.
+/// Suspends a process and waits until all its threads are stopped.
 pub(crate) fn freeze(server: &Server) {
     server.signal(nix::sys::signal::Signal::SIGSTOP);
     let tasks = format!("/proc/{}/task", server.pid());
@@ -333,14 +333,14 @@ pub(crate) fn freeze(server: &Server) {
         let mut tasks = fs::read_dir(&tasks).expect("the threads of a process");
         tasks.all(|task| {
             let stat = fs::read_to_string(task.expect("a thread").path().join("stat")).unwrap_or_default();
-            // The state stands behind the name, which is in parentheses.
+            // The state follows the name, which is in parentheses.
             stat.rsplit_once(") ")
                 .is_none_or(|(_, rest)| rest.starts_with('T'))
         })
     });
 }
 
-/// Runs a program that has to succeed, and returns what it printed.
+/// Runs a program that must succeed, and returns its output.
 pub(crate) fn run(command: &mut Command) -> String {
     let output = command
         .output()

@@ -1,4 +1,4 @@
-//! A plain client that says what it is told and returns what it hears, over TCP or TLS.
+//! A plain client that sends what it is given and returns what it receives, over TCP or TLS.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -12,7 +12,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
 
-/// How the client proves who it is in TLS, and whom it trusts.
+/// The client's TLS identity, and which server it trusts.
 #[derive(Clone, Copy, Debug)]
 pub struct TlsOptions<'a> {
     /// The name the server's certificate must have.
@@ -63,8 +63,8 @@ impl Client {
         Ok((client, greeting))
     }
 
-    /// As [`connect`](Self::connect), as a proxy that says where its client is (PROXY protocol, version 1); `early` is sent right behind
-    /// that.
+    /// As [`connect`](Self::connect), as a proxy that gives its client's address (PROXY protocol, version 1); `early` is sent
+    /// right after that.
     ///
     /// # Errors
     ///
@@ -78,7 +78,7 @@ impl Client {
         Ok((client, greeting))
     }
 
-    /// A client on a connection that somebody else has opened, and from which nothing has been read.
+    /// A client on an already open connection from which nothing has been read.
     ///
     /// # Errors
     ///
@@ -115,7 +115,7 @@ impl Client {
         }
     }
 
-    /// The socket of a connection without TLS from which nothing is left to be read; `None` in any other case.
+    /// The socket of a connection without TLS and without unread data; `None` otherwise.
     #[must_use]
     pub fn into_tcp(self) -> Option<TcpStream> {
         match (self.stream.buffer().is_empty(), self.stream.into_inner()) {
@@ -201,7 +201,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// What the network says; `UnexpectedEof` when the server has closed.
+    /// What the network says; `UnexpectedEof` if the server has closed the connection.
     pub fn reply(&mut self) -> io::Result<String> {
         let mut reply = String::new();
         loop {
@@ -233,7 +233,7 @@ impl Client {
         ))
     }
 
-    /// Sends one message in one transaction and returns the reply to the final dot, or the first that refuses.
+    /// Sends one message in one transaction and returns the reply to the final dot, or the first refusal.
     ///
     /// # Errors
     ///

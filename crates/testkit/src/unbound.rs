@@ -1,6 +1,6 @@
-//! unbound as the authority for zones of a test.
+//! unbound as the authoritative server for a test's zones.
 //!
-//! Names belong below `.example`, or another top level that unbound does not answer by itself, as it does `.test`.
+//! Names belong below `.example`, or another top-level domain that unbound does not answer itself, as it does `.test`.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -22,8 +22,8 @@ pub struct Unbound {
 }
 
 impl Unbound {
-    /// Starts one that knows `.example` by these lines and nothing else of it: `site.example TXT text`, `site.example A 192.0.2.1`,
-    /// `site.example MX 10 mx.site.example.`, and `busy.example SERVFAIL` for names from which down no question is answered.
+    /// Starts one with exactly these records in `.example`: `site.example TXT text`, `site.example A 192.0.2.1`, `site.example MX
+    /// 10 mx.site.example.`, and `busy.example SERVFAIL` for names at and below which no query is answered.
     ///
     /// # Panics
     ///
@@ -85,7 +85,7 @@ impl Unbound {
         self.port
     }
 
-    /// The lines of a configuration that have it asked.
+    /// The configuration lines that make a server use it.
     #[must_use]
     pub fn configuration(&self) -> String {
         format!("[dns]\nnameservers = [\"127.0.0.1:{}\"]\n", self.port)
