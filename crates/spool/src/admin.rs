@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use postern_mail::{FailureFact, QueueId};
 use serde::Serialize;
 
-use crate::message::{Origin, QueuedRecipient};
+use crate::message::Origin;
 use crate::outcome::{HistoryEntry, id_text};
+use crate::recipient::QueuedRecipient;
 
 /// Which messages. Every field that is set must match; the default matches all.
 #[derive(Clone, Debug, Default)]
@@ -126,20 +127,6 @@ pub struct MessageDetail {
     pub recipients: Vec<QueuedRecipient>,
     /// Outcomes so far.
     pub history: Vec<HistoryEntry>,
-}
-
-/// Where a recipient stands.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RecipientState {
-    /// In delivery's memory since its put.
-    Fresh,
-    /// Waits in the database for its time.
-    Queued,
-    /// Waits for an administrator.
-    Held,
-    /// Has its outcome.
-    Done,
 }
 
 /// The size of the queue. Kept up to date, so asking costs nothing.

@@ -6,14 +6,13 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use postern_mail::{QueueId, ReversePath};
-use postern_policy::route::Detour;
 
 use crate::admin::{Ages, Counts, Filter, MessageDetail, Page, Selection, SummaryPage};
 use crate::body::{BodyReader, BodyWriter};
 use crate::error::SpoolError;
 use crate::fresh::Subscription;
-use crate::lease::Leased;
-use crate::message::{Body, Message, NewMessage, Note, Origin, QueuedRecipient};
+use crate::lease::{DueWork, Leased};
+use crate::message::{Body, Message, NewMessage, Note};
 use crate::outcome::{HistoryEntry, Settled, Settlement};
 use crate::rescue::salvage::Recovered;
 
@@ -291,23 +290,4 @@ pub struct MessageOrigin {
     pub sender: ReversePath,
     /// The login it was submitted with.
     pub login: Option<String>,
-}
-
-/// One message's work for one domain.
-#[derive(Clone, Debug)]
-pub struct DueWork {
-    /// The message.
-    pub id: QueueId,
-    /// Its size in octets, prefix and body.
-    pub size: u64,
-    /// When it was accepted, in queue time.
-    pub queued_at: Timestamp,
-    /// Where it came from.
-    pub origin: Origin,
-    /// The login it was submitted with.
-    pub login: Option<String>,
-    /// Where all of it goes, whoever it is for, if a rule has given it a way of its own.
-    pub detour: Option<Arc<Detour>>,
-    /// Its due recipients in that domain, in the order of their index.
-    pub recipients: Vec<QueuedRecipient>,
 }

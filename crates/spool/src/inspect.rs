@@ -8,13 +8,12 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use postern_mail::{Header, Status};
-use postern_policy::Rule;
-use postern_policy::rule::{Told, Verdict};
+use postern_mail::Header;
 
 use crate::assembly::{Arrival, Assembly};
 use crate::engine::Spool;
 use crate::error::SpoolError;
+use crate::refusal::Refusal;
 use crate::rework::{BodyRoom, NewBodies};
 
 /// When somebody looks at a message, compared to others.
@@ -73,36 +72,6 @@ pub trait Inspection: Send {
 
 /// A call on its way.
 pub type InspectionFuture<'a> = BoxFuture<'a, Result<(), Refusal>>;
-
-/// Why a message is not to be taken, in the words that its client hears.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{reason}")]
-pub struct Refusal {
-    /// The rule that decided.
-    pub rule: Rule,
-    /// 4xx or 5xx.
-    pub code: u16,
-    /// The enhanced status.
-    pub status: Option<Status>,
-    /// The text of the reply, lines separated by `\n`.
-    pub text: String,
-    /// Who refuses it and why, for the log.
-    pub reason: String,
-}
-
-impl Refusal {
-    /// What policy has decided, in its own words.
-    #[must_use]
-    pub fn of(verdict: &dyn Verdict, (code, status, text): Told) -> Self {
-        Self {
-            rule: verdict.rule(),
-            code,
-            status: Some(status),
-            text: text.to_owned(),
-            reason: verdict.reason().to_string(),
-        }
-    }
-}
 
 /// All inspectors, in their order.
 #[derive(Clone, Default)]

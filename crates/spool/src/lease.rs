@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use postern_mail::QueueId;
+use postern_policy::route::Detour;
 
-use crate::engine::DueWork;
+use crate::message::Origin;
+use crate::recipient::QueuedRecipient;
 
 /// What a lease is on: the work of one message for one domain.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -102,4 +104,23 @@ impl fmt::Debug for Lease {
             .field("ends_at", &self.ends_at)
             .finish_non_exhaustive()
     }
+}
+
+/// One message's work for one domain.
+#[derive(Clone, Debug)]
+pub struct DueWork {
+    /// The message.
+    pub id: QueueId,
+    /// Its size in octets, prefix and body.
+    pub size: u64,
+    /// When it was accepted, in queue time.
+    pub queued_at: Timestamp,
+    /// Where it came from.
+    pub origin: Origin,
+    /// The login it was submitted with.
+    pub login: Option<String>,
+    /// Where all of it goes, whoever it is for, if a rule has given it a way of its own.
+    pub detour: Option<Arc<Detour>>,
+    /// Its due recipients in that domain, in the order of their index.
+    pub recipients: Vec<QueuedRecipient>,
 }

@@ -26,27 +26,28 @@ mod inspect;
 mod lease;
 mod message;
 mod outcome;
+mod recipient;
+mod refusal;
 mod rescue;
 mod rework;
 mod settings;
 mod sqlite;
 mod sums;
+mod ticket;
 
-pub use admin::{Ages, Counts, Filter, MessageDetail, Page, RecipientState, Selection, Summary, SummaryPage};
+pub use admin::{Ages, Counts, Filter, MessageDetail, Page, Selection, Summary, SummaryPage};
 pub use assembly::{Arrival, Assembly, Client, Parts};
 pub use body::{BodyReader, BodyWriter};
 pub use clock::Clock;
-pub use engine::{DueDomain, DuePage, DueWork, MessageOrigin, Spool, SpoolFuture, SpoolState};
+pub use engine::{DueDomain, DuePage, MessageOrigin, Spool, SpoolFuture, SpoolState};
 pub use error::SpoolError;
 pub use fresh::{Change, Event, Subscription};
-pub use inspect::{
-    Inspected, Inspection, InspectionFuture, Inspections, Inspector, Inspectors, Refusal, Stage,
-};
-pub use lease::{Lease, LeaseBook, LeaseKey, LeaseOwner, Leased};
-pub use message::{Body, BodyFile, Hold, Message, NewMessage, Note, Origin, QueuedRecipient};
-pub use outcome::{
-    Attempt, Duplicate, HistoryEntry, Outcome, OutcomeKind, RecipientOutcome, Settled, Settlement,
-};
+pub use inspect::{Inspected, Inspection, InspectionFuture, Inspections, Inspector, Inspectors, Stage};
+pub use lease::{DueWork, Lease, LeaseBook, LeaseKey, LeaseOwner, Leased};
+pub use message::{Body, BodyFile, Hold, Message, NewMessage, Note, Origin};
+pub use outcome::{Duplicate, HistoryEntry, Outcome, OutcomeKind, RecipientOutcome, Settled, Settlement};
+pub use recipient::{Attempt, QueuedRecipient, RecipientState};
+pub use refusal::Refusal;
 pub use rescue::aside::{Aside, Find};
 pub use rescue::salvage::Recovered;
 pub use rework::{BodyRoom, NewBodies, NewBody, NoLimit};

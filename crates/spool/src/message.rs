@@ -5,16 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use postern_mail::{Envelope, QueueId, Recipient};
+use postern_mail::{Envelope, QueueId};
 use postern_policy::concurrency::Class;
 use postern_policy::route::Detour;
 use postern_policy::rule::Rule;
 use serde::Serialize;
 
-use crate::admin::RecipientState;
 pub use crate::body::BodyFile;
-use crate::fresh::Ticket;
-use crate::outcome::Attempt;
+use crate::ticket::Ticket;
 
 /// A message to be queued.
 #[derive(Debug)]
@@ -216,25 +214,6 @@ impl Message {
     pub fn is_fresh(&self) -> bool {
         self.ticket.is_some()
     }
-}
-
-/// A recipient as the queue keeps it.
-#[derive(Clone, Debug)]
-pub struct QueuedRecipient {
-    /// Its place in the envelope.
-    pub index: u32,
-    /// Address and report requests.
-    pub recipient: Recipient,
-    /// Whether it waits, is held, or is finished.
-    pub state: RecipientState,
-    /// When it is due next, in queue time. Meaningless once finished.
-    pub due_at: Timestamp,
-    /// Attempts that ended in a deferral so far.
-    pub attempts: u32,
-    /// Whether a report of its delay was sent.
-    pub warned: bool,
-    /// The last attempt, if there was one.
-    pub last: Option<Arc<Attempt>>,
 }
 
 /// What a recipient adds to the memory of a message, about.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use postern_mail::{FailureFact, QueueId, Status};
+use postern_mail::QueueId;
 use serde::Serialize;
 
 use crate::message::{Message, NewMessage};
+use crate::recipient::Attempt;
 
 /// Outcomes of one message, and the reports they cause, recorded in one transaction.
 #[derive(Debug)]
@@ -54,28 +55,6 @@ pub enum Outcome {
         /// Name of the administrator.
         by: String,
     },
-}
-
-/// One try, as it ended.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
-pub struct Attempt {
-    /// The host that was tried, as it goes into log and report; empty when none was reached.
-    pub relay: String,
-    /// Enhanced status code, where there is one.
-    #[serde(serialize_with = "status_text")]
-    pub status: Option<Status>,
-    /// The host's reply, or our own words.
-    pub reply: String,
-    /// What kind of failure it was; `None` for a success, and for attempts of earlier versions.
-    #[serde(flatten)]
-    pub failure: Option<FailureFact>,
-}
-
-fn status_text<S: serde::Serializer>(status: &Option<Status>, to: S) -> Result<S::Ok, S::Error> {
-    match status {
-        Some(status) => to.collect_str(status),
-        None => to.serialize_none(),
-    }
 }
 
 /// The names of outcomes, as they are kept and shown.

@@ -1,13 +1,11 @@
 //! Bodies that take the place of those that came: whoever makes one has it written with the same bounds as the first.
 
 use postern_mail::QueueId;
-use postern_policy::queue::QueueRefusal;
 
 use crate::body::BodyWriter;
 use crate::engine::Spool;
-use crate::error::SpoolError;
-use crate::inspect::Refusal;
 use crate::message::Body;
+use crate::refusal::Refusal;
 
 /// Reserves disk and memory for bodies that are being written.
 pub trait BodyRoom: Send {
@@ -113,18 +111,5 @@ impl std::fmt::Debug for NewBodies<'_> {
 impl std::fmt::Debug for NewBody<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("NewBody").field(&self.writer).finish()
-    }
-}
-
-impl Refusal {
-    /// What the client hears of a failure of the queue.
-    #[must_use]
-    pub fn of_spool(error: &SpoolError) -> Self {
-        let trouble = error.trouble();
-        let verdict = QueueRefusal {
-            trouble,
-            reason: error.to_string(),
-        };
-        Self::of(&verdict, trouble.told())
     }
 }

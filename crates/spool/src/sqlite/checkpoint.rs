@@ -6,9 +6,8 @@
 //! takes long or the disk is slow, is bounded by making the writer do all of it.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-use postern_events::{Observers, notice};
 use rusqlite::Connection;
 
 use super::shared::Shared;
@@ -19,52 +18,9 @@ const PAGE: u64 = 4096;
 /// A log this many times its bound makes the writer stop for it. The room kept aside has to be larger than that.
 const STOP_AT: u64 = 2;
 
-/// Why the log grows beyond its bound, and what helps.
-pub(super) const TOO_LARGE: &str =
-    "queue.db-wal cannot be reset, because a program keeps reading queue.db (see `fuser queue.db`)";
-
 thread_local! {
     /// Pages in the log after this thread's last commit. SQLite's hook takes no context, and a connection stays in its thread.
     static PAGES: Cell<u64> = const { Cell::new(0) };
-}
-
-/// What writer and keeper tell each other about the log.
-#[derive(Debug, Default)]
-pub(super) struct LogState {
-    /// Whether the keeper was asked and has not finished.
-    asked: AtomicBool,
-    /// Whether the keeper has finished, and the writer is to move the rest.
-    rest: AtomicBool,
-    /// Pages that the keeper found moved.
-    moved: AtomicU64,
-    /// Whether it is so large that somebody was told, and whether it is so large that mail is refused.
-    large: AtomicBool,
-    full: AtomicBool,
-}
-
-impl LogState {
-    /// Whether mail is refused because of its size.
-    pub(super) fn is_full(&self) -> bool {
-        self.full.load(Ordering::Acquire)
-    }
-
-    /// Notes its size.
-    fn note(&self, octets: u64, most: u64, observers: &Observers) {
-        if octets >= most && !self.full.swap(true, Ordering::AcqRel) {
-            notice!(observers, Spool Error "mail is refused: the queue's log is too large", Reason = TOO_LARGE, Octets = octets, LogMax = most);
-        } else if octets >= most / 2 && !self.large.swap(true, Ordering::AcqRel) {
-            notice!(observers, Spool Warning "the queue's log grows", Reason = TOO_LARGE, Octets = octets, LogMax = most);
-        }
-    }
-
-    /// It starts anew.
-    fn clear(&self, observers: &Observers) {
-        self.moved.store(0, Ordering::Release);
-        self.large.store(false, Ordering::Release);
-        if self.full.swap(false, Ordering::AcqRel) {
-            notice!(observers, Spool Info "the queue's log is small again, mail is accepted");
-        }
-    }
 }
 
 /// Counts the log's pages as this connection commits.

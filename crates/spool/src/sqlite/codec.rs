@@ -11,10 +11,10 @@ use postern_policy::route::Detour;
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
-use crate::admin::RecipientState;
 use crate::error::SpoolError;
-use crate::message::{Origin, QueuedRecipient};
-use crate::outcome::{Attempt, OutcomeKind};
+use crate::message::Origin;
+use crate::outcome::OutcomeKind;
+use crate::recipient::{Attempt, QueuedRecipient, RecipientState};
 
 /// A stored value that this program would not have written.
 #[derive(Debug)]

@@ -8,7 +8,8 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::codec::{self, ReadError};
-use crate::engine::{DueDomain, DuePage, DueWork, MessageOrigin};
+use crate::engine::{DueDomain, DuePage, MessageOrigin};
+use crate::lease::DueWork;
 
 const NEXT_DOMAIN: &str = "SELECT domain, due_at FROM recipient INDEXED BY recipient_due
     WHERE state = 1 AND domain > ?1 ORDER BY domain, due_at LIMIT 1";

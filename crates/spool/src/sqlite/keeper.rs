@@ -4,8 +4,7 @@
 //! damage, and forgets outcomes past their retention.
 
 use std::fmt::Display;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -16,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::codec::{self, ReadError};
 use super::inbox::{Chore, Task};
+use super::keeper_handle::{Duty, KeeperInbox};
 use super::shared::Shared;
 use super::{checkpoint, connection, inspect};
 use crate::error::SpoolError;
@@ -43,37 +43,7 @@ const INSPECT_PAUSE: Duration = Duration::from_secs(60);
 /// How often a log that is too large is looked at.
 const FULL_PACE: Duration = Duration::from_secs(1);
 
-enum Duty {
-    Checkpoint,
-    Remove(Arc<str>),
-    Stop,
-}
-
-/// The way to the keeper.
-#[derive(Clone)]
-pub(super) struct KeeperHandle(Sender<Duty>);
-
-pub(super) struct KeeperInbox(Receiver<Duty>);
-
-pub(super) fn keeper_channel() -> (KeeperHandle, KeeperInbox) {
-    let (sender, receiver) = channel();
-    (KeeperHandle(sender), KeeperInbox(receiver))
-}
-
 // A keeper that is gone means that the queue is closed: log pages and files wait for the next start.
-impl KeeperHandle {
-    pub(super) fn checkpoint(&self) {
-        let _ = self.0.send(Duty::Checkpoint);
-    }
-
-    pub(super) fn remove(&self, name: Arc<str>) {
-        let _ = self.0.send(Duty::Remove(name));
-    }
-
-    pub(super) fn stop(&self) {
-        let _ = self.0.send(Duty::Stop);
-    }
-}
 
 /// Runs until it is told to stop. `first_id` is the lowest id this run may give out: body files from there on are not orphans.
 pub(super) fn run(shared: &Shared, inbox: &KeeperInbox, first_id: QueueId) {

@@ -7,9 +7,10 @@ use postern_mail::QueueId;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::codec::{self, ReadError};
-use crate::admin::{Ages, Filter, RecipientState, Summary};
-use crate::engine::DueWork;
+use crate::admin::{Ages, Filter, Summary};
+use crate::lease::DueWork;
 use crate::message::Origin;
+use crate::recipient::RecipientState;
 
 /// Messages looked at in one read; between reads the log may start anew.
 const STEP: usize = 5000;

@@ -7,13 +7,10 @@ use postern_mail::{Envelope, QueueId};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::codec::{self, ReadError, Strange};
-use crate::admin::MessageDetail;
-use crate::message::{Body, BodyFile, Message, QueuedRecipient};
+use crate::message::{Body, BodyFile, Message};
 use crate::outcome::HistoryEntry;
+use crate::recipient::QueuedRecipient;
 use crate::sums::{self, Constant, Seal};
-
-/// Octets of a header that are shown to an administrator.
-const SHOWN_MAX: usize = 64 << 10;
 
 /// A message with its body, unless that lies in a file. Envelope, and content in the database, are compared with their sums.
 pub(super) fn message(connection: &Connection, id: QueueId) -> Result<Option<Arc<Message>>, ReadError> {
@@ -270,32 +267,4 @@ fn history_entry(row: &Row<'_>, id: QueueId) -> Result<HistoryEntry, ReadError> 
         attempt: codec::attempt(row, 5)?.unwrap_or_default(),
         by: row.get(10)?,
     })
-}
-
-/// All about a queued message but its body. Of a damaged one, what can be read.
-pub(super) fn detail(connection: &Connection, id: QueueId) -> Result<Option<MessageDetail>, ReadError> {
-    let transaction = connection.unchecked_transaction()?;
-    let Some(summary) = super::list::summary(&transaction, id)? else {
-        return Ok(None);
-    };
-    let mut query = transaction.prepare_cached(
-        "SELECT m.envid, m.session, b.prefix FROM message m LEFT JOIN body b ON b.message_id = m.id WHERE m.id = ?1",
-    )?;
-    let (envid, session, prefix) = query.query_row([id.as_i64()], |row| {
-        Ok((
-            row.get(0).unwrap_or_default(),
-            row.get(1).unwrap_or_default(),
-            row.get::<_, Option<Vec<u8>>>(2)
-                .unwrap_or_default()
-                .unwrap_or_default(),
-        ))
-    })?;
-    Ok(Some(MessageDetail {
-        summary,
-        envid,
-        session,
-        prefix: String::from_utf8_lossy(&prefix[..prefix.len().min(SHOWN_MAX)]).into_owned(),
-        recipients: recipients(&transaction, id)?,
-        history: history(&transaction, id)?,
-    }))
 }

@@ -161,7 +161,7 @@ impl Shared {
         let ids: Vec<QueueId> = seen
             .fresh
             .into_iter()
-            .filter(|id| !self.board.is_live(*id))
+            .filter(|id| !self.board.room().is_live(*id))
             .collect();
         let mut tasks = Vec::new();
         if let Some(why) = seen.broken {

@@ -20,14 +20,17 @@ mod checkpoint;
 mod chores;
 mod codec;
 mod connection;
+mod detail;
 mod due;
 mod inbox;
 mod inspect;
 mod keeper;
+mod keeper_handle;
 mod leases;
 mod list;
 mod load;
 mod lock;
+mod log_state;
 mod manage;
 mod notes;
 mod probe;
@@ -37,6 +40,7 @@ mod recovery;
 mod reserve;
 mod settle;
 mod shared;
+mod store;
 mod transaction;
 mod writer;
 
@@ -55,15 +59,17 @@ use tokio::sync::oneshot;
 
 use crate::admin::{Ages, Counts, Filter, MessageDetail, Page, Selection, SummaryPage};
 use crate::body::{BodyFolder, BodyReader, BodyStore, BodyWriter, Damaged, Discard};
-use crate::engine::{DuePage, DueWork, MessageOrigin, Spool, SpoolFuture, SpoolState};
+use crate::engine::{DuePage, MessageOrigin, Spool, SpoolFuture, SpoolState};
 use crate::error::SpoolError;
 use crate::fresh::{Board, Subscription};
+use crate::lease::DueWork;
 use crate::lease::{Lease, Leased};
 use crate::message::{Body, Message, NewMessage, Note};
 use crate::outcome::{HistoryEntry, Settled, Settlement};
 use crate::rescue;
 use crate::rescue::salvage::Recovered;
 use crate::settings::SpoolSettings;
+use crate::ticket::FreshRoom;
 use due::Place;
 use inbox::{Chore, Inbox, NewRow, Put, Settle, Task};
 use lock::DirectoryLock;
@@ -111,7 +117,7 @@ impl SqliteSpool {
         let lock = DirectoryLock::take(&settings.directory)?;
         rescue::before_open(&settings.directory, &settings.observers).map_err(failed)?;
         connection::make_database(&settings.directory).map_err(failed)?;
-        let (keeper, duties) = keeper::keeper_channel();
+        let (keeper, duties) = keeper_handle::keeper_channel();
         let discard = Discard(Arc::new({
             let keeper = keeper.clone();
             move |name| keeper.remove(name)
@@ -144,11 +150,11 @@ impl SqliteSpool {
                 });
             }
         };
-        let board = Board::new(
+        let board = Board::new(FreshRoom::new(
             settings.fresh_count_max,
             settings.fresh_bytes_max,
             Box::new(abandoned),
-        );
+        ));
         let bodies = Arc::new(bodies);
         let shared = Shared::new(Parts {
             settings,
@@ -538,7 +544,7 @@ impl Spool for SqliteSpool {
             let found = self
                 .shared
                 .readers
-                .read(move |reader| load::detail(reader, id))
+                .read(move |reader| detail::detail(reader, id))
                 .await?;
             let mut found = found.map_err(|error| error.of(id))?;
             if let Some(detail) = &mut found {
@@ -655,7 +661,7 @@ impl Spool for SqliteSpool {
             damaged: count(totals.damaged),
             unreadable: self.shared.readers.failures(),
             bytes: count(totals.bytes),
-            fresh: self.shared.board.count() as u64,
+            fresh: self.shared.board.room().count() as u64,
         }
     }
 

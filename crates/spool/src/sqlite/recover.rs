@@ -9,8 +9,8 @@ use rusqlite::Connection;
 
 use super::reserve::Reserve;
 use super::shared::Shared;
+use super::store::{Doubtful, Store};
 use super::transaction::{Statements, Totals, totals_row};
-use super::writer::{Doubtful, Store};
 use super::{connection, probe};
 use crate::clock::{QueueClock, Seen};
 use crate::error::SpoolError;
@@ -263,7 +263,7 @@ fn store(connection: Connection, node: u8) -> Result<Store, SpoolError> {
 /// What is in delivery's memory says so again, where it was taken over from a damaged database.
 fn remember_fresh(shared: &Shared, connection: &Connection) -> Result<(), SpoolError> {
     let transaction = connection.unchecked_transaction()?;
-    for id in shared.board.live() {
+    for id in shared.board.room().live() {
         transaction.execute(
             "UPDATE recipient SET state = 0 WHERE message_id = ?1 AND state = 1",
             [id.as_i64()],

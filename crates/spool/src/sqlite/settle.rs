@@ -9,7 +9,8 @@ use super::codec::{self, DONE, FRESH, HELD, QUEUED};
 use super::inbox::Settle;
 use super::transaction::Transaction;
 use crate::error::SpoolError;
-use crate::outcome::{Attempt, Duplicate, Outcome, OutcomeKind, RecipientOutcome, Settled};
+use crate::outcome::{Duplicate, Outcome, OutcomeKind, RecipientOutcome, Settled};
+use crate::recipient::Attempt;
 
 /// What settling changed so far.
 #[derive(Default)]
@@ -27,7 +28,7 @@ impl Transaction<'_, '_> {
     /// Those of the database; the transaction is unusable then.
     pub(super) fn settle(&mut self, settle: &Settle) -> Result<Settled, SpoolError> {
         let id = settle.id.as_i64();
-        let may_be_fresh = self.board.is_live(settle.id);
+        let may_be_fresh = self.board.room().is_live(settle.id);
         let mut settled = Settled::default();
         let mut tally = Tally::default();
         for outcome in &settle.outcomes {
@@ -190,7 +191,7 @@ impl Transaction<'_, '_> {
             .query_map([number], |row| Ok(row.get(0).ok()))?
             .filter_map(Result::transpose)
             .collect::<rusqlite::Result<_>>()?;
-        let may_be_fresh = self.board.is_live(id);
+        let may_be_fresh = self.board.room().is_live(id);
         let mut tally = Tally::default();
         for index in open {
             let outcome = RecipientOutcome {

@@ -9,10 +9,10 @@ use parking_lot::Mutex;
 use postern_mail::QueueId;
 use rusqlite::Connection;
 
-use super::checkpoint::{LogState, TOO_LARGE};
 use super::inbox::Inbox;
-use super::keeper::KeeperHandle;
+use super::keeper_handle::KeeperHandle;
 use super::leases::Leases;
+use super::log_state::{LogState, TOO_LARGE};
 use super::readers::Readers;
 use super::reserve::Reserve;
 use super::transaction::Totals;

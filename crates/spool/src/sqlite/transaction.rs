@@ -220,7 +220,7 @@ impl Transaction<'_, '_> {
             file.keep(true);
         }
         if message.is_fresh() && row.hold.is_none() {
-            self.board.enter(message.id, row.addresses.len() as u32);
+            self.board.room().enter(message.id, row.addresses.len() as u32);
         }
         self.totals.messages += 1;
         self.totals.recipients += row.addresses.len() as i64;
@@ -300,7 +300,7 @@ impl Transaction<'_, '_> {
     pub(super) fn save_totals(&mut self) -> rusqlite::Result<()> {
         let totals = self.totals;
         let seen = self.clock.seen();
-        let fresh_from = self.board.lowest().map_or(0, QueueId::as_i64);
+        let fresh_from = self.board.room().lowest().map_or(0, QueueId::as_i64);
         self.statements.save_totals.execute(params![
             totals.messages,
             totals.recipients,

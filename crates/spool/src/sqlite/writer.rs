@@ -8,13 +8,13 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use postern_mail::QueueId;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::inbox::{Batch, Chore, Task, Woken};
 use super::recover;
 use super::shared::Shared;
+use super::store::{Doubtful, Store};
 use super::transaction::{Effects, Statements, Totals, Transaction};
 use super::{checkpoint, chores, probe};
 use crate::engine::SpoolState;
@@ -32,35 +32,12 @@ const GATHER_MAX: Duration = Duration::from_micros(150);
 /// Unused pages given back to a full disk at a time.
 const SHRINK_PAGES: u64 = 1000;
 
-/// An open store, ready to be written to.
-pub(super) struct Store {
-    pub(super) connection: Connection,
-    /// What this machine has added and taken away, and all others.
-    pub(super) totals: Totals,
-    pub(super) others: Totals,
-}
-
-impl Store {
-    /// The size of the queue.
-    pub(super) fn size(&self) -> Totals {
-        self.totals + self.others
-    }
-}
-
 /// What outlives a failed store.
 #[derive(Default)]
 pub(super) struct Carried {
     pub(super) batch: Batch,
     /// Messages of a transaction that may or may not be on disk. Their clients were told that they are not queued.
     pub(super) doubtful: Vec<Doubtful>,
-}
-
-/// A message that may or may not be on disk.
-pub(super) struct Doubtful {
-    pub(super) id: QueueId,
-    pub(super) body_file: Option<Arc<str>>,
-    /// Whether it is a report whose settlement will be tried again; such a one stays if it is there.
-    pub(super) report: bool,
 }
 
 enum Ended {
@@ -347,7 +324,7 @@ impl<'s, 'c> Writer<'s, 'c> {
     fn answer(&mut self, batch: &mut Batch) {
         self.shared.set_counts(self.totals + self.others);
         for (id, recipients) in self.effects.left_fresh.drain(..) {
-            self.shared.board.leave(id, recipients);
+            self.shared.board.room().leave(id, recipients);
         }
         let mut refused = self.refused.drain(..).peekable();
         for (place, put) in batch.puts.drain(..).enumerate() {
@@ -402,7 +379,7 @@ impl<'s, 'c> Writer<'s, 'c> {
             .flat_map(|settle| &settle.reports)
             .map(|row| (row, true));
         for (row, report) in rows.chain(reports) {
-            self.shared.board.leave(row.message.id, u32::MAX);
+            self.shared.board.room().leave(row.message.id, u32::MAX);
             let file = match &row.message.body {
                 Body::File(file) => Some(file),
                 Body::Inline(_) => None,
