@@ -1,4 +1,4 @@
-//! Tells people of accounts that a budget has put on hold, and holds what is queued of them.
+//! Notifies people of accounts put on hold by a budget, and holds their queued mail.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use postern_receive::{BudgetSettings, Budgets, OnHold, Settings};
 use postern_spool::{Assembly, Filter, Inspectors, NoLimit, Origin, Parts, Selection, Spool};
 use tokio_util::sync::CancellationToken;
 
-/// What telling works with.
+/// What notification needs.
 pub(crate) struct Deps {
     pub(crate) budgets: Arc<Budgets>,
     pub(crate) spool: Arc<dyn Spool>,
@@ -20,12 +20,12 @@ pub(crate) struct Deps {
     pub(crate) observers: Observers,
 }
 
-/// What stands in front of the reason of a held message of an account: by that, all of them are found.
+/// The prefix of the hold reason for messages of an account: with it, all of them are found.
 pub(crate) fn held_reasons(account: &str) -> [String; 2] {
     [Rule::BudgetHeld, Rule::AccountHeld].map(|rule| format!("{rule}: account {account}: "))
 }
 
-/// Holds what is queued of an account, and says how many messages that were.
+/// Holds an account's queued mail, and returns the number of messages.
 ///
 /// # Errors
 ///
@@ -45,7 +45,7 @@ pub(crate) async fn hold_queued(
     spool.hold(Selection::Filter(theirs), by, &reason).await
 }
 
-/// Tells until `shutdown`.
+/// Sends notifications until `shutdown`.
 pub(crate) async fn tell(deps: Deps, shutdown: CancellationToken) {
     loop {
         let news = tokio::select! {
@@ -55,7 +55,7 @@ pub(crate) async fn tell(deps: Deps, shutdown: CancellationToken) {
         for exceeded in news.exceeded {
             notice!(deps.observers, Accept Warning "more than a budget allows", Reason = shown(&exceeded));
         }
-        // Whoever is told is not told again after a crash.
+        // Nobody is notified again after a crash.
         if !news.on_hold.is_empty() {
             deps.budgets.write_holds().await;
         }
@@ -110,7 +110,7 @@ impl Deps {
         let envelope = Envelope {
             sender: ReversePath::Null,
             recipients: vec![Recipient {
-                // Nobody reads what comes back of it.
+                // Nobody reads bounces of it.
                 notify: Notify::Never,
                 ..Recipient::new(to.clone())
             }],

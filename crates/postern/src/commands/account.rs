@@ -1,4 +1,5 @@
-//! `postern account` and `postern budgets`: who has sent how much, who is on hold, and who is let go.
+//! `postern account` and `postern budgets`: who has sent how much, who is on hold, and releasing
+//! accounts.
 
 use jiff::Timestamp;
 use postern_receive::{AccountInfo, BoundInfo, MarkInfo};

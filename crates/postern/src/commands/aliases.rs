@@ -12,11 +12,11 @@ use crate::{locate, output, rights};
 /// One entry.
 #[derive(Debug, Serialize)]
 struct Entry {
-    /// Its left side.
+    /// Its left-hand side.
     alias: String,
     /// Where it leads.
     to: String,
-    /// Where it stands.
+    /// Where it is written.
     place: String,
 }
 
@@ -26,21 +26,21 @@ struct Followed {
     address: String,
     /// The entries on the way.
     steps: Vec<Entry>,
-    /// Whom its mail reaches.
+    /// The final recipients.
     reaches: Vec<Reached>,
-    /// Why it reaches nobody.
+    /// Why it has no recipients.
     refused: Option<String>,
 }
 
-/// Somebody whom mail reaches.
+/// A final recipient.
 #[derive(Debug, Serialize)]
 struct Reached {
     address: String,
-    /// Under which sender, where that is the owner of a list.
+    /// The envelope sender, if that is the owner of a list.
     sender: Option<String>,
 }
 
-/// Lists, or follows.
+/// Lists aliases, or follows addresses.
 pub(crate) fn run(args: &AliasesArgs) -> Result<(), Failure> {
     let path = locate::existing(&args.listing.config)?;
     let config = super::checked(&path)?;

@@ -36,7 +36,7 @@ fn renamed(old: &str, new: &str) -> Failure {
     )
 }
 
-/// Shows who has logged in by which mechanism: as a running server tells, else as the last one has written it down.
+/// Shows who has logged in with which mechanism: from the running server, otherwise as recorded by the last one.
 fn report(mechanism: Option<&str>, json: JsonArg, config: &ConfigArg) -> Result<(), Failure> {
     let written = super::written(&locate::existing(config)?)?;
     let mut lines: Vec<Line> = match super::reach(&written)? {

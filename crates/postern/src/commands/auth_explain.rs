@@ -1,4 +1,4 @@
-//! `postern auth explain`: what a login may do, and which rule says so.
+//! `postern auth explain`: what a login may do, and which rule decides.
 
 use std::net::IpAddr;
 
@@ -34,11 +34,11 @@ fn by_name<S: serde::Serializer>(rule: &Rule, to: S) -> Result<S::Ok, S::Error> 
     to.serialize_str(rule.name())
 }
 
-/// What the directories know of one account.
+/// What the directories know about one account.
 #[derive(Debug, Serialize)]
 struct Facts {
     login: String,
-    /// Whether a directory knows it that can be asked without a password.
+    /// Whether a directory that can be asked without a password knows it.
     known: bool,
     addresses: Vec<String>,
     groups: Vec<String>,
@@ -52,8 +52,7 @@ struct Explanation {
     verdicts: Vec<Line>,
 }
 
-/// Puts the questions to the rules of the configuration and to its directories, as the server would. A refusal makes the answer
-/// a no.
+/// Asks the rules and directories of the configuration, as the server would. If anything is refused, the exit status says so.
 pub(crate) fn run(at: &ConfigArg, args: &ExplainArgs) -> Result<(), Failure> {
     let path = locate::existing(at)?;
     let config = super::checked(&path)?;
@@ -122,7 +121,7 @@ async fn explain(config: &Config, args: &ExplainArgs) -> Result<Explanation, Fai
     let identity = identity_of(&account);
     let refused = verdicts.iter().any(|line| line.rule == Rule::LoginAuthorization);
     if !refused {
-        // Without a mechanism it is asked what its trusted logins may do.
+        // Without a mechanism, shows what trusted logins may do.
         let trusted = args
             .mechanism
             .is_none_or(|mechanism| is_trusted(&config.receive, mechanism, args.bits));
@@ -154,13 +153,13 @@ async fn explain(config: &Config, args: &ExplainArgs) -> Result<Explanation, Fai
     Ok(Explanation { account, verdicts })
 }
 
-/// What the directories say of a login without its password.
+/// What the directories say about a login without its password.
 pub(super) enum Found {
     Known(Account),
     Denied(DenyReason),
 }
 
-/// Whether a directory may know a login that none can be asked about.
+/// Whether a directory that can only be asked with a password may know the login.
 pub(super) fn asks_for_passwords(config: &Config) -> bool {
     let needs_password = |directory: &DirectorySettings| match directory {
         DirectorySettings::Saslauthd(_) | DirectorySettings::Pam(_) | DirectorySettings::Dovecot(_) => true,
@@ -173,7 +172,7 @@ pub(super) fn asks_for_passwords(config: &Config) -> bool {
     config.directories.iter().any(needs_password)
 }
 
-/// An account of which nothing but the name is known.
+/// An account known only by name.
 pub(super) fn nameless(login: &str) -> Account {
     Account {
         login: login.to_owned(),
@@ -215,8 +214,7 @@ fn trust(config: &Config, mechanism: Mechanism, args: &ExplainArgs) -> Line {
     }
 }
 
-/// Whether the mechanism is offered, on each listener that is asked about. Any but one on which nobody logs in, where none is
-/// named.
+/// Whether the mechanism is offered, on each listener in question: if none is named, all on which authentication is possible.
 fn listeners(config: &Config, directories: &Directories, args: &ExplainArgs) -> Result<Vec<Line>, Failure> {
     let named = |name: &String, listener: &ListenerConfig| {
         *name == listener.settings.name || *name == listener.address.to_string()
@@ -264,7 +262,7 @@ pub(super) struct OfferClient {
     pub(super) peer: IpAddr,
     /// Bits of its TLS session; 0 for none.
     pub(super) bits: u32,
-    /// Whether it has shown a certificate that was verified; `None` where it can, if a mechanism asks for one.
+    /// Whether it has presented a verified certificate; `None` if it can when a mechanism asks for one.
     pub(super) certificate: Option<bool>,
 }
 
@@ -298,7 +296,7 @@ pub(super) fn offer<'a>(
     }
 }
 
-/// Whether a mechanism is open there, or why it is not.
+/// Whether a mechanism is available there, or why not.
 pub(super) fn opened(
     offer: &Offer<'_>,
     listener: &ListenerConfig,
@@ -330,7 +328,7 @@ fn act(config: &Config, identity: &Identity, authzid: &str) -> (Line, Option<Str
 }
 
 fn senders(config: &Config, identity: &Identity, trusted: bool, args: &ExplainArgs) -> Vec<Line> {
-    // Only relaying asks for the listener.
+    // The listener only matters for relaying.
     let listener = ListenerSettings::new("", Role::Submission);
     let judge = Judge {
         settings: &config.receive,
@@ -383,7 +381,7 @@ fn senders(config: &Config, identity: &Identity, trusted: bool, args: &ExplainAr
     lines
 }
 
-/// The yes or the no.
+/// Yes or no, with the reason.
 pub(super) fn either<'v>(verdict: &'v Result<Basis<'_>, SenderRefusal>) -> &'v dyn Verdict {
     match verdict {
         Ok(basis) => basis,

@@ -1,4 +1,4 @@
-//! `postern auth lockouts` and `postern auth unlock`: who may not log in for now, and who may again.
+//! `postern auth lockouts` and `postern auth unlock`: listing and lifting lockouts.
 
 use std::net::IpAddr;
 
@@ -44,7 +44,7 @@ pub(super) fn list(json: JsonArg, config: &ConfigArg) -> Result<(), Failure> {
     )
 }
 
-/// Lets somebody log in again.
+/// Lifts lockouts.
 pub(super) fn lift(
     login: Option<String>,
     network: Option<IpAddr>,

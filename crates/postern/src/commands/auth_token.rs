@@ -35,7 +35,7 @@ struct StepView<'a> {
     problem: Option<&'a str>,
 }
 
-/// Says what each rule finds in a token.
+/// Shows what each rule finds in a token.
 pub(crate) fn explain(
     file: &Path,
     login: Option<&str>,
@@ -149,7 +149,7 @@ fn show(explanation: &Explanation) -> Result<(), Failure> {
 
 /// Reads the token from a file or standard input. White space around it, and `Bearer` before it, are not part of it.
 fn read(file: &Path) -> Result<SecretString, Failure> {
-    // White space and the word before it, and one octet to see that it is longer.
+    // Room for white space and the prefix, and one octet to detect that it is too long.
     let most = TOKEN_MAX as u64 + 64;
     let mut text = Zeroizing::new(String::new());
     let read = if file == Path::new("-") {
@@ -173,7 +173,7 @@ fn read(file: &Path) -> Result<SecretString, Failure> {
     Ok(SecretString::from(token))
 }
 
-/// Shows what the running server knows of its providers. One that fails makes the answer a no.
+/// Shows what the running server knows about its providers. If one fails, the exit status says so.
 pub(crate) fn providers(json: JsonArg, arg: &ConfigArg) -> Result<(), Failure> {
     let written = super::written(&locate::existing(arg)?)?;
     let Some(mut client) = super::reach(&written)? else {

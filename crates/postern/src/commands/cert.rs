@@ -1,4 +1,4 @@
-//! `postern cert`: an own certificate authority, and a look at certificates.
+//! `postern cert`: a certificate authority of one's own, and showing certificates.
 
 use std::path::{Path, PathBuf};
 
@@ -97,7 +97,7 @@ fn issue(asked: Issue) -> Result<(), Failure> {
         ));
     }
     let passphrase = asked.passphrase_file.as_deref().map(secret).transpose()?;
-    // What is made belongs to the owner of the folder: the server reads its keys as its own user.
+    // The new files belong to the owner of the folder: the server reads its keys as its own user.
     rights::enter(&asked.folder)?;
     let authority = Authority::load(&ca_certificate, &ca_key, asked.ca_passphrase_file.as_deref());
     let authority = authority.map_err(|error| failure(&error))?;
@@ -126,7 +126,7 @@ fn issue(asked: Issue) -> Result<(), Failure> {
     output::say(&format!("made {} and {}", certificate.display(), key.display()))
 }
 
-/// Whether a certificate file is an earlier work of this authority, and may be renewed.
+/// Whether a certificate file was issued by this authority, and may be replaced by a renewed one.
 fn is_issued_by(certificate: &Path, authority: &Path) -> bool {
     let first = |path: &Path| {
         CertificateInfo::load(path)

@@ -32,7 +32,7 @@ use super::{check_access, check_dkim, check_hosts, check_local, check_milters, c
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Targets of aliases that are told of one by one.
+/// Most broken alias targets reported individually.
 const BROKEN_SHOWN: usize = 20;
 
 #[derive(Serialize)]
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
     }
 }
 
-/// Looks with the rights of the user that serves. Where the file names one, root reads its files first, as it does at the start.
+/// Checks with the rights of the server's user. If the file names one, root reads its files first, as it does at start.
 fn check(source: &Source, offline: bool) -> Result<Report, Failure> {
     let libraries = match offline {
         true => Libraries::Leave,
@@ -134,7 +134,7 @@ fn print_report(path: &str, report: &Report) -> Result<(), Failure> {
     }
 }
 
-/// Aliases with targets that nobody has. What cannot be asked now is told of elsewhere.
+/// Aliases with targets that match no user. What cannot be queried now is reported elsewhere.
 fn check_aliases(config: &Config, offline: bool, found: &mut Problems) {
     let relay = &config.receive.relay;
     let nobody = config.directories.is_empty() && config.aliases.is_empty() && !config.receive.accept_unknown;
@@ -177,7 +177,7 @@ fn check_aliases(config: &Config, offline: bool, found: &mut Problems) {
     }
 }
 
-/// Where mail goes to users of this machine, aliases have to say who reads the mail of those that are none.
+/// If mail is delivered to system users, aliases must say who reads the mail of system accounts that are not people.
 fn check_readers(config: &Config, found: &mut Problems) {
     if config.deliver.system.is_none() {
         return;
@@ -198,7 +198,7 @@ fn check_readers(config: &Config, found: &mut Problems) {
     }
 }
 
-/// Fetches the providers' keys. One that does not answer now may answer later: that is a warning.
+/// Fetches the providers' keys. One that does not answer now may answer later, so that is a warning.
 fn check_providers(config: &Config, offline: bool, found: &mut Problems) {
     let verifier = match Verifier::open(config.providers.clone(), None, &Observers::nobody()) {
         Ok(verifier) => verifier,
@@ -233,7 +233,7 @@ fn check_providers(config: &Config, offline: bool, found: &mut Problems) {
     }
 }
 
-/// Sets up what fetches tokens for smarthosts, as `serve` does; nothing is fetched.
+/// Sets up the token sources for smarthosts, as `serve` does; nothing is fetched.
 fn check_tokens(config: &Config, found: &mut Problems) {
     let store = TokenStore::new(&config.state_dir);
     for settings in &config.tokens {
@@ -250,7 +250,7 @@ fn check_tokens(config: &Config, found: &mut Problems) {
     }
 }
 
-/// Damaged files of the queue that were put aside: somebody has to look at the disk, and at what was in them.
+/// Damaged queue files that were moved aside: somebody must check the disk, and what was in them.
 fn check_aside(config: &Config, found: &mut Problems) {
     let aside = Aside::of(&config.state_dir);
     for find in &aside.finds {
@@ -280,7 +280,7 @@ fn check_aside(config: &Config, found: &mut Problems) {
     }
 }
 
-/// Looks at what the directories name. What does not answer now may answer later: that is a warning.
+/// Checks what the directories refer to. What does not answer now may answer later, so that is a warning.
 fn check_directories(config: &Config, offline: bool, found: &mut Problems) {
     for (number, directory) in config.directories.iter().enumerate() {
         let table = config.places.directory(number);
@@ -303,7 +303,7 @@ fn check_directories(config: &Config, offline: bool, found: &mut Problems) {
                 };
                 check_dovecot(&dovecot.place, at, found);
             }
-            // Its tables are asked apart, and the name service is always there.
+            // Its tables are checked separately, and the name service is always available.
             DirectorySettings::Table(_) | DirectorySettings::System(_) => {}
             DirectorySettings::Pam(pam) => {
                 if let Err(error) = UnixStream::connect(&pam.socket) {
@@ -333,9 +333,9 @@ fn check_directories(config: &Config, offline: bool, found: &mut Problems) {
     }
 }
 
-/// Sets a directory up, which finds what only its own crate knows to be wrong.
+/// Sets a directory up, to find mistakes that only its own crate knows.
 fn set_up(number: usize, directory: &DirectorySettings, config: &Config, found: &mut Problems) {
-    // Opening own users would make their file.
+    // Opening own users would create their file.
     if matches!(directory, DirectorySettings::Users(_)) {
         return;
     }
@@ -417,7 +417,7 @@ fn check_users(database: &Path, at: Option<Span>, found: &mut Problems) {
     }
 }
 
-/// With the resolver, which finds the servers of a domain. One that cannot be made is told of elsewhere.
+/// An environment with the resolver, which finds the servers of a domain. If it cannot be made, that is reported elsewhere.
 fn environment(config: &Config) -> Environment {
     let resolver = Resolver::new(&config.resolver).ok();
     Environment {
@@ -426,13 +426,13 @@ fn environment(config: &Config) -> Environment {
     }
 }
 
-/// Asks for a login that nobody has, which shows mistakes in queries, names and passwords too.
+/// Asks for a nonexistent login, which also reveals mistakes in queries, names and passwords.
 fn ask(directory: &DirectorySettings, table: Option<Span>, config: &Config, found: &mut Problems) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return;
     };
     let status = runtime.block_on(async {
-        // What cannot be set up has been told.
+        // What cannot be set up has been reported.
         let directories = Directories::open_in(vec![directory.clone()], environment(config));
         let directories = directories.await.ok()?;
         directories.check_all().await;

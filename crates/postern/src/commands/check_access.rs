@@ -1,4 +1,4 @@
-//! `postern check`, with the eyes of the user that serves: whether it may do what the server will have to.
+//! `postern check`, with the rights of the server's user: whether it may do what the server needs.
 
 use std::fs;
 use std::io;
@@ -15,20 +15,20 @@ use crate::config::problem::Problems;
 use crate::log::Target as LogTarget;
 use crate::rights::Account;
 
-/// Entries of a folder that are looked at.
+/// Most entries of a folder examined.
 const ENTRIES_MAX: usize = 1_000;
 
-/// Who looks, and what was found.
+/// Who checks, and what was found.
 struct Look<'a> {
-    /// The name of whoever looks, for remedies.
+    /// The name of the user who checks, for remedies.
     user: String,
-    /// Whether the sockets for neighbours are made by root, before it becomes this user.
+    /// Whether root creates the sockets for neighbouring services before it becomes this user.
     root_binds: bool,
     places: &'a Places,
     found: &'a mut Problems,
 }
 
-/// Looks at the folders and sockets that the server uses. `offline` connects to none.
+/// Checks the folders and sockets that the server uses. With `offline`, connects to none.
 pub(super) fn look(config: &Config, root_binds: bool, offline: bool, found: &mut Problems) {
     let mut look = Look {
         user: Account::of(geteuid(), getgid()).to_string(),
@@ -68,7 +68,7 @@ pub(super) fn look(config: &Config, root_binds: bool, offline: bool, found: &mut
 }
 
 impl Look<'_> {
-    /// The server makes and changes files in it, all of which are its own.
+    /// The server creates and changes files in it, and must own all of them.
     fn state_dir(&mut self, path: &Path) {
         let Some(found) = self.metadata(path, STATE) else {
             return;
@@ -92,7 +92,7 @@ impl Look<'_> {
                 .found
                 .error(at, title, "not writable", format!("chmod u+rwx {shown}"));
         }
-        // A command that root has run by hand may have left files of its own.
+        // A command run manually by root may have left files owned by root.
         let entries = fs::read_dir(path)
             .into_iter()
             .flatten()
@@ -135,7 +135,7 @@ impl Look<'_> {
         }
     }
 
-    /// A socket that the server makes.
+    /// A socket that the server creates.
     fn own_socket(&mut self, path: &Path) {
         let folder = path.parent().unwrap_or_else(|| Path::new("/"));
         if self.root_binds || may(folder, AccessFlags::W_OK | AccessFlags::X_OK) {
@@ -151,11 +151,11 @@ impl Look<'_> {
             .error(self.places.path(path), title, "not writable", remedy);
     }
 
-    /// The folder of all mailboxes, or mailboxes in a folder of somebody else's.
+    /// The folder of all mailboxes, or mailboxes in a folder owned by somebody else.
     fn maildirs(&mut self, pattern: &Path, state_dir: &Path) {
         let folder = before_placeholders(pattern);
         if folder.starts_with(state_dir) && !folder.exists() {
-            // Made at the first delivery.
+            // Created at the first delivery.
             return;
         }
         let Some(found) = self.metadata_of(&folder, pattern, "the folder of the mailboxes") else {
@@ -188,12 +188,12 @@ impl Look<'_> {
         }
     }
 
-    /// A socket that mail is handed to.
+    /// A socket to which mail is delivered.
     fn hop(&mut self, hop: &Hop, offline: bool) {
         let HopHost::Unix(path) = &hop.host else { return };
         let result = match offline {
             true => match access(path, AccessFlags::W_OK) {
-                // Who listens there may come later.
+                // The listener may start later.
                 Err(nix::Error::ENOENT) | Ok(()) => Ok(()),
                 Err(error) => Err(error.into()),
             },
@@ -214,7 +214,7 @@ impl Look<'_> {
             .warning(self.places.hop(hop), title, "asked just now", remedy);
     }
 
-    /// The helper that delivers to the users of this machine.
+    /// The helper that delivers to system users.
     fn helper(&mut self, socket: &Path) {
         let Err(error) = UnixStream::connect(socket) else {
             return;
@@ -228,12 +228,12 @@ impl Look<'_> {
             .warning(self.places.path(socket), title, "asked just now", remedy);
     }
 
-    /// What is at a path. What is missing is made by the server, where its user may.
+    /// Metadata of a path. If missing, the server creates it, if its user may.
     fn metadata(&mut self, path: &Path, what: &str) -> Option<fs::Metadata> {
         self.metadata_of(path, path, what)
     }
 
-    /// The same for a path that follows from one in the file.
+    /// The same for a path derived from one in the file.
     fn metadata_of(&mut self, path: &Path, named: &Path, what: &str) -> Option<fs::Metadata> {
         let at = self.places.path(named);
         let error = match fs::metadata(path) {
@@ -258,7 +258,7 @@ impl Look<'_> {
     }
 }
 
-/// What is made by root at the start, where root starts the server.
+/// Created by root at start, if root starts the server.
 const STATE: &str = "the state directory";
 
 fn may(path: &Path, what: AccessFlags) -> bool {

@@ -1,4 +1,4 @@
-//! Whether receivers can verify what is signed: part of `postern check`.
+//! Whether receivers can verify signatures: part of `postern check`.
 
 use postern_net::resolver::Resolver;
 use postern_policy::identity::SenderRule;
@@ -7,7 +7,8 @@ use super::dkim::look;
 use crate::config::Config;
 use crate::config::problem::Problems;
 
-/// Looks at the keys of each `[[dkim]]`, and unless `offline` at their records. DNS may have them later: that is a warning.
+/// Checks the keys of each `[[dkim]]`, and unless `offline` their records. DNS may have them later, so missing ones are a
+/// warning.
 pub(super) fn check(config: &Config, offline: bool, found: &mut Problems) {
     if config.dkim.len() > 1 && config.receive.identity.senders == SenderRule::Any {
         found.warning(

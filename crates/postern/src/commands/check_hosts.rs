@@ -1,4 +1,4 @@
-//! Whether the hosts that mail is handed to can be found in DNS. A name that is not there delays mail for days, and then it bounces.
+//! Whether the hosts to which mail is delivered can be found in DNS. Mail for a missing name is delayed for days, then bounces.
 
 use postern_net::resolver::{ResolveError, Resolver};
 use postern_policy::route::{Hop, HopHost, Target};
@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::config::problem::Problems;
 use crate::exit::chain;
 
-/// Looks up each host that a route, or `fallback`, names.
+/// Looks up each host in a route or in `fallback`.
 pub(super) fn check(config: &Config, found: &mut Problems) {
     let Ok(resolver) = Resolver::new(&config.resolver) else {
         return;
@@ -27,7 +27,7 @@ pub(super) fn check(config: &Config, found: &mut Problems) {
     }
 }
 
-/// All that are named, each once.
+/// All hosts, each once.
 fn hops(config: &Config) -> Vec<&Hop> {
     let routes = &config.deliver.routes;
     let targets = routes
@@ -48,7 +48,7 @@ fn hops(config: &Config) -> Vec<&Hop> {
     hops
 }
 
-/// What is missing, if the host cannot be found.
+/// What is missing if the host cannot be found.
 async fn look_up(host: &HopHost, resolver: &Resolver) -> Result<(), String> {
     match host {
         HopHost::Ip(_) | HopHost::Unix(_) => Ok(()),

@@ -1,4 +1,4 @@
-//! `postern check`: whether the folder for programs of this machine is as the server needs it.
+//! `postern check`: whether the drop folder for local programs is as the server needs it.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use crate::config::problem::Problems;
 use crate::rights::Account;
 use crate::server::local::folder;
 
-/// Looks at the folder with the rights that the server has. One that is missing is made at the start.
+/// Checks the folder with the server's rights. A missing one is created at start.
 pub(super) fn look(config: &Config, found: &mut Problems) {
     let Some(local) = &config.local else { return };
     let (user, group) = (geteuid(), getegid());

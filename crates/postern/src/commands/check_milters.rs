@@ -1,4 +1,4 @@
-//! `postern check`: whether the filters answer, and agree with what is offered to them.
+//! `postern check`: whether the filters answer and accept the negotiation.
 
 use std::error::Error;
 use std::io;
@@ -18,7 +18,8 @@ use crate::rights::Account;
 /// How long a filter may take to connect, and to negotiate.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Negotiates with all of them at once. One that does not answer now may answer later: that is a warning.
+/// Negotiates with all of them at once. One that does not answer now may answer later, so that is a
+/// warning.
 pub(super) fn look(config: &Config, found: &mut Problems) {
     let milters = &config.receive.milters;
     if milters.is_empty() {

@@ -6,10 +6,11 @@ use tokio::runtime::Builder;
 use crate::config::Config;
 use crate::config::problem::Problems;
 
-/// What they are asked about: an address that nobody has (RFC 2606 section 2).
+/// The key used: a nonexistent address (RFC 2606 section 2).
 const KEY: &str = "postern-check@postern-check.invalid";
 
-/// Asks each of them for a key. One that does not answer now may answer later: that is a warning.
+/// Looks up a key in each of them. One that does not answer now may answer later, so that is a
+/// warning.
 pub(super) fn look(config: &Config, found: &mut Problems) {
     let asked: Vec<&Lookup> = config.tables.all().filter(|table| !table.is_at_hand()).collect();
     if asked.is_empty() {
@@ -19,7 +20,7 @@ pub(super) fn look(config: &Config, found: &mut Problems) {
         return;
     };
     for table in asked {
-        // A table of tables is told of by its parts.
+        // A table of tables is reported through its parts.
         if !table.parts().iter().any(|part| part == table) {
             continue;
         }

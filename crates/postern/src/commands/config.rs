@@ -13,7 +13,7 @@ pub(crate) fn run(command: &ConfigCommand) -> Result<(), Failure> {
     }
 }
 
-/// Shows the configuration of the running server, or of the file where none runs.
+/// Shows the configuration of the running server, or of the file if none is running.
 fn show(args: &ConfigShowArgs) -> Result<(), Failure> {
     let path = locate::existing(&args.listing.config)?;
     let written = super::written(&path)?;
@@ -50,7 +50,7 @@ fn show(args: &ConfigShowArgs) -> Result<(), Failure> {
     output::print(&format!("# {head}\n{}", shown.as_toml(args.changed, &path)))
 }
 
-/// What the file has otherwise than the server, line by line.
+/// Differences between the file and the server, line by line.
 fn pending(of_server: &Shown, of_file: &Shown, path: &str) -> Vec<String> {
     let found = of_server.differences(of_file);
     if found.is_empty() {

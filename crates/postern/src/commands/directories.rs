@@ -7,7 +7,8 @@ use crate::control::protocol::{DirectoryLine, Request};
 use crate::exit::{Exit, Failure};
 use crate::{locate, output};
 
-/// Shows what the running server knows of its directories. One that is down makes the answer a no.
+/// Shows what the running server knows about its directories. If one is down, the exit status says
+/// so.
 pub(crate) fn run(args: &DirectoriesArgs) -> Result<(), Failure> {
     let written = super::written(&locate::existing(&args.listing.config)?)?;
     let Some(mut client) = super::reach(&written)? else {

@@ -1,8 +1,8 @@
-//! `postern explain`: a whole session, rule by rule, without one.
+//! `postern explain`: simulates a whole session, rule by rule.
 //!
-//! The rules are those that a session is judged by (`postern_receive::judge`), the directories and name servers the real ones. Nothing
-//! is taken and nothing is sent. What depends on the moment is left out: the load, how many sessions there are, and how much of a
-//! budget is used.
+//! The rules are those of real sessions (`postern_receive::judge`), and so are the directories and name servers. Nothing is
+//! accepted and nothing is sent. What depends on the current state is left out: the load, the number of sessions, and how much of
+//! a budget is used.
 
 mod answer;
 mod budgets;
@@ -47,10 +47,10 @@ use crate::config::checked::ListenerConfig;
 use crate::exit::{Exit, Failure, chain};
 use crate::{locate, output, rights};
 
-/// Bits of TLS where nothing is said of them.
+/// Bits of TLS if not given.
 const BITS: u32 = 256;
 
-/// Goes through a session.
+/// Simulates a session.
 pub(crate) fn run(args: &ExplainSessionArgs) -> Result<(), Failure> {
     if let Some(session) = &args.session {
         return explain_past::run(session, args);
@@ -83,7 +83,7 @@ pub(crate) fn run(args: &ExplainSessionArgs) -> Result<(), Failure> {
     }
 }
 
-/// Who is asked: directories and name servers.
+/// The sources asked: directories and name servers.
 #[derive(Debug)]
 pub(super) struct Sources {
     directories: Directories,
@@ -104,27 +104,27 @@ impl Sources {
     }
 }
 
-/// What would come of a session, in short.
+/// The outcome of a session, in short.
 #[derive(Debug)]
 pub(super) struct Brief {
-    /// Whether the message would be taken.
+    /// Whether the message would be accepted.
     pub(super) allowed: bool,
     /// The rule that decides.
     pub(super) rule: &'static str,
     /// Why it refuses.
     pub(super) reason: String,
-    /// The setting by which it refuses, with its place; empty where it is not written.
+    /// The setting because of which it refuses, with its place; empty if it is not set.
     pub(super) setting: String,
-    /// Whether it refuses for now only.
+    /// Whether the refusal is temporary.
     pub(super) for_now: bool,
-    /// Whether a policy service that is left out would have been asked.
+    /// Whether a skipped policy service would have been asked.
     pub(super) unasked: bool,
 }
 
-/// The note that stands in the place of a policy service that is not asked.
+/// The note in place of a policy service that is not asked.
 pub(super) const NOT_ASKED: &str = "the policy service is not asked";
 
-/// The same as a session that is explained, without what is for people.
+/// The same as an explained session, without the text for people.
 pub(super) async fn brief(
     config: &Config,
     sources: &Sources,
@@ -212,7 +212,7 @@ async fn explain(
     rules
         .early(&mut course, [Stage::Connect, Stage::Helo], args)
         .await;
-    // That comes before the login, which had to be known first.
+    // This comes before the login, but the login had to be known first.
     let early = course.steps.len() - before;
     course.steps[before_login..].rotate_right(early);
     begin(&mut course, &judge, args).await;
@@ -224,7 +224,7 @@ async fn explain(
     for mailbox in &args.to {
         ruled.push(ruled_of(&mut course, &judge, &rules, mailbox).await);
     }
-    // Nothing else is asked of a stranger whose recipients a rule accepts.
+    // If a rule accepts a stranger's recipients, nothing else is checked.
     if !ruled.iter().all(|said| said.accepted) {
         screen::look(&mut course, &judge, resolver, args).await;
     }

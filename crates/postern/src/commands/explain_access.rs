@@ -1,4 +1,4 @@
-//! What `postern explain` says of access rules: which decides, and why each one before it does not match.
+//! What `postern explain` says about access rules: which one decides, and why each earlier one does not match.
 
 use jiff::Zoned;
 use postern_directory::Directories;
@@ -25,23 +25,23 @@ use postern_receive::screen::look::Look;
 use super::explain::Course;
 use crate::args::ExplainSessionArgs;
 
-/// Questions that one judgement may take.
+/// Most questions for one judgement.
 const QUESTIONS_MAX: usize = 1_000;
 
-/// What rules say of a recipient.
+/// What rules say about a recipient.
 #[derive(Default)]
 pub(super) struct Said {
-    /// Whether one accepts it.
+    /// Whether a rule accepts it.
     pub(super) accepted: bool,
     /// Whether that is a reason to relay.
     pub(super) relays: bool,
-    /// Whether one refuses it, or has its mail thrown away.
+    /// Whether a rule refuses it, or discards its mail.
     pub(super) over: bool,
     /// Where its mail goes instead.
     pub(super) redirect: Option<Mailbox>,
 }
 
-/// A session whose rules are told of, each at the first stage at which it is seen to match or not.
+/// A session whose rules are reported, each at the first stage where it is known whether it matches.
 pub(super) struct Telling<'a> {
     judged: &'a Judge<'a>,
     resolver: &'a Resolver,
@@ -52,9 +52,9 @@ pub(super) struct Telling<'a> {
     authors: Vec<AddressKey>,
     has_tls: bool,
     size: u64,
-    /// What was found out before there was a recipient.
+    /// What was found out before the recipient.
     answers: Answers,
-    /// Rules that were told of before.
+    /// Rules that were already reported.
     told: Vec<String>,
     /// Whether a rule has refused the session or the sender.
     over: bool,
@@ -88,7 +88,7 @@ impl<'a> Telling<'a> {
         }
     }
 
-    /// What is known at a stage. TLS, a certificate or a login may come until `MAIL`.
+    /// What is known at a stage. TLS, a certificate or a login may be added until `MAIL`.
     fn facts(&self, stage: Stage) -> Facts<'_> {
         let judged = self.judged;
         let is_settled = stage >= Stage::Mail;
@@ -149,7 +149,7 @@ impl<'a> Telling<'a> {
         }
     }
 
-    /// Judges a recipient, and the message behind it.
+    /// Judges a recipient, and then the message.
     pub(super) async fn recipient(
         &self,
         course: &mut Course<'_>,
@@ -191,7 +191,7 @@ impl<'a> Telling<'a> {
     }
 }
 
-/// Adds why each rule does not match of which that was not `told` before; notes those, and gives what comes of all.
+/// Adds why each rule does not match, unless already `told`; records those, and returns the overall result.
 fn skipped<'a>(
     course: &mut Course<'_>,
     command: &str,
@@ -228,7 +228,7 @@ fn skipped<'a>(
     outcome
 }
 
-/// Adds what comes of all rules.
+/// Adds the result of all rules.
 fn decide(
     course: &mut Course<'_>,
     command: &str,
@@ -301,12 +301,12 @@ fn decide(
     said
 }
 
-/// Whether a table has been asked, and has nothing of what it was asked for.
+/// Whether a table was queried and had no entry for any key.
 fn says_nothing(answers: &Answers, number: usize) -> bool {
     matches!(answers.of(Question::LookUp(number)), Some(Answer::No))
 }
 
-/// The words that a client hears, with what it has said of itself and its mail: as a session fills them in.
+/// The reply text, with the client's own data filled in as in a session.
 fn filled(words: &Words, facts: &Facts<'_>, answers: &Answers) -> String {
     let address = facts.peer.to_canonical().to_string();
     let name = match answers.client() {
@@ -325,7 +325,7 @@ fn filled(words: &Words, facts: &Facts<'_>, answers: &Answers) -> String {
     ])
 }
 
-/// Adds what rules want done with the message.
+/// Adds what rules do with the message.
 fn note(course: &mut Course<'_>, command: &str, noted: &Noted<'_>, said: &mut Said) {
     let mut add = |rule: Rule, by: &AccessRule, what: &dyn std::fmt::Display| {
         let ruling = Ruling {

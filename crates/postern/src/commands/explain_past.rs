@@ -1,5 +1,5 @@
-//! `postern explain --session`: what a session that there was came to, verdict by verdict, as far as the running server remembers it or
-//! the history on disk has it.
+//! `postern explain --session`: the verdicts of a past session, one by one, as far as the running server remembers it or the
+//! history on disk has it.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::control::protocol::{PastSession, PastStep, Request};
 use crate::exit::{Exit, Failure};
 use crate::{locate, output, visible};
 
-/// A session with what its rules mean, and where their settings stand now.
+/// A session with the meaning of its rules, and where their settings are now.
 #[derive(Debug, Serialize)]
 struct Course {
     session: String,

@@ -1,4 +1,5 @@
-//! What `postern explain` says of strangers: lists, demands, the greeting, and senders of forwarded mail.
+//! What `postern explain` says about strangers: lists, demands, the greeting, and senders of forwarded
+//! mail.
 
 use postern_mail::Mailbox;
 use postern_mail::ReversePath;
@@ -17,7 +18,7 @@ use postern_receive::screen::look::{Look, ZoneAnswer, address_questions, domain_
 use super::explain::Course;
 use crate::args::ExplainSessionArgs;
 
-/// Asks DNS what a session would ask, and adds what came of it.
+/// Makes the same DNS queries as a session, and adds the results.
 pub(super) async fn look(
     course: &mut Course<'_>,
     judge: &Judge<'_>,
@@ -81,7 +82,7 @@ pub(super) async fn look(
     );
 }
 
-/// Says what a list says.
+/// Reports a list's answer.
 fn tell_list(course: &mut Course<'_>, list: &DnsList, answers: &[ZoneAnswer]) {
     let Some(answer) = answers
         .iter()
@@ -141,7 +142,7 @@ pub(super) fn under_owner(course: &mut Course<'_>, leads_to: &Mailbox, owner: &M
     course.add_for(format!("mail to {leads_to}"), &ruling, "list_sender");
 }
 
-/// Under which sender the mail would go on, where that is not its own.
+/// The envelope sender for forwarded mail, if it is not the original one.
 pub(super) fn rewritten(
     course: &mut Course<'_>,
     judge: &Judge<'_>,

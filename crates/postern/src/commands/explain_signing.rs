@@ -7,7 +7,7 @@ use postern_policy::signing::{SigningFacts, Source, signing};
 use crate::config::Config;
 use crate::dkim::signers;
 
-/// What is known of the message.
+/// What is known about the message.
 pub(super) struct Message<'a> {
     /// Whether its client may relay.
     pub(super) relays: bool,
@@ -17,17 +17,17 @@ pub(super) struct Message<'a> {
     pub(super) sender: Option<&'a Mailbox>,
     /// The rule by which the client may be its author, if that was judged.
     pub(super) author_rule: Option<Rule>,
-    /// Whether the client answers for its author where every login may write any address.
+    /// Whether the client is responsible for its author if every login may use any address.
     pub(super) answers: bool,
 }
 
-/// The rule that decides, and what it rests on; `None` where no mail is signed.
+/// The rule that decides, and its basis; `None` if no mail is signed.
 pub(super) fn verdict(config: &Config, message: &Message<'_>) -> Option<(Rule, String)> {
     if config.dkim.is_empty() {
         return None;
     }
     let (signers, problems) = signers(&config.dkim, &config.state_dir);
-    // Who sends without an author becomes it.
+    // A sender without an author becomes the author.
     let authors = match message.from {
         [] => Some(message.sender.cloned().into_iter().collect()),
         from => from

@@ -12,7 +12,7 @@ use crate::config::{manual, reference};
 use crate::exit::Failure;
 use crate::{log, output};
 
-/// What stands below the page of the program itself.
+/// Appended to the page of the program itself.
 const FILES: &str = "\
 .SH FILES
 .TP
@@ -40,7 +40,7 @@ The operator's guide.
 .BR sendmail (8)
 ";
 
-/// The page of `sendmail` and `newaliases`, whose options are others than those of all other commands.
+/// The page of `sendmail` and `newaliases`, whose options differ from all other commands.
 const SENDMAIL: &str = include_str!("sendmail.8");
 
 /// Prints a completion script.
@@ -85,7 +85,7 @@ fn pages(folder: &Path) -> std::io::Result<()> {
     std::fs::write(folder.join("postern.toml.5"), about)
 }
 
-/// The page of a command, and those of the commands below it.
+/// The page of a command, and those of its subcommands.
 fn page_and_those_below(command: &Command, folder: &Path) -> std::io::Result<()> {
     page(command, folder)?;
     command
@@ -123,7 +123,7 @@ pub(crate) fn metrics_reference() -> Result<(), Failure> {
     output::print(&postern_metrics::reference())
 }
 
-/// Prints `docs/log.md`, or a document with its tables made anew.
+/// Prints `docs/log.md`, or a document with its tables regenerated.
 pub(crate) fn log_reference(document: Option<&Path>) -> Result<(), Failure> {
     let Some(path) = document else {
         return output::print(&log::reference::markdown());

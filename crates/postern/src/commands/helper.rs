@@ -1,4 +1,4 @@
-//! What helpers with rights of their own have in common: whom they answer, where they listen, and how they follow an upgrade.
+//! What privileged helpers have in common: whom they answer, where they listen, and how they follow an upgrade.
 
 use std::ffi::CString;
 use std::fs;
@@ -14,21 +14,21 @@ use tokio::sync::Semaphore;
 use crate::exit::{Exit, Failure};
 use crate::rights::{self, Rights, Steps};
 
-/// The program that runs, even when another one stands in its place by now, or none.
+/// The running program, even if it has been replaced or removed since.
 pub(super) const RUNNING: &str = "/proc/self/exe";
 
-/// How often it is looked whether another program stands in its place.
+/// How often to check whether the program has been replaced.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Longest wait for a quiet moment to go over to it.
+/// Longest wait for a quiet moment to switch to it.
 const QUIET_MAX: Duration = Duration::from_secs(30);
 
-/// The program that runs, and the place it was started from.
+/// The running program, and the path it was started from.
 ///
-/// An upgrade puts another program there. The helper goes over to that one: what the new server asks it may not understand, and the
-/// old one may be what the upgrade mends.
+/// An upgrade puts another program there. The helper switches to it: it might not understand the new server, and it may have the
+/// fault that the upgrade fixes.
 pub(super) struct Program {
-    /// The service whose program it is.
+    /// The service that the program belongs to.
     unit: &'static str,
     path: PathBuf,
     file: (u64, u64),
@@ -48,12 +48,13 @@ impl Program {
         fs::metadata(path).map(|found| (found.dev(), found.ino()))
     }
 
-    /// One that was only removed is no reason to stop: it goes on from memory.
+    /// If it was only removed, there is no reason to stop: it continues from memory.
     fn is_replaced(&self) -> bool {
         Self::file(&self.path).is_ok_and(|file| file != self.file)
     }
 
-    /// Waits until another program is there and nothing is under way, since `quiet` places are free, or for long enough.
+    /// Waits until there is a new program and nothing is in progress, that is, `quiet` permits are free, or until the wait is too
+    /// long.
     pub(super) async fn replaced(&self, connections: &Semaphore, quiet: usize) {
         while !self.is_replaced() {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -63,11 +64,11 @@ impl Program {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        // Without a quiet moment, what is cut off is tried again.
+        // Without a quiet moment, whatever is interrupted is tried again.
         let _ = tokio::time::timeout(QUIET_MAX, idle).await;
     }
 
-    /// Becomes the program that is there now, with the same arguments.
+    /// Executes the new program with the same arguments.
     pub(super) fn start_anew(&self) -> Result<(), Failure> {
         eprintln!(
             "postern: {} was replaced; going over to the new one",
@@ -92,7 +93,7 @@ impl Program {
     }
 }
 
-/// Whose questions are answered: the user that the relay becomes.
+/// The user whose requests are answered: the one that the relay becomes.
 pub(super) fn client(user: Option<&str>) -> Result<Uid, Failure> {
     if !geteuid().is_root() {
         return Ok(geteuid());
@@ -115,7 +116,7 @@ pub(super) fn client(user: Option<&str>) -> Result<Uid, Failure> {
     }
 }
 
-/// Makes the socket, for the client alone. One that is left over goes.
+/// Creates the socket, for the client only. A stale one is removed.
 pub(super) fn bind(socket: &Path, client: Uid) -> Result<UnixListener, Failure> {
     let failed = |error: std::io::Error| {
         Failure::from_error(
@@ -150,7 +151,7 @@ pub(super) fn bind(socket: &Path, client: Uid) -> Result<UnixListener, Failure> 
     Ok(listener)
 }
 
-/// Root puts its socket where nobody else can put another in its place.
+/// Root puts its socket where nobody else can replace it.
 fn check_folder(folder: &Path) -> Result<(), Failure> {
     let shown = folder.display();
     let steps = Steps::walk(folder).map_err(|error| {
@@ -160,7 +161,7 @@ fn check_folder(folder: &Path) -> Result<(), Failure> {
             &error,
         )
     })?;
-    // In a folder such as /tmp, others could be there first.
+    // In a folder such as /tmp, others could create it first.
     let is_shared = fs::metadata(folder).is_ok_and(|found| found.mode() & 0o022 != 0);
     match steps.stranger(&[Uid::from_raw(0)]) {
         None if !is_shared => Ok(()),

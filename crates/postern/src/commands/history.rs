@@ -1,4 +1,4 @@
-//! `postern history`: acts of administrators, an export, and how much there is.
+//! `postern history`: actions of administrators, an export, and how much there is.
 
 use std::collections::BTreeMap;
 
@@ -89,7 +89,7 @@ struct Status {
     stories: u64,
     by_file: Vec<Usage>,
     not_read: Vec<String>,
-    /// What the running server has counted; none where none runs, or it keeps no history.
+    /// The running server's counters; none if none is running, or it keeps no history.
     counted: Option<Counts>,
 }
 

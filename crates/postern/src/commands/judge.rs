@@ -1,4 +1,4 @@
-//! `postern judge`: whether a message in a file is from whom it says.
+//! `postern judge`: whether a message in a file is authentic.
 
 use postern_net::resolver::Resolver;
 use postern_policy::authenticity::Action;

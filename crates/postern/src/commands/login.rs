@@ -1,4 +1,4 @@
-//! `postern login`: Postern's own logins at smarthosts.
+//! `postern login`: Postern's own credentials at smarthosts.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::args::{LoginArgs, LoginCommand};
 use crate::exit::{Exit, Failure, chain};
 use crate::{locate, output, rights};
 
-/// How often the time that is left is shown anew.
+/// How often the remaining time is updated.
 const TICK: Duration = Duration::from_millis(250);
 
 /// Runs one of the subcommands.

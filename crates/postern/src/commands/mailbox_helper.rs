@@ -1,8 +1,9 @@
-//! `postern mailbox-helper`: delivers to the users of this machine for the server, which has no rights of its own.
+//! `postern mailbox-helper`: delivers to the users of this machine for the unprivileged server.
 //!
-//! It listens on the socket of `[system_users]`, answers the server's user alone, puts each message into a file without a name, and has a process of
-//! its own deliver it, which becomes the user. What is done, it takes from the configuration, which root alone can have written; the server
-//! names the user and the envelope. A process that crashes or hangs takes nothing with it, and the message is tried again.
+//! It listens on the socket of `[system_users]`, answers only the server's user, puts each message into an unnamed file, and has
+//! a separate process deliver it, which becomes the user. What to do is taken from the configuration, which only root can have
+//! written; the server names the user and the envelope. A process that crashes or hangs affects nothing else, and the message is
+//! tried again.
 
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
@@ -38,13 +39,14 @@ use crate::locate;
 /// Longest wait for the next piece of a request or message.
 const PIECE_TIME: Duration = Duration::from_secs(60);
 
-/// Connections that are held at once, waiting ones included.
+/// Most concurrent connections, waiting ones included.
 const CONNECTIONS_MAX: usize = 256;
 
 /// How much longer than its own limit a process may take to answer.
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// What the helper keeps: to change users, to give its socket to the server, and to take from its processes what it has itself.
+/// The capabilities that the helper keeps: to change users, to give its socket to the server, and to drop capabilities in its
+/// child processes.
 const KEPT: CapabilitySet = CapabilitySet::SETUID
     .union(CapabilitySet::SETGID)
     .union(CapabilitySet::CHOWN)
@@ -91,7 +93,7 @@ pub(crate) fn serve(args: &HelperArgs) -> Result<(), Failure> {
         tokio::select! {
             () = accept(listener, &helper, &connections) => {}
             () = follow(&helper, path) => {}
-            // One is held for the next connection.
+            // One permit is held for the next connection.
             () = program.replaced(&connections, CONNECTIONS_MAX - 1) => {}
         }
         Ok(())
@@ -100,12 +102,12 @@ pub(crate) fn serve(args: &HelperArgs) -> Result<(), Failure> {
     program.start_anew()
 }
 
-/// Gives up all other rights of root's, for itself and for all that it starts. There is one thread yet.
+/// Gives up all other root privileges, for itself and for everything it starts. There is still only one thread.
 fn keep_little() -> Result<(), Failure> {
     let failed =
         |error: rustix::io::Errno| Failure::from_error(Exit::System, "cannot give up rights", &error);
     for capability in CapabilitySet::all().difference(KEPT).iter() {
-        // One that the kernel does not know, or that is gone already.
+        // A capability that the kernel does not know, or that is already dropped.
         let _ = remove_capability_from_bounding_set(capability);
     }
     let sets = rustix::thread::capabilities(None).map_err(failed)?;
@@ -121,7 +123,7 @@ fn keep_little() -> Result<(), Failure> {
     .map_err(failed)
 }
 
-/// Reads the configuration again at each SIGHUP. One with mistakes changes nothing.
+/// Reads the configuration again on SIGHUP. One with mistakes changes nothing.
 async fn follow(helper: &Helper, path: PathBuf) {
     let Ok(mut asked) = signal(SignalKind::hangup()) else {
         return std::future::pending().await;
@@ -163,16 +165,16 @@ async fn answer(stream: UnixStream, helper: &Helper) {
     let reply = match take(&mut read, helper).await {
         Taken::Whole(file) => deliver(helper, file).await,
         Taken::Refused(trouble) => Reply::Failed(trouble),
-        // The server has gone away, and tries again.
+        // The server has disconnected, and will try again.
         Taken::CutOff => return,
     };
     let _ = write.write_all(&reply.encode()).await;
     let _ = write.shutdown().await;
 }
 
-/// What came over a connection.
+/// What was received over a connection.
 enum Taken {
-    /// A request with its message, as the process of a delivery reads them.
+    /// A request with its message, as the delivery process reads them.
     Whole(File),
     Refused(Trouble),
     CutOff,
@@ -242,7 +244,7 @@ async fn next<R: tokio::io::AsyncRead + Unpin>(
     Ok(length > 0)
 }
 
-/// Has a process of its own deliver it.
+/// Has a separate process deliver it.
 async fn deliver(helper: &Helper, file: File) -> Reply {
     let failed = |text: String| Reply::Failed(Trouble::new(Kind::Helper, text));
     let Ok(_delivery) = helper.deliveries.acquire().await else {
@@ -256,7 +258,7 @@ async fn deliver(helper: &Helper, file: File) -> Reply {
     match timeout(limit, run(file)).await {
         Ok(Ok(reply)) => reply,
         Ok(Err(error)) => failed(format!("the process that delivers: {error}")),
-        // It ends itself before, unless its user stops it. What it holds then takes no room any more.
+        // It ends itself first, unless its user suspends it. Then what it holds no longer takes a permit.
         Err(_) => {
             let _ = held.set_len(0);
             failed(format!("the delivery took longer than {} s", limit.as_secs()))
@@ -282,17 +284,17 @@ async fn run(mut file: File) -> std::io::Result<Reply> {
     Reply::decode(&reply).ok_or_else(|| std::io::Error::other(format!("it ended with {status}")))
 }
 
-/// One delivery: the job and its message are standard input, which is a file, and the reply standard output.
+/// One delivery: the job and its message on standard input, which is a file, the reply on standard output.
 pub(crate) fn work_once() -> Result<(), Failure> {
     let failed =
         |error: std::io::Error| Failure::from_error(Exit::InputOutput, "the helper's worker", &error);
     let input = std::io::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
     let (job, content) = read_job(File::from(input)).map_err(failed)?;
-    // What hangs in the kernel for longer ends with it; the helper may not signal a process that has become a user.
+    // Even if it hangs in the kernel, it ends after that; the helper may not signal a process that has become a user.
     let _ = alarm::set(u32::try_from(job.settings.longest().as_secs()).unwrap_or(u32::MAX));
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     for capability in CapabilitySet::all().iter() {
-        // Programs that lend root's rights to users get none of them from here.
+        // Setuid programs gain no privileges from here.
         let _ = remove_capability_from_bounding_set(capability);
     }
     let reply = work(&job, &content);

@@ -67,7 +67,7 @@ pub(crate) fn show_report(report: &Report) {
     }
 }
 
-/// The directories without own users whose file is missing: opening those would make it.
+/// The directories, without own users whose file is missing: opening those would create it.
 pub(crate) fn those_there(mut directories: Vec<DirectorySettings>) -> Vec<DirectorySettings> {
     directories.retain(|one| !matches!(one, DirectorySettings::Users(users) if !users.database.exists()));
     directories
@@ -84,13 +84,13 @@ pub(crate) fn count_problems(report: &Report) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(" and ")
 }
 
-/// Reads the configuration without a look at the world; mistakes are shown.
+/// Reads the configuration without checking it against the system; mistakes are shown.
 pub(crate) fn written(path: &Path) -> Result<Written, Failure> {
     let written = Source::read(path).and_then(|source| source.written());
     written.map_err(|report| refused(&report, path))
 }
 
-/// Reads and checks the configuration, as whoever runs the command; mistakes are shown.
+/// Reads and checks the configuration as the calling user; mistakes are shown.
 pub(crate) fn checked(path: &Path) -> Result<Config, Failure> {
     load(path)
         .map(|(config, _)| config)
@@ -111,14 +111,15 @@ pub(crate) fn refused(report: &Report, path: &Path) -> Failure {
     failure
 }
 
-/// Connects to the running server, if one runs, and then goes on as the owner of the state directory: root opens nothing in it.
+/// Connects to the running server, if any, and then continues as the owner of the state directory: root opens nothing in it.
 pub(crate) fn reach(written: &Written) -> Result<Option<Client>, Failure> {
     let client = Client::connect(written.state_dir())?;
     rights::enter(written.state_dir())?;
     Ok(client)
 }
 
-/// Goes on, as root, with the rights of the user that serves: the one that the configuration names, or the owner of the state directory.
+/// If root, continues with the rights of the server's user: the one named in the configuration, or the owner of the state
+/// directory.
 pub(crate) fn become_server(written: &Written) -> Result<(), Failure> {
     if let Some(server) = server_account(written)? {
         server.become_for_good(Groups::All)?;
@@ -126,7 +127,7 @@ pub(crate) fn become_server(written: &Written) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whose rights those are; none where that is whoever asks.
+/// Whose rights those are; none if they are the caller's.
 pub(crate) fn server_account(written: &Written) -> Result<Option<Account>, Failure> {
     match (named_account(written), written.user()) {
         _ if !geteuid().is_root() => Ok(None),
@@ -136,7 +137,7 @@ pub(crate) fn server_account(written: &Written) -> Result<Option<Account>, Failu
     }
 }
 
-/// The account that the configuration has root become, if there is one.
+/// The account that root becomes according to the configuration, if any.
 pub(crate) fn named_account(written: &Written) -> Option<Account> {
     let user = written
         .user()

@@ -1,7 +1,7 @@
-//! `postern pam-helper`: asks PAM for the relay, which has no rights of its own.
+//! `postern pam-helper`: asks PAM for the unprivileged relay.
 //!
-//! It listens on the sockets of `[[directory]]` of kind `pam`, answers the relay's user alone, and runs each login in a
-//! process of its own: one that hangs is killed, one that crashes takes nothing with it.
+//! It listens on the sockets of `[[directory]]` of kind `pam`, answers only the relay's user, and runs each login in a
+//! separate process: one that hangs is killed, one that crashes affects nothing else.
 
 use std::io::{Read as _, Write as _};
 use std::path::Path;
@@ -26,10 +26,10 @@ use crate::args::{HelperArgs, PamWorkerArgs};
 use crate::exit::{Exit, Failure};
 use crate::{locate, rights};
 
-/// Longest wait for a request, once somebody has connected.
+/// Longest wait for a request, after a connection.
 const REQUEST_TIME: Duration = Duration::from_secs(5);
 
-/// Connections that are held at once, waiting ones included.
+/// Most concurrent connections, waiting ones included.
 const CONNECTIONS_MAX: usize = 256;
 
 /// Listens until it is killed.
@@ -44,7 +44,7 @@ pub(crate) fn serve(args: &HelperArgs) -> Result<(), Failure> {
     Pam::load(LIBRARY)
         .map_err(|error| Failure::from_error(Exit::Unavailable, "PAM cannot be asked", &error))?;
     for folder in directories.iter().filter_map(|one| one.service_folder.as_deref()) {
-        // Modules that are named there work with the rights of the helper.
+        // Modules named there run with the helper's rights.
         rights::believe(folder)?;
     }
     let client = client(args.user.as_deref().or_else(|| written.user()))?;
@@ -54,7 +54,7 @@ pub(crate) fn serve(args: &HelperArgs) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::from_error(Exit::System, "cannot start", &error))?;
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    // One each is held for the next connection.
+    // One permit each is held for the next connection.
     let quiet = CONNECTIONS_MAX.saturating_sub(directories.len());
     runtime.block_on(async {
         let mut tasks = tokio::task::JoinSet::new();
@@ -133,7 +133,7 @@ async fn answer(mut stream: UnixStream, settings: &PamSettings, workers: &Semaph
     let _ = stream.shutdown().await;
 }
 
-/// Asks PAM in a process of its own, which is killed when nobody waits for it any more.
+/// Asks PAM in a separate process, which is killed when nobody waits for it any more.
 async fn work(settings: &PamSettings, request: &[u8]) -> std::io::Result<Reply> {
     let mut command = Command::new(RUNNING);
     command
@@ -163,7 +163,7 @@ async fn work(settings: &PamSettings, request: &[u8]) -> std::io::Result<Reply> 
         .ok_or_else(|| std::io::Error::other(format!("it ended with {status}")))
 }
 
-/// One login: the request is standard input, the reply standard output.
+/// One login: the request on standard input, the reply on standard output.
 pub(crate) fn work_once(args: &PamWorkerArgs) -> Result<(), Failure> {
     let failed =
         |error: std::io::Error| Failure::from_error(Exit::InputOutput, "the helper's worker", &error);

@@ -1,4 +1,4 @@
-//! `postern queue`: through the running server, or on the spool itself when none runs.
+//! `postern queue`: through the running server, or directly on the spool if none is running.
 
 use std::collections::HashSet;
 use std::io::{IsTerminal, Write};
@@ -25,20 +25,20 @@ use crate::control::queue::{self, OperationError};
 use crate::exit::{Exit, Failure, chain};
 use crate::{control, locate, output, visible};
 
-/// Messages in one request for a listing.
+/// Messages per listing request.
 const PAGE: u32 = 1_000;
 
 /// How long a command may take before a sign of life is shown.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// How often that sign turns.
+/// How often the spinner turns.
 const TICK: Duration = Duration::from_millis(120);
 
 /// Does what was asked.
 pub(crate) fn run(args: QueueArgs) -> Result<(), Failure> {
     acts::because(args.reason.reason.as_deref());
     let written = super::written(&locate::existing(&args.config)?)?;
-    // Whoever asks is recorded, not whom root becomes.
+    // The caller is recorded, not the account that root becomes.
     let by = control::administrator(geteuid());
     let mut queue = Queue::open(&written, by)?;
     match args.command {
@@ -75,7 +75,7 @@ pub(crate) fn run(args: QueueArgs) -> Result<(), Failure> {
     }
 }
 
-/// Lists what the server shows of the queue to a user of this machine.
+/// Lists the part of the queue that the server shows to a local user.
 pub(crate) fn list_for_user(client: Client) -> Result<(), Failure> {
     let all = FilterArgs {
         domain: None,
@@ -151,7 +151,8 @@ impl Queue {
         }
     }
 
-    /// Copies a message to standard output: octet for octet, but on a terminal so that it cannot steer it.
+    /// Copies a message to standard output: unchanged, except that on a terminal, control characters are
+    /// made harmless.
     fn copy_content(&mut self, id: &str) -> Result<(), Failure> {
         let mut out = std::io::stdout().lock();
         let mut shown = out.is_terminal().then(visible::Message::default);
@@ -164,7 +165,7 @@ impl Queue {
         };
         let copied = self.read_content(id, &mut write);
         if let Some(message) = shown {
-            // What could be read was shown; an error is told below.
+            // What could be read was shown; an error is reported below.
             let _ = out.write_all(message.rest().as_bytes());
         }
         copied
@@ -215,7 +216,7 @@ fn spool_failure(error: &SpoolError) -> Failure {
     Failure::new(exit, chain(error))
 }
 
-/// A turning sign on the terminal when a command takes its time.
+/// A spinner on the terminal when a command takes long.
 struct Waiting {
     done: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -250,7 +251,7 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         drop(self.done.take());
-        // What is printed next comes behind what the sign has cleared.
+        // Later output comes after the spinner has been cleared.
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -316,7 +317,7 @@ fn list(queue: &mut Queue, filter: &FilterArgs, limit: Option<u32>, json: bool) 
     }
 }
 
-/// The columns of the listing. A pipe and a wide terminal have the last answer too.
+/// The columns of the listing. In a pipe and on a wide terminal, the last reply is included.
 fn listing(columns: Option<usize>) -> output::Lines {
     let head = ["id", "age", "size", "from", "to", "state", "last answer"];
     let cut = [(3, 12), (4, 12), (6, 12)];
@@ -326,7 +327,7 @@ fn listing(columns: Option<usize>) -> output::Lines {
     }
 }
 
-/// Columns of a terminal that has room for answers of hosts.
+/// Columns of a terminal wide enough for hosts' replies.
 const WIDE: usize = 120;
 
 fn has_answers(columns: Option<usize>) -> bool {
@@ -398,7 +399,7 @@ fn row(message: &MessageLine, now: Timestamp, columns: Option<usize>) -> Vec<Str
     row
 }
 
-/// `held`, `damaged`, `new`, `due`, or when it is tried again.
+/// `held`, `damaged`, `new`, `due`, or the time of the next attempt.
 fn state(message: &MessageLine, now: Timestamp) -> String {
     match (&message.hold, message.next_due.as_second() - now.as_second()) {
         (Some(_), _) if message.damaged.is_some() => "damaged".to_owned(),
@@ -431,7 +432,7 @@ fn show(queue: &mut Queue, id: String, json: bool) -> Result<(), Failure> {
     )
 }
 
-/// What is to be known of the message as a whole, a line each.
+/// Facts about the message as a whole, one per line.
 fn facts(view: &MessageView, now: Timestamp) -> String {
     let line = &view.line;
     let age = output::span(now.as_second() - line.received_at.as_second());
@@ -627,7 +628,7 @@ fn login_text(login: &Value, now: Timestamp) -> String {
     text
 }
 
-/// Applies an operation to messages. Ids that are not queued make the answer a no.
+/// Applies an operation to messages. If an id is not queued, the exit status says so.
 fn change(
     queue: &mut Queue,
     select: &SelectArgs,

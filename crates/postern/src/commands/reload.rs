@@ -6,7 +6,7 @@ use crate::control::protocol::Request;
 use crate::exit::{Exit, Failure};
 use crate::{locate, output};
 
-/// Has the running server read its configuration again, and shows what it says.
+/// Makes the running server reload its configuration, and shows its answer.
 pub(crate) fn run(args: &ReloadArgs) -> Result<(), Failure> {
     acts::because(args.reason.reason.as_deref());
     let written = super::written(&locate::existing(&args.listing.config)?)?;

@@ -1,4 +1,4 @@
-//! `postern sessions`: who is connected, and who is not to be any longer.
+//! `postern sessions`: listing and ending connections.
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -42,15 +42,15 @@ pub(crate) fn run(args: SessionsArgs) -> Result<(), Failure> {
     }
 }
 
-/// Has the running server, if there is one, end the sessions whose login is no longer valid, and says how many there were. Without an
-/// answer they end before their next message.
+/// Makes the running server, if any, end the sessions whose login is no longer valid, and reports their number. Without an
+/// answer, they end before their next message.
 pub(super) fn recheck(written: &Written) -> Result<(), Failure> {
     let Ok(Some(mut client)) = Client::connect(written.state_dir()) else {
         return Ok(());
     };
     let ended = client.ask(&Request::RecheckLogins).ok();
     match ended.and_then(|value| serde_json::from_value::<Changed>(value).ok()) {
-        // With --json the result of the command stands alone.
+        // With --json, only the result of the command is printed.
         Some(Changed { changed }) if changed > 0 && !output::is_json() => output::print(&counted(changed)),
         _ => Ok(()),
     }

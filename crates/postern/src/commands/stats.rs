@@ -11,7 +11,7 @@ use crate::control::protocol::Request;
 use crate::exit::{Exit, Failure};
 use crate::{locate, output, visible};
 
-/// Shows the statistics of the days that were asked for.
+/// Shows the statistics of the requested days.
 pub(crate) fn run(args: &StatsArgs) -> Result<(), Failure> {
     let today = TimeZone::UTC.to_datetime(Timestamp::now()).date();
     let (from, to) = span(args, today);

@@ -14,7 +14,7 @@ use crate::control::protocol::{Request, Status};
 use crate::exit::{Exit, Failure};
 use crate::{locate, output, visible};
 
-/// Shows what the running server says of itself. How it ends is what monitoring plugins end with: 0 all is well, 1 a warning, 2 critical
+/// Shows the running server's own report. The exit status is that of monitoring plugins: 0 all is well, 1 a warning, 2 critical
 /// (or no server runs), 3 it cannot be found out.
 pub(crate) fn run(args: &StatusArgs) -> Result<(), Failure> {
     let unknown = |failure: Failure| Failure {
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &StatusArgs) -> Result<(), Failure> {
         seen.print(args.listing.json.json)?;
         return seen.end();
     };
-    // Whoever watches on a terminal sees one page, whoever reads a pipe one after the other.
+    // On a terminal, the page is redrawn; in a pipe, pages follow each other.
     let clear = std::io::stdout().is_terminal() && !args.listing.json.json;
     loop {
         let seen = look(&written).map_err(unknown)?;
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &StatusArgs) -> Result<(), Failure> {
     }
 }
 
-/// What was seen.
+/// What was found.
 enum Seen {
     Runs(Box<Status>),
     /// No server runs; the state directory.
@@ -59,7 +59,7 @@ enum Seen {
 }
 
 fn look(written: &Written) -> Result<Seen, Failure> {
-    // A later look finds a server that was started meanwhile.
+    // A later check finds a server that was started meanwhile.
     let Some(mut client) = super::reach(written)? else {
         return Ok(Seen::Nothing(written.state_dir().display().to_string()));
     };
@@ -70,7 +70,7 @@ fn look(written: &Written) -> Result<Seen, Failure> {
     Ok(Seen::Runs(Box::new(status)))
 }
 
-/// That there is none to ask.
+/// The result if there is no server.
 fn nothing(state_dir: &str) -> Finding {
     Finding {
         verdict: Verdict::Critical,
@@ -87,7 +87,7 @@ impl Seen {
         }
     }
 
-    /// Whether mail is taken.
+    /// Whether mail is accepted.
     fn takes_mail(&self) -> bool {
         match self {
             Self::Runs(status) => {
@@ -127,7 +127,7 @@ impl Seen {
         }
     }
 
-    /// How the command ends.
+    /// The exit status.
     fn end(&self) -> Result<(), Failure> {
         match self.verdict() {
             Verdict::Ok => Ok(()),
@@ -137,7 +137,7 @@ impl Seen {
     }
 }
 
-/// The first line: monitors show it alone.
+/// The first line: monitors show only this.
 fn headline(verdict: Verdict, rest: &str) -> String {
     let word = match verdict {
         Verdict::Ok => "OK",
@@ -180,7 +180,7 @@ fn findings(list: &[Finding]) -> String {
     text
 }
 
-/// A text in lines that leave room for the grade.
+/// A text wrapped to leave room for the severity.
 fn indented(text: &str) -> Vec<String> {
     let wrapped = output::wrapped(text, Some(70));
     wrapped.lines().map(str::to_owned).collect()
@@ -232,7 +232,7 @@ fn text(status: &Status, now: Timestamp) -> String {
     text
 }
 
-/// The connections that mail leaves by, a line for each kind of mail.
+/// The outgoing connections, a line for each kind of mail.
 pub(super) fn connections(places: &[PlacesStatus]) -> String {
     let mut text = String::new();
     for one in places {

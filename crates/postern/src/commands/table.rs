@@ -1,4 +1,4 @@
-//! `postern table`: what a table has for a key, by which key of the plan, and where that is written.
+//! `postern table`: a table's entry for a key, through which key of the plan, and where it is written.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -11,26 +11,26 @@ use crate::args::TableArgs;
 use crate::exit::{Exit, Failure};
 use crate::{locate, output, visible};
 
-/// What came of one key.
+/// The result for one key.
 #[derive(Debug, Serialize)]
 struct Outcome {
     /// What was looked up.
     key: String,
-    /// Whether the table has it; none where that cannot be known now.
+    /// Whether the table has it; none if that cannot be determined now.
     found: Option<bool>,
-    /// The value, with its places filled.
+    /// The value, with its placeholders filled in.
     value: Option<String>,
-    /// The key of the plan that the table has.
+    /// The key of the plan that was found.
     by: Option<String>,
-    /// The table that has it, where there are several.
+    /// The table that has it, if there are several.
     table: Option<String>,
     file: Option<PathBuf>,
     line: Option<usize>,
-    /// Why it cannot be known.
+    /// Why it cannot be determined.
     error: Option<String>,
 }
 
-/// Looks up the keys; how it ends says whether all were found.
+/// Looks up the keys; the exit status says whether all were found.
 pub(crate) fn run(args: &TableArgs) -> Result<(), Failure> {
     let plan = plan_of(&args.plan)?;
     let table = table_of(args)?;
@@ -78,7 +78,7 @@ fn plan_of(word: &str) -> Result<Plan, Failure> {
         })
 }
 
-/// The table by its name in the configuration, or by what names it directly, for which no configuration is needed.
+/// The table by its name in the configuration, or by a direct reference, for which no configuration is needed.
 fn table_of(args: &TableArgs) -> Result<Lookup, Failure> {
     if !Reference::is_meant(&args.table) {
         return named(&args.table, args);
@@ -200,7 +200,7 @@ fn told(outcome: &Outcome, plan: Plan) -> String {
     told
 }
 
-/// What the table has, where it can be counted.
+/// The number of entries in the table, if they can be counted.
 fn count(table: &Lookup, args: &TableArgs) -> Result<(), Failure> {
     if args.listing.json.json {
         let list: Vec<serde_json::Value> = table

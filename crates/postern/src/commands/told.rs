@@ -1,8 +1,8 @@
-//! What was told of sessions and messages, in words for people.
+//! Events of sessions and messages, in words for people.
 
 use serde_json::{Map, Value};
 
-/// A field as text, a number too.
+/// A field as text, even if it is a number.
 pub(super) fn said(fields: &Map<String, Value>, key: &str) -> Option<String> {
     match fields.get(key)? {
         Value::String(text) => Some(text.clone()),
@@ -10,7 +10,7 @@ pub(super) fn said(fields: &Map<String, Value>, key: &str) -> Option<String> {
     }
 }
 
-/// The reason of a verdict, or what a host has said.
+/// The reason of a verdict, or a host's reply.
 pub(super) fn why(fields: &Map<String, Value>) -> String {
     let text = said(fields, "reason")
         .or_else(|| said(fields, "reply"))
@@ -22,7 +22,7 @@ pub(super) fn why(fields: &Map<String, Value>) -> String {
     }
 }
 
-/// What a client did, in the words of SMTP where there are any; or what became of its mail.
+/// What a client did, in SMTP terms if possible; or what happened to its mail.
 pub(super) fn what(event: &str, fields: &Map<String, Value>) -> String {
     let put = |before: &str, key: &str| {
         said(fields, key).map_or_else(String::new, |text| format!("{before}{text}"))

@@ -16,7 +16,7 @@ use crate::control::protocol::{PastSession, PastStep, Request};
 use crate::exit::{Exit, Failure};
 use crate::{locate, output, rights};
 
-/// What is found, as `--json` prints it.
+/// The results, as printed by `--json`.
 #[derive(Debug, Serialize)]
 struct Stories {
     stories: Vec<Told>,
@@ -25,10 +25,10 @@ struct Stories {
     not_read: Vec<String>,
 }
 
-/// A story, with the names of the dictionary.
+/// A story, with field names from the dictionary.
 #[derive(Debug, Serialize)]
 pub(super) struct Told {
-    /// The message; none where it is a session's story.
+    /// The message; none for a session's story.
     queue: Option<String>,
     session: Option<String>,
     class: &'static str,
@@ -102,10 +102,10 @@ pub(crate) fn run(args: &TraceArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Opens the history, with what has happened up to now, as the owner of its folder.
+/// Opens the history, including everything up to now, as the owner of its folder.
 pub(super) fn open(written: &Written) -> Result<Archive, Failure> {
     if let Some(mut client) = super::reach(written)? {
-        // An older server knows no history; what is there can be read all the same.
+        // An older server has no history; what exists can still be read.
         let _ = client.ask(&Request::History);
     }
     let folder = written.history_folder();
@@ -130,7 +130,7 @@ fn nothing(found: &Found, written: &Written, args: &TraceArgs) -> Failure {
     Failure::new(Exit::No, text)
 }
 
-/// What the history on disk has of a session and its mail.
+/// What the history on disk has about a session and its mail.
 pub(super) fn session(written: &Written, id: &str) -> Result<Option<PastSession>, Failure> {
     let mut archive = open(written)?;
     let query = postern_history::Query {
@@ -165,5 +165,5 @@ pub(super) fn session(written: &Written, id: &str) -> Result<Option<PastSession>
     }))
 }
 
-/// Messages of one session that are shown of it.
+/// Most messages shown for a session.
 const SESSION_STORIES: usize = 1_000;

@@ -16,12 +16,12 @@ use crate::control::acts;
 use crate::exit::Failure;
 use crate::{locate, output, password, rights};
 
-/// Does what was asked, on the file of users that the configuration names. The server need not run; it sees
-/// changes at once.
+/// Does what was asked, on the file of users named in the configuration. The server need not run; it
+/// notices changes at once.
 pub(crate) fn run(args: UserArgs) -> Result<(), Failure> {
     acts::because(args.reason.reason.as_deref());
     let written = super::written(&locate::existing(&args.config)?)?;
-    // What only whoever runs this may read comes first.
+    // First comes what only the caller may read.
     let imported = match &args.command {
         UserCommand::Import(import) => Some(super::user_import::read(&import.file)?),
         _ => None,
@@ -39,7 +39,7 @@ pub(crate) fn run(args: UserArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether what a login may do can become less by it, so that open sessions have to be looked at.
+/// Whether it can reduce what a login may do, so that open sessions must be checked.
 const fn takes_away(command: &UserCommand) -> bool {
     match command {
         UserCommand::Passwd { .. }
@@ -106,7 +106,7 @@ fn perform(
     }
 }
 
-/// Opens the file of users as the owner of its folder, which is made if it is missing.
+/// Opens the file of users as the owner of its folder, which is created if missing.
 fn open(written: &Written) -> Result<UserStore, Failure> {
     let database = written.users_database();
     let folder = database.parent().unwrap_or_else(|| Path::new("/"));
@@ -114,7 +114,7 @@ fn open(written: &Written) -> Result<UserStore, Failure> {
     UserStore::open(&database).map_err(|error| failure(&error))
 }
 
-/// Says what was done; a password that was made up is shown once.
+/// Reports what was done; a generated password is shown once.
 fn announce(message: &str, password: &password::Password) -> Result<(), Failure> {
     if password.made_up && output::is_json() {
         let secret = password.secret.expose_secret();
@@ -134,12 +134,12 @@ struct UserView<'a> {
     login: &'a str,
     addresses: &'a [String],
     groups: &'a [String],
-    /// Who may send in its name.
+    /// Who may send on its behalf.
     delegates: &'a [String],
-    /// In whose name it may send.
+    /// On whose behalf it may send.
     acts_for: &'a [String],
     enabled: bool,
-    /// Those that are on and work for the user.
+    /// The enabled mechanisms that work for the user.
     mechanisms: Vec<&'static str>,
     created_at: jiff::Timestamp,
     password_set_at: jiff::Timestamp,
@@ -161,7 +161,7 @@ fn view<'a>(user: &'a User, mechanisms: &Mechanisms) -> UserView<'a> {
     }
 }
 
-/// The mechanisms that are on and have to do with users' passwords.
+/// The enabled mechanisms that use users' passwords.
 struct Mechanisms {
     on: Vec<Mechanism>,
     kinds: Vec<KeyKind>,
@@ -195,7 +195,7 @@ impl Mechanisms {
     }
 }
 
-/// Shows one user, and for each mechanism that is on whether it works.
+/// Shows one user, and for each enabled mechanism whether it works.
 fn show(store: &UserStore, written: &Written, login: &str, json: JsonArg) -> Result<(), Failure> {
     let user = store.get(login).map_err(|error| failure(&error))?;
     let user = user.ok_or_else(|| failure(&UserError::NoSuchUser(login.to_owned())))?;

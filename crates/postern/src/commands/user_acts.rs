@@ -1,8 +1,8 @@
-//! What a change of own users is called in the history of acts. Passwords are no part of it.
+//! The name of a change to own users in the history of actions. Passwords are not part of it.
 
 use crate::args::{AddressCommand, AppPasswordCommand, DelegateCommand, GroupCommand, UserCommand};
 
-/// The act, and on whom; none where nothing is changed.
+/// The action, and on whom; none if nothing is changed.
 pub(super) fn of(command: &UserCommand) -> Option<(&'static str, Option<String>)> {
     let on = |act, login: &String| (act, Some(login.clone()));
     let with = |act, login: &String, other: &dyn std::fmt::Display| (act, Some(format!("{login}: {other}")));

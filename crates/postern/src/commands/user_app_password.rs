@@ -22,7 +22,7 @@ struct View<'a> {
     networks: &'a [IpNet],
     last_used_at: Option<Timestamp>,
     last_used_from: Option<IpAddr>,
-    /// Mechanisms besides PLAIN and LOGIN that it works with, where the login is `LOGIN#LABEL`.
+    /// Mechanisms besides PLAIN and LOGIN with which it works; the login is then `LOGIN#LABEL`.
     keys: &'a [String],
 }
 

@@ -6,7 +6,7 @@ use super::user_outcome::done;
 use crate::args::{AddressCommand, DelegateCommand, GroupCommand};
 use crate::exit::Failure;
 
-/// Gives or takes a further address.
+/// Adds or removes a further address.
 pub(super) fn address(store: &UserStore, command: &AddressCommand) -> Result<(), Failure> {
     match command {
         AddressCommand::Add { login, address } => done(
@@ -20,7 +20,7 @@ pub(super) fn address(store: &UserStore, command: &AddressCommand) -> Result<(),
     }
 }
 
-/// Puts into a group or takes out of it.
+/// Adds to a group or removes from it.
 pub(super) fn group(store: &UserStore, command: &GroupCommand) -> Result<(), Failure> {
     match command {
         GroupCommand::Add { login, group } => done(
@@ -34,7 +34,7 @@ pub(super) fn group(store: &UserStore, command: &GroupCommand) -> Result<(), Fai
     }
 }
 
-/// Lets send in another's name, or no longer.
+/// Adds or removes a delegate.
 pub(super) fn delegate(store: &UserStore, command: &DelegateCommand) -> Result<(), Failure> {
     match command {
         DelegateCommand::Add { owner, delegate } => done(

@@ -21,19 +21,19 @@ const FILE_MAX: u64 = 256 * 1_024 * 1_024;
 /// How many users go into one transaction.
 const BATCH: usize = 64;
 
-/// What became of a file.
+/// The result of importing a file.
 #[derive(Default, Serialize)]
 struct Summary {
     dry_run: bool,
     added: usize,
     replaced: usize,
-    /// Users that were there already.
+    /// Existing users.
     kept: usize,
     /// Of the added and replaced ones, those that may not log in.
     disabled: usize,
-    /// Accounts that have no password, as those of system services.
+    /// Accounts without a password, such as those of system services.
     without_password: usize,
-    /// Lines that should have been imported and were not.
+    /// Lines that should have been imported but were not.
     failed: Vec<Failed>,
 }
 
@@ -44,7 +44,7 @@ struct Failed {
     reason: String,
 }
 
-/// Imports a file; all that can be is imported, and what cannot is told with its line.
+/// Imports a file; everything possible is imported, and the rest is reported by line.
 pub(crate) fn run(store: &UserStore, args: &ImportArgs, text: &[u8]) -> Result<(), Failure> {
     let lines = import::read(args.format.into(), text, args.domain.as_deref(), Timestamp::now());
     if lines.is_empty() {

@@ -1,4 +1,4 @@
-//! What a change of the own users came to.
+//! The outcome of a change to the own users.
 
 use postern_directory::users::UserError;
 
@@ -28,7 +28,7 @@ pub(super) fn failure(error: &UserError) -> Failure {
     Failure::new(exit.unless_forbidden(error), crate::exit::chain(error))
 }
 
-/// Says what was done, or why not.
+/// Reports what was done, or why not.
 pub(super) fn done(result: Result<(), UserError>, message: &str) -> Result<(), Failure> {
     result.map_err(|error| failure(&error))?;
     output::say(message)

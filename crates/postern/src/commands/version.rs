@@ -6,10 +6,10 @@ use crate::args::JsonArg;
 use crate::exit::Failure;
 use crate::output;
 
-/// The version, with the commit that was built where it is known: `0.1.0 (1f0c5a2b9d3e)`.
+/// The version, with the commit that was built, if known: `0.1.0 (1f0c5a2b9d3e)`.
 pub(crate) const TEXT: &str = env!("POSTERN_VERSION");
 
-/// The commit that was built; none where neither git nor the packager told it.
+/// The commit that was built; none if neither git nor the packager provided it.
 pub(crate) const COMMIT: Option<&str> = option_env!("POSTERN_BUILT_COMMIT");
 
 #[derive(Serialize)]

@@ -20,9 +20,9 @@ pub(crate) struct KeyLine {
     pub(crate) selector: String,
     pub(crate) algorithm: &'static str,
     pub(crate) bits: usize,
-    /// `next`, `active`, `retired`; `null` for a key that the configuration names, which signs.
+    /// `next`, `active`, `retired`; `null` for a key named in the configuration, which signs.
     pub(crate) stage: Option<Stage>,
-    /// `good`, or what is wrong, in a word.
+    /// `good`, or a word for what is wrong.
     pub(crate) dns: &'static str,
     pub(crate) finding: String,
     pub(crate) remedy: String,
@@ -31,7 +31,7 @@ pub(crate) struct KeyLine {
 }
 
 impl KeyLine {
-    /// Whether mail is signed with it that nobody can verify.
+    /// Whether mail is signed with it although nobody can verify that.
     pub(crate) fn is_amiss(&self) -> bool {
         matches!(self.stage, None | Some(Stage::Active)) && self.dns != "good"
     }

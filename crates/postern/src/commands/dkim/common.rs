@@ -22,7 +22,7 @@ pub(super) fn enter(config: &ConfigArg) -> Result<(Config, Option<Client>), Fail
     Ok((config, client))
 }
 
-/// Reads the configuration without loading libraries, which have nothing to do with keys.
+/// Reads the configuration without loading libraries, which are not needed for keys.
 pub(super) fn checked(path: &Path) -> Result<Config, Failure> {
     Source::read(path)
         .and_then(|source| source.check(Libraries::Leave))
@@ -48,7 +48,7 @@ pub(super) fn the_domain<'c>(config: &'c Config, name: &str) -> Result<&'c DkimD
         })
 }
 
-/// The same, where its keys are Postern's to make.
+/// The same, if its keys are managed by Postern.
 pub(super) fn the_managed<'c>(config: &'c Config, name: &str) -> Result<&'c DkimDomain, Failure> {
     let domain = the_domain(config, name)?;
     if domain.is_managed() {
@@ -63,13 +63,13 @@ pub(super) fn the_managed<'c>(config: &'c Config, name: &str) -> Result<&'c Dkim
     ))
 }
 
-/// What to write for a domain whose keys lie below the state directory.
+/// The configuration for a domain whose keys are below the state directory.
 pub(super) fn table(domain: &str) -> String {
     format!("    [[dkim]]\n    domain = \"{domain}\"")
 }
 
-/// Has the running server take the keys up at once. It sees them by itself a little later, so that a reload which fails for other
-/// reasons is only told of.
+/// Makes the running server use the keys at once. It would notice them a little later anyway, so if the reload fails for other
+/// reasons, that is only reported.
 pub(super) fn tell(client: Option<Client>) {
     if let Some(mut client) = client
         && let Err(failure) = client.ask(&Request::Reload)

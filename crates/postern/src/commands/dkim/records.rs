@@ -1,4 +1,4 @@
-//! `postern dkim records`: what DNS has to have, for a zone file and for web forms.
+//! `postern dkim records`: the required DNS records, for a zone file and for web forms.
 
 use postern_seal::rotation::Stage;
 use postern_seal::txt_strings;
@@ -17,11 +17,11 @@ use crate::output;
 pub(super) struct RecordLine {
     #[serde(flatten)]
     record: Record,
-    /// Where its key is in its life; `null` for a key that the configuration names.
+    /// The stage of its key; `null` for a key named in the configuration.
     stage: Option<Stage>,
     /// Its text in strings of at most 255 octets, for forms that want them.
     strings: Vec<String>,
-    /// As it stands in a zone file.
+    /// In zone file format.
     zone: String,
 }
 
@@ -35,7 +35,7 @@ impl RecordLine {
         }
     }
 
-    /// Whether its key is to sign next.
+    /// Whether its key will sign next.
     pub(super) fn is_next(&self) -> bool {
         self.stage == Some(Stage::Next)
     }

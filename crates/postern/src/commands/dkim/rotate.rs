@@ -1,4 +1,4 @@
-//! `postern dkim rotate`: from the keys that sign to those that follow them.
+//! `postern dkim rotate`: replacing the signing keys with the next ones.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,8 @@ use crate::dkim::rotate::{Done, go_on, selectors};
 use crate::exit::{Exit, Failure};
 use crate::output;
 
-/// How soon DNS is asked again while somebody waits: twice as late each time, up to the second.
+/// How soon DNS is asked again while somebody waits: the first value doubles each time, up to the
+/// second.
 const ASK_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 
 /// What was done, for programs.
@@ -27,9 +28,9 @@ const ASK_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_
 struct Report {
     /// `made`, `waiting`, `switched`, `removed`, `nothing`.
     step: &'static str,
-    /// The keys that it is about.
+    /// The keys concerned.
     selectors: Vec<String>,
-    /// Records that DNS has to have for the step that follows.
+    /// Records that DNS must have for the next step.
     records: Vec<RecordLine>,
 }
 
@@ -63,7 +64,7 @@ pub(super) fn run(config: &ConfigArg, args: &RotateArgs) -> Result<(), Failure> 
     report(&config, domain, done, client, args)
 }
 
-/// Makes the next keys where there are none; otherwise looks whether DNS shows them.
+/// Creates the next keys if there are none; otherwise checks whether DNS shows them.
 fn step(
     config: &Config,
     domain: &DkimDomain,
@@ -92,7 +93,7 @@ fn step(
     while matches!(done, Done::Waiting(_)) && Instant::now() < end {
         std::thread::sleep(pause.min(end.saturating_duration_since(Instant::now())));
         pause = longest.min(pause * 2);
-        // The server may have been quicker.
+        // The server may have been faster.
         done = match ask(config, domain)? {
             Done::Rest => Done::Switched(selectors(&folder.ring().map_err(failed)?, Stage::Active)),
             done => done,
@@ -124,7 +125,7 @@ fn make(folder: &KeyFolder, ring: &KeyRing, domain: &DkimDomain) -> Result<Done,
     Ok(Done::Made(records))
 }
 
-/// One look at DNS, with an empty memory of what it said before.
+/// Asks DNS once, with an empty cache.
 fn ask(config: &Config, domain: &DkimDomain) -> Result<Done, Failure> {
     let runtime = runtime()?;
     let resolver = resolver(config)?;

@@ -1,4 +1,4 @@
-//! What comes of a session that is explained, for people and for programs.
+//! The outcome of an explained session, for people and for programs.
 
 use serde::Serialize;
 
@@ -8,13 +8,13 @@ use crate::{output, visible};
 
 #[derive(Debug, Serialize)]
 pub(super) struct Explanation {
-    /// Whether the message would be taken for all recipients.
+    /// Whether the message would be accepted for all recipients.
     pub(super) allowed: bool,
-    /// The first rule that refuses, or that by which the message is taken.
+    /// The first rule that refuses, or the one by which the message is accepted.
     pub(super) decided: &'static str,
     pub(super) client: Client,
     pub(super) steps: Vec<Step>,
-    /// The rule that has it thrown away, for all recipients.
+    /// The rule that discards it, for all recipients.
     #[serde(skip)]
     pub(super) discarded: Option<&'static str>,
 }
@@ -23,11 +23,11 @@ pub(super) struct Explanation {
 #[derive(Debug, Serialize)]
 pub(super) struct Client {
     pub(super) peer: String,
-    /// The name of its address, if that leads back.
+    /// The name of its address, if that resolves back.
     pub(super) name: Option<String>,
     pub(super) listener: String,
     pub(super) bits: u32,
-    /// What became of its certificate: `OK`, `NO` or `FAIL`.
+    /// The verdict on its certificate: `OK`, `NO` or `FAIL`.
     pub(super) certificate: &'static str,
     pub(super) login: Option<String>,
     pub(super) acts_as: Option<String>,
@@ -70,7 +70,7 @@ pub(super) fn show(explanation: &Explanation) -> Result<(), Failure> {
     output::print(&output::wrapped(&sentence, output::terminal_width()))
 }
 
-/// What comes of all, in a sentence.
+/// The overall result, in a sentence.
 fn conclusion(explanation: &Explanation) -> String {
     if let Some(step) = explanation.steps.iter().find(|step| !step.allowed) {
         let comes = if step.is_for_now() { "put off" } else { "refused" };

@@ -1,4 +1,4 @@
-//! Which budgets are about the client.
+//! Which budgets apply to the client.
 
 use postern_policy::budget::rules::{Per, Who, budget_of};
 use postern_policy::budget::{Bound, Budget};
@@ -8,7 +8,7 @@ use postern_receive::judge::Judge;
 use super::Course;
 use crate::args::ExplainSessionArgs;
 
-/// Names the budgets that are about a client whose mail counts. How much of them is used is known to the server alone.
+/// Lists the budgets that apply to a client whose mail counts. Only the server knows how much of them is used.
 pub(super) fn about(
     course: &mut Course<'_>,
     judge: &Judge<'_>,

@@ -1,4 +1,4 @@
-//! Who comes in a session that is explained, and to which listener.
+//! The client in an explained session, and the listener.
 
 use std::path::Path;
 
@@ -39,7 +39,7 @@ pub(super) fn shown(file: &Path, config: &Config) -> Result<(CertificateFacts, V
     Ok((facts, verify))
 }
 
-/// Addresses that were given without a domain get the one that they would get there.
+/// Addresses given without a domain get the one that they would get there.
 pub(super) fn qualified(
     args: &ExplainSessionArgs,
     config: &Config,
@@ -71,7 +71,7 @@ pub(super) fn qualified(
     Ok(args)
 }
 
-/// The user of this machine, where it is about one.
+/// The local user, if the session is one's.
 pub(super) fn local_user(config: &Config, args: &ExplainSessionArgs) -> Result<Option<LocalUser>, Failure> {
     let Some(name) = &args.local else {
         return Ok(None);
@@ -98,7 +98,7 @@ pub(super) fn local_user(config: &Config, args: &ExplainSessionArgs) -> Result<O
     }
 }
 
-/// The name of the client's address, as long as a session would wait for it.
+/// The name of the client's address, waiting as long as a session would.
 pub(super) async fn name_of(
     resolver: &Resolver,
     config: &Config,

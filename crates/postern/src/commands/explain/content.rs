@@ -1,4 +1,4 @@
-//! What this server itself changes about a message: checks, rewritten addresses, copies, when it is taken and when it leaves.
+//! What this server itself changes about a message: checks, rewritten addresses, copies, on acceptance and on delivery.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub(super) fn client(judge: &Judge<'_>) -> Client {
     }
 }
 
-/// What a recipient becomes; `None` after trouble, and the same where it stays.
+/// What a recipient becomes; `None` after an error.
 pub(super) async fn recipient(
     course: &mut Course<'_>,
     judge: &Judge<'_>,
@@ -64,7 +64,7 @@ pub(super) async fn recipient(
     }
 }
 
-/// What becomes of the message itself, for these recipients: named, and reached.
+/// What happens to the message itself, for these recipients: as given, and as resolved.
 pub(super) async fn message(
     course: &mut Course<'_>,
     judge: &Judge<'_>,
@@ -138,7 +138,7 @@ pub(super) async fn message(
     envelope.sender
 }
 
-/// Does what reception does, in its order.
+/// Does the same as reception, in the same order.
 async fn changed(
     content: &mut Content,
     judge: &Judge<'_>,
@@ -206,7 +206,7 @@ async fn leaves(course: &mut Course<'_>, header: &[u8], envelope: &Envelope) {
 }
 
 impl Given {
-    /// The header of the message, or one with the author that was said in its place.
+    /// The header of the message, or one with the given author instead.
     pub(super) fn header(&self, args: &ExplainSessionArgs) -> Vec<u8> {
         match self.content() {
             Some(content) => Header::split(content).0.to_vec(),

@@ -1,4 +1,4 @@
-//! The steps of a session as they are gathered: each with its rule, and the setting behind it.
+//! Collects the steps of a session: each with its rule, and the setting behind it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,25 +21,25 @@ pub(in crate::commands) struct Step {
     pub(in crate::commands) reason: String,
     /// The setting behind the rule, if there is one.
     pub(in crate::commands) setting: Option<Setting>,
-    /// What gives another verdict.
+    /// What would change the verdict.
     pub(in crate::commands) remedy: &'static str,
-    /// The code that the client hears, where it is known.
+    /// The reply code for the client, if known.
     #[serde(skip)]
     pub(in crate::commands) code: Option<u16>,
 }
 
 impl Step {
-    /// Whether it refuses for now only: the client tries again.
+    /// Whether the refusal is temporary: the client tries again.
     pub(in crate::commands) fn is_for_now(&self) -> bool {
         !self.allowed && self.code.is_some_and(|code| code < 500)
     }
 }
 
-/// Where a setting stands.
+/// Where a setting is written.
 #[derive(Debug, Serialize)]
 pub(in crate::commands) struct Setting {
     pub(in crate::commands) key: &'static str,
-    /// The file, and the line from 1; none where it is not written and its default holds.
+    /// The file, and the line from 1; none if it is not set and its default applies.
     pub(in crate::commands) file: Option<String>,
     pub(in crate::commands) line: Option<usize>,
 }
@@ -53,14 +53,14 @@ impl fmt::Display for Setting {
     }
 }
 
-/// The setting behind a rule, if it has one; `name` is what its table is called where there are several.
+/// The setting behind a rule, if it has one; `name` is the name of its table if there are several.
 pub(in crate::commands) fn setting_behind(rule: Rule, name: Option<&str>, shown: &Shown) -> Option<Setting> {
     let key = rule.setting();
     let (file, line) = place::of_setting(shown, key, name).cloned().unzip();
     (!key.is_empty()).then_some(Setting { key, file, line })
 }
 
-/// What the table of a setting is called, as far as the reason of a verdict says so.
+/// The name of a setting's table, if the reason of a verdict mentions it.
 pub(in crate::commands) fn table_in_reason(rule: Rule, reason: &str) -> Option<String> {
     match rule {
         Rule::RelayCertificate => Some(reason.to_owned()),
@@ -80,12 +80,12 @@ fn file_and_line(place: &str) -> Option<(&str, usize)> {
     Some((file, line.parse().ok()?)).filter(|(file, _)| !file.is_empty())
 }
 
-/// Gathers the steps.
+/// Collects the steps.
 pub(in crate::commands) struct Course<'a> {
     pub(in crate::commands) config: &'a Config,
     pub(in crate::commands) listener: &'a ListenerConfig,
     pub(in crate::commands) steps: Vec<Step>,
-    /// The way of its own that a rule or check has given the message.
+    /// The special route that a rule or check has given the message.
     pub(in crate::commands) detour: Option<Arc<Detour>>,
 }
 
@@ -100,7 +100,7 @@ impl<'a> Course<'a> {
         self.add_named(command, verdict, name.as_deref());
     }
 
-    /// The same for a setting in one of several tables, that of this name.
+    /// The same for a setting in one of several tables, the one with this name.
     pub(in crate::commands) fn add_named(
         &mut self,
         command: impl Into<String>,
@@ -110,7 +110,7 @@ impl<'a> Course<'a> {
         self.push(command, verdict, name, verdict.rule().says() != Says::No);
     }
 
-    /// The same where an action of the configuration says whether the rule refuses.
+    /// The same if an action in the configuration says whether the rule refuses.
     pub(in crate::commands) fn add_judged(
         &mut self,
         command: impl Into<String>,
@@ -139,7 +139,7 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// The same for this setting of the top level.
+    /// The same for this top-level setting.
     pub(in crate::commands) fn add_for(
         &mut self,
         command: impl Into<String>,
@@ -153,14 +153,14 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// The step that was added last tells the client this code.
+    /// Sets the reply code of the last step.
     pub(in crate::commands) fn with_code(&mut self, code: u16) {
         if let Some(step) = self.steps.last_mut() {
             step.code = Some(code);
         }
     }
 
-    /// The step that was added last has no setting of its own: it is about all of several tables.
+    /// The last step has no setting of its own: it concerns all of several tables.
     pub(in crate::commands) fn without_setting(&mut self) {
         if let Some(step) = self.steps.last_mut() {
             step.setting = None;
@@ -182,7 +182,7 @@ impl<'a> Course<'a> {
         });
     }
 
-    /// What the table is called in which the setting stands, where there are several.
+    /// The name of the table with the setting, if there are several.
     fn name_behind(&self, rule: Rule, reason: &str) -> Option<String> {
         match rule {
             _ if rule.setting().split('.').next() == Some("milter") => {
@@ -204,7 +204,7 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// The table of this kind whose name stands before a colon in a reason; of several the last.
+    /// The table of this kind whose name precedes a colon in a reason; if several, the last.
     fn named_before(&self, table: &str, reason: &str) -> Option<String> {
         let mut names = reason.match_indices(": ").map(|(at, _)| &reason[..at]);
         names.find_map(|names| {

@@ -6,7 +6,7 @@ use postern_receive::judge::Judge;
 use super::course::Course;
 use crate::args::ExplainSessionArgs;
 
-/// A step for each filter, in their order. What they answer is theirs to say: `postern milters try` asks one.
+/// A step for each filter, in order. Their answers are unknown here: `postern milters try` asks one.
 pub(super) fn filters(course: &mut Course<'_>, judge: &Judge<'_>, args: &ExplainSessionArgs) {
     let facts = judge.filter_facts(args.size);
     let config = course.config;

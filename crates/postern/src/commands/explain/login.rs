@@ -1,4 +1,4 @@
-//! The login of a session that is explained.
+//! The login of an explained session.
 
 use postern_directory::{Account, Directories};
 use postern_mail::complete_login;
@@ -13,7 +13,7 @@ use crate::args::ExplainSessionArgs;
 use crate::commands::auth_explain::{Found, OfferClient, asks_for_passwords, find, nameless, offer, opened};
 use crate::exit::Failure;
 
-/// The login, as far as it can be told without a password: whose account it is, and whether it is trusted.
+/// The login, as far as it can be determined without a password: its account, and whether it is trusted.
 pub(super) async fn log_in(
     course: &mut Course<'_>,
     directories: &Directories,

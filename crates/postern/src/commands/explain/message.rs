@@ -1,4 +1,4 @@
-//! A message in a file: what it says of its authors, and what SPF, DKIM, DMARC and ARC say of it.
+//! A message in a file: its authors, and the SPF, DKIM, DMARC and ARC results.
 
 use postern_mail::header::HeaderScan;
 use postern_net::resolver::Resolver;
@@ -45,12 +45,12 @@ impl Given {
         args
     }
 
-    /// The message, where one was given.
+    /// The message, if one was given.
     pub(super) fn content(&self) -> Option<&[u8]> {
         self.0.as_ref().map(|message| message.content.as_slice())
     }
 
-    /// The values of `From`: those of the message, or the one that was said in its place.
+    /// The values of `From`: those of the message, or the one given instead.
     pub(super) fn authors<'a>(&'a self, args: &'a ExplainSessionArgs) -> Vec<&'a str> {
         match &self.0 {
             Some(message) => message.scan.from_values().collect(),
@@ -58,7 +58,7 @@ impl Given {
         }
     }
 
-    /// All fields that say from whom it is.
+    /// All fields that claim an author or sender.
     pub(super) fn claims<'a>(&'a self, args: &'a ExplainSessionArgs) -> Claims<'a> {
         let from = self.authors(args);
         match &self.0 {
@@ -76,7 +76,7 @@ impl Given {
     }
 }
 
-/// Asks as the server would, where it judges: what strangers bring to listeners of the role `mx`.
+/// Judges as the server would, if it would: mail from strangers to listeners with the role `mx`.
 pub(super) async fn judged(
     course: &mut Course<'_>,
     who: &Judge<'_>,

@@ -1,4 +1,4 @@
-//! A recipient of a session that is explained: whether it is taken, and where its mail goes.
+//! A recipient of an explained session: whether it is accepted, and where its mail goes.
 
 use jiff::Timestamp;
 use postern_directory::addresses::Step;
@@ -21,7 +21,7 @@ use crate::args::ExplainSessionArgs;
 use crate::commands::auth_explain::either;
 use crate::commands::explain_access as access;
 
-/// Whether a recipient in a relay domain is among those that exist, if there are tables of them.
+/// Whether a recipient in a relay domain exists, if there are tables of recipients.
 async fn listed(
     course: &mut Course<'_>,
     judge: &Judge<'_>,
@@ -46,7 +46,7 @@ async fn listed(
             Some(())
         }
         Ok(None) => Some(()),
-        // That takes a connection, which only the server makes.
+        // This needs a connection, which only the server makes.
         Err(RecipientRefusal::NextHopDown(_)) => {
             let ruling = Ruling {
                 rule: Rule::RelayDomain,
@@ -62,7 +62,7 @@ async fn listed(
     }
 }
 
-/// What access rules say of a recipient.
+/// What access rules say about a recipient.
 pub(super) async fn ruled_of(
     course: &mut Course<'_>,
     judge: &Judge<'_>,
@@ -74,7 +74,7 @@ pub(super) async fn ruled_of(
         source_route: false,
     };
     let own_literal = matches!(mailbox.domain(), Domain::Literal(ip) if dial::is_own(*ip));
-    // One that cannot be asked is told of with the recipient.
+    // One that cannot be queried is reported with the recipient.
     if judge.settings.learn(mailbox.domain()).await.is_err() {
         return access::Said::default();
     }
@@ -90,7 +90,7 @@ pub(super) async fn ruled_of(
     rules.recipient(course, (mailbox, destination)).await
 }
 
-/// `RCPT`; gives where the mail goes, and on which ground.
+/// `RCPT`; returns where the mail goes, and why.
 pub(super) async fn recipient(
     course: &mut Course<'_>,
     judge: &Judge<'_>,
@@ -189,7 +189,7 @@ pub(super) async fn recipient(
             rule: Rule::RecipientEntry,
             reason: &reason,
         };
-        // By address it stands in an `[[alias]]`, by name in the file.
+        // An alias by address is in an `[[alias]]`, one by name in the file.
         let of_file = aliases.place(&step.key).is_some_and(|place| place == step.place);
         let key = of_file.then_some("aliases");
         course.add_at(format!("alias of {}", step.address), &ruling, (key, &step.place));
@@ -228,7 +228,7 @@ pub(super) async fn recipient(
     None
 }
 
-/// The words of an entry that refuses.
+/// The text of an entry that refuses.
 fn refused(value: &str) -> Option<&str> {
     let value = value.trim();
     value
@@ -236,7 +236,7 @@ fn refused(value: &str) -> Option<&str> {
         .or_else(|| value.strip_prefix("error:"))
 }
 
-/// Whom the mail reaches, unless its route refuses.
+/// The final recipients, unless the route refuses.
 async fn routed(
     course: &mut Course<'_>,
     judge: &Judge<'_>,

@@ -1,4 +1,4 @@
-//! Where the mail of a recipient goes next: the hosts, their addresses, and how far the DNS proves them.
+//! The next hop of a recipient's mail: the hosts, their addresses, and how far DNS proves them.
 
 use postern_mail::{Mailbox, Proof};
 use postern_net::resolver::{Dnssec, MxRecord, ResolveError, Resolver};
@@ -12,7 +12,7 @@ use super::course::Course;
 use crate::args::ExplainSessionArgs;
 use crate::config::kinds::Choice;
 
-/// Hosts of one next hop that are looked up; others are named only.
+/// Most hosts of one next hop that are looked up; others are only listed.
 const HOSTS_MAX: usize = 5;
 
 /// A step for the next hop of a recipient.
@@ -75,7 +75,7 @@ pub(super) async fn way(
     course.add_at(format!("mail to {mailbox}"), &ruling, (None, &found.place));
 }
 
-/// ` tls=required verify=true login=isp`: the keys of the route that are not as usual.
+/// ` tls=required verify=true login=isp`: the keys of the route that differ from the defaults.
 fn security(found: &Route<'_>) -> String {
     let mut text = String::new();
     if found.tls != TlsLevel::Opportunistic || found.verify {
@@ -101,7 +101,7 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// The hosts of a route; those that have a name are looked up where DNSSEC has something to say of them.
+    /// The hosts of a route; those with a name are looked up if DNSSEC matters for them.
     async fn route(&self, via: &[Hop]) -> String {
         let mut texts = Vec::new();
         for (index, hop) in via.iter().enumerate() {
@@ -192,7 +192,7 @@ impl Look<'_> {
         ", no proven TLSA records".to_owned()
     }
 
-    /// What `[delivery.tls]` says of a host.
+    /// What `[delivery.tls]` says about a host.
     fn demanded(&self, host: &str) -> &'static str {
         match self.tls_hosts.demand(host) {
             HostDemand::Nothing => "",

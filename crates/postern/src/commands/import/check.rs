@@ -1,4 +1,4 @@
-//! `postern import check --log`: what the old server decided is decided again by the new configuration.
+//! `postern import check --log`: the new configuration repeats the old server's decisions.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::{locate, output, rights};
 
-/// Decisions that are made at the same time: most of it is waiting for answers of others.
+/// Concurrent decisions: most of the time is spent waiting for answers.
 const AT_ONCE: usize = 64;
 
 /// Replays logs.
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &ImportCheckArgs) -> Result<(), Failure> {
 
 type Replay = (HashMap<Decision, Seen>, HashMap<Left, u64>, (u64, u64));
 
-/// What all files say.
+/// Reads all files.
 fn read(files: &[std::path::PathBuf]) -> Result<Replay, Failure> {
     let mut reader = Reader::new();
     let bar = spinner();
@@ -83,7 +83,7 @@ fn read(files: &[std::path::PathBuf]) -> Result<Replay, Failure> {
     Ok(reader.finish())
 }
 
-/// Octets of a line that are read: the rest of a longer one is passed over.
+/// Octets of a line that are read: the rest of a longer one is skipped.
 const LINE_MAX: u64 = 16 * 1_024;
 
 /// Reads the next line; `false` at the end.
@@ -98,7 +98,7 @@ fn next_line(from: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     Ok(true)
 }
 
-/// A log, unpacked if its name says that it is packed.
+/// A log, decompressed if its name says that it is compressed.
 fn open(path: &Path) -> io::Result<Box<dyn Read>> {
     if path == Path::new("-") {
         return Ok(Box::new(io::stdin()));
@@ -113,7 +113,7 @@ fn open(path: &Path) -> io::Result<Box<dyn Read>> {
     }
 }
 
-/// Policy services are left out: a greylist would remember. A note stands in the place of each.
+/// Policy services are left out: a greylist would remember the request. A note replaces each.
 fn without_services(config: &mut Config) {
     let quiet = |access: &Arc<AccessSettings>| {
         let mut access = AccessSettings::clone(access);
@@ -195,7 +195,7 @@ async fn judge(
     Ok(())
 }
 
-/// A name in `HELO` that nobody objects to, where the log has none.
+/// An unobjectionable `HELO` name, if the log has none.
 fn literal(client: IpAddr) -> String {
     match client {
         IpAddr::V4(client) => format!("[{client}]"),
@@ -203,7 +203,7 @@ fn literal(client: IpAddr) -> String {
     }
 }
 
-/// The listener that takes the place of the old service: the one of its name, or the first for such clients.
+/// The listener that replaces the old service: the one with its name, or the first for such clients.
 fn listener_of(config: &Config, decision: &Decision) -> String {
     let by_name = |name: &str| {
         let found = config

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::commands::explain::Brief;
 use crate::visible;
 
-/// All that was found.
+/// All results.
 pub(super) struct Differences {
     lines: u64,
     of_mail: u64,
@@ -20,24 +20,24 @@ pub(super) struct Differences {
     left: BTreeMap<String, u64>,
 }
 
-/// What kind of difference.
+/// The kind of difference.
 #[derive(Eq, Ord, PartialEq, PartialOrd)]
 struct Kind {
-    /// The words for it.
+    /// Its description.
     words: &'static str,
     /// The rule that decides now.
     rule: String,
-    /// The setting behind it, with its place; empty where it is not written, or the mail would be taken.
+    /// The setting behind it, with its place; empty if it is not set, or the mail would be accepted.
     setting: String,
-    /// What was said before.
+    /// The old server's answer.
     before: String,
 }
 
-/// What comes of a decision that is made again.
+/// The result of a repeated decision.
 #[derive(Debug, Eq, PartialEq)]
 enum Again {
     Same,
-    /// Put off, and what might do so is not asked.
+    /// The old server deferred it, and what might do so is not asked here.
     Unasked,
     Different(&'static str),
 }
@@ -47,14 +47,14 @@ struct Difference {
     example: Example,
 }
 
-/// One of its kind.
+/// An example of its kind.
 #[derive(Clone, Serialize)]
 struct Example {
     /// The log.
     file: String,
     line: u64,
     client: String,
-    /// The listener of the new configuration that it was put to.
+    /// The listener of the new configuration used.
     listener: String,
     login: Option<String>,
     from: String,
@@ -83,7 +83,7 @@ pub(super) struct Shown {
 struct ShownDifference {
     kind: &'static str,
     rule: String,
-    /// The setting behind the rule that refuses now, with its place.
+    /// The setting behind the rule that now refuses, with its place.
     #[serde(skip_serializing_if = "String::is_empty")]
     setting: String,
     before: String,
@@ -116,7 +116,7 @@ impl Differences {
         self.different == 0
     }
 
-    /// A decision whose addresses nobody can read.
+    /// A decision whose addresses cannot be parsed.
     pub(super) fn unreadable(&mut self, count: u64) {
         *self
             .left
@@ -124,7 +124,7 @@ impl Differences {
             .or_default() += count;
     }
 
-    /// Compares a decision with what comes of it now.
+    /// Compares a decision with the new result.
     pub(super) fn judged(&mut self, decision: &Decision, seen: &Seen, at: &Asked<'_>, brief: &Brief) {
         let words = match again(&decision.outcome, brief) {
             Again::Same => {
@@ -174,7 +174,7 @@ impl Differences {
         found.count += seen.count;
     }
 
-    /// Those of one kind, the most frequent first.
+    /// The differences of one kind, the most frequent first.
     fn sorted(&self) -> Vec<(&Kind, &Difference)> {
         let mut sorted: Vec<(&Kind, &Difference)> = self.kinds.iter().collect();
         sorted.sort_by_key(|(_, difference)| std::cmp::Reverse(difference.count));
@@ -260,17 +260,18 @@ impl Differences {
     }
 }
 
-/// Whom a decision is put to again.
+/// What is needed to repeat a decision.
 pub(super) struct Asked<'a> {
-    /// The configuration, as it was named.
+    /// The configuration, as given on the command line.
     pub(super) config: Option<&'a Path>,
     /// The name of the listener.
     pub(super) listener: &'a str,
-    /// What the client says in `HELO`: what the log has, or the literal of its address.
+    /// The client's `HELO` name: from the log, or its address literal.
     pub(super) helo: &'a str,
 }
 
-/// Compares what was decided with what would be: taken, put off and refused are three answers.
+/// Compares the old decision with the new one: accepted, deferred and refused are three different
+/// answers.
 fn again(before: &Outcome, now: &Brief) -> Again {
     let put_off = matches!(before, Outcome::Refused(code, _) if *code < 500);
     Again::Different(match (before, now.allowed) {
@@ -292,7 +293,7 @@ fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{end}")
 }
 
-/// What was said, without what is different each time: addresses, numbers.
+/// The reply without the variable parts: addresses, numbers.
 fn told(code: u16, words: &str) -> String {
     let mut said = String::new();
     let mut inside = false;
@@ -313,7 +314,7 @@ fn told(code: u16, words: &str) -> String {
             _ => said.push(letter),
         }
     }
-    // What Postfix puts behind the reason, such as the user of a sender.
+    // What Postfix appends to the reason, such as the sender's user.
     let said = said.split(" not owned by ").next().unwrap_or(&said);
     let short: String = said.chars().take(100).collect();
     format!("{code} {}", short.trim())
@@ -351,7 +352,7 @@ fn explain(decision: &Decision, at: &Asked<'_>) -> String {
     let mut command = "postern explain".to_owned();
     for (option, value) in options {
         let Some(value) = value else { continue };
-        // A value that begins with a dash is none of the next option.
+        // A value that begins with a dash must not be taken for the next option.
         let between = if value.starts_with('-') { '=' } else { ' ' };
         let _ = write!(command, " --{option}{between}{}", quoted(value));
     }

@@ -1,7 +1,7 @@
-//! Names of the files that are made.
+//! Names of the generated files.
 
-/// The configuration in the folder of the result.
+/// The configuration in the output folder.
 pub(super) const CONFIGURATION: &str = "postern.toml";
 
-/// The report beside it.
+/// The report next to it.
 pub(super) const REPORT: &str = "report.txt";

@@ -1,4 +1,5 @@
-//! The folder that an import writes into. It is opened once, and what lies in it is reached through it alone: no link in it leads anywhere else.
+//! The folder into which an import writes. It is opened once, and its content is only reached through the open handle: no link in
+//! it leads anywhere else.
 
 use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, Write as _};
@@ -19,7 +20,7 @@ pub(super) struct Folder {
     path: PathBuf,
 }
 
-/// Makes the folder of the result, and those above it.
+/// Creates the output folder, and its parents.
 pub(super) fn make_folder(folder: &Path) -> Result<(), Failure> {
     DirBuilder::new()
         .recursive(true)
@@ -29,13 +30,13 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), Failure> {
 }
 
 impl Folder {
-    /// Opens the folder that was named; that may be a link.
+    /// Opens the given folder, which may be a link.
     pub(super) fn open(path: &Path) -> Result<Self, Failure> {
         let opened = open(path, FOLDER, Mode::empty());
         Self::of(opened.map(File::from), path.to_owned())
     }
 
-    /// Opens a folder in it, made with this mode if it is missing. A link is refused.
+    /// Opens a folder in it, created with this mode if missing. A link is refused.
     pub(super) fn folder(&self, name: &str, mode: u32) -> Result<Self, Failure> {
         let once = || openat(&self.file, name, FOLDER | OFlag::O_NOFOLLOW, Mode::empty());
         let opened = match once() {
@@ -63,7 +64,7 @@ impl Folder {
         }
     }
 
-    /// Lets the server look into a folder that stays root's: what lies in it cannot be replaced by others.
+    /// Lets the server read a folder that still belongs to root, so that others cannot replace its content.
     pub(super) fn open_to_group(&self, account: &User) -> Result<(), Failure> {
         fchown(&self.file, Some(0), Some(account.gid.as_raw()))
             .and_then(|()| self.file.set_permissions(Permissions::from_mode(0o750)))
@@ -73,7 +74,7 @@ impl Folder {
             })
     }
 
-    /// Writes a file in it. A link of that name is replaced, never followed.
+    /// Writes a file in it. A link with that name is replaced, never followed.
     pub(super) fn put(
         &self,
         name: &str,
@@ -105,11 +106,11 @@ impl Folder {
 /// Who may read a file.
 #[derive(Clone, Copy)]
 pub(super) enum Readers {
-    /// Whoever makes the import.
+    /// Whoever runs the import.
     Root,
-    /// The server alone, which reads it again at a reload.
+    /// Only the server, which reads it again on reload.
     Server,
-    /// The server's group, too.
+    /// Also the server's group.
     Group,
     All,
 }
@@ -127,7 +128,7 @@ impl Readers {
         }
     }
 
-    /// Who gets the file from root.
+    /// The user to whom root gives the file.
     fn owner(self, account: &User) -> Option<(u32, u32)> {
         match self {
             Self::Server => Some((account.uid.as_raw(), account.gid.as_raw())),
@@ -165,7 +166,7 @@ mod tests {
         assert_eq!(fs::read_to_string(output.join("secrets/a")).unwrap(), "another");
         let mode = |path: &str| fs::metadata(output.join(path)).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode("secrets"), mode("secrets/a")), (0o700, 0o600));
-        // The folder itself may be reached by a link.
+        // The folder itself may be a link.
         let linked = base.join("linked");
         symlink(&output, &linked).unwrap();
         Folder::open(&linked)

@@ -1,4 +1,4 @@
-//! `postern import`: an old server's files become a configuration, and a report says what became of each line.
+//! `postern import`: an old server's files become a configuration, and a report gives the outcome for each line.
 
 mod check;
 mod differences;
@@ -57,7 +57,7 @@ fn unreadable(path: &Path, error: &FileError, folder: &str, option: &str) -> Fai
     Failure::new(Exit::InputOutput, message)
 }
 
-/// Writes what was made, and shows what has to be read now.
+/// Writes the results, and shows what must be read now.
 fn finish(import: &Import, from: &str, file: &Path, args: &ImportOutputArgs) -> Result<(), Failure> {
     let top = format!(
         "Made by `postern import {from}` from {}.\nRead {REPORT} before you use it, then `postern check`.",
@@ -72,7 +72,7 @@ fn finish(import: &Import, from: &str, file: &Path, args: &ImportOutputArgs) -> 
     }
 }
 
-/// Writes all that an import gives into the folder.
+/// Writes all results of an import into the folder.
 fn write(import: &Import, top: &str, args: &ImportOutputArgs) -> Result<(), Failure> {
     let folder = &args.output;
     let report = Shown::of(import).text();
@@ -129,10 +129,10 @@ fn write(import: &Import, top: &str, args: &ImportOutputArgs) -> Result<(), Fail
     Ok(())
 }
 
-/// Most files that are named.
+/// Most files listed by name.
 const NAMED_MAX: usize = 10;
 
-/// Says which files were there before: whether one is of an earlier import or somebody's own, nobody can tell here.
+/// Reports which files already existed: whether one is from an earlier import or somebody's own is unknown here.
 fn tell_of(folder: &Path, left: &[PathBuf]) {
     if left.is_empty() {
         return;
@@ -160,7 +160,7 @@ fn others(folder: &Path, ours: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in entries(Path::new("")) {
         let path = PathBuf::from(entry.file_name());
-        // A link leads elsewhere and is not followed.
+        // A link may lead elsewhere and is not followed.
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => {
                 found.extend(entries(&path).map(|inner| path.join(inner.file_name())))
@@ -176,10 +176,10 @@ fn others(folder: &Path, ours: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
 /// The folder of passwords and keys.
 const SECRETS: &str = "secrets";
 
-/// How the paths of what lies in it begin.
+/// The path prefix of files in it.
 const SECRETS_BELOW: &str = "secrets/";
 
-/// The account that the server will run as, if it is there and files can be given to it.
+/// The account that the server will run as, if it exists and files can be given to it.
 fn account_of(import: &Import) -> Option<User> {
     let name = import.config.sections("").find_map(|top| match top.get("user") {
         Some(Value::Text(name)) => Some(name.clone()),
@@ -189,7 +189,7 @@ fn account_of(import: &Import) -> Option<User> {
     Uid::effective().is_root().then_some(account)
 }
 
-/// A secret that nobody can guess, in hexadecimal digits.
+/// An unguessable secret, in hexadecimal digits.
 fn new_secret() -> String {
     let octets: [u8; 24] = rand::random();
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
@@ -227,7 +227,7 @@ impl Root {
             }
             _ => FileError::Unreadable(error.to_string()),
         };
-        // A pipe is not waited for.
+        // Does not wait on a FIFO.
         let mut file = OpenOptions::new()
             .read(true)
             .custom_flags((flags | OFlag::O_NONBLOCK).bits())

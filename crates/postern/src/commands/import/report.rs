@@ -13,9 +13,9 @@ use crate::visible;
 /// The report.
 #[derive(Serialize)]
 pub(super) struct Shown<'a> {
-    /// Not carried over, the gravest first.
+    /// Not carried over, the most serious first.
     missing: Vec<Line<'a>>,
-    /// Carried over, with a difference, the gravest first.
+    /// Carried over with a difference, the most serious first.
     changed: Vec<Line<'a>>,
     /// Without meaning here.
     meaningless: Vec<Line<'a>>,
@@ -23,14 +23,14 @@ pub(super) struct Shown<'a> {
     carried: Vec<Line<'a>>,
 }
 
-/// What became of one thing.
+/// The outcome for one item.
 #[derive(Serialize)]
 struct Line<'a> {
     file: &'a str,
     first_line: u32,
     last_line: u32,
     what: &'a str,
-    /// `security`, `mail`, `habit` or `detail`, for what is not carried over, or with a difference.
+    /// `security`, `mail`, `habit` or `detail`, for items not carried over, or with a difference.
     #[serde(skip_serializing_if = "Option::is_none")]
     weight: Option<&'static str>,
     /// The key, section or file that has it now.
@@ -67,7 +67,7 @@ impl<'a> Shown<'a> {
         text
     }
 
-    /// What has to be read now.
+    /// What must be read now.
     pub(super) fn summary(&self, folder: &Path) -> String {
         let mut text = self.weighty();
         let all = format!(
@@ -127,7 +127,7 @@ fn word(weight: Weight) -> &'static str {
 /// Columns of the report.
 const COLUMNS: usize = 80;
 
-/// What somebody has to read: a line for each, and the note once for all that it is about.
+/// Items that must be read: a line for each, and the note once for all to which it applies.
 fn part(text: &mut String, title: &str, lines: &[Line<'_>]) {
     for group in begin(text, title, lines, |line| (line.weight, line.to, line.note)) {
         for line in &group {
@@ -141,7 +141,7 @@ fn part(text: &mut String, title: &str, lines: &[Line<'_>]) {
     end(text, lines);
 }
 
-/// What nobody has to do anything about: one entry for all lines of a file of which the same is said.
+/// Items that need no action: one entry for all lines of a file with the same note.
 fn gathered(text: &mut String, title: &str, lines: &[Line<'_>]) {
     for group in begin(text, title, lines, |line| (line.file, line.to, line.note)) {
         let says_something = |line: &&&Line<'_>| line.what.contains(char::is_alphanumeric);
@@ -163,7 +163,7 @@ fn gathered(text: &mut String, title: &str, lines: &[Line<'_>]) {
     end(text, lines);
 }
 
-/// Writes the title, and puts lines together that have the same key, in the order in which the first of each stands.
+/// Writes the title, and groups lines with the same key, ordered by the first of each.
 fn begin<'l, 'a, K: PartialEq>(
     text: &mut String,
     title: &str,
@@ -190,7 +190,7 @@ fn end(text: &mut String, lines: &[Line<'_>]) {
     }
 }
 
-/// What is said of a group.
+/// Writes the note of a group.
 fn write_note(text: &mut String, group: &[&Line<'_>]) {
     let Some(line) = group.first() else { return };
     let to = line.to.map(|to| format!("now {to}"));
@@ -222,11 +222,11 @@ fn numbers(lines: &[&Line<'_>]) -> String {
     shown.join(",")
 }
 
-/// What stands before a note.
+/// The prefix of a note.
 const NOTE: &str = "      ";
 
-/// Writes words in lines that fit, one blank between two: the first line begins with `first`, the others with `indent`. Without
-/// words it writes nothing.
+/// Writes words in lines that fit, separated by one blank: the first line begins with `first`, the others with `indent`.
+/// Without words it writes nothing.
 fn wrap(text: &mut String, first: &str, words: &str, indent: &str) {
     let mut words = words.split_whitespace().map(visible::line);
     let Some(word) = words.next() else { return };

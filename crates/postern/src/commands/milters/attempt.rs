@@ -1,4 +1,4 @@
-//! `postern milters try`: a message goes through one filter, as the server would put it to it.
+//! `postern milters try`: passes a message through one filter, as the server would.
 
 use std::fs::{File, OpenOptions};
 use std::path::Path;
@@ -21,12 +21,12 @@ use crate::config::checked::ListenerConfig;
 use crate::exit::{Exit, Failure, chain};
 use crate::output;
 
-/// Octets of the body that are put to the filter at once; it decides itself how large the pieces are that it gets.
+/// Octets of the body passed on at once; the session decides how large the pieces for the filter are.
 const CHUNK: usize = 64 << 10;
 
 pub(super) fn run(path: &Path, args: &TryArgs) -> Result<(), Failure> {
     let message = Message::read(&args.file)?;
-    // Whoever asks may write there; who serves need not.
+    // The calling user may write there; the server's user need not.
     let output = args.output.as_deref().map(create).transpose()?;
     let config = as_server(path)?;
     let milter = named(&config, &args.name)?;
@@ -95,7 +95,7 @@ fn create(path: &Path) -> Result<(File, String), Failure> {
     }
 }
 
-/// The listener of this name or address; without one the first that the filter serves.
+/// The listener with this name or address; otherwise the first that the filter serves.
 fn listener<'a>(
     config: &'a Config,
     milter: &MilterSettings,
@@ -113,7 +113,7 @@ fn listener<'a>(
     })
 }
 
-/// Why the server would pass the filter by.
+/// Why the server would skip the filter.
 fn skip(
     milter: &MilterSettings,
     listener: &ListenerConfig,
@@ -144,7 +144,7 @@ fn skip(
     milter.conditions.judge(&facts).err()
 }
 
-/// What is put to the filter.
+/// A run of the filter.
 struct Course<'a> {
     args: &'a TryArgs,
     message: &'a Message,
@@ -156,7 +156,7 @@ struct Attempt<'a> {
     session: Session,
     told: Told<'a>,
     steps: Vec<Step>,
-    /// What the last recipient that was refused was told.
+    /// The reply to the last refused recipient.
     refused: Option<Verdict>,
 }
 
@@ -171,7 +171,7 @@ impl Attempt<'_> {
     }
 
     async fn message<'a>(&mut self, course: &Course<'a>) -> Result<Came<'a>, FilterFailure> {
-        /// Goes on if the filter does, and leaves with its answer otherwise.
+        /// Continues if the filter does, and otherwise returns its answer.
         macro_rules! step {
             ($event:expr, $shown:expr, $answer:expr) => {{
                 let (before, start) = (self.session.wants($event), Instant::now());
@@ -273,9 +273,9 @@ impl Attempt<'_> {
         Ok(verdict)
     }
 
-    /// Notes a step down; fields and pieces of the body with the same answer together.
+    /// Records a step; fields and pieces of the body with the same answer together.
     fn note(&mut self, (event, wanted): (Event, bool), shown: String, verdict: &Verdict, time: Duration) {
-        // Before the first step there is no connection that could say what is wanted.
+        // Before the first step, there is no connection to tell what the filter wants.
         let told = match event {
             Event::Connect => {
                 let steps = self.session.agreement().map(|agreement| agreement.steps);

@@ -1,4 +1,4 @@
-//! The client that a filter is told of by `postern milters try`, with the macros that go along, made as the server makes them.
+//! The client that `postern milters try` presents to a filter, with the macros, made as the server makes them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -11,10 +11,10 @@ use crate::commands::version;
 use crate::config::Config;
 use crate::config::checked::ListenerConfig;
 
-/// The port that the client is said to connect from.
+/// The client's pretended source port.
 const PORT: u16 = 49_152;
 
-/// What a filter is told, and for the recipient whose turn it is.
+/// What a filter is told, with the current recipient.
 pub(super) struct Told<'a> {
     args: &'a TryArgs,
     settings: &'a Settings,
@@ -56,7 +56,7 @@ impl<'a> Told<'a> {
         }
     }
 
-    /// Who is said to connect.
+    /// The pretended client.
     pub(super) fn client(&self) -> Client<'a> {
         Client {
             address: SocketAddr::new(self.args.client, PORT),
@@ -67,7 +67,7 @@ impl<'a> Told<'a> {
         }
     }
 
-    /// All that is known now.
+    /// Everything known now.
     pub(super) fn facts(&self) -> Facts<'_> {
         Facts {
             hostname: &self.settings.hostname,
@@ -87,12 +87,12 @@ impl<'a> Told<'a> {
         }
     }
 
-    /// The next recipient.
+    /// Goes to the next recipient.
     pub(super) fn turn_to(&mut self, recipient: &Mailbox) {
         self.recipient = Some(way_of_recipient(recipient, self.settings));
     }
 
-    /// It was taken, or refused.
+    /// Counts it as accepted or refused.
     pub(super) fn count(&mut self, taken: bool) {
         match taken {
             true => self.message.taken += 1,

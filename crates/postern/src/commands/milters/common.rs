@@ -1,4 +1,4 @@
-//! What both commands share: the configuration read as the server reads it, and the filter that is meant.
+//! What both commands share: the configuration read as the server reads it, and the named filter.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use crate::commands::{become_server, checked, written};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 
-/// Reads the configuration, and goes on with the rights of the user that serves: whether a socket can be connected to depends on them.
+/// Reads the configuration, and continues with the rights of the server's user: whether a socket can be connected to depends on
+/// them.
 pub(super) fn as_server(path: &Path) -> Result<Config, Failure> {
     let config = checked(path)?;
     become_server(&written(path)?)?;
@@ -21,12 +22,12 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     runtime.map_err(|error| Failure::from_error(Exit::System, "cannot start", &error))
 }
 
-/// With the precision that a person can make use of.
+/// With a precision useful for people.
 pub(super) fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 10_000.0).round() / 10.0
 }
 
-/// The filter of this name.
+/// The filter with this name.
 pub(super) fn named<'a>(config: &'a Config, name: &str) -> Result<&'a MilterSettings, Failure> {
     let milters = &config.receive.milters;
     milters

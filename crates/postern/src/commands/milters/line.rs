@@ -1,16 +1,16 @@
-//! What was found of one filter.
+//! The findings about one filter.
 
 use serde::Serialize;
 
 use super::wants::Wants;
 
-/// A filter as it was found.
+/// A filter and its state.
 #[derive(Debug, Serialize)]
 pub(super) struct Line {
     pub(super) milter: String,
     pub(super) address: String,
     pub(super) reachable: bool,
-    /// Why not.
+    /// Why it does not answer.
     pub(super) error: Option<String>,
     /// From the attempt to connect to the end of the negotiation.
     pub(super) latency_ms: Option<f64>,
@@ -18,7 +18,7 @@ pub(super) struct Line {
     pub(super) wants: Option<Wants>,
     /// The listeners that it serves; none for all.
     pub(super) listeners: Option<Vec<String>>,
-    /// What passes it by.
+    /// What skips it.
     pub(super) passed_by: Vec<String>,
     pub(super) on_failure: &'static str,
 }

@@ -1,4 +1,4 @@
-//! A message out of a file, and what it becomes.
+//! A message from a file, and the changes to it.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -18,7 +18,7 @@ const SIZE_MAX: u64 = 2 << 30;
 pub(super) struct Message {
     pub(super) header: Header,
     pub(super) body: Vec<u8>,
-    /// Whether its lines ended with LF in the file, as they do in files.
+    /// Whether its lines ended with LF in the file, as is usual in files.
     unix_lines: bool,
 }
 
@@ -61,7 +61,7 @@ impl Message {
         (self.header.octets() + 2 + self.body.len()) as u64
     }
 
-    /// Its fields, each with its name and what stands behind the colon. Lines that are no fields are none.
+    /// Its fields, each with its name and the text after the colon. Lines that are not fields are skipped.
     pub(super) fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let fields = self.header.fields();
         fields
@@ -78,7 +78,7 @@ impl Message {
         self.first("Message-ID")
     }
 
-    /// The sender that it names itself.
+    /// The sender in its own header.
     pub(super) fn sender(&self) -> ReversePath {
         let author = self.first("From").and_then(|value| mailbox_list(&value));
         match author.into_iter().flatten().next() {
@@ -87,7 +87,7 @@ impl Message {
         }
     }
 
-    /// The recipients that it names itself.
+    /// The recipients in its own header.
     pub(super) fn recipients(&self) -> Vec<Mailbox> {
         let named = self.first("To").and_then(|value| mailbox_list(&value));
         named.unwrap_or_default()
@@ -95,7 +95,8 @@ impl Message {
 
     /// Writes it with these changes, and with another body if there is one.
     ///
-    /// A `Received` field of the server's own, which filters do not see but which counts as the first, is thought of and left out.
+    /// The server's own `Received` field, which filters do not see but which counts as the first, is taken into account and left
+    /// out.
     pub(super) fn write(
         &self,
         changes: &[Change],

@@ -1,4 +1,4 @@
-//! `postern milters`: what each filter of the configuration wants, and what one makes of a message.
+//! `postern milters`: what each filter of the configuration wants, and what one does to a message.
 
 mod attempt;
 mod client;

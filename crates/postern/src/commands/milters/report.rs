@@ -1,4 +1,4 @@
-//! What is told of a message that has gone through a filter.
+//! What is reported about a message that has gone through a filter.
 
 use postern_filter::End;
 use postern_mail::{Mailbox, ReversePath};
@@ -11,12 +11,12 @@ use serde::Serialize;
 use super::shown::{self, Changed};
 use crate::visible;
 
-/// How a message went.
+/// The course of a message.
 pub(super) enum Came<'a> {
     End {
         end: End,
         body: Vec<u8>,
-        /// Recipients that the filter has taken.
+        /// Recipients that the filter accepted.
         taken: Vec<&'a Mailbox>,
     },
     /// Decided before its end.
@@ -24,19 +24,19 @@ pub(super) enum Came<'a> {
     Failed(String),
 }
 
-/// What came of it.
+/// The outcome.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Outcome {
-    /// The message goes on, with all changes.
+    /// The message passes, with all changes.
     Through,
-    /// It is refused for good.
+    /// It is permanently refused.
     Rejected,
-    /// It is refused for now.
+    /// It is temporarily refused.
     Deferred,
-    /// It is thrown away.
+    /// It is discarded.
     Discarded,
-    /// It is taken and held.
+    /// It is accepted and held.
     Held,
     /// The filter has failed.
     Failed,
@@ -59,25 +59,25 @@ impl Outcome {
 #[derive(Debug, Serialize)]
 pub(super) struct Step {
     pub(super) step: String,
-    /// None where the filter is not told, or does not answer.
+    /// None if the filter is not told, or does not answer.
     pub(super) answer: Option<String>,
     pub(super) ms: f64,
-    /// How many steps in a row were answered so: fields, pieces of the body.
+    /// How many consecutive steps got the same answer: fields, pieces of the body.
     pub(super) times: u64,
 }
 
-/// All that is told of a message.
+/// The whole report about a message.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     milter: String,
     address: String,
-    /// The rule by which the server would pass the filter by, and why.
+    /// The rule by which the server would skip the filter, and why.
     passed_by: Option<String>,
     rule: Option<&'static str>,
     steps: Vec<Step>,
     changes: Vec<Changed>,
     pub(super) outcome: Outcome,
-    /// What the client is told, in the filter's words, or why the filter has failed or has the message held.
+    /// The reply to the client, in the filter's words, or why the filter failed or holds the message.
     reason: Option<String>,
     /// The sender as it is afterwards.
     from: String,
@@ -85,7 +85,7 @@ pub(super) struct Report {
     to: Vec<String>,
 }
 
-/// Puts together what is told.
+/// Assembles the report.
 pub(super) fn report(
     milter: &MilterSettings,
     skip: Option<Skip>,
@@ -131,7 +131,7 @@ pub(super) fn report(
     }
 }
 
-/// What came of it, and why.
+/// The outcome, and why.
 fn outcome(came: &Came<'_>, changes: &[Change]) -> (Outcome, Option<String>) {
     let verdict = match came {
         Came::Failed(why) => return (Outcome::Failed, Some(why.clone())),
@@ -163,7 +163,7 @@ fn bare(address: &str) -> &str {
 }
 
 impl Report {
-    /// For people: a line a step, a line a change, and what came of it.
+    /// For people: one line per step, one line per change, and the outcome.
     pub(super) fn shown(&self) -> String {
         let mut lines = vec![format!("{} at {}", self.milter, self.address)];
         if let (Some(why), Some(rule)) = (&self.passed_by, self.rule) {

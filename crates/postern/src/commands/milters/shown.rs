@@ -8,11 +8,11 @@ use super::line::Line;
 use super::wants::Wants;
 use crate::{output, visible};
 
-/// Letters of a value that are shown on a line.
+/// Most characters of a value shown on a line.
 const VALUE_SHOWN: usize = 300;
 
 impl Line {
-    /// A paragraph: the name and how it answers, then what it wants, a line each.
+    /// A paragraph: the name and how it answers, then what it wants, one per line.
     pub(super) fn shown(&self) -> String {
         let head = match (&self.error, self.latency_ms, &self.wants) {
             (None, Some(latency), Some(wants)) => {
@@ -34,7 +34,7 @@ impl Line {
         }
         rows.push(("  on failure".to_owned(), self.on_failure.to_owned()));
         let widest = rows.iter().map(|(key, _)| key.chars().count()).max().unwrap_or(0);
-        // Long lists go on below themselves on a terminal.
+        // On a terminal, long lists continue indented on the next line.
         let room = output::terminal_width().map(|columns| columns.saturating_sub(widest + 2).max(20));
         let below = format!("\n{:1$}", "", widest + 2);
         rows.iter()
@@ -71,7 +71,7 @@ fn rows_of(wants: &Wants) -> Vec<(String, String)> {
     rows
 }
 
-/// What passes a filter by, its listeners aside.
+/// What skips a filter, apart from its listeners.
 pub(super) fn passed_by(conditions: &Conditions) -> Vec<String> {
     let mut list = Vec::new();
     if conditions.skip_logins {
@@ -123,15 +123,15 @@ pub(super) fn reply(reply: &ReplyCode) -> String {
 /// A change, for programs.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Changed {
-    /// What is done.
+    /// The kind of change.
     pub(super) change: &'static str,
     /// The name of the field.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
-    /// Which of that name, or at which place it is put in.
+    /// Which occurrence of that name, or where it is inserted.
     #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<u32>,
-    /// The value, everything behind the colon; an address; a reason.
+    /// The value, everything after the colon; an address; a reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<String>,
     /// Parameters of `MAIL` or `RCPT`.
@@ -230,7 +230,7 @@ impl Changed {
     }
 }
 
-/// A value on one line: each fold with its blanks is one blank.
+/// A value on one line: each fold with its blanks becomes one blank.
 fn unfolded(value: &str) -> String {
     let mut lines = value.split("\r\n");
     let first = lines.next().unwrap_or_default().to_owned();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use postern_milter::{Actions, Agreement, MacroStage, Steps};
 use serde::Serialize;
 
-/// Steps by the bit with which a filter does without them, in the order in which they come.
+/// Steps by the bit with which a filter opts out of them, in order.
 const STEPS: [(Steps, Steps, &str); 9] = [
     (Steps::NO_CONNECT, Steps::QUIET_CONNECT, "connect"),
     (Steps::NO_HELO, Steps::QUIET_HELO, "helo"),
@@ -22,7 +22,7 @@ const STEPS: [(Steps, Steps, &str); 9] = [
     (Steps::NO_BODY, Steps::QUIET_BODY, "body"),
 ];
 
-/// What else a filter can do with steps.
+/// Other options of a filter about steps.
 const OTHERS: [(Steps, &str); 3] = [
     (Steps::SKIP, "skip"),
     (Steps::REJECTED_RECIPIENTS, "rejected recipients"),
@@ -34,17 +34,17 @@ const OTHERS: [(Steps, &str); 3] = [
 pub(super) struct Wants {
     /// The version of the protocol that both speak.
     pub(super) version: u32,
-    /// What it may ask for at the end of a message.
+    /// The actions it may request at the end of a message.
     pub(super) actions: Vec<&'static str>,
-    /// What it is told; the end of a message always is.
+    /// The steps it is told; the end of a message is always included.
     pub(super) steps: Vec<&'static str>,
-    /// Those of them that it does not answer.
+    /// The steps that it does not answer.
     pub(super) unanswered: Vec<&'static str>,
     /// What else was agreed.
     pub(super) options: Vec<&'static str>,
     /// Most data in a packet to it, in octets.
     pub(super) packet: usize,
-    /// The symbols (macros) that it asks for, by stage; stages that are not here have the usual ones.
+    /// The symbols (macros) that it requests, by stage; missing stages have the default ones.
     pub(super) symbols: BTreeMap<&'static str, Vec<String>>,
 }
 
@@ -54,7 +54,7 @@ impl Wants {
             .iter()
             .filter(|(without, ..)| !agreement.steps.has(*without));
         let unanswered = told.clone().filter(|(_, quiet, _)| agreement.steps.has(*quiet));
-        // To ask for macros is no action, though it stands among them.
+        // Requesting macros is not an action, although it is listed among them.
         let actions = agreement.actions.without(Actions::SET_MACRO_LISTS);
         let actions = Actions::NAMES.iter().filter(|(action, _)| actions.has(*action));
         let others = OTHERS.iter().filter(|(step, _)| agreement.steps.has(*step));

@@ -19,7 +19,7 @@ use crate::output;
 /// Longest wait for one answer.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 
-/// What came of it.
+/// The outcome.
 #[derive(Debug, Serialize)]
 struct Outcome {
     taken: u64,
@@ -28,7 +28,7 @@ struct Outcome {
     broken: u64,
     seconds: f64,
     per_second: f64,
-    /// Milliseconds from `MAIL` to the reply to the message, by the part of the messages that took no longer.
+    /// Milliseconds from `MAIL` to the reply to the message, as percentiles.
     median_ms: f64,
     p95_ms: f64,
     p99_ms: f64,

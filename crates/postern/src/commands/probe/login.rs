@@ -1,4 +1,4 @@
-//! Logins at a server that is probed: each mechanism with the right password, and with a wrong one, on a connection of its own.
+//! Logins to a probed server: each mechanism with the right password, and with a wrong one, on separate connections.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,21 +10,21 @@ use secrecy::SecretString;
 
 use super::wire::{Wire, WireError};
 
-/// Challenges of one exchange.
+/// Most challenges in one exchange.
 const CHALLENGES_MAX: usize = 16;
 
-/// What came of a login.
+/// The result of a login.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Ended {
-    /// The server has granted it, and has proved itself where the mechanism has it do so.
+    /// The server granted it, and proved itself if the mechanism requires that.
     Granted(Reply),
-    /// The server has refused it.
+    /// The server refused it.
     Refused(Reply),
-    /// This side has ended it, and why.
+    /// This side ended it, and why.
     Broken(String),
 }
 
-/// Whether a mechanism takes a password.
+/// Whether a mechanism uses a password.
 pub(super) fn takes_password(mechanism: Mechanism) -> bool {
     matches!(
         mechanism,
@@ -38,7 +38,7 @@ pub(super) fn takes_password(mechanism: Mechanism) -> bool {
     )
 }
 
-/// Who logs in where.
+/// The credentials and the server.
 pub(super) struct Attempt<'a> {
     pub(super) mechanism: Mechanism,
     pub(super) login: &'a str,

@@ -24,7 +24,7 @@ use crate::args::{ProbeArgs, ProbeCommand, ProbeHostArgs, ProbeTls};
 use crate::exit::{Exit, Failure};
 use crate::password;
 
-/// The port where TLS begins at once.
+/// The port with implicit TLS.
 const IMPLICIT_PORT: u16 = 465;
 
 /// Does what was asked.
@@ -88,7 +88,7 @@ async fn probe(args: &ProbeHostArgs, password: Option<&SecretString>) -> Result<
 }
 
 impl Probe<'_> {
-    /// Goes through all of it.
+    /// Runs all steps.
     async fn all(
         &mut self,
         password: Option<&SecretString>,

@@ -1,4 +1,4 @@
-//! Servers as they are named on the command line, and their addresses.
+//! Servers as given on the command line, and their addresses.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use postern_net::resolver::Resolver;
 
 use crate::exit::{Exit, Failure};
 
-/// Name, addresses and port of a server that is named as `HOST`, `HOST:PORT`, `[IPv6]:PORT`.
+/// Name, addresses and port of a server given as `HOST`, `HOST:PORT`, `[IPv6]:PORT`.
 pub(super) async fn resolve(
     named: &str,
     usual: u16,
@@ -41,7 +41,7 @@ pub(super) fn split(named: &str, usual: u16) -> (String, u16) {
     }
 }
 
-/// An address in the brackets that commands want.
+/// An address in brackets, as commands want it.
 pub(super) fn bracketed(address: &str) -> String {
     let bare = address.trim().trim_start_matches('<').trim_end_matches('>');
     format!("<{bare}>")

@@ -1,4 +1,4 @@
-//! One server, step by step: each looks at one thing and reports it.
+//! One server, step by step: each checks one thing and reports it.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -15,14 +15,14 @@ use super::report::{Mark, Report};
 use super::wire::{Wire, WireError};
 use crate::args::{ProbeHostArgs, ProbeTls};
 
-/// What is known of the server by and by.
+/// What is gradually learned about the server.
 pub(super) struct Probe<'a> {
     pub(super) args: &'a ProbeHostArgs,
     pub(super) host: String,
     pub(super) address: SocketAddr,
     pub(super) helo: String,
     pub(super) tls: Option<ClientTls>,
-    /// Whether TLS begins at once.
+    /// Whether implicit TLS is used.
     pub(super) implicit: bool,
     pub(super) limit: Duration,
 }
@@ -66,7 +66,7 @@ impl Probe<'_> {
         self.args.name.as_deref().unwrap_or(&self.host)
     }
 
-    /// Connects, greets, begins TLS. None where the server does not want to talk.
+    /// Connects, greets, starts TLS. None if the server does not cooperate.
     pub(super) async fn open(&self, report: &mut Report) -> Result<Option<Ready>, WireError> {
         let begun = Instant::now();
         let mut wire = Wire::connect(self.address, self.args.proxy, self.limit).await?;
@@ -132,7 +132,7 @@ impl Probe<'_> {
         }))
     }
 
-    /// The certificates that the server has shown.
+    /// The certificates that the server presented.
     pub(super) fn certificates(&self, ready: &Ready, report: &mut Report) {
         let Some(facts) = &ready.facts else { return };
         let now = jiff::Timestamp::now();
@@ -161,7 +161,7 @@ impl Probe<'_> {
         }
     }
 
-    /// Whether the server shows a certificate that its TLSA records name.
+    /// Whether the server presents a certificate that matches its TLSA records.
     pub(super) async fn keeps_to(&mut self, dane: Dane, report: &mut Report) -> Result<(), WireError> {
         let names: Vec<&str> = dane.names.iter().map(String::as_str).collect();
         let Some(held) = self.tls.as_ref().map(|tls| tls.held_to(dane.records, &names)) else {
@@ -243,7 +243,7 @@ impl Probe<'_> {
         }
     }
 
-    /// Whether replies to commands that came together come in order.
+    /// Whether replies to pipelined commands come in order.
     pub(super) async fn pipelining(&self, ready: &mut Ready, report: &mut Report) -> Result<(), WireError> {
         if !ready.capabilities.pipelining {
             return Ok(());
@@ -264,7 +264,8 @@ impl Probe<'_> {
         Ok(())
     }
 
-    /// Names sender and recipients, with all that the server offers for them; sends a message where that is wanted.
+    /// Sends sender and recipients, with all parameters that the server offers for them; sends a message if
+    /// requested.
     pub(super) async fn message(&self, ready: &mut Ready, report: &mut Report) -> Result<(), WireError> {
         if self.args.to.is_empty() {
             return Ok(());
@@ -320,7 +321,7 @@ impl Probe<'_> {
         Ok(())
     }
 
-    /// A further connection, as far as the first one came, without a word of it.
+    /// Another connection, up to the point that the first one reached, without reporting it.
     pub(super) async fn again(&self) -> Result<Option<Ready>, WireError> {
         let mut silent = Report::new("");
         silent.quiet = true;

@@ -1,4 +1,4 @@
-//! What is published of a server, in DNS and by its domain's MTA-STS policy, and whether the server keeps to it.
+//! What is published about a server, in DNS and in its domain's MTA-STS policy, and whether the server conforms.
 
 use std::time::{Duration, Instant};
 
@@ -18,8 +18,8 @@ pub(super) struct Dane {
     pub(super) names: Vec<String>,
 }
 
-/// A resolver as the arguments have it. Answers are proven for TLSA records alone: a name server that passes no signatures on would
-/// otherwise hide the rest.
+/// A resolver according to the arguments. Only TLSA answers are validated: otherwise a name server that does not return
+/// signatures would hide the rest.
 pub(super) fn resolver(args: &ProbeHostArgs, dnssec: Dnssec) -> Result<Resolver, Failure> {
     let proves = dnssec != Dnssec::Off;
     Resolver::new(&ResolverSettings {
@@ -31,7 +31,7 @@ pub(super) fn resolver(args: &ProbeHostArgs, dnssec: Dnssec) -> Result<Resolver,
     .map_err(|error| Failure::from_error(Exit::System, "cannot look up names", &error))
 }
 
-/// Says where the domain's mail goes, and what its policy asks of those hosts.
+/// Reports where the domain's mail goes, and what its policy demands of those hosts.
 pub(super) async fn of_the_domain(
     args: &ProbeHostArgs,
     host: &str,
@@ -71,7 +71,7 @@ fn same_host(one: &str, other: &str) -> bool {
         .eq_ignore_ascii_case(other.trim_end_matches('.'))
 }
 
-/// Looks for the domain's policy, and whether it names all of these hosts.
+/// Looks for the domain's policy, and checks whether it lists all of these hosts.
 async fn mta_sts(
     args: &ProbeHostArgs,
     resolver: &Resolver,
@@ -108,7 +108,7 @@ async fn mta_sts(
     report.add("MTA-STS", mark, text, Some(begun.elapsed()));
 }
 
-/// Fetches the policy, from a host that must show a certificate for its name (RFC 8461 section 3.3).
+/// Fetches the policy, from a host that must present a certificate for its name (RFC 8461 section 3.3).
 async fn policy(args: &ProbeHostArgs, domain: &str) -> Result<Policy, String> {
     let place = format!("https://mta-sts.{domain}/.well-known/mta-sts.txt");
     let endpoint = Endpoint::parse(&place).map_err(|error| format!("{place}: {error}"))?;
@@ -154,8 +154,8 @@ fn judged(policy: &Policy, domain: &str, hosts: &[String]) -> (Mark, String) {
     }
 }
 
-/// Looks up the TLSA records of the server, first at the name that its aliases lead to (RFC 7672 section 2.2.2). None where there are none
-/// that can be used.
+/// Looks up the TLSA records of the server, first at the name to which its aliases lead (RFC 7672 section 2.2.2). None if none
+/// are usable.
 pub(super) async fn dane(
     args: &ProbeHostArgs,
     host: &str,

@@ -1,4 +1,4 @@
-//! Whether a server relays for strangers, in the ways that they try it.
+//! Whether a server relays for strangers, with the tricks that they try.
 
 use std::time::Instant;
 
@@ -7,7 +7,8 @@ use super::probing::Probe;
 use super::report::{Mark, Report};
 use super::wire::WireError;
 
-/// Recipients elsewhere, and in disguise; `{host}` stands for the server. Nobody has an address below `invalid`.
+/// Remote recipients, plain and disguised; `{host}` stands for the server. Nobody has an address below
+/// `invalid`.
 const TRIES: [&str; 9] = [
     "postern-probe@relay-test.invalid",
     "postern-probe%relay-test.invalid@{host}",
@@ -20,7 +21,7 @@ const TRIES: [&str; 9] = [
     "postern-probe@[192.0.2.1]",
 ];
 
-/// Tries all of them without a login. No message is sent.
+/// Tries all of them without authentication. No message is sent.
 pub(super) async fn test(probe: &Probe<'_>, report: &mut Report) -> Result<(), WireError> {
     let begun = Instant::now();
     let mut open: Vec<String> = Vec::new();

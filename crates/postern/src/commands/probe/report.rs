@@ -1,4 +1,4 @@
-//! What came of a probe, for people and for programs.
+//! The results of a probe, for people and for programs.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ struct Step {
 pub(super) struct Report {
     server: String,
     steps: Vec<Step>,
-    /// Whether steps that are there already are passed over, since they are taken once more.
+    /// Whether steps that were already reported are skipped, since they are repeated.
     #[serde(skip)]
     pub(super) quiet: bool,
 }
@@ -61,12 +61,12 @@ impl Report {
         });
     }
 
-    /// Whether all is as it should be.
+    /// Whether everything is as it should be.
     pub(super) fn is_good(&self) -> bool {
         self.steps.iter().all(|step| step.mark != Mark::Bad)
     }
 
-    /// The last word: what is wrong, if anything is.
+    /// The final line: what is wrong, if anything.
     fn verdict(&self) -> String {
         let bad: Vec<&str> = self
             .steps

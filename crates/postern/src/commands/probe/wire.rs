@@ -1,4 +1,4 @@
-//! One connection to a server that is probed: replies with the time that each took.
+//! One connection to a probed server: replies with the time that each took.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -21,7 +21,7 @@ pub(super) struct Wire {
     limit: Duration,
 }
 
-/// Why a connection is of no further use.
+/// Why a connection cannot be used any more.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WireError {
     #[error("{0}")]
@@ -39,7 +39,7 @@ pub(super) enum WireError {
 }
 
 impl Wire {
-    /// Connects, with a PROXY header (version 1) where a client is named.
+    /// Connects, with a PROXY header (version 1) if a client is given.
     pub(super) async fn connect(
         address: SocketAddr,
         proxied: Option<IpAddr>,
@@ -58,7 +58,7 @@ impl Wire {
         })
     }
 
-    /// Makes the handshake.
+    /// Does the TLS handshake.
     pub(super) async fn secure(
         mut self,
         tls: &ClientTls,
@@ -72,7 +72,7 @@ impl Wire {
         Ok((self, facts))
     }
 
-    /// The certificates that the server has shown, its own first.
+    /// The certificates that the server presented, its own first.
     pub(super) fn chain(&self) -> Vec<CertificateInfo> {
         let MailStream::TlsClient(tls) = &self.stream else {
             return Vec::new();
@@ -84,14 +84,14 @@ impl Wire {
             .collect()
     }
 
-    /// Says a line, and hears the reply.
+    /// Sends a line, and reads the reply.
     pub(super) async fn ask(&mut self, line: &str) -> Result<(Reply, Duration), WireError> {
         let begun = Instant::now();
         self.say(line).await?;
         Ok((self.reply().await?, begun.elapsed()))
     }
 
-    /// Says something.
+    /// Sends a line.
     pub(super) async fn say(&mut self, line: &str) -> Result<(), WireError> {
         self.send(format!("{line}\r\n").as_bytes()).await
     }
@@ -109,7 +109,7 @@ impl Wire {
         }
     }
 
-    /// Hears a reply.
+    /// Reads a reply.
     pub(super) async fn reply(&mut self) -> Result<Reply, WireError> {
         let end = Instant::now() + self.limit;
         loop {
@@ -125,7 +125,7 @@ impl Wire {
         }
     }
 
-    /// `EHLO`, or `HELO` where the server does not know it.
+    /// `EHLO`, or `HELO` if the server does not support it.
     pub(super) async fn hello(&mut self, name: &str) -> Result<(Reply, Capabilities, Duration), WireError> {
         let (reply, time) = self.ask(&format!("EHLO {name}")).await?;
         if reply.is_success() {
@@ -136,13 +136,13 @@ impl Wire {
         Ok((reply, Capabilities::default(), time))
     }
 
-    /// Says goodbye.
+    /// Sends `QUIT`.
     pub(super) async fn quit(mut self) {
         let _ = self.ask("QUIT").await;
     }
 }
 
-/// What a load balancer says first, version 1.
+/// The PROXY header of a load balancer, version 1.
 fn proxy_header(client: IpAddr, server: SocketAddr) -> String {
     let (family, here) = match (client, server.ip()) {
         (IpAddr::V4(_), IpAddr::V4(ip)) => ("TCP4", ip.to_string()),

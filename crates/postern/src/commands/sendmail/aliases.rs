@@ -1,4 +1,5 @@
-//! `newaliases`: there is no database to make; the file is checked, and the running server reads it again.
+//! `newaliases`: there is no database to build; the file is checked, and the running server reads it
+//! again.
 
 use std::os::unix::fs::MetadataExt;
 
@@ -11,7 +12,7 @@ use crate::commands::{checked, reload, written};
 use crate::exit::{Exit, Failure};
 use crate::{locate, output};
 
-/// Checks the aliases with the rest of the configuration, and has the server read them.
+/// Checks the aliases with the rest of the configuration, and makes the server read them.
 pub(super) fn run() -> Result<ExitStatus, Failure> {
     let path = locate::existing(&from_environment())?;
     let is_ours = || {

@@ -1,4 +1,4 @@
-//! What its modes share: where to turn to, who calls, and what is said to them.
+//! What its modes share: the places used, the caller, and messages to the caller.
 
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
@@ -10,21 +10,22 @@ use postern_submit::message;
 
 use crate::visible;
 
-/// Where the server takes mail of programs, unless the configuration of the server and a variable say otherwise.
+/// Where the server accepts mail from programs, unless the server's configuration and an environment variable
+/// say otherwise.
 pub(crate) const SOCKET: &str = "/run/postern/submit";
 
-/// Where messages wait while it does not.
+/// Where messages wait while the server is down.
 pub(crate) const DROP: &str = "/var/spool/postern/drop";
 
-/// Variables for other places.
+/// Environment variables for other places.
 pub(super) const SOCKET_VARIABLE: &str = "POSTERN_SUBMIT";
 
 pub(super) const DROP_VARIABLE: &str = "POSTERN_DROP";
 
-/// Longest silence of the server. Filters may look at a message for minutes.
+/// Longest silence of the server. Filters may take minutes for a message.
 pub(super) const SILENCE_MAX: Duration = Duration::from_secs(1_200);
 
-/// Where to turn to.
+/// The sockets and folders to use.
 pub(super) struct Places {
     pub(super) socket: PathBuf,
     /// The socket for questions about the queue.
@@ -58,9 +59,9 @@ impl Places {
     }
 }
 
-/// Who calls.
+/// The calling user.
 pub(super) struct Caller {
-    /// The name of the account, or its number where it has none.
+    /// The name of the account, or its uid if it has none.
     pub(super) name: String,
     pub(super) full_name: Option<String>,
 }
@@ -81,12 +82,12 @@ impl Caller {
     }
 }
 
-/// Says something to whoever has called.
+/// Reports an error to the caller.
 pub(super) fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "sendmail: {}", visible::lines(text));
 }
 
-/// Whether this is somebody who may read the configuration and the queue.
+/// Whether this user may read the configuration and the queue.
 pub(super) fn is_administrator() -> bool {
     geteuid().is_root()
 }

@@ -1,4 +1,4 @@
-//! Hands in a message: to the server, and what that does not take now into the drop folder.
+//! Submits a message to the server, or to the drop folder if the server does not accept it now.
 
 use std::io::Cursor;
 
@@ -11,7 +11,7 @@ use postern_submit::{
 use super::common::{Caller, Places, complain};
 use super::drop;
 
-/// Reads a message from standard input and hands it in.
+/// Reads a message from standard input and submits it.
 pub(super) fn run(options: &Options, places: &Places) -> ExitStatus {
     let status = hand_in(options, places);
     match options.errors {
@@ -66,7 +66,7 @@ fn hand_in(options: &Options, places: &Places) -> ExitStatus {
                 (None, false) => names(later),
             }
         }
-        // Nobody knows whether the server has it. Twice is better than never.
+        // It is unknown whether the server has it. Delivering twice is better than never.
         Err(_) => prepared.handover.recipients.clone(),
     };
     keep(&prepared, &later, places, &say, options.verbose)
@@ -100,7 +100,7 @@ fn to_server(
     transfer(&mut stream, order, &mut show)
 }
 
-/// Puts a message into the drop folder for those who are to get it later.
+/// Puts a message into the drop folder for the recipients that will get it later.
 fn keep(
     prepared: &Prepared,
     recipients: &[String],
@@ -130,6 +130,6 @@ fn keep(
 }
 
 fn println_visible(line: &str) {
-    // Who has closed the output does not want to know.
+    // A caller that closed the output does not want to know.
     let _ = crate::output::print(&crate::visible::line(line));
 }

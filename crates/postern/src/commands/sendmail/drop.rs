@@ -10,11 +10,11 @@ use nix::unistd::syncfs;
 use postern_submit::custody::{FILE_MODE, UNFINISHED};
 use postern_submit::{Handover, Message, dropped};
 
-/// Writes a message. When this returns, it is on stable storage under a name under which the server takes it.
+/// Writes a message. When this returns, it is on stable storage under a name that the server picks up.
 ///
 /// # Errors
 ///
-/// It is not, and nothing was left behind.
+/// It could not be written, and nothing was left behind.
 pub(super) fn write(handover: &Handover, message: &Message, folder: &Path) -> io::Result<()> {
     let found = std::fs::symlink_metadata(folder)?;
     if !found.is_dir() {
@@ -34,7 +34,7 @@ pub(super) fn write(handover: &Handover, message: &Message, folder: &Path) -> io
         let _ = std::fs::remove_file(&unfinished);
         return Err(error);
     }
-    // Nobody but the server may read the folder, and so nobody else can sync it alone.
+    // Only the server may read the folder, so nobody else can sync just the folder.
     if let Err(error) = syncfs(&file) {
         let _ = std::fs::remove_file(folder.join(&name));
         return Err(error.into());

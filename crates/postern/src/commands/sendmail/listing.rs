@@ -1,4 +1,4 @@
-//! `mailq` and `sendmail -q`: the queue, of which each sees what is his.
+//! `mailq` and `sendmail -q`: the queue, of which each user sees their own part.
 
 use postern_submit::ExitStatus;
 use postern_submit::options::Flush;
@@ -11,7 +11,7 @@ use crate::control::protocol::{Changed, Operation, Request};
 use crate::exit::{Exit, Failure};
 use crate::output;
 
-/// Lists the queue: whole for root, for others what they have handed in.
+/// Lists the queue: all of it for root, for others what they submitted.
 pub(super) fn list(places: &Places) -> Result<ExitStatus, Failure> {
     if !is_administrator() {
         if let Some(client) = Client::connect_as_user(&places.queue)? {
@@ -41,7 +41,7 @@ pub(super) fn list(places: &Places) -> Result<ExitStatus, Failure> {
     Ok(ExitStatus::Ok)
 }
 
-/// Has what waits delivered now.
+/// Starts delivery of waiting mail now.
 pub(super) fn flush(what: &Flush, places: &Places) -> Result<ExitStatus, Failure> {
     let domain = match what {
         Flush::Domain(domain) => Some(domain.clone()),
@@ -87,7 +87,7 @@ pub(super) fn flush(what: &Flush, places: &Places) -> Result<ExitStatus, Failure
     Ok(ExitStatus::Ok)
 }
 
-/// The configuration at its usual place, or where the variable says.
+/// The configuration at its usual place, or where the environment variable says.
 pub(super) fn from_environment() -> ConfigArg {
     ConfigArg {
         config: std::env::var_os("POSTERN_CONFIG").map(Into::into),

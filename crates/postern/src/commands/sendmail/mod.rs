@@ -18,7 +18,7 @@ pub(crate) use self::common::DROP;
 use self::common::{Places, complain};
 use crate::exit::Failure;
 
-/// Does what the arguments behind the name say.
+/// Does what the arguments after the name say.
 pub(crate) fn run(name: Name, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = arguments
         .into_iter()

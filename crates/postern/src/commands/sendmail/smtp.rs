@@ -1,4 +1,4 @@
-//! `sendmail -bs`: SMTP on standard input and output, which is the server's, word for word.
+//! `sendmail -bs`: SMTP on standard input and output, passed through to the server unchanged.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -17,7 +17,7 @@ pub(super) fn run(places: &Places) -> ExitStatus {
     let Ok(mut up) = stream.try_clone() else {
         return ExitStatus::System;
     };
-    // Whoever talks may do so for as long as the server likes; the server has time limits.
+    // No time limit here: the server has its own.
     let _ = stream.set_read_timeout(None);
     thread::spawn(move || {
         let mut input = io::stdin().lock();
@@ -51,7 +51,7 @@ pub(super) fn run(places: &Places) -> ExitStatus {
     }
 }
 
-/// Lines of people end in LF alone: each gets its CR.
+/// Typed lines end in LF only: adds the CR.
 fn with_crlf(piece: &[u8], after_cr: &mut bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(piece.len() + 16);
     for &octet in piece {

@@ -1,4 +1,4 @@
-//! `sendmail -bv` and `-bt`: what would become of a recipient. Root hears it rule by rule, others what the server says to `RCPT`.
+//! `sendmail -bv` and `-bt`: what would happen to a recipient. Root sees it rule by rule, others the server's reply to `RCPT`.
 
 use std::io::BufRead as _;
 
@@ -13,7 +13,7 @@ use crate::commands::{self, explain};
 use crate::exit::{Exit, Failure};
 use crate::{locate, output, visible};
 
-/// Says of each recipient on the command line what would become of it.
+/// Reports for each recipient on the command line what would happen to it.
 pub(super) fn run(options: &Options, places: &Places) -> Result<ExitStatus, Failure> {
     let arguments = options.recipients.iter();
     let recipients: Vec<String> = arguments
@@ -27,7 +27,8 @@ pub(super) fn run(options: &Options, places: &Places) -> Result<ExitStatus, Fail
     judge(recipients, options, places)
 }
 
-/// The same of addresses that are typed in, one a line. The numbers of rule sets that sendmail wants before an address are passed by.
+/// The same for addresses that are typed in, one per line. The rule set numbers that sendmail expects before an address are
+/// ignored.
 pub(super) fn test(options: &Options, places: &Places) -> Result<ExitStatus, Failure> {
     output::print("an address a line; each is judged as a recipient")?;
     for line in std::io::stdin().lock().lines() {

@@ -53,7 +53,7 @@ fn line(step: &PastStep) -> String {
     visible::line(&line).into_owned()
 }
 
-/// Ends the command with 0 at Ctrl-C: that is how it is ended.
+/// Ends the command with 0 at Ctrl-C: that is the normal way to end it.
 fn end_when_interrupted() -> Result<(), Failure> {
     let failed = |error| Failure::io("cannot listen to signals", &error);
     let runtime = tokio::runtime::Builder::new_current_thread()

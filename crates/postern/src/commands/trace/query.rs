@@ -1,4 +1,4 @@
-//! What is looked for, by the form of what was typed.
+//! What to search for, recognised by the form of the argument.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use postern_mail::QueueId;
 use crate::args::TraceArgs;
 use crate::exit::{Exit, Failure};
 
-/// All that has to fit.
+/// Everything that must match.
 pub(super) fn query(args: &TraceArgs) -> Result<Query, Failure> {
     let mut groups = Vec::new();
     for what in &args.what {

@@ -1,4 +1,4 @@
-//! A story for people: a head, then a time line.
+//! A story for people: a heading, then a time line.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -11,7 +11,7 @@ use crate::control::protocol::PastStep;
 use crate::exit::Failure;
 use crate::{output, visible};
 
-/// Events of a session that belong to the story of each of its messages: who came, and how.
+/// Session events that are part of the story of each of its messages: who connected, and how.
 const OF_SESSION: [&str; 5] = [
     "connect",
     "helo",
@@ -20,7 +20,7 @@ const OF_SESSION: [&str; 5] = [
     "dropped what came before the handshake",
 ];
 
-/// Where text of a time line begins.
+/// The column where the text of a time line begins.
 const INDENT: usize = 12;
 
 /// One line for each story.
@@ -80,7 +80,7 @@ fn has_outcomes(story: &Story) -> bool {
     story.events.iter().any(is_outcome)
 }
 
-/// What became of it: the last outcome of each recipient, counted where they differ.
+/// The outcome: the last one for each recipient, counted if they differ.
 fn outcome(story: &Story) -> String {
     let mut last: Vec<(String, &str)> = Vec::new();
     for event in story.events.iter().filter(|event| is_outcome(event)) {
@@ -115,7 +115,7 @@ fn shown_at(at: i64) -> String {
         .to_string()
 }
 
-/// The story with what belongs to it of its session, as lines no wider than `width`, or as wide as they are.
+/// The story with the related session events, as lines no wider than `width`, or unlimited.
 pub(super) fn time_line(story: &Story, of_session: &[Story], width: Option<usize>) -> String {
     let head = match story.kind {
         Kind::Message => format!("message {}", story.id),
@@ -148,7 +148,7 @@ pub(super) fn time_line(story: &Story, of_session: &[Story], width: Option<usize
     text
 }
 
-/// A line of the time line, broken between words under itself.
+/// A line of the time line, wrapped between words with an indent.
 fn line(time: &str, said: &str, width: Option<usize>) -> String {
     let columns = width.map(|width| width.saturating_sub(INDENT).max(20));
     let mut text = String::new();
@@ -194,7 +194,7 @@ pub(super) fn sentence(step: &PastStep) -> String {
     };
     let is_attempt = step.event == "attempt";
     let why = match why(fields) {
-        // The host stands there already.
+        // The host is already in the line.
         why if is_attempt => said(fields, "error")
             .or_else(|| said(fields, "reply"))
             .unwrap_or(why),

@@ -1,4 +1,4 @@
-//! Aliases: the file, whose mistakes have places in a file of their own, and those by address and domain.
+//! Aliases: the file, whose mistakes are located in that file, and those by address and domain.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::config::problem::Span;
 use crate::config::read::At;
 use crate::config::shown::Shown;
 
-/// Entries of a table that are looked at one by one.
+/// Most entries of a table checked individually.
 const ENTRIES_CHECKED: usize = 100_000;
 
 pub(super) fn check(c: &mut Checking<'_>, shown: &Shown) -> Aliases {
@@ -64,7 +64,7 @@ fn file(c: &mut Checking<'_>) -> Aliases {
     }
 }
 
-/// Domains that have aliases and nothing else.
+/// Domains that have only aliases.
 pub(super) fn alias_domains(c: &mut Checking<'_>) -> DomainSet {
     let listed = |list: &At<Vec<At<String>>>, domain: &str| {
         list.iter().any(|other| other.eq_ignore_ascii_case(domain))
@@ -95,7 +95,7 @@ pub(super) fn alias_domains(c: &mut Checking<'_>) -> DomainSet {
     domains_and_tables(&c.file.alias_domains, "alias_domains", c)
 }
 
-/// Where mail for unknown users goes, if it is an address that makes sense.
+/// Where mail for unknown users goes, if it is a valid address.
 fn unknown_users(c: &mut Checking<'_>) -> Option<String> {
     let written = c.file.unknown_users.as_ref()?;
     let bad = match read(&written.value, Form::Own) {
@@ -179,7 +179,7 @@ fn add(table: &At<AliasTable>, gives: Gives, place: &str, inline: &mut Inline, c
             value: value.clone(),
             place: place.to_owned(),
         };
-        // A left side that is none was reported when it was read.
+        // An invalid left-hand side was reported when it was read.
         if let Ok(Some(earlier)) = inline.insert(from, found) {
             let title = format!(
                 "an alias for {:?} is there already, in {}",
@@ -246,7 +246,7 @@ fn of_tables(written: &At<AliasTable>, c: &mut Checking<'_>) -> Vec<Source> {
     sources
 }
 
-/// Looks at the entries of a table that can be listed: one whose right side makes no sense would put mail off.
+/// Checks the entries of a table that can be listed: an invalid right-hand side would defer mail.
 fn check_entries(source: &Source, span: Option<Span>, c: &mut Checking<'_>) {
     if source.gives == Gives::NewAddress {
         return;
@@ -264,13 +264,13 @@ fn check_entries(source: &Source, span: Option<Span>, c: &mut Checking<'_>) {
     }
 }
 
-/// What an `[[alias]]` says of where mail goes, or of a new address, as the right side of an entry; `None` where it says nothing of that.
+/// The destination or new address in an `[[alias]]`, as the right-hand side of an entry; `None` if it has neither.
 fn value(table: &At<AliasTable>, gives: Gives, c: &mut Checking<'_>) -> Option<String> {
     let text = |at: &Option<At<String>>| at.as_ref().map(|at| at.value.clone());
     if gives == Gives::NewAddress {
         return text(&table.moved_to);
     }
-    // Said once, in the pass for targets.
+    // Reported once, in the pass for targets.
     let kinds = [
         table.to.is_some(),
         table.refuse.is_some(),
@@ -320,7 +320,7 @@ fn bad_target(span: Option<Span>, error: &str, c: &mut Checking<'_>) {
         .error(span, format!("an alias: {title}"), "leads nowhere", remedy);
 }
 
-/// Reads a right side as for some address of which it may take parts.
+/// Reads a right-hand side as if for some address, parts of which it may use.
 fn read(value: &str, form: Form) -> Result<Vec<Goal>, String> {
     let sample =
         Mailbox::new("user+detail", Domain::Name("example.org".into())).map_err(|error| error.to_string())?;
@@ -332,7 +332,7 @@ fn read(value: &str, form: Form) -> Result<Vec<Goal>, String> {
     goals(value, &key, &sample, form, Some('+'), false).map_err(|error| error.to_string())
 }
 
-/// Follows every address that is named: a circle among them is a mistake, found before any mail meets it.
+/// Follows every address mentioned: a loop among them is a mistake, found before any mail runs into it.
 fn find_circles(addresses: &AddressAliases, c: &mut Checking<'_>) {
     let local = c.local_domains.clone();
     let is_local = |domain: &Domain| local.contains(domain);
@@ -343,7 +343,7 @@ fn find_circles(addresses: &AddressAliases, c: &mut Checking<'_>) {
         .flat_map(|table| &table.from)
         .flat_map(|list| &list.value)
     {
-        // Somebody whom a whole domain stands for.
+        // An arbitrary address in the domain.
         let address = match from.value.strip_prefix('@') {
             Some(domain) => format!("anybody@{domain}"),
             None => from.value.clone(),
@@ -362,7 +362,7 @@ fn find_circles(addresses: &AddressAliases, c: &mut Checking<'_>) {
     }
 }
 
-/// An alias in a domain whose mail does not come here holds for the mail of those alone who may relay.
+/// An alias in a domain whose mail does not come here only applies to mail from clients that may relay.
 fn warn_of_foreign(c: &mut Checking<'_>) {
     let mut told: Vec<String> = Vec::new();
     for from in c

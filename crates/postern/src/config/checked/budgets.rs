@@ -1,4 +1,4 @@
-//! `[[budget]]` and `[budgets]`: names that are told apart, bounds that can be counted and do not let strangers stop a user.
+//! `[[budget]]` and `[budgets]`: unique names, and bounds that can be counted and do not let strangers block a user.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use crate::config::file::{BoundTable, BudgetTable};
 use crate::config::problem::Span as Place;
 use crate::config::read::At;
 
-/// Most budgets: each may be looked at for each message.
+/// Most budgets: each may be evaluated for each message.
 const BUDGETS_MAX: usize = 1_000;
 
-/// Octets of the file of countries that are read.
+/// Largest country file, in octets.
 const COUNTRIES_MAX: u64 = 256 << 20;
 
 pub(super) fn check(c: &mut Checking<'_>) -> Arc<BudgetSettings> {
@@ -71,7 +71,7 @@ fn whom(table: &At<BudgetTable>) -> Whom {
     let logins = table.logins.iter().flat_map(|list| &list.value);
     let domains = |list: &At<Vec<At<String>>>| DomainSet::new(list.value.iter().map(|one| &one.value)).ok();
     Whom {
-        // Each was read as such before.
+        // Each was already parsed as one.
         logins: LoginSet::new(logins.map(|one| &one.value)).unwrap_or_default(),
         domains: table.domains.as_ref().and_then(domains),
         networks: table
@@ -81,7 +81,7 @@ fn whom(table: &At<BudgetTable>) -> Whom {
     }
 }
 
-/// The bounds that one table makes.
+/// The bounds from one table.
 fn bounds(table: &At<BoundTable>, per: Per, c: &mut Checking<'_>) -> Vec<Bound> {
     let (Some(counted), Some(action)) = (&table.count, &table.action) else {
         return Vec::new();
@@ -139,7 +139,7 @@ fn bounds(table: &At<BoundTable>, per: Per, c: &mut Checking<'_>) -> Vec<Bound> 
     bounds
 }
 
-/// Why something cannot be bounded so, and what can be written.
+/// Why something cannot be bounded this way, and what can be written.
 fn impossible(
     counted: Counted,
     action: Action,
@@ -181,7 +181,7 @@ fn impossible(
     }
 }
 
-/// Who is told; a name without a domain is one here.
+/// Who is notified; a name without a domain is local.
 fn notify(c: &mut Checking<'_>) -> Vec<Mailbox> {
     let written = &c.file.budgets.notify.value;
     let mut told = Vec::new();

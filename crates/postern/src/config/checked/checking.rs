@@ -1,4 +1,4 @@
-//! What all steps of the check use.
+//! State shared by all steps of the check.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,42 +12,42 @@ use crate::config::libraries::Libraries;
 use crate::config::problem::Problems;
 use crate::config::read::At;
 
-/// What all steps of the check use.
+/// State shared by all steps of the check.
 pub(super) struct Checking<'a> {
     pub(super) file: &'a Postern,
-    /// The folder that relative paths start at.
+    /// The base folder of relative paths.
     pub(super) base: &'a Path,
     pub(super) problems: &'a mut Problems,
     pub(super) hostname: String,
     pub(super) domain: Domain,
     pub(super) local_domains: DomainSet,
     pub(super) relay_domains: DomainSet,
-    /// Those that were opened so far.
+    /// The tables opened so far.
     pub(super) tables: Tables,
-    /// Those of domains that are asked for each.
+    /// Tables of domains that are queried per domain.
     pub(super) domain_tables: Vec<Arc<DomainTable>>,
-    /// Those of routes that are asked for each recipient.
+    /// Tables of routes that are queried per recipient.
     pub(super) route_tables: Vec<Arc<RouteLookup>>,
     pub(super) alias_domains: DomainSet,
     pub(super) libraries: Libraries,
 }
 
-/// The set of patterns of which each was read as one already.
+/// The set of patterns, each of which has already been parsed.
 pub(super) fn domain_set(patterns: &At<Vec<At<String>>>) -> DomainSet {
     let mut set = DomainSet::default();
     for pattern in &patterns.value {
-        // A pattern that is no good was reported when it was read.
+        // An invalid pattern was reported when it was read.
         let _ = set.insert(pattern);
     }
     set
 }
 
-/// The values of a list without their places.
+/// The values of a list without their positions.
 pub(super) fn values<T: Clone>(list: &[At<T>]) -> Vec<T> {
     list.iter().map(|at| at.value.clone()).collect()
 }
 
-/// A number that was read within bounds, in the type that the setting has.
+/// A number already checked against its bounds, in the setting's type.
 pub(super) fn clamp<T: TryFrom<u64> + Largest>(number: u64) -> T {
     T::try_from(number).unwrap_or(T::LARGEST)
 }

@@ -1,4 +1,4 @@
-//! Settings of delivery: routes that lead somewhere, times in an order that makes sense.
+//! Settings of delivery: routes that lead somewhere, times in a sensible order.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -120,7 +120,7 @@ fn routes(c: &mut Checking<'_>, shown: &Shown) -> RouteTable {
     }
 }
 
-/// The program that takes local mail, where one does.
+/// The program for local mail, if any.
 fn program(c: &mut Checking<'_>) -> Option<Target> {
     let delivery = &c.file.delivery;
     let pipe = delivery.pipe.as_ref()?;
@@ -137,7 +137,7 @@ fn program(c: &mut Checking<'_>) -> Option<Target> {
     system::program(pipe, &c.file.pipe.value, c.problems)
 }
 
-/// Domains whose mail stays here. Without any there is still a postmaster, at `localhost`.
+/// Domains whose mail stays here. Even without any, there is a postmaster at `localhost`.
 fn stays_here(c: &Checking<'_>) -> DomainSet {
     let mut domains = c.local_domains.clone();
     if literal_domain(c).is_none() {
@@ -166,7 +166,7 @@ fn has_several(domains: &At<Vec<At<String>>>) -> bool {
     domains.len() > 1 || domains.iter().any(stands_for_several)
 }
 
-/// A pattern without the domain would mix the mail of `info` in one domain with that of `info` in another.
+/// A pattern without the domain would mix mail for `info` in different domains.
 fn warn_of_shared(pattern: &At<PathBuf>, domains: &At<Vec<At<String>>>, problems: &mut Problems) {
     if has_several(domains) && !pattern.to_string_lossy().contains("{domain}") {
         problems.warning(
@@ -181,7 +181,7 @@ fn warn_of_shared(pattern: &At<PathBuf>, domains: &At<Vec<At<String>>>, problems
     }
 }
 
-/// Two routes to one pattern without the domain mix the mail of domains as one route for both does.
+/// Two routes with the same pattern without the domain mix the mail of domains just like one route for both.
 fn warn_of_common_maildirs(c: &mut Checking<'_>, usual: &PathBuf) {
     let file = c.file;
     let has_domain = |pattern: &Path| pattern.to_string_lossy().contains("{domain}");
@@ -225,7 +225,7 @@ fn lower(domains: &At<Vec<At<String>>>) -> Vec<String> {
     domains.iter().map(|domain| domain.to_lowercase()).collect()
 }
 
-/// A domain whose mailboxes are here, and a route that takes its mail elsewhere by SMTP: one of the two is a slip.
+/// A local domain with a route that sends its mail elsewhere by SMTP: one of the two is a mistake.
 fn warn_of_local_that_leaves(c: &mut Checking<'_>) {
     let locals = lower(&c.file.local_domains);
     for route in &c.file.route.value {
@@ -248,9 +248,9 @@ fn warn_of_local_that_leaves(c: &mut Checking<'_>) {
     }
 }
 
-/// Mail for a relay domain that no route names follows its MX records, and the first of those is often this server.
+/// Mail for a relay domain without a route follows its MX records, the first of which is often this server.
 fn warn_of_relay_without_route(c: &mut Checking<'_>) {
-    // A table may name the domain.
+    // A table may contain the domain.
     if c.file.route.iter().any(|route| route.table.is_some()) {
         return;
     }
@@ -262,7 +262,7 @@ fn warn_of_relay_without_route(c: &mut Checking<'_>) {
         .flat_map(|route| &route.domains)
         .flat_map(|list| &list.value)
     {
-        // What is no pattern was reported when it was read.
+        // An invalid pattern was reported when it was read.
         let _ = routed.insert(domain);
     }
     let recipients = c.file.route.iter().flat_map(|route| &route.recipients);
@@ -272,12 +272,12 @@ fn warn_of_relay_without_route(c: &mut Checking<'_>) {
         }
     }
     for domain in &c.file.relay_domains.value {
-        // A pattern is covered by itself, or by all that covers a name below it.
+        // A pattern is covered by itself, or by anything that covers a name below it.
         let name = domain.to_lowercase();
         let one = name
             .strip_prefix("*.")
             .map_or_else(|| name.clone(), |rest| format!("x.{rest}"));
-        // Which domains a table has may change.
+        // The domains in a table may change.
         if domain.value == "*" || Reference::is_meant(domain) || routed.contains(&Domain::Name(one.into())) {
             continue;
         }
@@ -293,7 +293,7 @@ fn warn_of_relay_without_route(c: &mut Checking<'_>) {
     }
 }
 
-/// A pattern without the local part would put everybody's mail into one folder.
+/// A pattern without the local part would put all mail into one folder.
 fn check_pattern(pattern: &At<PathBuf>, problems: &mut Problems) {
     let text = pattern.to_string_lossy();
     if !text.contains("{local}") {
@@ -322,7 +322,7 @@ fn rule(
     problems: &mut Problems,
 ) -> Option<RouteRule> {
     let named = |list: &Option<At<Vec<At<String>>>>| {
-        // What is no entry was reported when it was read.
+        // An invalid entry was reported when it was read.
         list.as_ref()
             .is_some_and(|list| !list.is_empty() || problems.are_within(list.span.as_ref()))
     };
@@ -357,7 +357,7 @@ fn senders(route: &file::RouteTable) -> SenderSet {
     address_set(&route.senders)
 }
 
-/// Patterns that are no good were reported when they were read.
+/// Invalid patterns were reported when they were read.
 fn address_set(list: &Option<At<Vec<At<String>>>>) -> SenderSet {
     let mut set = SenderSet::default();
     for pattern in list.iter().flat_map(|list| &list.value) {
@@ -376,7 +376,7 @@ fn logins_of(route: &file::RouteTable) -> LoginSet {
 
 fn check_tls(route: &At<file::RouteTable>, problems: &mut Problems) {
     for (what, list) in [("senders", &route.senders), ("logins", &route.logins)] {
-        // A condition without entries would hold for all, and looks as if it held for none.
+        // A condition without entries would match everything, but looks as if it matched nothing.
         if let Some(list) = list.as_ref().filter(|list| list.is_empty())
             && !problems.are_within(list.span.as_ref())
         {
@@ -490,7 +490,7 @@ fn target(
     }
 }
 
-/// What who names a recipient of a route that refuses is told.
+/// The reply for a recipient whose route refuses.
 fn refusal(route: &file::RouteTable) -> RefusalText {
     match &route.refuse {
         Some(refuse) => refuse.value.clone(),
@@ -515,7 +515,7 @@ fn check_hops(via: &At<Vec<At<Hop>>>, protocol: Protocol, problems: &mut Problem
     }
 }
 
-/// Ports that speak TLS in another way than the route says.
+/// Ports whose TLS mode differs from the route's.
 fn check_ports(via: &At<Vec<At<Hop>>>, route: &file::RouteTable, problems: &mut Problems) {
     for hop in &via.value {
         let (title, remedy) = match (hop.port, *route.tls) {
@@ -533,7 +533,7 @@ fn check_ports(via: &At<Vec<At<Hop>>>, route: &file::RouteTable, problems: &mut 
     }
 }
 
-/// Finds domains that an earlier route with the same conditions has taken already.
+/// Finds domains already covered by an earlier route with the same conditions.
 fn warn_of_shadowed(routes: &[At<file::RouteTable>], problems: &mut Problems) {
     let mut seen: Vec<(String, SenderSet, LoginSet)> = Vec::new();
     for (domain, route) in routes.iter().flat_map(|route| {
@@ -553,7 +553,7 @@ fn warn_of_shadowed(routes: &[At<file::RouteTable>], problems: &mut Problems) {
     }
 }
 
-/// Where this server listens, with ports that the system does not choose.
+/// Where this server listens, on fixed ports.
 fn listeners(c: &Checking<'_>) -> Vec<SocketAddr> {
     let addresses = c.file.listener.iter().flat_map(|list| &list.value);
     addresses
@@ -600,7 +600,7 @@ fn retry(c: &mut Checking<'_>) -> RetrySettings {
         );
     }
     if !written.warn_after.is_zero() && *written.warn_after >= *written.expire_after {
-        // The default warning is passed by when mail expires before it.
+        // The default warning is skipped if mail expires before it.
         if let Some(span) = &written.warn_after.span {
             c.problems.error(
                 Some(span.clone()),

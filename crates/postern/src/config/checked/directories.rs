@@ -16,10 +16,10 @@ use crate::config::read::At;
 /// The file of own users in the state directory.
 const DATABASE: &str = "users.db";
 
-/// The least characters of a password where no directory of own users says otherwise: those of the setting's default.
+/// The minimum password length if no directory of own users sets one: the setting's default.
 const PASSWORD_LENGTH: u64 = 8;
 
-/// The directories that are asked, each with the place of its table.
+/// The directories, each with the place of its table.
 pub(super) fn check(c: &mut Checking<'_>) -> Vec<(DirectorySettings, DirectoryPlace)> {
     let mut settings: Vec<(DirectorySettings, DirectoryPlace)> = Vec::new();
     let file = c.file;
@@ -68,17 +68,17 @@ fn system(table: &SystemTable, file: &Postern) -> SystemSettings {
     }
 }
 
-/// Tables of recipients; `None` when the problems say why not.
+/// Tables of recipients; `None` if the problems say why not.
 fn recipients(table: &RecipientsTable, c: &mut Checking<'_>) -> Option<TableSettings> {
     let list = &table.recipients.as_ref()?.value;
     let recipients = tables::open_all(list, c);
     (recipients.len() == list.len()).then_some(TableSettings { recipients })
 }
 
-/// The title of a mistake with which a server can still relay.
+/// The title of a mistake in spite of which a server can still relay.
 pub(crate) const NOBODY_TELLS: &str = "no directory can tell which recipients in `local_domains` exist";
 
-/// A site that could tell of no recipient that it exists would refuse all its mail.
+/// A site that cannot confirm that any recipient exists would refuse all its mail.
 fn check_recipients(settings: &[(DirectorySettings, DirectoryPlace)], c: &mut Checking<'_>) {
     let file = c.file;
     let asks = *file.local_recipients == LocalRecipients::Known && !file.local_domains.is_empty();
@@ -86,7 +86,7 @@ fn check_recipients(settings: &[(DirectorySettings, DirectoryPlace)], c: &mut Ch
     if asks
         && !is_known
         && let Some(first) = file.directory.value.first()
-        // One with a mistake may be the one that knows.
+        // A directory with a mistake may be the one that knows.
         && settings.len() == file.directory.len()
     {
         // Relaying works all the same, so the server starts; `postern check` calls it a mistake.
@@ -115,7 +115,7 @@ fn check_recipients(settings: &[(DirectorySettings, DirectoryPlace)], c: &mut Ch
     }
 }
 
-/// A directory that finds the same account whatever the domain, beside others that tell logins apart by it: `ann@PARTNER.TEST`
+/// A directory that finds the same account for any domain, next to others that distinguish logins by it: `ann@PARTNER.TEST`
 /// would be `ann`.
 fn check_domains(directory: &Directory, c: &mut Checking<'_>) {
     let Some((text, key, placeholder)) = any_domain(directory) else {
@@ -142,7 +142,7 @@ fn check_domains(directory: &Directory, c: &mut Checking<'_>) {
     }
 }
 
-/// What finds an account by its name, if that looks at the local part alone; the key, and how to name the domain.
+/// The setting that finds an account by name, if it only uses the local part; the key, and how to include the domain.
 fn any_domain(directory: &Directory) -> Option<(&At<String>, &'static str, &'static str)> {
     match directory {
         Directory::Ldap(table) => {
@@ -176,7 +176,7 @@ pub(crate) fn users_database(file: &Postern) -> PathBuf {
     named.flatten().unwrap_or_else(|| file.state_dir.join(DATABASE))
 }
 
-/// The least characters of a password that `postern user` sets.
+/// The minimum length of a password set by `postern user`.
 pub(crate) fn password_length(file: &Postern) -> usize {
     let written = file
         .directory

@@ -1,12 +1,12 @@
-//! What the directories' own crate finds wrong with a setting, at the line where it stands.
+//! Mistakes in settings found by the directories' own crate, at the line of the setting.
 
 use postern_directory::Mistake;
 
 use crate::config::problem::{Problems, Span};
 
-/// Adds what the crate of directories finds wrong with a setting.
+/// Adds a mistake in a setting found by the directories' crate.
 pub(super) fn tell(mistake: Mistake, at: Option<Span>, problems: &mut Problems) {
-    // What was no good by itself has been complained of.
+    // Values that are invalid by themselves have already been reported.
     if !problems.are_within(at.as_ref()) {
         let title = format!("`{}` {}", mistake.key, mistake.what);
         problems.error(at, title, "cannot be used", mistake.remedy);

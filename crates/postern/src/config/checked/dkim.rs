@@ -1,4 +1,4 @@
-//! `[[dkim]]`: one table a domain, keys that can sign, each under a selector of its own.
+//! `[[dkim]]`: one table per domain, keys that can sign, each with its own selector.
 
 use std::sync::Arc;
 
@@ -100,7 +100,7 @@ fn keys(written: &At<DkimTable>, c: &mut Checking<'_>) -> Vec<GivenKey> {
     keys
 }
 
-/// Keys that somebody else has made are for somebody else to replace.
+/// Keys created by somebody else must be replaced by them.
 fn warn_of_rotation(written: &At<DkimTable>, c: &mut Checking<'_>) {
     if let (Some(every), false) = (&written.rotate_every, written.key.is_empty()) {
         c.problems.warning(
@@ -112,7 +112,7 @@ fn warn_of_rotation(written: &At<DkimTable>, c: &mut Checking<'_>) {
     }
 }
 
-/// A signature that ends while the mail still waits fails at the receiver.
+/// A signature that expires while the mail is still queued fails at the receiver.
 fn warn_of_early_end(written: &At<DkimTable>, c: &mut Checking<'_>) {
     let Some(end) = &written.expire_after else { return };
     if end.value <= *c.file.retry.expire_after {

@@ -1,4 +1,4 @@
-//! Settings of DNS look-ups, and whether what needs proven answers gets them.
+//! Settings of DNS look-ups, and whether settings that need validated answers get them.
 
 use std::net::SocketAddr;
 
@@ -31,7 +31,7 @@ fn settings(file: &Postern) -> ResolverSettings {
     }
 }
 
-/// Whoever can forge answers on the way from a name server can forge their AD bit, too.
+/// Anyone who can forge answers on the way from a name server can also forge their AD bit.
 fn warn_of_far_servers(c: &mut Checking<'_>, asked: &[SocketAddr]) {
     let Some(far) = asked.iter().find(|server| !server.ip().is_loopback()) else {
         return;
@@ -46,7 +46,7 @@ fn warn_of_far_servers(c: &mut Checking<'_>, asked: &[SocketAddr]) {
     );
 }
 
-/// A file of anchors that cannot be used would be noticed at the start only.
+/// An unusable file of anchors would only be noticed at start.
 fn check_anchors(c: &mut Checking<'_>, dnssec: Dnssec) {
     let Some(path) = &c.file.dns.trust_anchors else {
         return;
@@ -68,7 +68,7 @@ fn check_anchors(c: &mut Checking<'_>, dnssec: Dnssec) {
     }
 }
 
-/// TLSA records that nobody proves prove nothing.
+/// Unvalidated TLSA records prove nothing.
 fn check_dane(c: &mut Checking<'_>) {
     for route in c.file.route.value.iter().filter(|route| route.tls.is_dane()) {
         c.problems.error(

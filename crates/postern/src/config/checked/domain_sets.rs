@@ -18,7 +18,7 @@ pub(super) fn domains_and_tables(
     let mut set = DomainSet::default();
     for pattern in &patterns.value {
         if !Reference::is_meant(pattern) {
-            // A pattern that is no good was reported when it was read.
+            // An invalid pattern was reported when it was read.
             let _ = set.insert(pattern);
             continue;
         }

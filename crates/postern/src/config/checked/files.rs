@@ -1,4 +1,5 @@
-//! Files that the configuration names: they exist, can be read, and secrets are open to nobody else.
+//! Files that the configuration names: they exist, can be read, and secrets are not accessible to
+//! others.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +11,7 @@ use crate::config::problem::Problems;
 use crate::config::read::At;
 use crate::rights::{Account, Steps};
 
-/// Checks a file that is read. True if it can be.
+/// Checks that a file can be read. True if it can.
 pub(super) fn readable(file: &At<PathBuf>, what: &str, problems: &mut Problems) -> bool {
     if let Some(owner) = planted(&file.value) {
         problems.error(
@@ -48,16 +49,17 @@ pub(super) fn readable(file: &At<PathBuf>, what: &str, problems: &mut Problems) 
     }
 }
 
-/// Who, other than root, has led the way to a file of somebody else's: root reads that file for nobody.
+/// Who, other than root, has placed a link to somebody else's file: root does not read such a file for
+/// anyone.
 fn planted(path: &Path) -> Option<Account> {
     let is_root = nix::unistd::geteuid().is_root();
     is_root.then(|| Steps::walk(path).ok()?.is_planted()).flatten()
 }
 
-/// What helps where a file holds no secret that can be used.
+/// The remedy if a file has no usable secret.
 pub(super) const SECRET_REMEDY: &str = "write the secret alone into it, on one line";
 
-/// Checks a file that holds a key or a password: readable, and by its owner alone.
+/// Checks a file that holds a key or a password: readable, and only by its owner.
 pub(super) fn secret(file: &At<PathBuf>, what: &str, problems: &mut Problems) -> bool {
     if !readable(file, what, problems) {
         return false;
@@ -82,7 +84,7 @@ pub(super) fn secret(file: &At<PathBuf>, what: &str, problems: &mut Problems) ->
     false
 }
 
-/// What the system said, and what helps.
+/// The system's error, and the remedy.
 fn explain(error: &io::Error, path: &Path) -> (String, String) {
     match error.kind() {
         io::ErrorKind::NotFound => match nearest_missing(path) {

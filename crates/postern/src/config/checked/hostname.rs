@@ -5,8 +5,8 @@ use postern_mail::Domain;
 use crate::config::file::Postern;
 use crate::config::problem::Problems;
 
-/// The name of this host: as written, or the machine's own when that is a full one. After a mistake it is a stand-in,
-/// so that the other checks can go on.
+/// The name of this host: as written, or the machine's own if that is fully qualified. After a mistake it is a
+/// placeholder, so that the other checks can continue.
 pub(super) fn hostname(file: &Postern, problems: &mut Problems) -> (String, Domain) {
     let name = match &file.hostname {
         Some(name) => name.value.clone(),
@@ -16,7 +16,7 @@ pub(super) fn hostname(file: &Postern, problems: &mut Problems) -> (String, Doma
         Ok(domain @ Domain::Name(_)) if file.hostname.is_some() || name.contains('.') => {
             return (domain.to_string(), domain);
         }
-        // It was written, and complained of.
+        // It was written, and has been reported.
         _ if problems.are_about("hostname") => {}
         _ => problems.error(
             None,

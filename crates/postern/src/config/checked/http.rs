@@ -1,4 +1,4 @@
-//! Where monitors are answered: places that can be bound, and whom they are open to.
+//! Where monitors are answered: places that can be bound, and who may connect.
 
 use postern_http::{Limits, Peers};
 
@@ -18,7 +18,7 @@ pub(crate) struct HttpConfig {
 }
 
 impl HttpConfig {
-    /// Whether the numbers can be read there.
+    /// Whether metrics are served there.
     pub(crate) fn serves(&self, what: Serves) -> bool {
         self.serves.contains(&what)
     }

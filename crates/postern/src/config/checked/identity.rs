@@ -1,4 +1,4 @@
-//! `[identity]`: grants that give something to somebody.
+//! `[identity]`: grants with a grantee and something granted.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::{Checking, tables, values};
 use crate::config::file::GrantTable;
 use crate::config::read::At;
 
-/// The rules, and the tables of owners that they go by.
+/// The rules, and the tables of owners that they use.
 pub(super) fn check(c: &mut Checking<'_>) -> (IdentityRules, Option<Arc<OwnerTables>>) {
     let written = &c.file.identity;
     let senders = *c.file.relay.senders;

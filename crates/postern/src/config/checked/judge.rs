@@ -16,25 +16,25 @@ use crate::config::read::At;
 #[derive(Clone, Debug)]
 pub(crate) struct JudgeSettings {
     pub(crate) checks: Checks,
-    /// The name of this server in what it finds.
+    /// The name of this server in its results.
     pub(crate) authserv_id: String,
     /// The name of this server.
     pub(crate) hostname: String,
-    /// What is done about each outcome.
+    /// The action for each outcome.
     pub(crate) actions: Actions,
-    /// Forwarders whose chain is believed.
+    /// Forwarders whose chains are trusted.
     pub(crate) arc_trusted: DomainSet,
-    /// Who seals what goes on to the outside.
+    /// The domain that seals forwarded mail.
     pub(crate) arc_seal: Option<Domain>,
-    /// Who sends reports of DMARC; `None` for nobody.
+    /// The sender of DMARC reports; `None` for none.
     pub(crate) reports: Option<Reporter>,
-    /// For one look-up.
+    /// The time limit of one look-up.
     pub(crate) lookup_timeout: Duration,
-    /// For all of one message.
+    /// The time limit for all look-ups of a message.
     pub(crate) timeout: Duration,
 }
 
-/// The domain that seals has keys, and chains are looked at.
+/// The sealing domain must have keys, and chains must be checked.
 fn arc_seal(c: &mut Checking<'_>, checks: Checks) -> Option<Domain> {
     let name = c.file.judge.arc_seal.as_ref()?;
     let domain: Domain = name.value.parse().ok()?;

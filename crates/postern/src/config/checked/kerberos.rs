@@ -1,4 +1,4 @@
-//! Kerberos: the library is there, and the keytab can be used by whom Postern becomes.
+//! Kerberos: the library exists, and the keytab can be used by the user that Postern becomes.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::config::problem::Span;
 use crate::config::read::At;
 use crate::rights;
 
-/// The file in the state directory in which the library remembers what it has seen.
+/// The library's replay cache file in the state directory.
 const REPLAY_CACHE: &str = "kerberos.rcache";
 
 pub(super) fn check(c: &mut Checking<'_>) -> Option<KerberosLogins> {
@@ -47,7 +47,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Option<KerberosLogins> {
             None
         }
         (Some(mechanism), Some(keytab)) => {
-            // Both are looked at, so that all mistakes are shown at once.
+            // Both are checked, so that all mistakes are shown at once.
             let usable = files::secret(keytab, "the keytab", c.problems) && owned(keytab, c);
             if c.libraries == Libraries::Leave {
                 return None;
@@ -86,7 +86,8 @@ fn load(wanted: &Option<Span>, c: &mut Checking<'_>) -> Option<Gss> {
     None
 }
 
-/// What is in a library is run. So it is named in full, and root loads only what root alone can have put there.
+/// A library's code is executed. So its path must be absolute, and root only loads what only root can have put
+/// there.
 fn may_be_loaded(library: &At<String>, c: &mut Checking<'_>) -> bool {
     let path = Path::new(&library.value);
     let (title, label, remedy) = if !path.is_absolute() {
@@ -105,7 +106,7 @@ fn may_be_loaded(library: &At<String>, c: &mut Checking<'_>) -> bool {
     false
 }
 
-/// The keytab is read at each login, and so by the user that Postern becomes.
+/// The keytab is read at each login, and therefore by the user that Postern becomes.
 fn owned(keytab: &At<PathBuf>, c: &mut Checking<'_>) -> bool {
     let Some(user) = c.file.user.as_ref().filter(|_| geteuid().is_root()) else {
         return true;
@@ -165,7 +166,7 @@ fn logins(gss: Gss, keytab: &At<PathBuf>, c: &mut Checking<'_>) -> Option<Kerber
     })
 }
 
-/// The realms as written, or the one that the host is in.
+/// The realms as written, or the host's own.
 fn realms(gss: &Gss, keytab: &At<PathBuf>, c: &mut Checking<'_>) -> Option<Vec<String>> {
     let error = match &c.file.kerberos.realms {
         Some(realms) if realms.value.is_empty() => "`realms` in [kerberos] is empty".to_owned(),
@@ -190,7 +191,7 @@ fn realms(gss: &Gss, keytab: &At<PathBuf>, c: &mut Checking<'_>) -> Option<Vec<S
     None
 }
 
-/// What makes the tickets of a login at a smarthost; `None` after a mistake.
+/// The ticket source for a login at a smarthost; `None` after a mistake.
 #[expect(clippy::option_option, reason = "a mistake, no Kerberos, Kerberos")]
 pub(super) fn initiator(
     written: &At<LoginTable>,
@@ -228,11 +229,11 @@ pub(super) fn initiator(
             if !files::secret(keytab, "the keytab", c.problems) || !owned(keytab, c) {
                 return None;
             }
-            // Tickets that were fetched are kept in memory, for each login its own.
+            // Fetched tickets are kept in memory, separately for each login.
             let name = written.name.as_ref().map_or("", |name| name.value.as_str());
             Source::tickets(&format!("MEMORY:postern-{name}")).with_client_keytab(keytab)
         }
-        // It may come later, and be renewed at any time.
+        // It may be created later, and be renewed at any time.
         None => Source::tickets(&format!("FILE:{}", file.display())),
     };
     let principal = written.principal.as_ref().or(written.login.as_ref());

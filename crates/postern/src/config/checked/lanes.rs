@@ -1,4 +1,4 @@
-//! How mail goes over routes: from which address, under which name, how much at once; and the filter behind the queue.
+//! How mail goes over routes: source address, host name, concurrency; and the after-queue filter.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::config::file::RouteTable;
 use crate::config::problem::Problems;
 use crate::config::read::At;
 
-/// What `[delivery]` says for all routes. Its limits stand in the settings of delivery.
+/// What `[delivery]` says for all routes. Its limits are in the settings of delivery.
 pub(super) fn of_delivery(c: &mut Checking<'_>) -> Lane {
     let written = &c.file.delivery;
     let mut lane = Lane {
@@ -44,7 +44,7 @@ pub(super) fn of_route(route: &At<RouteTable>, problems: &mut Problems) -> Lane 
     lane
 }
 
-/// One address of each kind.
+/// One address of each family.
 fn sources(list: &At<Vec<At<IpAddr>>>, lane: &mut Lane, problems: &mut Problems) {
     for address in &list.value {
         let twice = match address.value {
@@ -62,7 +62,7 @@ fn sources(list: &At<Vec<At<IpAddr>>>, lane: &mut Lane, problems: &mut Problems)
     }
 }
 
-/// The filter behind the queue.
+/// The after-queue filter.
 pub(super) fn filter(c: &mut Checking<'_>, lane: &Lane) -> Option<Arc<RouteRule>> {
     let comes_back = c
         .file
@@ -71,7 +71,7 @@ pub(super) fn filter(c: &mut Checking<'_>, lane: &Lane) -> Option<Arc<RouteRule>
         .flat_map(|list| &list.value)
         .any(|listener| *listener.filtered);
     let Some(written) = &c.file.delivery.filter else {
-        // Rules and tables may send a message to the filter by themselves.
+        // Rules and tables may also send messages to the filter.
         let detours = !c.file.access.value.is_empty() || !c.file.header_check.value.is_empty();
         if comes_back && !detours {
             c.problems.warning(
@@ -109,7 +109,7 @@ pub(super) fn filter(c: &mut Checking<'_>, lane: &Lane) -> Option<Arc<RouteRule>
     }
     let via = vec![hop];
     Some(Arc::new(RouteRule {
-        // The filter is no stranger: what is set for the outside does not hold for it.
+        // The filter is not a remote host: settings for remote hosts do not apply to it.
         lane: Lane {
             source_v4: None,
             source_v6: None,

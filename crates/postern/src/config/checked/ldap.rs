@@ -7,7 +7,7 @@ use crate::config::file::{FlavourWord, LdapTable};
 use crate::config::problem::Span;
 use crate::config::read::At;
 
-/// The settings; `None` when the problems say why not.
+/// The settings; `None` if the problems say why not.
 pub(super) fn check(table: &LdapTable, span: Option<Span>, c: &mut Checking<'_>) -> Option<LdapSettings> {
     check_place(table, span.clone(), c)?;
     if let Some(file) = &table.bind_password_file
@@ -74,7 +74,7 @@ pub(super) fn check(table: &LdapTable, span: Option<Span>, c: &mut Checking<'_>)
     Some(settings)
 }
 
-/// Where a key is written, of those that can be wrong.
+/// Where a key that can be wrong is written.
 fn place_of(table: &LdapTable, key: &str) -> Option<Span> {
     fn at<T>(at: &Option<At<T>>) -> Option<Span> {
         at.as_ref()?.span.clone()
@@ -98,10 +98,10 @@ fn place_of(table: &LdapTable, key: &str) -> Option<Span> {
     }
 }
 
-/// Where the servers are: listed, or named in DNS.
+/// Where the servers are: listed, or found in DNS.
 fn check_place(table: &LdapTable, span: Option<Span>, c: &mut Checking<'_>) -> Option<()> {
     match (&table.servers, &table.discover) {
-        // Those in the list were complained of.
+        // Those in the list have been reported.
         (Some(servers), None) if servers.is_empty() && c.problems.are_within(servers.span.as_ref()) => {
             return None;
         }
@@ -119,7 +119,7 @@ fn check_place(table: &LdapTable, span: Option<Span>, c: &mut Checking<'_>) -> O
                 );
             }
         }
-        // Told below.
+        // Reported below.
         (Some(_), Some(_)) => {}
         (None, None) => {
             c.problems.error(

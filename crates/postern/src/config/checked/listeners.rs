@@ -1,4 +1,4 @@
-//! Listeners: addresses that do not collide, TLS that has a certificate, logins that have TLS.
+//! Listeners: addresses that do not collide, TLS with a certificate, authentication with TLS.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -119,7 +119,7 @@ fn settings(
     }
 }
 
-/// Passwords without TLS are for networks that nobody listens to; an address that is open to the Internet is not in one.
+/// Passwords without TLS are only for networks without eavesdroppers; an address open to the Internet is not in one.
 fn warn_of_open_passwords(listeners: &[At<Listener>], c: &mut Checking<'_>) {
     let auth = &c.file.auth;
     if *auth.plaintext != Plaintext::Always {
@@ -153,7 +153,7 @@ fn warn_of_open_passwords(listeners: &[At<Listener>], c: &mut Checking<'_>) {
     }
 }
 
-/// The filter behind the queue must be able to hand mail back, and nobody else should.
+/// The after-queue filter must be able to return mail, and nobody else should.
 fn check_filtered(listener: &At<Listener>, address: SocketAddr, c: &mut Checking<'_>) {
     if !*listener.filtered {
         return;
@@ -185,7 +185,7 @@ fn is_public(ip: IpAddr) -> bool {
     }
 }
 
-/// Finds listeners on which nobody can ever log in.
+/// Finds listeners on which nobody can ever authenticate.
 fn warn_of_dead_ends(
     listener: &At<Listener>,
     name: &str,
@@ -198,7 +198,7 @@ fn warn_of_dead_ends(
     let list = listener.mechanisms.as_ref().unwrap_or(&c.file.auth.mechanisms);
     let plaintext = listener.plaintext.as_ref().unwrap_or(&c.file.auth.plaintext);
     let tls_only = **plaintext == Plaintext::TlsOnly;
-    // Tokens are taken inside TLS alone, whatever is said of passwords.
+    // Tokens are only accepted inside TLS, whatever the setting for passwords.
     let is_token = |mechanism: &Mechanism| mechanism.properties().needs == Needs::Token;
     let needs_tls = |mechanism: &Mechanism| is_token(mechanism) || (tls_only && mechanism.is_plaintext());
     let none_without_tls = list.iter().all(|mechanism| needs_tls(&mechanism.value));
@@ -207,7 +207,7 @@ fn warn_of_dead_ends(
         let label = "no TLS here, but passwords are for TLS only";
         let remedy =
             "add [tls] or set `plaintext = \"always\"` in [auth] if nobody can eavesdrop on this network";
-        // A listener that wants what it makes impossible takes mail from nobody; one that only offers it is of use to others.
+        // A listener that requires the impossible accepts mail from nobody; one that only offers it is useful to others.
         if auth == AuthRule::Require {
             c.problems.error(span.clone(), title, label, remedy);
         } else {
@@ -282,8 +282,8 @@ fn refuse_collisions(listeners: &[At<Listener>], problems: &mut Problems) {
     }
 }
 
-/// Whether both cannot be bound at once. IPv4 and IPv6 do not collide: IPv6 listeners take IPv6 alone. Port 0 is
-/// a different one each time.
+/// Whether both cannot be bound at once. IPv4 and IPv6 do not collide: IPv6 listeners only accept IPv6. Port 0 is a different
+/// one each time.
 fn collide(left: SocketAddr, right: SocketAddr) -> bool {
     let same_family = left.is_ipv4() == right.is_ipv4();
     let all = |ip: IpAddr| ip.is_unspecified();

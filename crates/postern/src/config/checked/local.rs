@@ -1,4 +1,4 @@
-//! `[local]`: users of this machine who hand mail in.
+//! `[local]`: local users who submit mail.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -11,15 +11,15 @@ use super::sockets::PATH_MAX;
 use super::{Checking, SocketFile, clamp, values};
 use crate::config::read::At;
 
-/// What comes behind the name of the socket, for the one beside it.
+/// The suffix of the second socket's name.
 pub(crate) const QUEUE_SUFFIX: &str = ".queue";
 
-/// The door for users of this machine.
+/// The entry point for local users.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct LocalConfig {
-    /// Where mail is handed in.
+    /// The socket for submitting mail.
     pub(crate) socket: SocketFile,
-    /// Where users see their mail in the queue.
+    /// The socket where users see their mail in the queue.
     pub(crate) queue_socket: SocketFile,
     /// Where messages wait while the server is down.
     pub(crate) drop: PathBuf,
@@ -28,7 +28,7 @@ pub(crate) struct LocalConfig {
 }
 
 impl LocalConfig {
-    /// Whether it is at the same places.
+    /// Whether it has the same paths.
     pub(crate) fn is_at(&self, other: &Self) -> bool {
         (&self.socket, &self.queue_socket, &self.drop) == (&other.socket, &other.queue_socket, &other.drop)
     }

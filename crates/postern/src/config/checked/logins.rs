@@ -1,4 +1,4 @@
-//! Logins: mechanisms that can work, conditions that can hold, keys that own users need.
+//! Logins: mechanisms that can work, conditions that can be true, keys that own users need.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -14,10 +14,10 @@ use super::{Checking, clamp, kerberos, values};
 use crate::config::file::{CertificateLoginTable, Directory, LayerWord, MechanismTable, Postern, TlsWord};
 use crate::config::read::At;
 
-/// What stands in `login` for the mail address of the certificate.
+/// The value of `login` that means the certificate's mail address.
 const EMAIL: &str = "{email}";
 
-/// What stands in `service_names` for any name.
+/// The value in `service_names` that means any name.
 const ANY: &str = "*";
 
 pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> AuthSettings {
@@ -63,7 +63,7 @@ pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> AuthSettin
     }
 }
 
-/// Layers are for sessions outside TLS, where DIGEST-MD5 is not offered unless somebody says so.
+/// Layers are for sessions outside TLS, where DIGEST-MD5 is not offered unless configured.
 fn check_layers(c: &mut Checking<'_>) {
     let auth = &c.file.auth;
     let digest = auth
@@ -81,7 +81,7 @@ fn check_layers(c: &mut Checking<'_>) {
     }
 }
 
-/// A mechanism that may relay and is offered nowhere is a slip, and where there is no other, nobody can relay.
+/// A mechanism that may relay but is offered nowhere is a mistake, and if there is no other, nobody can relay.
 fn check_trust(c: &mut Checking<'_>) {
     let file = c.file;
     let offered = all_mechanisms(file);
@@ -116,7 +116,7 @@ pub(super) fn mechanisms(written: &[At<Mechanism>], c: &mut Checking<'_>) -> Vec
     list
 }
 
-/// Finds mechanisms that nobody could ever use.
+/// Finds mechanisms that nobody can ever use.
 fn check_mechanism(mechanism: &At<Mechanism>, c: &mut Checking<'_>) {
     let name = mechanism.name();
     match mechanism.properties().needs {
@@ -136,7 +136,7 @@ fn check_mechanism(mechanism: &At<Mechanism>, c: &mut Checking<'_>) {
     }
 }
 
-/// Whether some directory keeps keys of this kind, whatever the realm.
+/// Whether any directory has keys of this kind, in any realm.
 fn is_kept(kind: &KeyKind, file: &Postern) -> bool {
     let listed = |keys: &[At<Mechanism>]| {
         let mut kinds = keys
@@ -152,7 +152,7 @@ fn is_kept(kind: &KeyKind, file: &Postern) -> bool {
     })
 }
 
-/// The keys that a directory of others is said to have.
+/// The keys that a foreign directory is configured to have.
 pub(super) fn foreign_keys(written: &[At<Mechanism>], derive: bool, c: &mut Checking<'_>) -> ForeignKeys {
     let realm = realm(c.file, &c.hostname);
     let mut kinds = Vec::new();
@@ -175,7 +175,7 @@ pub(super) fn foreign_keys(written: &[At<Mechanism>], derive: bool, c: &mut Chec
     }
 }
 
-/// All mechanisms that are on somewhere.
+/// All mechanisms enabled anywhere.
 pub(crate) fn all_mechanisms(file: &Postern) -> Vec<Mechanism> {
     let listeners = file.listener.iter().flat_map(|listeners| &listeners.value);
     let theirs = listeners.filter_map(|listener| listener.mechanisms.as_ref());
@@ -199,7 +199,7 @@ pub(crate) fn realm(file: &Postern, hostname: &str) -> String {
     written.map_or_else(|| hostname.to_owned(), |realm| realm.value.clone())
 }
 
-/// The keys that own users get: those that the mechanisms need that are on.
+/// The keys for own users: those that the enabled mechanisms need.
 pub(crate) fn key_policy(file: &Postern, hostname: &str) -> KeyPolicy {
     let realm = realm(file, hostname);
     let mut kinds = Vec::new();
@@ -275,7 +275,7 @@ fn service_names(c: &Checking<'_>, tls: Option<&ServerTls>) -> Vec<String> {
         .flat_map(|identity| &identity.addresses);
     let mut names = vec![c.hostname.clone()];
     names.extend(certified.filter(|name| !name.starts_with('*')).cloned());
-    // Devices are often told an address. Some put that of IPv6 into brackets, as in a URL.
+    // Devices are often configured with an address. Some put IPv6 in brackets, as in a URL.
     names.extend(addresses.flat_map(|address| match address {
         IpAddr::V4(_) => vec![address.to_string()],
         IpAddr::V6(_) => vec![address.to_string(), format!("[{address}]")],
@@ -324,7 +324,7 @@ fn certificate(table: &CertificateLoginTable) -> Option<CertificateLogin> {
     })
 }
 
-/// EXTERNAL needs certificates that are asked for, verified and somebody's.
+/// EXTERNAL needs certificates to be requested, verified and mapped to users.
 fn check_external(c: &mut Checking<'_>) {
     let file = c.file;
     let without_ca = file.tls.as_ref().is_none_or(|tls| tls.client_ca.is_none());

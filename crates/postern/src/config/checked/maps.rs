@@ -14,7 +14,7 @@ use crate::config::file::RouteTable;
 use crate::config::problem::Span;
 use crate::config::read::At;
 
-/// A table of routes, as delivery asks it.
+/// A table of routes, as queried by delivery.
 #[derive(Debug)]
 struct Asker(Arc<RouteLookup>);
 
@@ -32,7 +32,7 @@ impl AskRoutes for Asker {
     }
 }
 
-/// The tables that have to be asked, for delivery.
+/// The tables that must be queried, for delivery.
 pub(super) fn askers(tables: &[Arc<RouteLookup>]) -> Vec<Arc<dyn AskRoutes>> {
     let asker = |table: &Arc<RouteLookup>| Arc::new(Asker(Arc::clone(table))) as Arc<dyn AskRoutes>;
     tables
@@ -124,7 +124,7 @@ fn add(
     }
 }
 
-/// Without the entry its mail would go where another one or DNS says.
+/// Without the entry, its mail would go where another one or DNS says.
 fn wrong(place: &str, error: &str, span: &Option<Span>, c: &mut Checking<'_>) {
     let (title, remedy) = error.split_once("; ").unwrap_or((error, "correct it"));
     c.problems

@@ -1,4 +1,4 @@
-//! Filters: names that are told apart, listeners that exist, conditions under which something is left to ask about.
+//! Filters: unique names, existing listeners, conditions that leave something to filter.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
@@ -86,7 +86,7 @@ fn timeouts(written: &MilterTimeouts) -> Timeouts {
     }
 }
 
-/// The same in the words of the protocol.
+/// The same as a protocol type.
 const fn in_chain(on_failure: OnFailure) -> chain::OnFailure {
     match on_failure {
         OnFailure::Accept => chain::OnFailure::Accept,
@@ -96,7 +96,7 @@ const fn in_chain(on_failure: OnFailure) -> chain::OnFailure {
     }
 }
 
-/// How the listeners of the file are called.
+/// The names of the file's listeners.
 pub(super) fn names_of_listeners(c: &Checking<'_>) -> Vec<String> {
     let written = c.file.listener.as_ref().map_or(&[][..], |list| &list.value);
     let name = |listener: &At<crate::config::file::Listener>| match (&listener.name, &listener.address) {
@@ -150,7 +150,7 @@ fn check_path(table: &At<MilterTable>, c: &mut Checking<'_>) {
     }
 }
 
-/// A client that has gone does not learn that its message was taken, and sends it again.
+/// A client that has disconnected does not learn that its message was accepted, and sends it again.
 fn warn_of_impatient_clients(table: &At<MilterTable>, c: &mut Checking<'_>) {
     let end = &table.timeouts.end_of_message;
     if **end >= CLIENT_PATIENCE {

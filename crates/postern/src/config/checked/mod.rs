@@ -1,4 +1,4 @@
-//! The configuration as meant: what was written, checked against itself and the world, in the types of the services.
+//! The configuration as meant: what was written, checked for consistency and against the system, in the types of the services.
 
 mod access;
 mod aliases;
@@ -86,34 +86,34 @@ pub(crate) struct Config {
     pub(crate) path: PathBuf,
     /// Where its settings are written.
     pub(crate) places: Places,
-    /// Every key with its value.
+    /// Every key with its value, for display.
     pub(crate) shown: Shown,
     pub(crate) hostname: String,
     pub(crate) state_dir: PathBuf,
     pub(crate) user: Option<String>,
-    /// Whether the server gives up what it has no need of.
+    /// Whether the server drops privileges that it does not need.
     pub(crate) sandbox: bool,
     pub(crate) listeners: Vec<ListenerConfig>,
-    /// Sockets for neighbours.
+    /// Sockets for neighbouring services.
     pub(crate) sockets: Vec<SocketConfig>,
     /// Where monitors are answered.
     pub(crate) http: Vec<HttpConfig>,
-    /// The door for users of this machine.
+    /// The entry point for local users.
     pub(crate) local: Option<LocalConfig>,
     pub(crate) receive: ReceiveSettings,
     pub(crate) deliver: DeliverSettings,
     pub(crate) tls: Option<ServerTls>,
     /// How mail of strangers is judged.
     pub(crate) judge: JudgeSettings,
-    /// TLS towards next hops.
+    /// TLS to next hops.
     pub(crate) client_tls: TlsClients,
     pub(crate) directories: Vec<DirectorySettings>,
-    /// After which time without a question a directory is asked for its health.
+    /// How long a directory may go unused before its health is checked.
     pub(crate) directory_check: Option<Duration>,
-    /// Whose bearer tokens are taken.
+    /// The providers whose bearer tokens are accepted.
     pub(crate) providers: Vec<ProviderSettings>,
     pub(crate) aliases: Aliases,
-    /// Look-up tables, those with a name and those that are named directly.
+    /// Look-up tables, named ones and direct references.
     pub(crate) tables: Tables,
     /// Domains whose mail is signed.
     pub(crate) dkim: Vec<DkimDomain>,
@@ -122,20 +122,20 @@ pub(crate) struct Config {
     pub(crate) spool: SpoolSettings,
     pub(crate) resolver: ResolverSettings,
     pub(crate) log: LogSettings,
-    /// How much is remembered of recent sessions.
+    /// How much is remembered about recent sessions.
     pub(crate) history: HistoryLimits,
-    /// What is counted, and who is told.
+    /// What is counted, and who is notified.
     pub(crate) statistics: StatisticsConfig,
-    /// The history on disk; none where that is off.
+    /// The history on disk; none if that is off.
     pub(crate) archive: Option<postern_history::Settings>,
-    /// Where acts of administrators are written, and how long they are kept.
+    /// Where actions of administrators are recorded, and how long they are kept.
     pub(crate) acts: (PathBuf, Duration),
-    /// How long transactions and deliveries under way may go on at the end.
+    /// How long current transactions and deliveries may continue at shutdown.
     pub(crate) grace: Duration,
 }
 
 impl Config {
-    /// Says of each access rule where it is written.
+    /// Records where each access rule is written.
     pub(super) fn locate_rules(&mut self) {
         let shown = &self.shown;
         let place_of = |name: &str| {
@@ -151,7 +151,7 @@ impl Config {
     }
 }
 
-/// Gives the written configuration its meaning. Without one the problems say why; warnings may come with one, too.
+/// Interprets the written configuration. If there is no result, the problems say why; a result may come with warnings, too.
 pub(super) fn check(
     (path, base): (&Path, &Path),
     document: &Document,
@@ -249,7 +249,7 @@ pub(super) fn check(
     })
 }
 
-/// The user to become must exist where it matters: for a server that root starts.
+/// The user to become must exist if it matters: for a server started by root.
 fn check_user(file: &Postern, problems: &mut Problems) {
     let Some(user) = &file.user else { return };
     if let Ok(None) = User::from_name(&user.value) {
@@ -293,7 +293,7 @@ fn check_log(file: &Postern, problems: &mut Problems) {
     }
 }
 
-/// On a full disk all of the log may have to go into the database before anything can leave the queue.
+/// On a full disk, the whole log may have to be written to the database before anything can leave the queue.
 fn check_reserve(file: &Postern, problems: &mut Problems) {
     let (reserve, log) = (&file.spool.reserve, &file.spool.log_size);
     let least = 2 * **log + (16 << 20);
@@ -373,13 +373,13 @@ fn archive(file: &Postern) -> postern_history::Settings {
     }
 }
 
-/// Where acts of administrators are written, and how long they are kept.
+/// Where actions of administrators are recorded, and how long they are kept.
 pub(super) fn acts(file: &Postern) -> (PathBuf, Duration) {
     (history_folder(file), *file.history.keep_acts)
 }
 
-/// How much of the time between two runs counts: the longest wait between two attempts, and so little of the time that a message
-/// has that none expires without attempts.
+/// How much of the downtime between two runs counts: at most the longest wait between two attempts, and little enough of a
+/// message's lifetime that none expires without attempts.
 fn downtime_max(file: &Postern) -> Duration {
     let longest = values(&file.retry.intervals.value).into_iter().max();
     longest.unwrap_or_default().min(*file.retry.expire_after / 4)
@@ -391,7 +391,7 @@ fn log(file: &Postern) -> LogSettings {
         format: *written.format,
         level: *written.level,
         target: match &written.file {
-            // Opened by its name, it would be closed to a server that is not the user who started it.
+            // Opening it by name would fail for a server that runs as a different user than the one who started it.
             Some(path) if path.value == Path::new("/dev/stdout") => Target::Stdout,
             Some(path) => Target::File(path.value.clone()),
             None => Target::Stderr,

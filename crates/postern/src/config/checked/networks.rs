@@ -7,7 +7,7 @@ use super::checking::values;
 use crate::config::problem::Problems;
 use crate::config::read::At;
 
-/// Clients that are trusted by their address must be in networks that can be somebody's own.
+/// Clients trusted by address must be in networks that can belong to a site.
 pub(super) fn refuse_everybody(
     networks: &At<Vec<At<IpNet>>>,
     what: &str,

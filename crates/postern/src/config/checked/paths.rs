@@ -1,30 +1,30 @@
-//! The places in the file system that a configuration has the server use.
+//! The paths that the server uses according to a configuration.
 
 use std::path::{Component, Path, PathBuf};
 
 use crate::config::file::{Directory, Postern, TableSource};
 
-/// Folders, each with all that is below it.
+/// Folders, each with everything below it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Paths {
-    /// What is read.
+    /// Paths to read.
     pub(crate) read: Vec<PathBuf>,
-    /// What is written too: files are made, renamed and removed there.
+    /// Paths to write, too: files are created, renamed and removed there.
     pub(crate) write: Vec<PathBuf>,
 }
 
 impl Paths {
-    /// Of a configuration at `path` in which all of `named` stand.
+    /// From a configuration at `path` that contains all of `named`.
     ///
-    /// A file stands for its folder: a certificate is renewed by a new file in its place, and a database has a log beside it.
+    /// A file stands for its folder: a certificate is renewed by replacing the file, and a database has a log next to it.
     pub(crate) fn of(path: &Path, file: &Postern, named: &[PathBuf]) -> Self {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let library = Path::new(&file.kerberos.library.value);
-        // Those are folders, and no files in one.
+        // Those are folders themselves.
         let is_file = |named: &&PathBuf| {
             **named != file.state_dir.value
                 && !file.history.path.iter().any(|folder| folder.value == **named)
-                // Those say what is read of them.
+                // For those, it is known what is read.
                 && !file.include.iter().any(|included| included.value == **named)
                 && before_placeholders(named.as_path()) == named.as_path()
         };
@@ -52,7 +52,7 @@ fn written(file: &Postern) -> Vec<PathBuf> {
         .iter()
         .filter_map(|directory| match &directory.value {
             Directory::Users(table) => table.database.as_ref(),
-            // Of SQLite: even who only reads may have to mend its log.
+            // SQLite: even a reader may have to recover its log.
             Directory::Sql(table) => table.file.as_ref(),
             _ => None,
         });
@@ -80,7 +80,7 @@ fn folder_of(path: &Path) -> PathBuf {
     path.parent().unwrap_or_else(|| Path::new("/")).to_owned()
 }
 
-/// The part of a pattern that is the same for all: `/var/mail` of `/var/mail/{domain}/{local}`.
+/// The fixed part of a pattern: `/var/mail` of `/var/mail/{domain}/{local}`.
 pub(crate) fn before_placeholders(pattern: &Path) -> PathBuf {
     let is_fixed = |part: &Component<'_>| !part.as_os_str().as_encoded_bytes().contains(&b'{');
     pattern.components().take_while(is_fixed).collect()

@@ -1,4 +1,4 @@
-//! Where settings are written, for what is found out about them later: by a look at the world, or by the service that uses them.
+//! Where settings are written, for problems found later: when checking the system, or by the service that uses them.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ pub(crate) struct Places {
     milters: Vec<At<String>>,
     tables: Vec<At<String>>,
     directories: Vec<DirectoryPlace>,
-    /// The keys of each [[directory]] as they are written.
+    /// The keys of each [[directory]] as written.
     directory_keys: Vec<Vec<(String, Span)>>,
     dkim: Vec<At<String>>,
     local_domains: Option<Span>,
@@ -28,7 +28,7 @@ pub(crate) struct Places {
     user: Option<Span>,
 }
 
-/// Where a directory that is asked is written.
+/// Where a directory is written.
 #[derive(Clone, Debug)]
 pub(crate) struct DirectoryPlace {
     pub(super) table: Option<Span>,
@@ -37,7 +37,7 @@ pub(crate) struct DirectoryPlace {
 }
 
 impl Places {
-    /// Of a document, with the places of the directories that are asked.
+    /// From a document, with the places of the directories.
     pub(super) fn of(document: &Document, directories: Vec<DirectoryPlace>) -> Self {
         let file = &document.file;
         let tables = document.shown.tables.iter();
@@ -96,7 +96,7 @@ impl Places {
         }
     }
 
-    /// Where a file or folder is named.
+    /// Where a file or folder is set.
     pub(crate) fn path(&self, path: &Path) -> Option<Span> {
         span_of(&self.paths, |named| named == path)
     }
@@ -116,7 +116,7 @@ impl Places {
         span_of(&self.logins, |named| named == name)
     }
 
-    /// Where a host that mail is handed to is named.
+    /// Where a delivery host is set.
     pub(crate) fn hop(&self, hop: &Hop) -> Option<Span> {
         span_of(&self.hops, |named| named == hop)
     }
@@ -136,7 +136,7 @@ impl Places {
         self.directories.get(number)?.table.clone()
     }
 
-    /// A key of it, or the table where the key is not written.
+    /// Its key, or the table if the key is not written.
     pub(crate) fn directory_key(&self, number: usize, key: Option<&str>) -> Option<Span> {
         let place = self.directories.get(number)?;
         let keys = self.directory_keys.get(place.number)?;

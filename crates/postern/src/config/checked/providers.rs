@@ -1,4 +1,4 @@
-//! Providers of tokens: checked by what the file alone tells.
+//! Providers of tokens: checked as far as the file alone allows.
 
 use postern_directory::read_secret;
 use postern_oauth::http::{ClientSecret, Endpoint, HttpSettings};
@@ -56,7 +56,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Vec<ProviderSettings> {
     settings
 }
 
-/// Providers that no mechanism asks.
+/// Providers that no mechanism uses.
 fn check_use(c: &mut Checking<'_>) {
     let is_token = |mechanism: &Mechanism| mechanism.properties().needs == Needs::Token;
     if let Some(first) = c.file.auth.provider.first()
@@ -71,7 +71,7 @@ fn check_use(c: &mut Checking<'_>) {
     }
 }
 
-/// Providers that could be asked about the same opaque token. Each would see what opens the accounts of the other.
+/// Providers that could be asked about the same opaque token. Each would see tokens valid for the other.
 fn check_opaque(c: &mut Checking<'_>) {
     let is_asked =
         |table: &&ProviderTable| table.introspection_url.is_some() || table.tokeninfo_url.is_some();
@@ -182,7 +182,7 @@ fn provider(table: &ProviderTable, issuer: &At<String>, c: &mut Checking<'_>) ->
     })
 }
 
-/// The one way in which tokens are checked.
+/// How tokens are checked.
 fn token_check(
     table: &ProviderTable,
     issuer: &At<String>,

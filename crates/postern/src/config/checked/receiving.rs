@@ -75,7 +75,7 @@ fn next_hops(c: &mut Checking<'_>) -> Option<Arc<NextHops>> {
     for pattern in &written.value {
         let is_relayed = match Domain::parse(pattern, true) {
             Ok(domain) => c.relay_domains.contains(&domain) || !c.domain_tables.is_empty(),
-            // A wildcard, or all.
+            // A wildcard, or everything.
             Err(_) => true,
         };
         if !is_relayed {
@@ -166,7 +166,7 @@ fn relay(c: &mut Checking<'_>) -> RelayRules {
     }
 }
 
-/// The local domain that an address literal of this host stands for: that of the host if there is mail for it, or else the first.
+/// The local domain that an address literal of this host stands for: the host's if it is local, otherwise the first.
 pub(super) fn literal_domain(c: &Checking<'_>) -> Option<Domain> {
     if c.local_domains.contains_by_name(&c.domain) {
         return Some(c.domain.clone());
@@ -182,7 +182,7 @@ fn network(c: &Checking<'_>) -> NetworkPrefix {
     }
 }
 
-/// The shares of the pools. One that no listener can use is free for the others.
+/// The shares of the pools. One that no listener can use is available to the others.
 fn shares(c: &mut Checking<'_>) -> PoolShares {
     let written = &c.file.admission;
     let percents = [
@@ -247,7 +247,7 @@ fn admission(c: &mut Checking<'_>) -> AdmissionSettings {
     }
 }
 
-/// Loads are meant to rise: queue, slow down, refuse.
+/// Load thresholds should rise: queue, slow down, refuse.
 fn warn_of_loads(c: &mut Checking<'_>) {
     let written = &c.file.admission;
     let Some(refuse) = &written.refuse_load else {
@@ -337,7 +337,7 @@ fn limits(c: &Checking<'_>) -> Limits {
             local_max: clamp(*written.local_part),
             domain_max: clamp(*written.domain),
             path_max: clamp(*written.path),
-            // Rewritten senders have to come back, and hold a whole address.
+            // Rewritten senders must come back here, and contain a whole address.
             rewritten_max: if c.file.srs.is_some() {
                 LOCAL_MAX
             } else {

@@ -1,4 +1,4 @@
-//! Puts the rules together: numbers in place of names.
+//! Assembles the rules: numbers in place of names.
 
 use postern_directory::tables::Lookup;
 use postern_policy::access::rules::AccessRule;
@@ -12,13 +12,13 @@ use crate::config::file::{Access, PolicyService};
 use crate::config::problem::Span;
 use crate::config::read::At;
 
-/// Rules on the way.
+/// Rules being built.
 pub(super) struct Build<'b, 'c> {
     pub(super) c: &'b mut Checking<'c>,
     pub(super) limits: &'b [Limit],
     pub(super) rules: AccessRules,
     pub(super) tables: Vec<Lookup>,
-    /// The tables that were opened, by how they are referred to.
+    /// The opened tables, by reference.
     pub(super) opened: Vec<(String, Option<Lookup>)>,
     services: Vec<ServiceSettings>,
 }
@@ -75,7 +75,7 @@ impl<'b, 'c> Build<'b, 'c> {
         }
     }
 
-    /// Names are told apart; classes have their numbers before rules name them.
+    /// Names must be unique; classes get their numbers before rules refer to them.
     fn names(&mut self) {
         let file = self.c.file;
         let mut seen: Vec<&str> = Vec::new();
@@ -125,7 +125,7 @@ impl<'b, 'c> Build<'b, 'c> {
         } else {
             Stage::Connect
         };
-        // What asks for a recipient, unless somebody says otherwise, waits for one.
+        // A rule with a condition on the recipient waits for one, unless configured otherwise.
         let usual = match action {
             Action::Service(_) => Stage::Rcpt,
             _ => delayed,
@@ -136,7 +136,7 @@ impl<'b, 'c> Build<'b, 'c> {
         })
     }
 
-    /// A rule that always decides leaves nothing to those behind it.
+    /// A rule that always decides makes those after it unreachable.
     fn warn_of_the_unreachable(&mut self) {
         let Some(last) = self.rules.rules.iter().position(decides_always) else {
             return;
@@ -173,7 +173,7 @@ impl<'b, 'c> Build<'b, 'c> {
         self.c.problems.error(span, title, label, remedy);
     }
 
-    /// The number of a name among known ones; a mistake otherwise.
+    /// The number of a known name; otherwise a mistake.
     pub(super) fn number(
         &mut self,
         written: &At<String>,

@@ -25,7 +25,8 @@ use crate::config::read::At;
 /// The versions of TLS.
 const VERSIONS: [&str; 2] = ["TLSv1.2", "TLSv1.3"];
 
-/// Conditions of one shape: the key, what it says, what tables are asked about, and the test for a set of what is listed.
+/// Conditions of the same form: the key, its value, the subject of table look-ups, and the test for a set of listed
+/// values.
 type Row<'a, S> = (
     &'static str,
     &'a Option<At<Matcher>>,
@@ -34,7 +35,7 @@ type Row<'a, S> = (
 );
 
 impl Build<'_, '_> {
-    /// All conditions of a rule. One that is no good is left out, and its mistake is noted.
+    /// All conditions of a rule. An invalid one is left out, and its mistake is recorded.
     pub(super) fn conditions(&mut self, table: &At<Access>) -> Vec<Condition> {
         let mut all = Vec::new();
         self.networks(table, &mut all);
@@ -255,7 +256,7 @@ impl Build<'_, '_> {
             });
             lists.push(ListTerm {
                 list: number,
-                // Without a sum to be reached, one list is as good as another.
+                // Without a threshold, one list is as good as another.
                 score: if table.dns_score.is_some() { list.score } else { 1 },
                 stage: stage_of_list(list),
             });
@@ -271,7 +272,7 @@ impl Build<'_, '_> {
         });
     }
 
-    /// A condition of what is written, tables among it.
+    /// A condition from the written values, tables included.
     fn condition(
         &mut self,
         key: &'static str,
@@ -344,7 +345,7 @@ impl Build<'_, '_> {
     }
 }
 
-/// A network without bits behind its prefix, or one address.
+/// A network without host bits, or a single address.
 fn network(text: &str) -> Option<IpNet> {
     if let Ok(one) = text.parse::<IpAddr>() {
         return Some(one.to_canonical().into());

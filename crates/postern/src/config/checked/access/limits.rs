@@ -1,4 +1,4 @@
-//! `[[limit]]`: names that are told apart, listeners that exist.
+//! `[[limit]]`: unique names, existing listeners.
 
 use postern_policy::limit::Limit;
 use postern_policy::network::NetworkPrefix;

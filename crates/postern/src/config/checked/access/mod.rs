@@ -1,5 +1,5 @@
-//! Access rules: conditions that can hold, verdicts with what they need, classes, tables, services and limits that exist, and no open
-//! relay.
+//! Access rules: conditions that can be true, verdicts with what they need, existing classes, tables, services and limits, and no
+//! open relay.
 
 mod build;
 mod conditions;
@@ -20,14 +20,14 @@ use super::Checking;
 use crate::config::problem::Span;
 use crate::config::read::At;
 
-/// Most rules: each is looked at for each recipient.
+/// Most rules: each is evaluated for each recipient.
 const RULES_MAX: usize = 1_000;
 
-/// What was made of all tables.
+/// The result of all tables.
 pub(super) struct Access {
-    /// What holds for listeners that have nothing of their own.
+    /// What applies to listeners without settings of their own.
     pub(super) general: Arc<AccessSettings>,
-    /// How much clients may do.
+    /// The limits for clients.
     pub(super) limits: Vec<Limit>,
 }
 
@@ -50,7 +50,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Access {
 }
 
 impl Access {
-    /// The rules of a listener that names a class for its own, or `off`.
+    /// The rules of a listener that names a class of its own, or `off`.
     pub(super) fn of_listener(
         &self,
         written: &At<String>,
@@ -79,7 +79,7 @@ impl Access {
     }
 }
 
-/// A class that leads back to itself is never judged to its end.
+/// A class that leads back to itself would be judged endlessly.
 fn refuse_circles(rules: &AccessRules, c: &mut Checking<'_>) {
     let depths: HashMap<usize, usize> = HashMap::new();
     let mut depths = depths;

@@ -1,4 +1,4 @@
-//! Tables that rules look into: read once each, with all their mistakes.
+//! Tables used by rules: each read once, with all mistakes.
 
 use postern_directory::tables::Lookup;
 use postern_policy::access::Test;
@@ -10,7 +10,7 @@ use super::super::tables;
 use super::build::Build;
 use crate::config::read::At;
 
-/// Mistakes that are told of one table.
+/// Most mistakes reported for one table.
 const MISTAKES_MAX: usize = 10;
 
 impl Build<'_, '_> {
@@ -68,7 +68,7 @@ impl Build<'_, '_> {
         Some(number)
     }
 
-    /// A look into a table, which is opened if it was not before.
+    /// A look-up in a table, which is opened if it was not before.
     fn look_up(
         &mut self,
         key: &str,
@@ -112,7 +112,7 @@ impl Build<'_, '_> {
     }
 }
 
-/// Whether a key of sendmail's access table has a tag for something else than who may send.
+/// Whether a key of sendmail's access table has a tag unrelated to who may send.
 fn is_of_others(key: &str) -> bool {
     let tag = key.split_once(':').map(|(tag, _)| tag.to_ascii_lowercase());
     tag.is_some_and(|tag| !matches!(tag.as_str(), "connect" | "from" | "to" | "helo" | "ipv6"))

@@ -1,4 +1,4 @@
-//! What a rule does, with all that it needs for that.
+//! What a rule does, with everything it needs.
 
 use std::sync::Arc;
 
@@ -131,7 +131,7 @@ impl Build<'_, '_> {
         None
     }
 
-    /// The words of a refusal.
+    /// The text of a refusal.
     fn words(&mut self, table: &At<Access>, usual: (u16, Status, &'static str)) -> Option<Words> {
         let code = table
             .code
@@ -181,7 +181,7 @@ impl Build<'_, '_> {
         }
     }
 
-    /// A rule that is a reason to relay names whom it is for: a network that can be somebody's own, a certificate or a login.
+    /// A rule that permits relaying must say for whom: a network that can belong to a site, a certificate or a login.
     pub(super) fn guard_relaying(&mut self, table: &At<Access>, conditions: &[Condition]) {
         let by_table = table.table.is_some()
             && table

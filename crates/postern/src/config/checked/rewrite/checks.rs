@@ -19,7 +19,7 @@ use crate::config::read::At;
 
 const TABLE: &str = "[[header_check]]";
 
-/// Mistakes that are told of one table.
+/// Most mistakes reported for one table.
 const MISTAKES_MAX: usize = 10;
 
 pub(super) fn check(c: &mut Checking<'_>) -> Vec<Check> {
@@ -89,7 +89,7 @@ fn by(table: &At<HeaderCheckTable>, name: &str, parts: &[Part], c: &mut Checking
     }
 }
 
-/// A table of patterns, each of whose verdicts makes sense.
+/// A table of patterns with valid verdicts.
 fn by_table(written: &At<postern_table::Reference>, when: When, c: &mut Checking<'_>) -> Option<By> {
     let lookup = tables::open(&written.value, written.span.clone(), c)?;
     if !lookup.is_at_hand() {
@@ -196,7 +196,7 @@ fn own(
     })
 }
 
-/// The pattern, with the new text where there is one; within, `None` where any value will do.
+/// The pattern, with the new text if there is one; the inner `None` means that any value matches.
 fn pattern(table: &At<HeaderCheckTable>, in_body: bool, c: &mut Checking<'_>) -> Option<Option<Pattern>> {
     let with = table.with.as_ref().map_or("", |with| with.value.as_str());
     if let Some(with) = table.with.as_ref().filter(|_| !in_body) {

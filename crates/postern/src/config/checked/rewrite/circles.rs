@@ -1,4 +1,4 @@
-//! Entries of rewriting tables that go in circles, or are no addresses: found before mail comes.
+//! Entries of rewriting tables that form loops or are not addresses: found before mail arrives.
 
 use futures_util::FutureExt as _;
 use postern_directory::rewriting::Rewriting;
