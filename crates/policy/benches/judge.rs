@@ -1,5 +1,5 @@
-//! What access rules cost in a session of one message: the 50 rules of `benches/rules.py`, judged at each stage as a session does it, beside a
-//! judge that looks at all of them each time, and beside one look at a hash map for each rule.
+//! What access rules cost in a session with one message: the 50 rules of `benches/rules.py`, judged at each stage as a session
+//! does, compared with a judge that examines all of them each time, and with one hash map look-up per rule.
 
 #![expect(
     missing_docs,
@@ -108,7 +108,7 @@ fn rules() -> AccessRules {
     rules
 }
 
-/// What is known at each stage.
+/// The facts at each stage.
 fn stages<'a>(
     sender: &'a AddressKey,
     recipient: &'a AddressKey,

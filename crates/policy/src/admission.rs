@@ -1,8 +1,8 @@
-//! Whether to take a connection, a message, a recipient, by load, count and size.
+//! Whether to accept a connection, a message, a recipient, by load, count and size.
 //!
-//! Sessions are counted in pools: strangers at the mx, strangers at submission, and who is known. Each pool has a share that
-//! no other can take, so strangers who fill one door leave the others open. Within a pool the networks with the most sessions
-//! are the first to give way.
+//! Sessions are counted in pools: strangers at the mx, strangers at submission, and known clients. Each pool has a share that no
+//! other can take, so strangers who fill one pool leave room in the others. Within a pool the networks with the most sessions are
+//! the first to give way.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,43 +13,44 @@ use postern_mail::Status;
 use crate::network::{LEVELS, NetworkPrefix};
 use crate::rule::{Rule, Told, Verdict};
 
-/// Part of a pool that is in use when strangers begin to get less time, and when new ones from crowded networks begin to be
-/// sent away at random.
+/// How full a pool is when strangers begin to get less time, and new ones from crowded networks begin to be refused at random.
 const CROWDED: f64 = 0.75;
 
-/// Part of a pool below which all is as before.
+/// How full a pool is when this stops.
 const RELAXED: f64 = 0.5;
 
-/// Sessions of a network at which its next one is sent away with half the chance that a network without end would have.
+/// Number of sessions of a network at which its next one is refused with half the probability that applies to an infinitely large
+/// network.
 const CROWD: f64 = 8.0;
 
-/// How long a session of a full pool has to log in or to send before one of a network that is no larger takes its place: enough
-/// for who knows what it wants.
+/// How long a session of a full pool has to authenticate or to send before one from a network that is no larger may displace it:
+/// enough for a genuine client.
 const SETTLED: Duration = Duration::from_secs(5);
 
 /// Limits of admission. A limit of `None` is off.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdmissionSettings {
-    /// New connections in one second over all listeners of a role; more wait (sendmail's `ConnectionRateThrottle`). Default: off.
+    /// New connections per second on all listeners of a role; more have to wait (sendmail's `ConnectionRateThrottle`). Default:
+    /// off.
     pub connections_per_second: Option<u32>,
-    /// Sessions of strangers in one pool at once from one network; more are told `421 4.7.0`. Default 100.
+    /// Concurrent sessions of strangers from one network in one pool; more are told `421 4.7.0`. Default 100.
     pub sessions_per_network: Option<u32>,
     /// The same for a `/24` of IPv4 and a `/56` of IPv6; a `/48` may have twice as many. Never less than
     /// [`sessions_per_network`](Self::sessions_per_network), and off where that is. Default 400.
     pub sessions_per_wide_network: u32,
-    /// Sessions of one login that are counted as known; further ones count as strangers do. Default 100.
+    /// Sessions of one user that are counted as known; further ones count like those of strangers. Default 100.
     pub sessions_per_login: u32,
     /// What counts as one network.
     pub network: NetworkPrefix,
-    /// Sessions at once in all; more are told `421 4.3.2`. Default 10,000.
+    /// Concurrent sessions in all; more are told `421 4.3.2`. Default 10,000.
     pub sessions: u32,
-    /// How much of them each pool has for itself.
+    /// The share of them reserved for each pool.
     pub shares: PoolShares,
-    /// Load average from which on mail is queued for later instead of delivered at once (`QueueLA`). Default: off.
+    /// Load average from which mail is queued for later instead of delivered at once (`QueueLA`). Default: off.
     pub queue_only_load: Option<f64>,
-    /// Load average from which on every command waits for [`delay`](Self::delay) (`DelayLA`). Default: off.
+    /// Load average from which every command waits for [`delay`](Self::delay) (`DelayLA`). Default: off.
     pub delay_load: Option<f64>,
-    /// Load average from which on new connections are told `421 4.3.2` (`RefuseLA`). Default: off.
+    /// Load average from which new connections are told `421 4.3.2` (`RefuseLA`). Default: off.
     pub refuse_load: Option<f64>,
     /// How long a command waits under `delay_load`. Default one second.
     pub delay: Duration,
@@ -64,16 +65,16 @@ pub struct AdmissionSettings {
 pub enum Pool {
     /// Strangers on listeners for other servers.
     Mx,
-    /// Who has not logged in yet, on listeners for own users.
+    /// Clients that have not authenticated yet, on listeners for own users.
     Submission,
-    /// Who has logged in, and hosts that may relay by their address or certificate.
+    /// Authenticated clients, and hosts that may relay by their address or certificate.
     Known,
 }
 
 /// Sessions by pool, in the order of [`Pool::ALL`].
 pub type PoolCounts = [u32; 3];
 
-/// Percent of all sessions that each pool has for itself. What is left is for who comes first.
+/// Percentage of all sessions reserved for each pool. The rest is first come, first served.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PoolShares {
     /// [`Pool::Mx`]. Default 20.
@@ -84,35 +85,35 @@ pub struct PoolShares {
     pub known: u8,
 }
 
-/// What is known when a connection comes in.
+/// The facts about a new connection.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionFacts {
     /// The load average of the last minute.
     pub load: f64,
-    /// Where it is to be counted.
+    /// The pool to count it in.
     pub pool: Pool,
     /// Sessions open in each pool, without this one.
     pub used: PoolCounts,
     /// The client's address.
     pub peer: IpAddr,
-    /// Sessions of its pool open from its networks, the narrowest first, without this one. Zeros for who is known.
+    /// Open sessions of its pool from its networks, the narrowest first, without this one. Zeros for known clients.
     pub of_networks: [u32; LEVELS],
     /// A number drawn at random, from 0 up to 1.
     pub chance: f64,
 }
 
-/// Whether to take a connection.
+/// Whether to accept a connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Admission {
-    /// Take it.
+    /// Accept it.
     Accept,
-    /// The pool is full: take it in the place of another ([`displaced`]), or refuse it for this reason.
+    /// The pool is full: accept it in place of another ([`displaced`]), or refuse it for this reason.
     Displace(AdmissionRefusal),
     /// `421` and close.
     Refuse421(AdmissionRefusal),
 }
 
-/// A session whose place could be given to a newcomer.
+/// A session that could be displaced.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Seated {
     /// Sessions of its wide network, itself included.
@@ -137,10 +138,10 @@ pub enum AdmissionRefusal {
     Sessions {
         /// The pool.
         pool: Pool,
-        /// Sessions that it can have now.
+        /// How many sessions it can have now.
         limit: u32,
     },
-    /// The pool is nearly full, and the network has many sessions: the lot fell on this one.
+    /// The pool is nearly full and the network has many sessions: this one was refused at random.
     #[error("sessions of {} are scarce, and {of_network} are from this network", pool.who())]
     Scarce {
         /// The pool.
@@ -151,7 +152,7 @@ pub enum AdmissionRefusal {
     /// Too many sessions from one network.
     #[error("{limit} sessions from its /{bits} are open already")]
     Network {
-        /// Bits that name the network.
+        /// Prefix length of the network.
         bits: u8,
         /// The limit.
         limit: u32,
@@ -159,7 +160,7 @@ pub enum AdmissionRefusal {
     /// The message is too large.
     #[error("message of {size} octets, at most {limit} are taken")]
     Size {
-        /// Its size, or what arrived until it was given up.
+        /// Its size, or the octets received until it was given up.
         size: u64,
         /// The limit.
         limit: u64,
@@ -194,7 +195,7 @@ impl Verdict for AdmissionRefusal {
 }
 
 impl AdmissionRefusal {
-    /// Reply code, status and words for the peer, without our figures.
+    /// Reply code, status and text for the peer, without our figures.
     #[must_use]
     pub fn told(self) -> Told {
         match self {
@@ -233,7 +234,7 @@ impl Pool {
     /// All pools.
     pub const ALL: [Self; 3] = [Self::Mx, Self::Submission, Self::Known];
 
-    /// Its place in [`PoolCounts`].
+    /// Its index in [`PoolCounts`].
     #[must_use]
     pub const fn index(self) -> usize {
         match self {
@@ -243,7 +244,7 @@ impl Pool {
         }
     }
 
-    /// Whose sessions it has, for the log.
+    /// Whose sessions are in it, for the log.
     #[must_use]
     pub const fn who(self) -> &'static str {
         match self {
@@ -265,7 +266,7 @@ impl Default for PoolShares {
 }
 
 impl AdmissionSettings {
-    /// Sessions that a pool has for itself.
+    /// Sessions reserved for a pool.
     fn reserved(&self, pool: Pool) -> u32 {
         let percent = match pool {
             Pool::Mx => self.shares.mx,
@@ -288,7 +289,7 @@ impl AdmissionSettings {
     }
 }
 
-/// Most sessions that a pool can have, with so many in use in the others.
+/// Most sessions that a pool can have, given those in use in the others.
 #[must_use]
 pub fn capacity(pool: Pool, used: &PoolCounts, settings: &AdmissionSettings) -> u32 {
     let others = Pool::ALL.into_iter().filter(|other| *other != pool);
@@ -298,18 +299,18 @@ pub fn capacity(pool: Pool, used: &PoolCounts, settings: &AdmissionSettings) -> 
     settings.sessions.saturating_sub(kept)
 }
 
-/// How much of a pool is in use: 0 for nothing, 1 and more for all.
+/// How full a pool is: 0 for empty, 1 and more for full.
 fn fill(pool: Pool, used: &PoolCounts, settings: &AdmissionSettings) -> f64 {
     f64::from(used[pool.index()]) / f64::from(capacity(pool, used, settings).max(1))
 }
 
-/// Whether strangers of a pool get less time now, `before` being what held until now. Who is known always has all the time.
+/// Whether strangers of a pool get less time now; `before` is the state until now. Known clients always have the full time.
 #[must_use]
 pub fn is_crowded(pool: Pool, used: &PoolCounts, before: bool, settings: &AdmissionSettings) -> bool {
     pool != Pool::Known && fill(pool, used, settings) >= if before { RELAXED } else { CROWDED }
 }
 
-/// Decides whether to take a connection.
+/// Decides whether to accept a connection.
 #[must_use]
 pub fn admit(facts: &ConnectionFacts, settings: &AdmissionSettings) -> Admission {
     let reached = |limit: &f64| facts.load >= *limit;
@@ -335,8 +336,8 @@ pub fn admit(facts: &ConnectionFacts, settings: &AdmissionSettings) -> Admission
     Admission::Accept
 }
 
-/// The chance of being sent away early: it grows with the pool's fill and with the sessions that the network has. Who is the
-/// only one of its network is never sent away.
+/// The probability of an early refusal: it grows with the fill of the pool and the number of sessions of the network. The only
+/// session of a network is never refused.
 fn early_drop(facts: &ConnectionFacts, of_network: u32, settings: &AdmissionSettings) -> f64 {
     let scarce = (fill(facts.pool, &facts.used, settings) - CROWDED) / (1.0 - CROWDED);
     let crowd = f64::from(of_network);
@@ -366,10 +367,10 @@ pub fn admit_network(
     Ok(())
 }
 
-/// Which of some sessions of a full pool gives its place to a newcomer whose wide network has `of_newcomer` others, if any
-/// does: one of the network with the most, and of those the oldest.
+/// Which of some sessions of a full pool is displaced by a newcomer whose wide network has `of_newcomer` others, if any: the
+/// oldest of the network with the most.
 ///
-/// It must be of a larger network than the newcomer's, or have had time enough to log in or to send.
+/// It must be from a larger network than the newcomer's, or have had enough time to authenticate or to send.
 #[must_use]
 pub fn displaced(of_newcomer: u32, seated: &[Seated]) -> Option<usize> {
     let first = (0..seated.len()).max_by_key(|at| (seated[*at].of_network, seated[*at].age))?;
@@ -379,8 +380,8 @@ pub fn displaced(of_newcomer: u32, seated: &[Seated]) -> Option<usize> {
     gives_way.then_some(first)
 }
 
-/// Whether a session that has become known moves into the pool for it, with so many in use without it, and so many of the
-/// same login there. If not, it stays where it is.
+/// Whether a session that has become known moves into that pool, given the sessions in use without it, and those of the same user
+/// there. If not, it stays where it is.
 #[must_use]
 pub fn joins_known(used: &PoolCounts, of_login: u32, settings: &AdmissionSettings) -> bool {
     of_login < settings.sessions_per_login
@@ -396,13 +397,13 @@ pub fn command_delay(load: f64, settings: &AdmissionSettings) -> Option<Duration
         .map(|_| settings.delay)
 }
 
-/// Whether mail taken at this load is left to the queue instead of being delivered at once.
+/// Whether mail accepted at this load is only queued instead of being delivered at once.
 #[must_use]
 pub fn queue_only(load: f64, settings: &AdmissionSettings) -> bool {
     settings.queue_only_load.is_some_and(|limit| load >= limit)
 }
 
-/// Decides whether to take a message of this size: the one declared with `SIZE=` (RFC 1870), or what has arrived so far.
+/// Decides whether to accept a message of this size: the one declared with `SIZE=` (RFC 1870), or what has arrived so far.
 ///
 /// # Errors
 ///
@@ -416,7 +417,7 @@ pub fn admit_size(size: u64, settings: &AdmissionSettings) -> Result<(), Admissi
     }
 }
 
-/// Decides whether to take one more recipient after `taken`.
+/// Decides whether to accept one more recipient after `taken`.
 ///
 /// # Errors
 ///
@@ -430,14 +431,14 @@ pub fn admit_recipient(taken: usize, settings: &AdmissionSettings) -> Result<(),
     }
 }
 
-/// Spreads new connections: a second begins with the first of them, and no more than a number of them go ahead until it ends.
+/// Limits the rate of new connections: a second begins with the first of them, and only a limited number go ahead until it ends.
 #[derive(Clone, Debug, Default)]
 pub struct RateWindow {
     window: Option<(Instant, u32)>,
 }
 
 impl RateWindow {
-    /// Asks for one connection now. `None`: go ahead, it is counted. Otherwise wait so long and ask again.
+    /// Asks for one connection now. `None`: go ahead, it is counted. Otherwise wait this long and ask again.
     pub fn take(&mut self, per_second: Option<u32>, now: Instant) -> Option<Duration> {
         const SECOND: Duration = Duration::from_secs(1);
         let limit = per_second?.max(1);
@@ -472,7 +473,7 @@ mod tests {
         }
     }
 
-    /// Ten sessions: two for each pool of strangers, four for who is known, two for anybody.
+    /// Ten sessions: two for each pool of strangers, four for known clients, two for anybody.
     fn facts(pool: Pool, used: PoolCounts) -> ConnectionFacts {
         ConnectionFacts {
             load: 0.0,
@@ -539,7 +540,7 @@ mod tests {
 
     #[test]
     fn no_pool_takes_the_share_of_another() {
-        // Whatever comes in whatever order, each pool can still have what is kept for it.
+        // Whatever comes in whatever order, each pool can still have what is reserved for it.
         let settings = settings();
         for mx in 0..=10 {
             for submission in 0..=10 {

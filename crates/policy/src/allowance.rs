@@ -1,4 +1,4 @@
-//! A budget for each network that fills up again with time, such as for recipients that do not exist.
+//! An allowance for each network that refills with time, such as for recipients that do not exist.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 /// How much one network may spend.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Allowance {
-    /// How much at once. Zero sets no limit.
+    /// How much at once. Zero means no limit.
     pub most: u32,
-    /// In what time all of it is there again.
+    /// How long until it is full again.
     pub refill: Duration,
 }
 
-/// What networks have spent. The longest untouched ones are forgotten.
+/// What networks have spent. Those untouched for longest are forgotten.
 #[derive(Debug)]
 pub struct Allowances {
     entries_max: usize,
@@ -24,13 +24,13 @@ pub struct Allowances {
 
 #[derive(Clone, Copy, Debug)]
 struct Spent {
-    /// When all of it is there again: what is spent is as much as fills up until then.
+    /// When it is full again: as much is spent as refills until then.
     full_at: Instant,
     turn: u64,
 }
 
 impl Allowances {
-    /// Remembers so many networks.
+    /// Remembers up to this many networks.
     #[must_use]
     pub fn new(entries_max: usize) -> Self {
         Self {
@@ -54,7 +54,7 @@ impl Allowances {
         (missing + one).saturating_sub(allowance.refill)
     }
 
-    /// How long until all of it is there again.
+    /// How long until it is full again.
     #[must_use]
     pub fn owed(&self, network: IpAddr, now: Instant) -> Duration {
         self.entries.get(&network).map_or(Duration::ZERO, |spent| {
@@ -62,7 +62,7 @@ impl Allowances {
         })
     }
 
-    /// Spends one, which may be more than there is left.
+    /// Spends one, even if nothing is left.
     pub fn spend(&mut self, network: IpAddr, allowance: Allowance, now: Instant) {
         let Some(one) = allowance.refill.checked_div(allowance.most) else {
             return;

@@ -1,4 +1,4 @@
-//! What becomes of mail by what SPF, DKIM, DMARC and ARC say of it.
+//! What to do with mail depending on its SPF, DKIM, DMARC and ARC results.
 //!
 //! The checks themselves are elsewhere; here are the words for their results (RFC 8601 section 2.7), and the decision.
 

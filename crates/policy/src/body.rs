@@ -10,13 +10,13 @@ use crate::rule::{Rule, Told, Verdict};
 /// Why the content of a message is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BodyRefusal {
-    /// A bare CR or LF: the way in which one message is smuggled inside another.
+    /// A bare CR or LF, with which one message can be smuggled inside another.
     #[error("bare CR or LF in the body")]
     BareLineEnding,
     /// A line over the limit (RFC 5321 section 4.5.3.1.6).
     #[error("line too long")]
     LineTooLong,
-    /// What no header may hold: readers would see other fields in it than were judged.
+    /// Something no header may hold: readers would see other fields than were judged.
     #[error("{0}")]
     HeaderUnclean(HeadFault),
     /// A header over the limit.
@@ -25,7 +25,7 @@ pub enum BodyRefusal {
         /// The limit, in octets.
         limit: u64,
     },
-    /// More `Received` fields than a message on its way can have (RFC 5321 section 6.3).
+    /// Too many `Received` fields: a mail loop (RFC 5321 section 6.3).
     #[error("{count} Received fields, at most {limit} are taken")]
     Hops {
         /// How many it has.
@@ -60,7 +60,7 @@ impl Verdict for BodyRefusal {
 }
 
 impl BodyRefusal {
-    /// Reply code, status and words for the peer.
+    /// Reply code, status and text for the peer.
     #[must_use]
     pub const fn told(self) -> Told {
         match self {

@@ -1,21 +1,22 @@
-//! Networks that are too large to be anybody's own.
+//! Networks that are too large to belong to anybody.
 //!
-//! Who trusts `0.0.0.0/1` trusts half of the Internet, which in effect is everybody: a stranger has a host in it somewhere.
+//! Trusting `0.0.0.0/1` means trusting half of the Internet, which in effect is everybody: any stranger can find a host in it.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv6Net};
 
-/// Least bits of an IPv4 network that can be somebody's: `10.0.0.0/8` is the largest private one, and the registries give out no larger.
+/// Shortest prefix of an IPv4 network that can belong to somebody: `10.0.0.0/8` is the largest private one, and registries
+/// allocate none larger.
 const V4_BITS_MIN: u8 = 8;
 
-/// Least bits of an IPv6 network in public use: the largest that an operator has is a `/19`.
+/// Shortest prefix of an IPv6 network in public use: the largest that an operator has is a `/19`.
 const V6_BITS_MIN: u8 = 19;
 
-/// IPv4 addresses that a list may hold in all: 32 networks of the largest kind.
+/// Most IPv4 addresses in a list: 32 networks of the largest size.
 const V4_SUM_MAX: u64 = 32 << 24;
 
-/// IPv6 networks of 64 bits that a list may hold in all: eight networks of the largest kind.
+/// Most IPv6 `/64` networks in a list: eight networks of the largest size.
 const V6_SUM_MAX: u64 = 8 << (64 - 19);
 
 /// Whether a network is so large that to trust it is to trust everybody. Private IPv6 networks (`fc00::/7`, `fe80::/10`) may be large.
@@ -27,7 +28,7 @@ pub fn is_everybody(network: &IpNet) -> bool {
     }
 }
 
-/// Whether networks that are no trouble each are it together: two halves are the whole.
+/// Whether networks that are acceptable one by one are too large together: two halves make the whole.
 #[must_use]
 pub fn are_everybody(networks: &[IpNet]) -> bool {
     let (mut v4, mut v6) = (0_u64, 0_u64);
@@ -44,7 +45,7 @@ pub fn are_everybody(networks: &[IpNet]) -> bool {
     v4 > V4_SUM_MAX || v6 > V6_SUM_MAX
 }
 
-/// A network in the form in which peers are compared with it: of IPv4 addresses inside IPv6 it is an IPv4 network.
+/// A network in the form in which peers are compared with it: one of IPv4-mapped addresses becomes an IPv4 network.
 #[must_use]
 pub fn canonical(network: IpNet) -> IpNet {
     let IpNet::V6(inner) = network else { return network };

@@ -1,10 +1,10 @@
-//! Who may have a connection to another host, and who waits: shares of what is scarce, by kind of mail.
+//! Who may have a connection to another host, and who waits: shares of scarce resources, by class of mail.
 //!
-//! Connections and memory are bounded, and a host that says nothing holds both for minutes. So each kind of mail has a share
-//! that no other kind can take, and hosts that have taken no mail recently have a part of that share only: whatever
-//! silent hosts a stranger names, users' mail finds a place, and so does mail for hosts that work.
+//! Connections and memory are limited, and a silent host holds both for minutes. So each class of mail has a share that no other
+//! class can take, and hosts that have accepted no mail recently only get a part of that share: however many silent hosts a
+//! stranger names, there is room for users' mail, and for mail to hosts that work.
 //!
-//! How many connections one next hop may have is [`HopState`]'s to say.
+//! How many connections one next hop may have is decided by [`HopState`].
 
 mod hop;
 
@@ -15,28 +15,28 @@ pub use hop::{HopState, LIMIT_FIRST, Pause, Setback, pause_after};
 
 use crate::network::NetworkPrefix;
 
-/// Whose mail it is.
+/// The class of a message.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Class {
-    /// From clients that may relay: logins, listed networks, certificates.
+    /// From clients that may relay: authenticated users, listed networks, certificates.
     Users,
-    /// From anybody else, for own domains, wherever aliases lead it.
+    /// From anybody else, for own domains, wherever aliases send it.
     Strangers,
     /// Reports of this server; strangers cause most of them.
     Reports,
 }
 
 impl Class {
-    /// All of them, in the order in which they are asked where nothing else decides.
+    /// All of them, in the default order.
     pub const ALL: [Self; 3] = [Self::Users, Self::Strangers, Self::Reports];
 
-    /// Its place in tables.
+    /// Its index in tables.
     #[must_use]
     pub const fn index(self) -> usize {
         self as usize
     }
 
-    /// As logs and listings name it.
+    /// Its name in logs and listings.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -46,7 +46,7 @@ impl Class {
         }
     }
 
-    /// Which class is asked first for the `turn`-th message of a next hop. The others follow in the order of [`Class::ALL`].
+    /// Which class is first for the `turn`-th message of a next hop. The others follow in the order of [`Class::ALL`].
     ///
     /// Users have five turns of eight, strangers two, reports one; a turn that its class does not need goes to the next.
     #[must_use]
@@ -59,10 +59,10 @@ impl Class {
     }
 }
 
-/// How so many of something are shared out: half is kept for users, a fifth for strangers, a tenth for reports; the rest
-/// is for whoever comes first.
+/// How a total is shared out: half is reserved for users, a fifth for strangers, a tenth for reports; the rest is first come,
+/// first served.
 ///
-/// Of fewer than four nothing is kept for anybody.
+/// Of fewer than four nothing is reserved.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Shares {
     total: usize,
@@ -76,7 +76,7 @@ pub struct Usage {
 }
 
 impl Shares {
-    /// Shares of so many.
+    /// Shares of this total.
     #[must_use]
     pub const fn of(total: usize) -> Self {
         Self { total }
@@ -96,7 +96,7 @@ impl Shares {
         if part == 0 { 1 } else { part }
     }
 
-    /// What is kept for nobody.
+    /// What is not reserved.
     #[must_use]
     pub fn common(self) -> usize {
         let reserved: usize = Class::ALL.iter().map(|class| self.reserved(*class)).sum();
@@ -109,7 +109,7 @@ impl Shares {
         self.reserved(class) + self.common()
     }
 
-    /// The most that a class can hold for hosts that have taken no mail recently: half of what is kept for it.
+    /// The most that a class can hold for hosts that have accepted no mail recently: half of its reserved share.
     #[must_use]
     pub fn unproven(self, class: Class) -> usize {
         match self.reserved(class) {
@@ -134,10 +134,10 @@ impl Shares {
         }
     }
 
-    /// The most connections of one class to one place of the network, as [`Site`]s are counted.
+    /// The most connections of one class to one address or network, as [`Site`]s are counted.
     ///
-    /// What has taken mail recently may have a quarter of all that the class can hold at one address, and half of it at one network;
-    /// what has not, an eighth and a quarter of the share for such hosts.
+    /// A host that has accepted mail recently may have a quarter of all that the class can hold at one address, and half of it at
+    /// one network; others, an eighth and a quarter of the share for such hosts.
     #[must_use]
     pub fn most_at(self, class: Class, width: Width, proven: bool) -> usize {
         let (share, parts, least) = match (proven, width) {
@@ -149,17 +149,18 @@ impl Shares {
         (share / parts).max(least)
     }
 
-    /// The shortest time between two places for hosts that have taken no mail recently, once half of those places are taken.
+    /// The shortest interval between two places for hosts that have accepted no mail recently, once half of those places are
+    /// taken.
     ///
-    /// Each is given back within `patience`, so at this pace they never run out: whoever comes next waits one interval, and not
-    /// until a silent host has been given up.
+    /// Each is released within `patience`, so at this pace they never run out: the next one waits one interval, not until a
+    /// silent host is given up.
     #[must_use]
     pub fn pace(self, class: Class, patience: Duration) -> Duration {
         let half = self.unproven(class) / 2;
         patience / u32::try_from(half.max(1)).unwrap_or(u32::MAX)
     }
 
-    /// Whether places for such hosts are given at a pace.
+    /// Whether places for such hosts are paced.
     #[must_use]
     pub fn is_paced(self, usage: &Usage, class: Class) -> bool {
         let most = self.unproven(class);
@@ -174,13 +175,13 @@ impl Usage {
         self.held[class.index()]
     }
 
-    /// What it holds for hosts that have taken no mail recently.
+    /// What it holds for hosts that have accepted no mail recently.
     #[must_use]
     pub const fn unproven(&self, class: Class) -> usize {
         self.unproven[class.index()]
     }
 
-    /// Takes so much.
+    /// Takes this amount.
     pub const fn take(&mut self, class: Class, proven: bool, amount: usize) {
         self.held[class.index()] += amount;
         if !proven {

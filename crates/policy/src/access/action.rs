@@ -9,40 +9,39 @@ use crate::route::Detour;
 /// What a rule does when its conditions hold.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Action {
-    /// Nothing is asked any further: the message is taken, or may come to its next stage. `relay` also takes mail for recipients
-    /// elsewhere.
+    /// No further rules are judged: the message is accepted, or goes on to its next stage. With `relay`, remote recipients are
+    /// accepted too.
     Accept {
         /// Whether it is a reason to relay.
         relay: bool,
     },
-    /// Refused in these words, for good or for now.
+    /// Refused with this reply, for good or for now.
     Refuse(Words),
-    /// Refused in these words, unless another rule refuses it: rules that follow are still judged, and none of them can accept it.
+    /// Refused with this reply, unless another rule refuses it: later rules are still judged, but none of them can accept it.
     RefuseAtEnd(Words),
-    /// Taken and thrown away; the client hears that all is well. Nothing is asked any further.
+    /// Accepted and discarded; the client is told `250`. No further rules are judged.
     Discard,
-    /// The message is taken and held until an administrator releases it; the next rule is judged.
+    /// The message is accepted and held until an administrator releases it; the next rule is judged.
     Hold(Box<str>),
-    /// The mail goes to this address instead; the next rule is judged.
+    /// The mail is redirected to this address; the next rule is judged.
     Redirect(Mailbox),
     /// A copy of the message goes to this address; the next rule is judged.
     Copy(Mailbox),
-    /// The message goes this way, whoever it is for; of several the last one counts. The next rule is judged.
+    /// The message takes this route, whatever its recipients; the last of several counts. The next rule is judged.
     Detour(Arc<Detour>),
     /// The message gets this field on top; the next rule is judged.
     Tag(NewField),
     /// Counted against the limit with this number, and refused for now beyond it.
     Limit(usize),
-    /// The policy service with this number says what is done.
+    /// The policy service with this number decides.
     Service(usize),
-    /// The look-up with this number says what is done.
+    /// The look-up with this number decides.
     LookUp(usize),
     /// The rules of the class with this number are judged.
     Class(usize),
-    /// The same, but what the class accepts is only accepted as far as the class is concerned: the next rule is judged. So it is with
-    /// each of Postfix's lists of restrictions.
+    /// The same, but when the class accepts, the next rule is still judged, as with each of Postfix's restriction lists.
     Part(usize),
-    /// One after the other.
+    /// Several actions in order.
     Several(Vec<Self>),
     /// Noted in the log; the next rule is judged.
     Note(Box<str>),
@@ -61,10 +60,10 @@ pub struct Words {
     pub text: Box<str>,
 }
 
-/// Words that cannot stand in a reply.
+/// A text that cannot be used in a reply.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadWords {
-    /// The code is none of a refusal.
+    /// The code is not that of a refusal.
     #[error("a refusal has a code from 400 to 599; write for example 550")]
     Code,
     /// The enhanced status code is of another class.
@@ -75,11 +74,11 @@ pub enum BadWords {
     Text,
 }
 
-/// Longest text of a reply, in octets; what is filled in comes on top.
+/// Longest text of a reply, in octets, not counting values filled in.
 const TEXT_MAX: usize = 400;
 
 impl Words {
-    /// The reply where the rule has no words of its own.
+    /// The reply if the rule has none of its own.
     pub const USUAL: (u16, Status, &'static str) = (550, Status(5, 7, 1), "Access denied");
 
     /// The reply to a temporary refusal.
@@ -111,7 +110,7 @@ impl Words {
         })
     }
 
-    /// Words of this program.
+    /// A reply of this program.
     #[must_use]
     pub fn fixed((code, status, text): (u16, Status, &'static str)) -> Self {
         Self {
@@ -121,8 +120,8 @@ impl Words {
         }
     }
 
-    /// The text with `{address}`, `{helo}`, `{sender}`, `{recipient}` and `{name}` filled in: what the client said of itself and of
-    /// its mail, and the forward-confirmed name of its address.
+    /// The text with `{address}`, `{helo}`, `{sender}`, `{recipient}` and `{name}` filled in: what the client said about itself
+    /// and its mail, and its forward-confirmed host name.
     #[must_use]
     pub fn filled(&self, values: &[(&str, &str)]) -> String {
         let mut text = String::with_capacity(self.text.len());
@@ -152,7 +151,7 @@ impl Words {
 }
 
 impl Action {
-    /// Whether it can end in mail being taken although a later rule would refuse it.
+    /// Whether it can let mail be accepted that a later rule would refuse.
     pub(super) fn may_accept(&self, of_class: &impl Fn(usize) -> bool) -> bool {
         match self {
             Self::Accept { .. } | Self::Discard | Self::Service(_) | Self::LookUp(_) => true,

@@ -1,4 +1,4 @@
-//! What has to hold for a rule to match.
+//! The conditions of rules.
 
 use std::collections::HashSet;
 
@@ -11,12 +11,12 @@ use crate::relay::CertificateRule;
 use crate::screen::finding::{ClientName, Known};
 use crate::screen::list::DnsList;
 
-/// A condition: one of its tests holds; or none does, where it is negated.
+/// A condition: one of its tests holds; or, if negated, none does.
 #[derive(Clone, Debug)]
 pub struct Condition {
-    /// The key of the configuration that it stands for, for people.
+    /// Its key in the configuration, to show to people.
     pub key: &'static str,
-    /// Whether it holds where none of the tests does.
+    /// Whether it holds if none of the tests does.
     pub negated: bool,
     /// The tests.
     pub tests: Vec<Test>,
@@ -27,48 +27,48 @@ pub struct Condition {
 pub enum Test {
     /// The client's address is in one of these networks.
     Client(NetworkSet),
-    /// The forward-confirmed name of its address is one of these.
+    /// The client's forward-confirmed host name is one of these.
     ClientName(NameSet),
-    /// So is the first name of its address, whether that leads back or not.
+    /// The client's first host name is one of these, confirmed or not.
     ReverseName(NameSet),
-    /// What it calls itself is one of these.
+    /// Its `HELO` name is one of these.
     Helo(NameSet),
     /// TLS is like this.
     Tls(TlsTest),
     /// Its verified certificate is one of these.
     Certificate(Vec<CertificateRule>),
-    /// It has logged in, as one of these.
+    /// It has authenticated as one of these users.
     Login(LoginSet),
-    /// It has not logged in.
+    /// It has not authenticated.
     NoLogin,
-    /// It has neither logged in nor may relay.
+    /// It has not authenticated and may not relay.
     Stranger,
     /// It came to one of these listeners.
     Listener(HashSet<Box<str>>),
     /// The sender of the envelope is one of these.
     Sender(AddressSet),
-    /// A host that takes mail for the sender's domain has an address in one of these networks.
+    /// A host that accepts mail for the sender's domain has an address in one of these networks.
     SenderMx(NetworkSet),
     /// The recipient is one of these.
     Recipient(AddressSet),
-    /// The recipient is there.
+    /// The recipient is in this kind of domain.
     Destination(Destination),
     /// An address of `From` is one of these.
     Author(AddressSet),
-    /// The message has more octets.
+    /// The message is larger than this, in octets.
     LargerThan(u64),
-    /// It is that time.
+    /// The local time is in this window.
     Time(TimeWindow),
     /// Something is wrong with the client or the envelope.
     Fault(Fault),
-    /// DNS lists add up to so much.
+    /// The scores of DNS lists add up to enough.
     Lists {
         /// The lists.
         lists: Vec<ListTerm>,
-        /// The least sum.
+        /// The lowest sum that matches.
         least: i32,
     },
-    /// The look-up with this number finds something; the facts have to know its subject from this stage on.
+    /// The look-up with this number finds something; its subject is known from this stage on.
     LookUp(usize, Stage),
 }
 
@@ -77,20 +77,20 @@ pub enum Test {
 pub struct ListTerm {
     /// Its number.
     pub list: usize,
-    /// What it adds where it knows its subject.
+    /// What it adds if it lists its subject.
     pub score: i32,
-    /// From when on it can be asked.
+    /// The stage from which it can be asked.
     pub stage: Stage,
 }
 
-/// How TLS has to be.
+/// A test of TLS.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum TlsTest {
-    /// There is none.
+    /// No TLS.
     None,
-    /// There is some.
+    /// Any TLS.
     Any,
-    /// The client has shown a certificate that was verified.
+    /// The client has presented a certificate that was verified.
     Verified,
     /// It is this version, as `TLSv1.2`.
     Version(&'static str),
@@ -101,29 +101,29 @@ pub enum TlsTest {
 pub enum Fault {
     /// `HELO` gives neither a full host name nor an address literal.
     HeloSyntax,
-    /// It gives nothing that can be a host name or an address, full or not.
+    /// It gives nothing that could be a host name, full or not, or an address.
     HeloInvalid,
     /// It gives a name or an address of this server.
     HeloOwn,
     /// DNS does not know the name that it gives.
     HeloUnknown,
-    /// The client's address has no name.
+    /// The client's address has no host name.
     ClientNameless,
-    /// No name of it leads back.
+    /// No host name of it is confirmed by an address record.
     ClientUnconfirmed,
     /// The sender's domain has no dot in it.
     SenderNotFull,
-    /// The sender's domain takes no mail: it has neither MX records nor an address, or a null MX.
+    /// The sender's domain accepts no mail: it has neither MX records nor an address, or a null MX.
     SenderUnknown,
-    /// The sender is in a domain of this server, and does not exist.
+    /// The sender is in a domain of this server, but does not exist.
     SenderUnlisted,
     /// The recipient's domain has no dot in it.
     RecipientNotFull,
-    /// The recipient's domain takes no mail.
+    /// The recipient's domain accepts no mail.
     RecipientUnknown,
 }
 
-/// Whether something holds.
+/// Whether a condition holds.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Holds<'a> {
     /// It does.
@@ -134,7 +134,7 @@ pub enum Holds<'a> {
     Later,
     /// It depends on the answer to this question.
     Ask(Question),
-    /// Nobody can say, and why.
+    /// It cannot be found out, for this reason.
     Unsure(&'a str),
 }
 
@@ -160,7 +160,7 @@ impl Condition {
 }
 
 impl Holds<'_> {
-    /// Which of several is said of all of them: what can be asked now is asked before it is waited for the rest.
+    /// Which of several results counts for all: what can be asked now is asked before waiting for the rest.
     const fn rank(&self) -> u8 {
         match self {
             Self::No => 0,
@@ -236,7 +236,7 @@ impl Test {
                     .iter()
                     .any(|author| addresses.contains(Some(author))))
             }),
-            // What was announced may be exceeded.
+            // The announced size may be exceeded.
             Self::LargerThan(size) if facts.stage < Stage::Data => {
                 if facts.size > *size {
                     Holds::Yes
@@ -264,7 +264,7 @@ fn yes<'a>(holds: bool) -> Holds<'a> {
     if holds { Holds::Yes } else { Holds::No }
 }
 
-/// What holds from a stage on.
+/// A test that can be made from a stage on.
 fn from<'a>(facts: &Facts<'_>, stage: Stage, holds: impl FnOnce() -> Holds<'a>) -> Holds<'a> {
     if facts.stage < stage {
         Holds::Later
@@ -281,7 +281,7 @@ fn party<'a>(party: Party<'_>, addresses: &AddressSet) -> Holds<'a> {
     }
 }
 
-/// A literal and `<>` have no such hosts.
+/// Address literals and `<>` have no such hosts.
 fn mx_holds<'a>(networks: &NetworkSet, facts: &Facts<'_>, answers: &'a Answers) -> Holds<'a> {
     match facts.sender {
         Party::Unknown => Holds::Later,
@@ -296,7 +296,7 @@ fn mx_holds<'a>(networks: &NetworkSet, facts: &Facts<'_>, answers: &'a Answers) 
     }
 }
 
-/// A list that does not answer counts as one that does not know the client, as in `[screen]`.
+/// A list that does not answer counts as not listing the client, as in `[screen]`.
 fn lists_hold<'a>(lists: &[ListTerm], least: i32, facts: &Facts<'_>, answers: &'a Answers) -> Holds<'a> {
     if lists.iter().any(|term| facts.stage < term.stage) {
         return Holds::Later;
@@ -318,7 +318,7 @@ impl Fault {
             Self::HeloSyntax => from(facts, Stage::Helo, || yes(facts.helo_faults.syntax)),
             Self::HeloInvalid => from(facts, Stage::Helo, || yes(facts.helo_faults.invalid)),
             Self::HeloOwn => from(facts, Stage::Helo, || yes(facts.helo_faults.own)),
-            // What has the wrong form cannot be looked up.
+            // A malformed name cannot be looked up.
             Self::HeloUnknown => from(facts, Stage::Helo, || match facts.helo_faults.syntax {
                 true => Holds::No,
                 false => unknown(Question::Helo, answers, false),
@@ -364,7 +364,7 @@ impl Fault {
     ];
 }
 
-/// An address literal is as good as a full name.
+/// An address literal counts as a full name.
 fn not_full<'a>(party: Party<'_>) -> Holds<'a> {
     match party {
         Party::Unknown => Holds::Later,
@@ -385,7 +385,7 @@ fn domain_unknown<'a>(party: Party<'_>, question: Question, answers: &'a Answers
     }
 }
 
-/// Whether DNS does not know a domain, or, where it has to take mail, knows that it takes none.
+/// Whether DNS does not know a domain or, if it must accept mail, says that it accepts none.
 fn unknown(question: Question, answers: &Answers, takes_mail: bool) -> Holds<'_> {
     match answers.domain(question) {
         None => Holds::Ask(question),
@@ -396,7 +396,7 @@ fn unknown(question: Question, answers: &Answers, takes_mail: bool) -> Holds<'_>
     }
 }
 
-/// From which stage on a DNS list can be asked.
+/// The stage from which a DNS list can be asked.
 #[must_use]
 pub fn stage_of_list(list: &DnsList) -> Stage {
     use crate::screen::list::Subject;

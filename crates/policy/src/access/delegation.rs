@@ -1,4 +1,4 @@
-//! Postfix's policy delegation protocol (SMTPD_POLICY_README), as far as it is text: what a policy service is told, and what it answers.
+//! Postfix's policy delegation protocol (SMTPD_POLICY_README), its text only: requests to policy services, and their answers.
 
 /// The name of the request.
 const REQUEST: &str = "smtpd_access_policy";
@@ -6,32 +6,32 @@ const REQUEST: &str = "smtpd_access_policy";
 /// Longest answer that is read, in octets.
 pub const ANSWER_MAX: usize = 8 * 1_024;
 
-/// What a policy service is told. An empty text stands for what is not known, as the protocol has it.
+/// A request to a policy service. Unknown values are empty, as in the protocol.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Request<'a> {
     /// `CONNECT`, `EHLO`, `HELO`, `MAIL`, `RCPT`, `END-OF-MESSAGE`.
     pub protocol_state: &'a str,
     /// `SMTP` or `ESMTP`.
     pub protocol_name: &'a str,
-    /// What the client calls itself.
+    /// The client's `HELO` name.
     pub helo_name: &'a str,
-    /// The id of the message, where it has one.
+    /// The queue id of the message, if it has one.
     pub queue_id: &'a str,
     /// The sender without angle brackets.
     pub sender: &'a str,
-    /// The recipient without angle brackets; empty at the end of a message for several.
+    /// The recipient without angle brackets; empty at the end of a message with several.
     pub recipient: &'a str,
     /// How many recipients there are; known at the end of a message.
     pub recipient_count: usize,
     /// The client's address.
     pub client_address: &'a str,
-    /// The forward-confirmed name of it; `unknown` without one.
+    /// The client's forward-confirmed host name; `unknown` without one.
     pub client_name: &'a str,
-    /// Its first name, whether that leads back or not; `unknown` without one.
+    /// Its first host name, confirmed or not; `unknown` without one.
     pub reverse_client_name: &'a str,
     /// Its port.
     pub client_port: &'a str,
-    /// The address that it has connected to.
+    /// The address it connected to.
     pub server_address: &'a str,
     /// The port of that.
     pub server_port: &'a str,
@@ -39,11 +39,11 @@ pub struct Request<'a> {
     pub instance: &'a str,
     /// The mechanism of its login.
     pub sasl_method: &'a str,
-    /// The login.
+    /// The user name of its login.
     pub sasl_username: &'a str,
     /// Who submitted the message, as the client says in `AUTH=`.
     pub sasl_sender: &'a str,
-    /// The size of the message in octets, as announced or as it came; 0 where it is not known.
+    /// The size of the message in octets, as announced or as received; 0 if unknown.
     pub size: u64,
     /// The subject of its verified certificate.
     pub ccert_subject: &'a str,
@@ -62,7 +62,7 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// The request as it is sent: a line for each attribute, and an empty one. What would end a line is left out.
+    /// The request as it is sent: a line for each attribute, and an empty one. Line ends in values are left out.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::with_capacity(1_024);
@@ -125,7 +125,8 @@ pub enum BadAnswer {
     NoAction,
 }
 
-/// Looks for the end of an answer, which is an empty line; gives the octets up to it and with it. `None` where more has to come.
+/// Looks for the end of an answer, which is an empty line; returns the number of octets up to and including it. `None` if more
+/// must come.
 ///
 /// # Errors
 ///
@@ -147,7 +148,7 @@ pub fn end_of_answer(octets: &[u8]) -> Result<Option<usize>, BadAnswer> {
     }
 }
 
-/// What stands behind `action=` in an answer; the last one counts.
+/// The value of `action=` in an answer; the last one counts.
 ///
 /// # Errors
 ///

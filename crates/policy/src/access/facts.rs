@@ -1,4 +1,4 @@
-//! What is known of a client when its rules are judged, and what has to be found out for them.
+//! What is known of a client when rules are judged, and what must be looked up for them.
 
 use std::net::IpAddr;
 
@@ -12,16 +12,16 @@ use crate::screen::finding::{ClientName, Known};
 /// How far a session has come. Each stage knows all that the ones before it knew.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Stage {
-    /// It has begun: the address is known, and what DNS says of it.
+    /// It has begun: the address is known, and what DNS says about it.
     #[default]
     Connect,
     /// The client has introduced itself.
     Helo,
-    /// `MAIL`: from here to the end of the message TLS and the login stay as they are.
+    /// `MAIL`: from here to the end of the message, TLS and authentication do not change.
     Mail,
     /// `RCPT`.
     Rcpt,
-    /// The message has come.
+    /// The message has been received.
     Data,
 }
 
@@ -29,7 +29,7 @@ impl Stage {
     /// All, in their order.
     pub const ALL: [Self; 5] = [Self::Connect, Self::Helo, Self::Mail, Self::Rcpt, Self::Data];
 
-    /// What the client does then, for people.
+    /// What the client does in this stage, for people.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -45,7 +45,7 @@ impl Stage {
 /// An address of the envelope.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum Party<'a> {
-    /// Not said yet.
+    /// Not given yet.
     #[default]
     Unknown,
     /// `<>`.
@@ -72,7 +72,7 @@ pub enum Destination {
     Local,
     /// In a relay domain.
     Relay,
-    /// Elsewhere.
+    /// In any other domain.
     Elsewhere,
 }
 
@@ -83,7 +83,7 @@ pub struct TlsState<'a> {
     pub version: &'a str,
 }
 
-/// What is known without asking anybody.
+/// What is known without any look-up.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// How far the session has come.
@@ -92,29 +92,29 @@ pub struct Facts<'a> {
     pub listener: &'a str,
     /// The client's address.
     pub peer: IpAddr,
-    /// What it calls itself, in small letters; empty before it has.
+    /// Its `HELO` name in lower case; empty before it gave one.
     pub helo: &'a str,
-    /// What is wrong with that name by itself: no full host name or address literal, or one of this server's.
+    /// What is wrong with that name, without any look-up.
     pub helo_faults: HeloFaults,
-    /// TLS, where it has started.
+    /// TLS, if it has started.
     pub tls: Option<TlsState<'a>>,
     /// The client's certificate, if and only if it was verified.
     pub certificate: Option<&'a CertificateFacts>,
-    /// Whom it acts as, if it has logged in.
+    /// The user it acts as, if it has authenticated.
     pub login: Option<&'a str>,
-    /// Whether it has neither logged in nor may relay.
+    /// Whether it has not authenticated and may not relay.
     pub stranger: bool,
     /// The sender of the envelope.
     pub sender: Party<'a>,
     /// The recipient in question.
     pub recipient: Party<'a>,
-    /// Where that is.
+    /// The kind of domain it is in.
     pub destination: Option<Destination>,
     /// The addresses of `From`; known with the message.
     pub authors: &'a [AddressKey],
-    /// The size of the message: as announced, or, once it has come, as it is.
+    /// The size of the message: as announced, or the real one once received.
     pub size: u64,
-    /// The time on the clock of this machine.
+    /// The local time.
     pub now: DateTime,
 }
 
@@ -123,28 +123,28 @@ pub struct Facts<'a> {
 pub struct HeloFaults {
     /// Neither a full host name nor an address literal.
     pub syntax: bool,
-    /// Nothing that can be a host name, full or not, or an address.
+    /// Nothing that could be a host name, full or not, or an address.
     pub invalid: bool,
     /// A name or address of this server.
     pub own: bool,
 }
 
-/// Something that has to be found out.
+/// Something that must be looked up.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Question {
-    /// What the client's address is called.
+    /// The host name of the client's address.
     ClientName,
     /// Whether DNS knows the name in `HELO`.
     Helo,
-    /// Whether the domain of the sender takes mail.
+    /// Whether the domain of the sender accepts mail.
     Sender,
-    /// Whether the domain of the recipient takes mail.
+    /// Whether the domain of the recipient accepts mail.
     Recipient,
-    /// At which addresses the hosts are that take mail for the sender's domain.
+    /// The addresses of the hosts that accept mail for the sender's domain.
     SenderMx,
     /// Whether the sender exists, if its domain is one of this server's.
     SenderListed,
-    /// Whether the DNS list with this number knows its subject.
+    /// Whether the DNS list with this number lists its subject.
     List(usize),
     /// What the look-up with this number finds.
     LookUp(usize),
@@ -159,7 +159,7 @@ pub enum Question {
 pub enum Scope {
     /// As long as the session.
     Session,
-    /// Until the client calls itself otherwise.
+    /// Until the client gives another `HELO` name.
     Helo,
     /// For one transaction.
     Transaction,
@@ -167,22 +167,22 @@ pub enum Scope {
     Recipient,
 }
 
-/// What came of a question.
+/// The answer to a question.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// So it is; or there is room.
+    /// Yes; or there is room.
     Yes,
-    /// So it is not; or there is nothing to be found, or no room.
+    /// No; or nothing was found, or there is no room.
     No,
     /// A table or service wants this done.
     Action(Action),
-    /// They are there.
+    /// They have these addresses.
     Addresses(Vec<IpAddr>),
-    /// Nobody could say, and why.
+    /// It could not be found out, for this reason.
     Unsure(String),
 }
 
-/// What was found out so far.
+/// The answers so far.
 #[derive(Clone, Debug, Default)]
 pub struct Answers {
     client: Option<ClientName>,
@@ -191,28 +191,28 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// Keeps what the client's address is called. That holds for the session.
+    /// Keeps the client's host name, for the whole session.
     pub fn client_is(&mut self, name: ClientName) {
         self.client = Some(name);
     }
 
-    /// Keeps what DNS says of a domain.
+    /// Keeps what DNS says about a domain.
     pub fn domain_is(&mut self, question: Question, scope: Scope, known: Known) {
         self.known.push((question, scope, known));
     }
 
-    /// Keeps what came of another question.
+    /// Keeps the answer to another question.
     pub fn found(&mut self, question: Question, scope: Scope, answer: Answer) {
         self.found.push((question, scope, answer));
     }
 
-    /// Forgets what does not hold any more: all answers of this scope and of narrower ones.
+    /// Forgets all answers of this scope and of narrower ones.
     pub fn forget(&mut self, scope: Scope) {
         self.known.retain(|(_, of, _)| *of < scope);
         self.found.retain(|(_, of, _)| *of < scope);
     }
 
-    /// Forgets what nobody could say: it may be otherwise by now.
+    /// Forgets failed look-ups: they may succeed now.
     pub fn forget_unsure(&mut self) {
         let client = self.client.take();
         self.client =
@@ -223,13 +223,13 @@ impl Answers {
             .retain(|(.., answer)| !matches!(answer, Answer::Unsure(_)));
     }
 
-    /// What the client's address is called.
+    /// The host name of the client's address.
     #[must_use]
     pub const fn client(&self) -> Option<&ClientName> {
         self.client.as_ref()
     }
 
-    /// What DNS says of a domain.
+    /// What DNS says about a domain.
     #[must_use]
     pub fn domain(&self, question: Question) -> Option<&Known> {
         let mut known = self.known.iter();
@@ -238,7 +238,7 @@ impl Answers {
             .map(|(.., known)| known)
     }
 
-    /// What came of another question.
+    /// The answer to another question.
     #[must_use]
     pub fn of(&self, question: Question) -> Option<&Answer> {
         let mut found = self.found.iter();

@@ -1,7 +1,7 @@
 //! The judge of access rules: the first one that accepts, refuses or discards decides.
 //!
-//! What is said early is what would be said if all were known: a rule that cannot be judged yet holds up those behind it that accept,
-//! and not those that refuse.
+//! An early verdict is the one that would be given if everything were known: a rule that cannot be judged yet holds up later
+//! rules that accept, but not those that refuse.
 
 use std::sync::Arc;
 
@@ -14,76 +14,76 @@ use super::ruled_out::RuledOut;
 use super::rules::{AccessRule, AccessRules, CLASS_DEPTH_MAX};
 use crate::route::Detour;
 
-/// What comes of the rules.
+/// The outcome of the rules.
 #[derive(Clone, Debug)]
 pub enum Outcome<'a> {
     /// None of them decides.
     Passed(Noted<'a>),
     /// One accepts.
     Accepted {
-        /// Which.
+        /// The rule.
         rule: &'a AccessRule,
         /// Whether it is a reason to relay.
         relay: bool,
-        /// What the rules before it want done.
+        /// The other actions of the rules before it.
         noted: Noted<'a>,
     },
-    /// The recipient can always be reached by strangers.
+    /// Strangers may always write to the recipient.
     Exempt,
     /// One refuses.
     Refused {
-        /// Which.
+        /// The rule.
         rule: &'a AccessRule,
-        /// What the client hears.
+        /// The reply to the client.
         words: &'a Words,
-        /// The limit that is reached, where that is why.
+        /// The limit that was reached, if that is the reason.
         limit: Option<&'a str>,
     },
-    /// The mail is to be thrown away.
+    /// The mail must be discarded.
     Discarded {
-        /// By which rule.
+        /// The rule.
         rule: &'a AccessRule,
-        /// What the rules before it want noted.
+        /// The other actions of the rules before it.
         noted: Noted<'a>,
     },
-    /// It depends on what is not known at this stage.
+    /// It depends on something not known at this stage.
     NotYet,
     /// It depends on the answer to this question.
     Ask(Question),
-    /// It depends on something that nobody can say now.
+    /// It depends on something that cannot be found out now.
     Unsure {
         /// The rule that needs it.
         rule: &'a AccessRule,
-        /// Why nobody can.
+        /// The reason.
         reason: &'a str,
     },
 }
 
-/// What rules want done besides.
+/// The other actions of rules.
 #[derive(Clone, Debug, Default)]
 pub struct Noted<'a> {
     /// The first rule that wants the message held, and why.
     pub hold: Option<(&'a AccessRule, &'a str)>,
-    /// The first rule that leads the mail elsewhere, and where to.
+    /// The first rule that redirects the mail, and where to.
     pub redirect: Option<(&'a AccessRule, &'a Mailbox)>,
-    /// The last rule that gives the message a way of its own, and which.
+    /// The last rule that gives the message a route of its own, and the route.
     pub detour: Option<(&'a AccessRule, &'a Arc<Detour>)>,
-    /// Who gets copies.
+    /// The addresses that get copies.
     pub copies: Vec<(&'a AccessRule, &'a Mailbox)>,
-    /// Fields for the message.
+    /// Fields to add to the message.
     pub tags: Vec<(&'a AccessRule, &'a NewField)>,
-    /// What is to be noted in the log.
+    /// Notes for the log.
     pub notes: Vec<(&'a AccessRule, &'a str)>,
 }
 
-/// What came of one rule, for who wants to see why.
+/// The result of one rule, to explain a verdict.
 #[derive(Clone, Debug)]
 pub enum Step<'a> {
     /// This condition does not hold.
     Fails(&'a Condition),
-    /// It cannot be judged yet, for this condition or for its own stage.
+    /// It cannot be judged yet, because of this condition or its own stage.
     Waits(Option<&'a Condition>),
-    /// It matches, and this is done.
+    /// It matches, with this action.
     Does(&'a Action),
 }
 
@@ -100,7 +100,8 @@ impl Noted<'_> {
     }
 }
 
-/// Judges a client, a sender, a recipient or a message, by what is known so far. `trace` sees each rule that is looked at.
+/// Judges a client, a sender, a recipient or a message with what is known so far. `trace` is told about each rule that is
+/// examined.
 pub fn judge<'a>(
     rules: &'a AccessRules,
     facts: &Facts<'_>,
@@ -110,8 +111,8 @@ pub fn judge<'a>(
     run(rules, facts, answers, Memory::None, trace)
 }
 
-/// The same as [`judge()`], in a session: rules that were found not to match before, and cannot match now, are passed over. Those that
-/// are found so now are kept for the next time.
+/// The same as [`judge()`], in a session: rules that failed before and cannot match now are skipped. Those that fail now are
+/// remembered for the next time.
 pub fn judge_on<'a>(
     rules: &'a AccessRules,
     facts: &Facts<'_>,
@@ -121,7 +122,7 @@ pub fn judge_on<'a>(
     run(rules, facts, answers, Memory::Learns(ruled_out), |_, _| {})
 }
 
-/// The same for what [`judge_on()`] has judged already: there is nothing more to keep.
+/// The same for what [`judge_on()`] has already judged: there is nothing new to remember.
 pub fn judge_again<'a>(
     rules: &'a AccessRules,
     facts: &Facts<'_>,
@@ -191,14 +192,14 @@ struct Run<'a, 'f, T> {
     memory: Memory<'f>,
     trace: T,
     noted: Noted<'a>,
-    /// Whether a rule that could refuse waits for what is not known yet.
+    /// Whether a rule that could refuse waits for something not known yet.
     waits: bool,
-    /// What is refused unless somebody else refuses it before.
+    /// The refusal to give at the end, unless another rule refuses before.
     at_end: Option<(&'a AccessRule, &'a Words)>,
 }
 
 impl<'a, T: FnMut(&'a AccessRule, Step<'a>)> Run<'a, '_, T> {
-    /// Goes through rules, of which the first has this number; `Some` where one has decided.
+    /// Goes through rules, of which the first has this number; `Some` if one has decided.
     fn list(&mut self, list: &'a [AccessRule], first: usize, depth: usize) -> Option<Outcome<'a>> {
         for (number, rule) in (first..).zip(list) {
             if self.memory.has(number) {
@@ -316,12 +317,12 @@ impl<'a, T: FnMut(&'a AccessRule, Step<'a>)> Run<'a, '_, T> {
         }
     }
 
-    /// Does what a table or service wants.
+    /// Applies the action of a table or service.
     fn asked(&mut self, rule: &'a AccessRule, question: Question, depth: usize) -> Option<Outcome<'a>> {
         match self.answers.of(question) {
             None => Some(Outcome::Ask(question)),
             Some(Answer::Unsure(reason)) => Some(Outcome::Unsure { rule, reason }),
-            // One that leads to others is followed as deep as classes are.
+            // An action that refers to others is followed as deep as classes are.
             Some(Answer::Action(action)) if depth < CLASS_DEPTH_MAX => {
                 (self.trace)(rule, Step::Does(action));
                 self.act(rule, action, depth + 1)
@@ -332,7 +333,7 @@ impl<'a, T: FnMut(&'a AccessRule, Step<'a>)> Run<'a, '_, T> {
 
     fn limit(&mut self, rule: &'a AccessRule, number: usize) -> Option<Outcome<'a>> {
         let limit = self.rules.limits.get(number)?;
-        // What is counted is a recipient.
+        // Limits count recipients.
         if self.facts.stage < Stage::Rcpt {
             self.waits = true;
             return None;

@@ -1,43 +1,43 @@
-//! Looks into tables: what is looked for, and how the table is written.
+//! Table look-ups: what is looked up, and the format of the table.
 
 use super::facts::Stage;
 
 /// A look-up in a table.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LookUp {
-    /// The table, as it is referred to.
+    /// The reference to the table.
     pub table: Box<str>,
-    /// What is looked for.
+    /// What is looked up.
     pub subject: Subject,
-    /// How the table is written.
+    /// The format of the table.
     pub form: Form,
     /// Whether `RELAY` in it is a reason to relay.
     pub relay: bool,
 }
 
-/// What is looked for.
+/// What is looked up.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Subject {
     /// The client's address, then the networks that it is in.
     Client,
-    /// The forward-confirmed name of it, then the domains above.
+    /// Its forward-confirmed host name, then the domains above that.
     ClientName,
-    /// Its first name, whether that leads back or not.
+    /// Its first host name, confirmed or not.
     ReverseName,
-    /// What it calls itself.
+    /// Its `HELO` name.
     Helo,
     /// The sender of the envelope.
     Sender,
     /// The recipient.
     Recipient,
-    /// The login.
+    /// The user name of the login.
     Login,
 }
 
-/// How a table is written, and so what its keys and its results mean.
+/// The format of a table, and so the meaning of its keys and results.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Form {
-    /// Keys as Postfix looks for them; whatever is found says that the subject is in the table.
+    /// Keys as Postfix looks them up; any result means that the subject is in the table.
     Members,
     /// Postfix's access tables (access(5)).
     Postfix,
@@ -46,7 +46,7 @@ pub enum Form {
 }
 
 impl Subject {
-    /// From when on it is known.
+    /// The stage from which it is known.
     #[must_use]
     pub const fn stage(self) -> Stage {
         match self {
@@ -57,7 +57,7 @@ impl Subject {
         }
     }
 
-    /// Whether the name of the client's address has to be known.
+    /// Whether the client's host name must be known.
     #[must_use]
     pub const fn needs_name(self) -> bool {
         matches!(self, Self::ClientName | Self::ReverseName)
@@ -76,13 +76,13 @@ impl Subject {
 }
 
 impl LookUp {
-    /// From when on its subject is known.
+    /// The stage from which its subject is known.
     #[must_use]
     pub const fn stage(&self) -> Stage {
         self.subject.stage()
     }
 
-    /// Whether what is found can be a reason to relay.
+    /// Whether its results can be a reason to relay.
     #[must_use]
     pub const fn can_relay(&self) -> bool {
         self.relay

@@ -1,8 +1,9 @@
-//! Access rules: one ordered list that says who may send what to whom, by conditions on all that is known of a client and its mail.
+//! Access rules: one ordered list that says who may send what to whom, by conditions on everything known about a client and its
+//! mail.
 //!
-//! [`judge()`] decides from rules, [`Facts`] and the [`Answers`] that were found out so far. What it lacks it names as a
-//! [`Question`]; whoever drives it finds the answer and judges again. So nothing is asked that no rule depends on. A session judges many
-//! times, with [`judge_on()`], which does not look again at rules that cannot match.
+//! [`judge()`] decides from rules, [`Facts`] and the [`Answers`] so far. What it lacks it returns as a [`Question`]; its driver
+//! finds the answer and judges again. So nothing is looked up that no rule depends on. A session judges many times, with
+//! [`judge_on()`], which skips rules that cannot match.
 
 pub mod action;
 pub mod condition;

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use postern_mail::{Domain, Mailbox, ParseOptions};
 
-/// Host names: exact (`mx.example.org`), all below one (`.example.org` or `*.example.org`), or all there are (`*`). What is compared
-/// with them is in small letters.
+/// Host names: exact (`mx.example.org`), all below one (`.example.org` or `*.example.org`), or any (`*`). Names compared with
+/// them are in lower case.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct NameSet {
     exact: Texts,
@@ -13,8 +13,8 @@ pub struct NameSet {
     all: bool,
 }
 
-/// Addresses: one (`ann@example.org`), a name in whatever domain (`postmaster@`), all of a domain (`@example.org` or `example.org`), all
-/// below one (`.example.org`, `@*.example.org`), no address at all (`<>`), or any (`*`).
+/// Addresses: one (`ann@example.org`), a local part in any domain (`postmaster@`), all of a domain (`@example.org` or
+/// `example.org`), all below one (`.example.org`, `@*.example.org`), no address at all (`<>`), or any (`*`).
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct AddressSet {
     addresses: Texts,
@@ -23,15 +23,15 @@ pub struct AddressSet {
     null: bool,
 }
 
-/// Texts that are looked up as they are. A few are compared one by one, which takes less time than to hash what is looked for.
+/// Texts that are looked up as they are. A few are compared one by one, which takes less time than hashing.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 struct Texts {
-    /// In order; empty where there are many.
+    /// Sorted; empty if there are many.
     few: Vec<Box<str>>,
     many: HashSet<Box<str>>,
 }
 
-/// An entry that is no host name.
+/// An entry that is not a host name.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "{0:?} is no host name; write one such as \"mx.example.org\", \".example.org\" for all below it, or \"*\""
@@ -45,12 +45,12 @@ pub struct BadNamePattern(String);
 )]
 pub struct BadAddressPattern(String);
 
-/// An address in the form in which it is looked up, made once.
+/// An address in the form for look-ups, made once.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AddressKey {
-    /// Local part and domain in small letters, the local part without quotes.
+    /// Local part and domain in lower case, the local part without quotes.
     whole: String,
-    /// Where the `@` stands.
+    /// The position of the `@`.
     at: usize,
     /// The same without the detail of a tagged address.
     untagged: Option<Box<str>>,
@@ -75,7 +75,7 @@ impl Texts {
     }
 
     fn contains(&self, text: &str) -> bool {
-        // The length of most differs, so that nothing else of them is looked at.
+        // Most differ in length, so that nothing else is compared.
         self.few.iter().any(|known| **known == *text) || self.many.contains(text)
     }
 
@@ -109,7 +109,7 @@ impl NameSet {
         Ok(())
     }
 
-    /// Whether a name, in small letters, is in the set.
+    /// Whether a name, in lower case, is in the set.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         if self.all || self.exact.contains(name) {
@@ -179,7 +179,7 @@ fn local_of(address: &str) -> &str {
 }
 
 impl AddressKey {
-    /// Of an address; `separator` stands between name and detail, where there are details.
+    /// For an address; `separator` is between name and detail, if there are details.
     #[must_use]
     pub fn new(mailbox: &Mailbox, separator: Option<char>) -> Self {
         let whole = mailbox.key();

@@ -12,7 +12,7 @@ pub struct NetworkSet {
 }
 
 impl NetworkSet {
-    /// Whether an address is in one of them. An IPv4 address mapped into IPv6 is taken for itself.
+    /// Whether an address is in one of them. An IPv4-mapped IPv6 address counts as the IPv4 address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         match address.to_canonical() {
@@ -21,7 +21,7 @@ impl NetworkSet {
         }
     }
 
-    /// Whether it holds so much that nobody can own it: what [`crate::breadth`] calls everybody.
+    /// Whether it is too large to be owned by anybody: what [`crate::breadth`] calls everybody.
     #[must_use]
     pub fn is_everybody(&self) -> bool {
         let v4: u64 = self
@@ -59,7 +59,7 @@ impl FromIterator<IpNet> for NetworkSet {
     }
 }
 
-/// The same ranges in order, those that overlap as one.
+/// The same ranges in order, with overlapping ones merged.
 fn joined<T: Copy + Ord>(mut ranges: Vec<(T, T)>) -> Vec<(T, T)> {
     ranges.sort_unstable();
     let mut joined: Vec<(T, T)> = Vec::with_capacity(ranges.len());

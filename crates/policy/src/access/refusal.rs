@@ -19,15 +19,15 @@ pub struct AccessRefusal<'a> {
 /// Why an access rule refuses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Why<'a> {
-    /// It says so.
+    /// The rule itself refuses.
     Verdict,
     /// Its limit of this name is reached.
     Limit(&'a str),
-    /// What it depends on could not be found out, for this reason.
+    /// What it depends on could not be looked up, for this reason.
     Unsure(&'a str),
 }
 
-/// The words where what a rule depends on cannot be found out.
+/// The reply when what a rule depends on cannot be looked up.
 pub const UNSURE: Told = (
     451,
     Status(4, 7, 1),
@@ -49,14 +49,14 @@ impl Verdict for AccessRefusal<'_> {
 
     fn reply(&self) -> Option<Told> {
         match self.why {
-            // The words are the rule's own.
+            // The reply is the rule's own.
             Why::Verdict | Why::Limit(_) => None,
             Why::Unsure(_) => Some(UNSURE),
         }
     }
 }
 
-/// `"dial-in pools" (postern.toml:12)`, and why where that is not the rule alone.
+/// `"dial-in pools" (postern.toml:12)`, and the reason, unless it is the rule itself.
 impl fmt::Display for AccessRefusal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.rule.fmt(f)?;

@@ -1,19 +1,19 @@
-//! Which rules can match no more: what a session has learnt of its rules, so that it does not look at each of them again and again.
+//! Which rules can no longer match: remembered in a session, so that it does not examine each rule again and again.
 
 use super::condition::{Condition, Fault, Test};
 use super::facts::{Scope, Stage};
 use super::rules::AccessRules;
 
-/// Rules of which a condition fails, and how long it will. Whoever judges with it has to [`forget`](Self::forget) in time, together with
+/// Rules with a condition that fails, and for how long. The caller must [`forget`](Self::forget) in time, together with
 /// [`Answers`](super::Answers).
 #[derive(Clone, Debug, Default)]
 pub struct RuledOut {
-    /// For each rule, by its number: 0 while it may match, otherwise a scope and one.
+    /// For each rule, by its number: 0 while it may match, otherwise a scope plus one.
     until: Vec<u8>,
 }
 
 impl RuledOut {
-    /// Forgets what does not hold any more: all rules ruled out for this scope and for narrower ones.
+    /// Forgets all rules ruled out for this scope and for narrower ones.
     pub fn forget(&mut self, scope: Scope) {
         let least = code(scope);
         for until in &mut self.until {
@@ -28,7 +28,7 @@ impl RuledOut {
         self.until.get(number).is_some_and(|until| *until != 0)
     }
 
-    /// A rule does not match, since this condition fails.
+    /// Notes that a rule does not match, since this condition fails.
     pub(super) fn add(&mut self, number: usize, failed: &Condition, rules: &AccessRules) {
         let Some(scope) = failed.lasts() else {
             return;
@@ -52,7 +52,7 @@ const fn code(scope: Scope) -> u8 {
 }
 
 impl Condition {
-    /// How long it goes on to fail, once it has failed; `None` where that may change at any time.
+    /// How long it keeps failing, once it has failed; `None` if that may change at any time.
     fn lasts(&self) -> Option<Scope> {
         let mut scopes = self.tests.iter().map(Test::lasts);
         scopes.try_fold(Scope::Session, |least, scope| Some(least.max(scope?)))
@@ -60,12 +60,13 @@ impl Condition {
 }
 
 impl Test {
-    /// How long it says what it has said, yes or no.
+    /// How long its result stays the same, yes or no.
     const fn lasts(&self) -> Option<Scope> {
         let scope = match self {
             Self::Client(_) | Self::Listener(_) => Scope::Session,
             Self::Helo(_) => Scope::Helo,
-            // A client may log in or start TLS before its next transaction, and DNS may say then what it could not say before.
+            // A client may authenticate or start TLS before its next transaction, and DNS may then answer what it could not
+            // before.
             Self::ClientName(_)
             | Self::ReverseName(_)
             | Self::Tls(_)
@@ -203,7 +204,7 @@ mod tests {
         ]
     }
 
-    /// A session that judges with what it has ruled out, and without.
+    /// A session that judges both with the rules ruled out, and without.
     struct Walk<'a> {
         rules: &'a AccessRules,
         facts: Facts<'a>,
@@ -212,7 +213,7 @@ mod tests {
         luck: std::iter::Cycle<std::slice::Iter<'a, u8>>,
     }
 
-    /// What clients, senders, recipients and authors are called.
+    /// The names of clients, senders, recipients and authors.
     struct Cast {
         senders: [AddressKey; 2],
         recipients: [AddressKey; 2],
@@ -292,7 +293,7 @@ mod tests {
             };
         }
 
-        /// Answers what is asked, however it falls.
+        /// Gives a random answer to a question.
         fn answer(&mut self, question: Question) {
             let luck = *self.luck.next().unwrap() % 4;
             let scope = match question {
@@ -332,7 +333,7 @@ mod tests {
             }
         }
 
-        /// What both say, until they ask no more.
+        /// The verdicts of both, until they ask nothing more.
         fn judged(&mut self) -> Vec<(String, String)> {
             let mut said = Vec::new();
             loop {
@@ -362,7 +363,7 @@ mod tests {
                 classes: classes.into_iter().map(|rules| Class { name: "c".into(), rules }).collect(),
                 ..AccessRules::default()
             };
-            // So that each rule is told from the others.
+            // So that each rule can be told from the others.
             let all = rules.rules.iter_mut().chain(rules.classes.iter_mut().flat_map(|class| &mut class.rules));
             for (number, rule) in all.enumerate() {
                 rule.name = number.to_string().into();

@@ -1,4 +1,4 @@
-//! The list of access rules, as it was made ready when the configuration was read.
+//! The list of access rules, as prepared when the configuration was read.
 
 use std::collections::HashSet;
 
@@ -17,9 +17,9 @@ pub const CLASS_DEPTH_MAX: usize = 8;
 pub struct AccessRules {
     /// The rules, in their order.
     pub rules: Vec<AccessRule>,
-    /// Rules that are judged where another one says so.
+    /// Rules that are judged when another one refers to them.
     pub classes: Vec<Class>,
-    /// Tables that they look into.
+    /// Table look-ups that they make.
     pub look_ups: Vec<LookUp>,
     /// DNS lists that they ask.
     pub lists: Vec<DnsList>,
@@ -27,12 +27,11 @@ pub struct AccessRules {
     pub services: Vec<Box<str>>,
     /// Limits that they count against.
     pub limits: Vec<Limit>,
-    /// Local parts of recipients here that strangers can always reach; in small letters.
+    /// Local parts of local recipients to whom strangers may always write; in lower case.
     pub exempt: HashSet<Box<str>>,
-    /// Whether one of the rules has something to say of recipients that may not be relayed to: worked out by
-    /// [`prepare`](Self::prepare).
+    /// Whether one of the rules applies to recipients to which relaying is denied: computed by [`prepare`](Self::prepare).
     pub judges_denied: bool,
-    /// Whether one of them depends on the time of day: worked out by [`prepare`](Self::prepare).
+    /// Whether one of them depends on the time of day: computed by [`prepare`](Self::prepare).
     pub tells_time: bool,
 }
 
@@ -41,19 +40,19 @@ pub struct AccessRules {
 pub struct AccessRule {
     /// Its name.
     pub name: Box<str>,
-    /// Where it is written, as `postern.toml:12`; empty where nobody knows.
+    /// Where it is written, as `postern.toml:12`; empty if unknown.
     pub place: Box<str>,
-    /// The stage from which on it is judged, even if all was known before.
+    /// The stage from which it is judged, even if everything was known before.
     pub from: Stage,
-    /// What has to hold, all of it. Without any it matches always.
+    /// The conditions, all of which must hold. Without any it always matches.
     pub conditions: Vec<Condition>,
-    /// What is done then.
+    /// What is done if it matches.
     pub action: Action,
-    /// Whether it can end in mail being taken although a later rule would refuse it: worked out by [`AccessRules::prepare`].
+    /// Whether it can let mail be accepted that a later rule would refuse: computed by [`AccessRules::prepare`].
     pub may_accept: bool,
 }
 
-/// Rules under a name.
+/// A named list of rules.
 #[derive(Clone, Debug)]
 pub struct Class {
     /// The name.
@@ -67,12 +66,12 @@ pub struct Class {
 pub struct Limit {
     /// The name of the limit.
     pub name: Box<str>,
-    /// What is said beyond it.
+    /// The reply beyond it.
     pub words: Words,
 }
 
 impl AccessRule {
-    /// A rule of no particular place.
+    /// A rule without a place.
     #[must_use]
     pub fn new(name: &str, conditions: Vec<Condition>, action: Action) -> Self {
         Self {
@@ -85,13 +84,13 @@ impl AccessRule {
         }
     }
 
-    /// Whether it can end in mail being taken although a later rule would refuse it.
+    /// Whether it can let mail be accepted that a later rule would refuse.
     pub(super) const fn may_accept(&self) -> bool {
         self.may_accept
     }
 
-    /// Whether it matches, and the condition that decides. What does not hold comes first, then what has to be waited for, then what
-    /// can be asked.
+    /// Whether it matches, and the condition that decides: first one that fails, then one that must wait, then one that can be
+    /// asked.
     pub(super) fn matches<'a>(
         &'a self,
         facts: &Facts<'_>,
@@ -117,16 +116,16 @@ impl AccessRule {
 }
 
 impl AccessRules {
-    /// Whether there is nothing to judge.
+    /// Whether there are no rules.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
 
-    /// Works out once which rules can end in mail being taken, and what they are about. To be called when all are there.
+    /// Computes once which rules can accept mail, and what they depend on. To be called when the lists are complete.
     pub fn prepare(&mut self) {
         let mut known = vec![false; self.classes.len()];
-        // A class that leads to another one is known after it; deeper than this none goes.
+        // A class that refers to another is settled after that one; none goes deeper than this.
         for _ in 0..=CLASS_DEPTH_MAX {
             for number in 0..known.len() {
                 let of_class = |class: usize| known.get(class).copied().unwrap_or(true);
@@ -149,7 +148,7 @@ impl AccessRules {
         self.tells_time = self.rules.iter().chain(classes).any(tells_time);
     }
 
-    /// How many rules there are, those of classes included. They are numbered in this order: the list, then class by class.
+    /// The number of rules, including those of classes. They are numbered in this order: the list, then class by class.
     pub(super) fn count(&self) -> usize {
         self.first_of(self.classes.len())
     }
@@ -160,7 +159,7 @@ impl AccessRules {
         self.rules.len() + before.map(|class| class.rules.len()).sum::<usize>()
     }
 
-    /// Whether something may be decided at a stage: one of the rules could be judged there.
+    /// Whether anything may be decided at a stage: whether any rule could be judged there.
     #[must_use]
     pub fn are_judged_at(&self, stage: Stage) -> bool {
         stage >= Stage::Rcpt || self.rules.iter().any(|rule| rule.from <= stage)
@@ -174,7 +173,7 @@ impl AccessRules {
             || self.look_ups.iter().any(LookUp::can_relay)
     }
 
-    /// Says of each rule where it is written.
+    /// Sets where each rule is written.
     pub fn locate(&mut self, place_of: impl Fn(&str) -> Option<String>) {
         let classes = self.classes.iter_mut().flat_map(|class| &mut class.rules);
         for rule in self.rules.iter_mut().chain(classes) {
@@ -184,7 +183,7 @@ impl AccessRules {
         }
     }
 
-    /// Whether a stranger reaches a recipient here whatever the rules say.
+    /// Whether a stranger may write to the recipient whatever the rules say.
     pub(super) fn exempts(&self, facts: &Facts<'_>) -> bool {
         let here = matches!(facts.destination, Some(Destination::Local | Destination::Relay));
         let Party::Address(recipient) = facts.recipient else {
@@ -193,7 +192,7 @@ impl AccessRules {
         facts.stranger && here && self.always_reach(recipient)
     }
 
-    /// Whether strangers always reach a recipient of this name, where it is here.
+    /// Whether strangers may always write to a local recipient with this name.
     #[must_use]
     pub fn always_reach(&self, recipient: &AddressKey) -> bool {
         let whole = recipient.untagged().unwrap_or_else(|| recipient.whole());
@@ -202,7 +201,7 @@ impl AccessRules {
     }
 }
 
-/// Whether a rule names recipients that are elsewhere.
+/// Whether a rule is about remote recipients.
 fn is_about_elsewhere(rule: &AccessRule) -> bool {
     let is_one = |test: &Test| matches!(test, Test::Destination(Destination::Elsewhere));
     let mut conditions = rule.conditions.iter();

@@ -1,4 +1,4 @@
-//! Rules as a table of cases, and that what is said early is what would be said late.
+//! Rules as a table of cases, and that early verdicts equal late ones.
 
 use postern_mail::{Mailbox, Status};
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ use super::names::{AddressKey, AddressSet, NameSet};
 use super::*;
 use crate::screen::finding::{ClientName, Known};
 
-/// Of a stranger who has just connected.
+/// The facts of a stranger that has just connected.
 pub(super) fn facts() -> Facts<'static> {
     Facts {
         stage: Stage::Rcpt,
@@ -286,7 +286,7 @@ fn what_is_asked() {
         let rules = rules(vec![AccessRule::new("a", vec![condition], refuse("no"))]);
         assert_eq!(judged(&rules, &facts, &answers), outcome, "{shows}");
     }
-    // What cannot hold is not asked for.
+    // Nothing is asked for a condition that cannot hold.
     let never = when("client", vec![client("10.0.0.0/8")]);
     let rules = rules(vec![AccessRule::new("a", vec![named(), never], refuse("no"))]);
     assert_eq!(judged(&rules, &facts, &Answers::default()), "passed");
@@ -570,7 +570,7 @@ pub(super) fn rule_on(condition: impl Strategy<Value = Condition>) -> impl Strat
     })
 }
 
-/// Whether an outcome lets mail in, keeps it out, or says nothing yet.
+/// Whether an outcome accepts mail, refuses it, or decides nothing yet.
 fn way(outcome: &Outcome<'_>) -> Option<&'static str> {
     match outcome {
         Outcome::Accepted { .. } => Some("in"),

@@ -25,7 +25,7 @@ const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 const EVERY_DAY: u8 = 0b111_1111;
 
 impl TimeWindow {
-    /// Whether a moment lies in it. The end does not.
+    /// Whether a moment is within it. The end is not.
     #[must_use]
     pub fn contains(&self, now: DateTime) -> bool {
         let time = now.time();
@@ -73,7 +73,7 @@ impl FromStr for TimeWindow {
     }
 }
 
-/// `08:00`; `24:00` is the midnight at the end.
+/// `08:00`; `24:00` is midnight at the end of the day.
 fn time(text: &str) -> Result<Time, BadTimeWindow> {
     let (hour, minute) = text.split_once(':').ok_or(BadTimeWindow)?;
     let number = |text: &str| match text.len() {

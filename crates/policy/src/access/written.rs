@@ -10,7 +10,7 @@ use crate::route::Detour;
 /// What a result may refer to.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
-    /// The number of a class of this name.
+    /// The number of the class with this name.
     pub class: &'a dyn Fn(&str) -> Option<usize>,
     /// Whether `RELAY` is a reason to relay.
     pub relay: bool,
@@ -19,17 +19,17 @@ pub struct Context<'a> {
 /// A result that names no known action.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadResult {
-    /// Nobody knows the word.
+    /// An unknown word.
     #[error(
         "{0:?} is no result of an access table; write for example \"REJECT\", \"OK\" or \"550 5.7.1 text\""
     )]
     Unknown(String),
-    /// The address, field or code behind the word makes no sense.
+    /// The address, field or code after the word is invalid.
     #[error(
         "{0:?} does not say what it needs; write for example \"REDIRECT address\", \"PREPEND Name: value\" or \"ERROR:5.7.1:550 text\""
     )]
     Incomplete(String),
-    /// The way behind `FILTER` leads nowhere.
+    /// The next hop after `FILTER` is invalid.
     #[error("{0}")]
     Way(String),
 }
@@ -66,7 +66,7 @@ pub fn postfix(text: &str, context: Context<'_>) -> Result<Action, BadResult> {
         "REJECT" => Action::Refuse(usual(554, 5)),
         "DEFER" => Action::Refuse(usual(450, 4)),
         "DEFER_IF_PERMIT" => Action::RefuseAtEnd(usual(450, 4)),
-        // It would turn refusals of others into ones for now; they stay what they are.
+        // It would make later refusals temporary; this is not done.
         "DEFER_IF_REJECT" => Action::Continue,
         "DISCARD" => Action::Discard,
         "DUNNO" => Action::Continue,
@@ -112,7 +112,7 @@ pub fn sendmail(text: &str, context: Context<'_>) -> Result<Action, BadResult> {
     })
 }
 
-/// `5.7.1:550 text`, or in quotes or not `550 5.7.1 text`, or a text alone.
+/// `5.7.1:550 text`, or `550 5.7.1 text` with or without quotes, or only a text.
 fn error(text: &str) -> Result<Action, BadResult> {
     let text = text.trim().trim_matches('"').trim();
     if let Some((first, rest)) = text.split_once(':')
@@ -132,7 +132,7 @@ fn error(text: &str) -> Result<Action, BadResult> {
     Ok(Action::Refuse(words(550, Status(5, 7, 1), text, "Access denied")))
 }
 
-/// A refusal by its code, with a status of its own or without.
+/// A refusal with this code, with or without a status of its own.
 fn coded(code: &str, text: &str) -> Result<Action, BadResult> {
     let code: u16 = code.parse().map_err(|_| BadResult::Unknown(shortened(code)))?;
     let digit = if code < 500 { 4 } else { 5 };
@@ -144,7 +144,7 @@ fn coded(code: &str, text: &str) -> Result<Action, BadResult> {
     )))
 }
 
-/// Words that can be said: a status at the beginning of the text is taken for one, and what cannot be sent is replaced in it.
+/// A valid reply: a status at the beginning of the text is used, and characters that cannot be sent are replaced.
 pub(crate) fn words(code: u16, usual: Status, text: &str, otherwise: &str) -> Words {
     let (first, rest) = first_word(text);
     let (own, text) = match status(first) {

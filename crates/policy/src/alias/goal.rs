@@ -1,4 +1,4 @@
-//! What the right side of an entry means.
+//! The meaning of an entry's right side.
 
 use postern_mail::address::ParseOptions;
 use postern_mail::{AddressError, Domain, Mailbox};
@@ -10,16 +10,16 @@ use super::{Form, Rank};
 /// Most targets of one entry.
 const GOALS_MAX: usize = 10_000;
 
-/// One of the places to which an entry leads.
+/// One target of an entry.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Goal {
-    /// An address, to be looked for again.
+    /// An address, to be looked up again.
     Address(Mailbox),
     /// A name without a domain, unquoted.
     Name(String),
-    /// Nowhere: the client is told this.
+    /// Refused: the client is told this.
     Refuse(RefusalText),
-    /// Nowhere: the mail is taken and thrown away (`/dev/null`).
+    /// The mail is accepted and discarded (`/dev/null`).
     Discard,
 }
 
@@ -29,10 +29,10 @@ pub enum BadGoal {
     /// It is empty.
     #[error("it leads nowhere; write an address, or \"error:5.1.1:550 text\" to refuse")]
     Empty,
-    /// What is written is not an address.
+    /// An invalid address.
     #[error("{0:?} is not an address: {1}; write one, or \"@example.org\" for the same user there")]
     Address(String, AddressError),
-    /// A refusal that says none.
+    /// An invalid refusal.
     #[error(transparent)]
     Refusal(#[from] BadRefusal),
     /// A program or a file.
@@ -48,8 +48,8 @@ pub enum BadGoal {
 /// Reads the right side that was found under `key` for `address`.
 ///
 /// `@example.org` is the same user in that domain. In forms that have them, `%1` is the user, `%2` the detail, `%3` the detail
-/// with its separator, `%0` the whole local part. A detail that the key has not is put back behind the user of each target
-/// where `keep_detail` says so and the target takes no part of the address itself.
+/// with its separator, `%0` the whole local part. A detail that the key does not have is appended to the user of each target if
+/// `keep_detail` is set and the target itself uses no part of the address.
 ///
 /// # Errors
 ///
@@ -108,7 +108,7 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// Puts the parts in; says whether there were any.
+    /// Fills the parts in; returns whether there were any.
     fn substitute(&self, item: &str) -> (String, bool) {
         let mut text = String::with_capacity(item.len() + self.whole.len());
         let (mut rest, mut any) = (item, false);
@@ -146,7 +146,7 @@ fn goal(
     let bad = |error| BadGoal::Address(text.to_owned(), error);
     if let Some(domain) = text.strip_prefix('@') {
         let domain = Domain::parse(domain, true).map_err(bad)?;
-        // The key gave the detail away, and the same user with it is meant.
+        // The key has no detail, but the same user with the detail is meant.
         let user = match (&key.detail, key.rank) {
             (Some(tail), Rank::WithoutDetail | Rank::NameWithoutDetail) if detail.is_none() => {
                 &local[..local.len() - tail.len()]
@@ -155,7 +155,7 @@ fn goal(
         };
         return Mailbox::new(user, domain).map(Goal::Address).map_err(bad);
     }
-    // A part of the address may need quotes where it stands now.
+    // A part of the address may need quotes in its new position.
     if let Some((user, domain)) = text.rsplit_once('@').filter(|_| substituted) {
         let domain = Domain::parse(domain, true).map_err(bad)?;
         return Mailbox::new(user, domain).map(Goal::Address).map_err(bad);
@@ -180,12 +180,12 @@ fn goal(
         .and_then(|inner| inner.strip_suffix('"'))
         .unwrap_or(name);
     let name = format!("{name}{}", detail.unwrap_or_default());
-    // Judged in a domain, since that is where it will stand.
+    // Checked with a domain, since it will get one.
     Mailbox::new(&name, Domain::Name("localhost".into())).map_err(bad)?;
     Ok(Goal::Name(name))
 }
 
-/// What stands between commas and blanks, as Postfix parts them; not within quotes.
+/// The items between commas and blanks, split as in Postfix; not within quotes.
 fn items(value: &str) -> Vec<String> {
     let mut items = Vec::new();
     let mut item = String::new();
@@ -219,7 +219,7 @@ fn has_domain(text: &str) -> bool {
     })
 }
 
-/// What stands behind a word, in any case.
+/// The text after a word, ignoring case.
 fn strip_word<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     let head = text.get(..word.len())?;
     head.eq_ignore_ascii_case(word).then(|| &text[word.len()..])
@@ -309,7 +309,7 @@ mod tests {
     }
 
     proptest! {
-        /// No right side makes it panic, and none becomes an address that is none.
+        /// No right side makes it panic, and none becomes an invalid address.
         #[test]
         fn any_text(value in "[a-c%0-3+@.,\"\\\\ :/|]{0,40}", local in "[a-c+]{1,8}") {
             let Ok(address) = format!("{local}@a.test").parse::<Mailbox>() else { return Ok(()) };

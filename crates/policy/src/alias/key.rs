@@ -1,4 +1,4 @@
-//! Under which keys an address is looked for, the closest first.
+//! The keys under which an address is looked up, the most specific first.
 
 use std::borrow::Cow;
 
@@ -6,8 +6,8 @@ use postern_mail::Mailbox;
 
 use super::Form;
 
-/// How closely a key names an address, the closest first. Every table is asked for one rank before any is asked for the next, as
-/// Postfix asks its maps.
+/// How specific a key is, the most specific first. Every table is asked for one rank before any is asked for the next, as Postfix
+/// does with its maps.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Rank {
     /// `user+detail@domain`, or `user@domain` of an address without a detail.
@@ -30,33 +30,33 @@ pub enum Rank {
     Domain,
 }
 
-/// One key, with what the right side under it may refer to.
+/// One key, with what its right side may refer to.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Key {
-    /// What to look for, in small letters; the local part is unquoted.
+    /// What to look up, in lower case; the local part is unquoted.
     pub text: String,
-    /// How closely it names the address.
+    /// How specific it is.
     pub rank: Rank,
-    /// The detail with its separator that the address has and the key has not, for right sides that get it back.
+    /// The detail, with its separator, that the address has but the key has not, for right sides that get it back.
     pub detail: Option<String>,
 }
 
 impl Key {
-    /// Whether it is the whole address. Patterns are asked for nothing else, as with Postfix.
+    /// Whether it is the whole address. Patterns are only matched against that, as in Postfix.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.rank == Rank::Whole
     }
 }
 
-/// The keys of an address, the closest first.
+/// The keys of an address, the most specific first.
 ///
-/// `separator` stands between name and detail; without one there are no details. `is_local` says that the domain's mailboxes are
-/// here, where Postfix's tables may name a user without a domain. An address literal has only itself as a key.
+/// `separator` is between name and detail; without one there are no details. `is_local` says that the domain is local, for which
+/// Postfix's tables may name a user without a domain. An address literal has only itself as a key.
 #[must_use]
 pub fn keys(address: &Mailbox, form: Form, separator: Option<char>, is_local: bool) -> Vec<Key> {
     let written = address.unquoted_local();
-    // What goes along keeps its case.
+    // The detail keeps its case.
     let tail = split(&written, separator).map_or("", |(user, ..)| &written[user.len()..]);
     let local = folded(&written).into_owned();
     let Some(domain) = address.domain().name() else {
@@ -102,7 +102,8 @@ pub fn keys(address: &Mailbox, form: Form, separator: Option<char>, is_local: bo
     keys
 }
 
-/// User, separator and detail of a local part; `None` where there is no detail. What begins with the separator is a name.
+/// User, separator and detail of a local part; `None` if there is no detail. A local part that begins with the separator is a
+/// name.
 pub(super) fn split(local: &str, separator: Option<char>) -> Option<(&str, char, &str)> {
     let plus = separator?;
     let (user, detail) = local.split_once(plus)?;

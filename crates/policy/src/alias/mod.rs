@@ -1,8 +1,8 @@
-//! Aliases by address and domain: under which keys an address is looked for, and what a right side means.
+//! Aliases by address and domain: the keys under which an address is looked up, and the meaning of right sides.
 //!
-//! Postfix calls them virtual aliases, sendmail its virtusertable. They hold for whole addresses, in any domain that mail is taken
-//! for, and go before the aliases file, which holds for local parts. Nothing here looks anything up: [`keys`] says what to ask for
-//! and in which order, [`goals`] what an answer means.
+//! Postfix calls them virtual aliases, sendmail its virtusertable. They apply to whole addresses, in any domain for which mail is
+//! accepted, and come before the aliases file, which applies to local parts. Nothing is looked up here: [`keys`] says what to ask
+//! for and in which order, [`goals`] what an answer means.
 
 mod goal;
 mod key;
@@ -14,11 +14,11 @@ pub use self::goal::{BadGoal, Goal, goals};
 pub use self::key::{Key, Rank, keys};
 pub use self::refusal::{BadRefusal, RefusalText};
 
-/// How the entries of a table are written.
+/// The format of a table's entries.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Hash, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Form {
-    /// As in `[[alias]]`: the keys of both, `%1`, and a detail that was not asked for goes along.
+    /// As in `[[alias]]`: the keys of both, `%1`, and an unmatched detail is passed on.
     #[default]
     Own,
     /// As in Postfix's virtual(5).
@@ -34,8 +34,8 @@ impl Form {
         !matches!(self, Self::Postfix)
     }
 
-    /// Whether a detail that the left side does not have goes along to the right side, unless said otherwise: Postfix's
-    /// `propagate_unmatched_extensions` has `virtual` in it, sendmail drops what no `%2` asks for.
+    /// Whether a detail that the left side does not have is passed on to the right side by default: Postfix's
+    /// `propagate_unmatched_extensions` includes `virtual`, sendmail drops it unless there is a `%2`.
     #[must_use]
     pub const fn keeps_detail(self) -> bool {
         !matches!(self, Self::Sendmail)

@@ -7,25 +7,25 @@ use postern_mail::Status;
 /// Longest text, in octets: a reply line has 512 (RFC 5321 section 4.5.3.1.5).
 const TEXT_MAX: usize = 400;
 
-/// What a client is told that is refused by an administrator's own words.
+/// A refusal in an administrator's own words.
 #[derive(Clone, Debug, Eq, PartialEq, Hash)]
 pub struct RefusalText {
     /// 4xx or 5xx.
     pub code: u16,
     /// The enhanced status, of the same class.
     pub status: Status,
-    /// The words.
+    /// The text.
     pub text: Box<str>,
 }
 
-/// A text that says no refusal.
+/// An invalid refusal.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "{0}; write \"550 5.1.1 text\", with a code from 400 to 599 and, if wanted, an enhanced code of the same class"
 )]
 pub struct BadRefusal(&'static str);
 
-/// Words that sendmail's `error` mailer knows, with what they stand for (RFC 3463). A text without a code is told with 553 there.
+/// Words of sendmail's `error` mailer, with their meaning (RFC 3463). A text without a code gets 553 there.
 const WORDS: &[(&str, u16, Status)] = &[
     ("nouser", 553, Status(5, 1, 1)),
     ("nohost", 553, Status(5, 1, 2)),
@@ -38,8 +38,8 @@ const WORDS: &[(&str, u16, Status)] = &[
 ];
 
 impl RefusalText {
-    /// Reads `550 5.1.1 text`, `550 text`, `5.1.1 text` or `text`. A code alone gives the enhanced code of its class, `5.0.0`; an
-    /// enhanced code alone gives 550 or 450; a text alone is `550 5.1.1`.
+    /// Reads `550 5.1.1 text`, `550 text`, `5.1.1 text` or `text`. Only a code gets the enhanced code of its class, `5.0.0`; only
+    /// an enhanced code gets 550 or 450; only a text gets `550 5.1.1`.
     ///
     /// # Errors
     ///
@@ -57,7 +57,7 @@ impl RefusalText {
         Self::new(code, status, rest)
     }
 
-    /// Reads what stands behind `error:`, in sendmail's form (`5.7.1:550 text`, `nouser 550 text`, `nouser text`, `550 text`) or in
+    /// Reads the text after `error:`, in sendmail's form (`5.7.1:550 text`, `nouser 550 text`, `nouser text`, `550 text`) or in
     /// Postfix's (`5.1.2 text`).
     ///
     /// # Errors
@@ -82,7 +82,7 @@ impl RefusalText {
         };
         let rest = text[first.len()..].trim_start_matches([' ', '\t', ':']);
         match word(rest) {
-            // With a code in the text sendmail gives the class of that, and no more.
+            // If the text has a code, sendmail only adds the status of its class.
             Some((word, _)) if is_code(word) => Self::parse(rest),
             _ => Self::new(Some(*code), Some(*status), rest),
         }

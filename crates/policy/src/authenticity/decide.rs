@@ -1,4 +1,4 @@
-//! The decision: from results to a rule and what is done.
+//! The decision: from results to a rule and an action.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,17 +10,17 @@ use super::{ArcResult, DkimResult, DmarcResult, Requested, Results, SpfResult};
 use crate::DomainSet;
 use crate::rule::{Rule, Told, Verdict};
 
-/// What is done about an outcome. The later one is the more severe.
+/// What is done about an outcome. Later variants are more severe.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Action {
-    /// It is written into `Authentication-Results` and the log, and that is all.
+    /// It is only written to `Authentication-Results` and the log.
     #[default]
     Nothing,
-    /// The message is taken and marked for those who sort mail.
+    /// The message is accepted and marked, for filters that sort mail.
     Mark,
-    /// The message is taken and held for an administrator.
+    /// The message is accepted and held for an administrator.
     Hold,
-    /// It is not taken. For a fault of DNS that is a temporary refusal: the client comes again.
+    /// The message is refused. If DNS failed, this is temporary: the client tries again.
     Reject,
 }
 
@@ -37,7 +37,7 @@ impl Action {
     }
 }
 
-/// What is done about each outcome, and for whom nothing is.
+/// What is done about each outcome, and the exceptions.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Settings {
     /// SPF: fail.
@@ -48,17 +48,17 @@ pub struct Settings {
     pub spf_neutral: Action,
     /// SPF: no record.
     pub spf_none: Action,
-    /// SPF: the record makes no sense.
+    /// SPF: the record is invalid.
     pub spf_permerror: Action,
     /// SPF: DNS fails.
     pub spf_temperror: Action,
     /// DKIM: no signature.
     pub dkim_none: Action,
-    /// DKIM: there are signatures, and none holds.
+    /// DKIM: there are signatures, but none is valid.
     pub dkim_fail: Action,
-    /// DKIM: none holds, and the key of one cannot be had.
+    /// DKIM: no signature is valid, and a key could not be retrieved.
     pub dkim_temperror: Action,
-    /// DMARC: the domain asks to refuse.
+    /// DMARC: the domain asks for rejection.
     pub dmarc_reject: Action,
     /// DMARC: the domain asks for quarantine.
     pub dmarc_quarantine: Action,
@@ -66,19 +66,19 @@ pub struct Settings {
     pub dmarc_fail: Action,
     /// DMARC: no record.
     pub dmarc_none: Action,
-    /// DMARC: no one author's domain, or a record that makes no sense.
+    /// DMARC: no single author domain, or an invalid record.
     pub dmarc_permerror: Action,
     /// DMARC: DNS fails.
     pub dmarc_temperror: Action,
-    /// ARC: the chain is broken.
+    /// ARC: the chain is invalid.
     pub arc_fail: Action,
-    /// Domains, of the sender or the author, from which mail is taken whatever the outcome.
+    /// Domains, of the sender or the author, whose mail is accepted whatever the outcome.
     pub except_domains: DomainSet,
-    /// Networks of clients from which mail is taken whatever the outcome.
+    /// Networks of clients whose mail is accepted whatever the outcome.
     pub except_networks: Vec<IpNet>,
 }
 
-/// Whose message is judged.
+/// The message that is judged.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     /// The client.
@@ -89,16 +89,16 @@ pub struct Subject<'a> {
     pub author: Option<&'a Domain>,
 }
 
-/// What came of it.
+/// The decision.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Decision {
     /// What is done.
     pub action: Action,
-    /// By which rule; `None` where all is well.
+    /// The rule; `None` if nothing is wrong.
     pub decided: Option<Decided>,
 }
 
-/// An outcome about which something can be done.
+/// An outcome with a rule.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub struct Decided {
     /// The rule of the outcome.
@@ -178,10 +178,10 @@ impl Decided {
     }
 }
 
-/// Decides what becomes of a message.
+/// Decides what to do with a message.
 ///
 /// The most severe action wins, and of equal ones DMARC's before SPF's, DKIM's and ARC's. What DMARC passes is not refused
-/// for SPF: a message that comes by a forwarder fails SPF, and its signature holds.
+/// for SPF: a forwarded message fails SPF although its signature is valid.
 #[must_use]
 pub fn decide(results: &Results, subject: &Subject<'_>, settings: &Settings) -> Decision {
     // The first of the most severe: `max_by_key` alone would give the last.
@@ -203,8 +203,8 @@ pub fn decide(results: &Results, subject: &Subject<'_>, settings: &Settings) -> 
     }
 }
 
-/// What DMARC, SPF, DKIM and ARC come to, in this order, each with its rule and its action: `None` where nothing is amiss, or nothing was
-/// checked. Exceptions are not looked at.
+/// The outcomes of DMARC, SPF, DKIM and ARC, in this order, each with its rule and action: `None` if nothing is wrong, or nothing
+/// was checked. Exceptions are not considered.
 #[must_use]
 pub fn outcomes(results: &Results, settings: &Settings) -> [Option<(Rule, Action)>; 4] {
     let passed = matches!(results.dmarc, Some((DmarcResult::Pass, _)));
@@ -281,7 +281,7 @@ const fn of_dmarc(
 
 const fn of_arc(result: ArcResult, settings: &Settings) -> Option<(Rule, Action)> {
     match result {
-        // What is not known is no reason to refuse: the chain only ever helps.
+        // An unknown result is no reason to refuse: the chain can only help.
         ArcResult::None | ArcResult::Pass | ArcResult::TempError => None,
         ArcResult::Fail => Some((Rule::ArcFail, settings.arc_fail)),
     }

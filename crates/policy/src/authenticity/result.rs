@@ -1,4 +1,4 @@
-//! The words for results, as RFC 8601 section 2.7 has them.
+//! The words for results, as in RFC 8601 section 2.7.
 
 use std::fmt;
 
@@ -33,7 +33,7 @@ macro_rules! results {
 }
 
 results! {
-    /// What SPF says of the client (RFC 7208 section 2.6).
+    /// What SPF says about the client (RFC 7208 section 2.6).
     SpfResult {
         /// There is no record, or no domain to ask.
         None "none",
@@ -47,27 +47,27 @@ results! {
         SoftFail "softfail",
         /// DNS gave no answer for now.
         TempError "temperror",
-        /// The record makes no sense, or asks for too much.
+        /// The record is invalid, or needs too many look-ups.
         PermError "permerror",
     }
 }
 
 results! {
-    /// What became of one signature, or of all of them (RFC 8601 section 2.7.1).
+    /// The result of one signature, or of all together (RFC 8601 section 2.7.1).
     DkimResult {
         /// There is no signature.
         None "none",
-        /// The signature holds.
+        /// The signature is valid.
         Pass "pass",
-        /// It does not: content or header has changed, or it has expired.
+        /// It is invalid: content or header has changed, or it has expired.
         Fail "fail",
         /// It is of a kind that is not accepted: an algorithm or key that is too weak.
         Policy "policy",
-        /// It was not looked at.
+        /// It was not checked.
         Neutral "neutral",
-        /// Its key cannot be had for now.
+        /// Its key cannot be retrieved for now.
         TempError "temperror",
-        /// It makes no sense, or there is no key for it.
+        /// It is malformed, or there is no key for it.
         PermError "permerror",
     }
 }
@@ -77,27 +77,27 @@ results! {
     DmarcResult {
         /// There is no record.
         None "none",
-        /// Sender or signature belong to the author's domain.
+        /// Sender or signature is aligned with the author's domain.
         Pass "pass",
         /// Neither does.
         Fail "fail",
         /// DNS gave no answer for now.
         TempError "temperror",
-        /// There is no one author's domain, or its record makes no sense.
+        /// There is no single author domain, or its record is invalid.
         PermError "permerror",
     }
 }
 
 results! {
-    /// What became of the chain (RFC 8617 section 5.2).
+    /// The result of the chain (RFC 8617 section 5.2).
     ArcResult {
         /// There is none.
         None "none",
-        /// It holds.
+        /// It is valid.
         Pass "pass",
-        /// It does not.
+        /// It is invalid.
         Fail "fail",
-        /// A key cannot be had for now: nothing is known of the chain.
+        /// A key cannot be retrieved for now: nothing is known about the chain.
         TempError "temperror",
     }
 }
@@ -114,17 +114,17 @@ results! {
     }
 }
 
-/// What all checks say of one message; `None` for those that were not made.
+/// The results of all checks of one message; `None` for those not made.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Results {
-    /// Of the sender, or of the name in `HELO` where there is no sender.
+    /// For the sender, or for the `HELO` name if there is no sender.
     pub spf: Option<SpfResult>,
-    /// Of the best signature.
+    /// For the best signature.
     pub dkim: Option<DkimResult>,
-    /// Of the author.
+    /// For the author.
     pub dmarc: Option<(DmarcResult, Requested)>,
-    /// Of the chain of forwarders.
+    /// For the chain of forwarders.
     pub arc: Option<ArcResult>,
-    /// Whether a forwarder that is trusted vouches for the message by the chain.
+    /// Whether a trusted forwarder vouches for the message through the chain.
     pub vouched: bool,
 }

@@ -1,4 +1,4 @@
-//! What is known of one login, network or sender domain.
+//! The state of one user, network or sender domain.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
@@ -9,23 +9,23 @@ use super::deed::Deed;
 use super::rules::{Bound, Counted, Span};
 use super::window::{Distinct, Sum};
 
-/// Most recipients to whom an account has sent that are remembered, those used longest ago forgotten first.
+/// Most recipients of an account that are remembered; the least recently used are forgotten first.
 pub const KNOWN_MAX: usize = 4_096;
 
-/// Messages that are remembered as evidence.
+/// Most messages that are remembered as evidence.
 pub const RECENT_MAX: usize = 10;
 
-/// What is counted, and in what time.
+/// What is counted, and in which time span.
 pub type Window = (Counted, Span);
 
-/// What is known of one login, network or sender domain.
+/// The state of one user, network or sender domain.
 #[derive(Clone, Debug, Default)]
 pub struct Account {
     windows: Vec<(Window, Count)>,
     known: Known,
-    /// What was told lately, and when.
+    /// What was recently reported, and when.
     told: Vec<(Window, Moment)>,
-    /// When the next message may be taken, of an account that is slowed.
+    /// When the next message is accepted from an account that is slowed down.
     next_at: Moment,
     recent: VecDeque<Recent>,
     touched: Moment,
@@ -37,35 +37,35 @@ enum Count {
     Distinct(Distinct),
 }
 
-/// Recipients that were written to, by a hash of their address.
+/// Recipients of earlier mail, by a hash of their address.
 #[derive(Clone, Debug, Default)]
 struct Known {
     order: VecDeque<u64>,
     all: HashSet<u64>,
 }
 
-/// A message that was taken.
+/// An accepted message.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Recent {
     /// Its queue id.
     pub queue: Box<str>,
-    /// When.
+    /// When it was accepted.
     pub at: Moment,
-    /// From which network.
+    /// The client's network.
     pub network: Box<str>,
-    /// Recipients that it named.
+    /// Number of recipients.
     pub recipients: u64,
-    /// Its octets.
+    /// Size in octets.
     pub octets: u64,
 }
 
-/// What is counted, in which time, and its grains.
+/// What is counted, in which time span, and its grains.
 type Named<T> = (String, String, Vec<T>);
 
-/// An account as it is written down.
+/// An account as it is stored.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct KeptAccount {
-    /// By names of what is counted and of the time: grains and amounts.
+    /// By the names of what is counted and of the time span: grains and amounts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     sums: Vec<Named<(u64, u64)>>,
     /// Likewise: names and grains.
@@ -80,7 +80,7 @@ pub struct KeptAccount {
     touched: Moment,
 }
 
-/// What was counted of a deed, to be taken back if it does not happen.
+/// What was counted for a deed, to be taken back if it does not happen.
 #[derive(Clone, Debug, Default)]
 pub struct Added {
     sums: Vec<(Window, u64)>,
@@ -88,7 +88,7 @@ pub struct Added {
 }
 
 impl Account {
-    /// How much of a kind there is now.
+    /// The current count.
     #[must_use]
     pub fn total(&self, (counted, span): Window, now: Moment) -> u64 {
         match self.count((counted, span)) {
@@ -98,7 +98,7 @@ impl Account {
         }
     }
 
-    /// How much there would be after a deed.
+    /// The count after a deed.
     #[must_use]
     pub fn total_after(&self, (counted, span): Window, deed: &Deed<'_>, now: Moment) -> u64 {
         let one = deed.one(counted);
@@ -111,7 +111,7 @@ impl Account {
         }
     }
 
-    /// In how many seconds a deed fits into a bound; `None` if never.
+    /// In how many seconds a deed is within a limit; `None` if never.
     #[must_use]
     pub fn fits_in(&self, bound: &Bound, deed: &Deed<'_>, now: Moment) -> Option<u64> {
         let amount = self.amount(bound.counted, deed);
@@ -124,7 +124,7 @@ impl Account {
         }
     }
 
-    /// How much of a kind a deed is; of recipients that are new, those to whom nothing was sent before.
+    /// How much a deed adds to a count; new recipients are those to whom nothing was sent before.
     fn amount(&self, counted: Counted, deed: &Deed<'_>) -> u64 {
         match counted {
             Counted::SentMessages => deed.messages,
@@ -148,7 +148,7 @@ impl Account {
         }
     }
 
-    /// Counts a deed in these windows, and says what was counted.
+    /// Counts a deed in these windows, and returns what was counted.
     pub fn add(&mut self, tracked: &BTreeSet<Window>, deed: &Deed<'_>, now: Moment) -> Added {
         let mut added = Added::default();
         for &window in tracked {
@@ -211,8 +211,8 @@ impl Account {
         self.recent.retain(|recent| *recent.queue != *queue);
     }
 
-    /// How long a message of an account waits that is slowed to one in `pace` seconds, in the order in which they come. It takes its turn
-    /// unless that is longer than `most`.
+    /// How long a message waits of an account that is slowed down to one in `pace` seconds, in order of arrival. It takes its
+    /// turn unless that is longer than `most`.
     pub fn turn(&mut self, pace: u64, most: u64, now: Moment) -> Option<u64> {
         let at = self.next_at.max(now);
         let wait = at - now;
@@ -223,7 +223,8 @@ impl Account {
         Some(wait)
     }
 
-    /// Whether something is news: it was not told within the time in which it is counted. From now on it is none.
+    /// Whether something is news: whether it was not reported within the time span in which it is counted. Afterwards it is no
+    /// longer news.
     pub fn is_news(&mut self, window: Window, now: Moment) -> bool {
         self.told.retain(|((_, span), at)| at + span.seconds() > now);
         let is_news = !self.told.iter().any(|(told, _)| *told == window);
@@ -238,7 +239,7 @@ impl Account {
         self.recent.iter()
     }
 
-    /// Which networks or countries there are, and how many seconds ago each was seen last, about.
+    /// The networks or countries, and roughly how many seconds ago each was last seen.
     #[must_use]
     pub fn names(&self, (counted, span): Window, now: Moment) -> Vec<(Box<str>, u64)> {
         match self.count((counted, span)) {
@@ -247,13 +248,13 @@ impl Account {
         }
     }
 
-    /// When it did something last.
+    /// When it last did something.
     #[must_use]
     pub const fn touched(&self) -> Moment {
         self.touched
     }
 
-    /// Whether nothing that it did counts any more.
+    /// Whether nothing that it did still counts.
     #[must_use]
     pub const fn is_over(&self, now: Moment) -> bool {
         self.touched + Span::Day.seconds() + Span::Day.grain() < now
@@ -264,14 +265,14 @@ impl Account {
         self.windows.retain(|(window, _)| tracked.contains(window));
     }
 
-    /// Begins afresh: what it did does not count any more. To whom it has sent is still known.
+    /// Resets all counts. Its earlier recipients are still known.
     pub fn begin_afresh(&mut self) {
         self.windows.clear();
         self.told.clear();
         self.next_at = 0;
     }
 
-    /// As it is written down.
+    /// In the form in which it is stored.
     #[must_use]
     pub fn kept(&self, now: Moment) -> KeptAccount {
         let mut kept = KeptAccount {
@@ -294,7 +295,7 @@ impl Account {
         kept
     }
 
-    /// As it was written down; what makes no sense is left out.
+    /// From the stored form; what is malformed is left out.
     #[must_use]
     pub fn restored(kept: KeptAccount) -> Self {
         let window = |counted: &str, span: &str| Some((Counted::by_name(counted)?, Span::by_name(span)?));
@@ -357,8 +358,8 @@ impl Known {
     }
 }
 
-/// The hash by which recipients are remembered: FNV-1a of 64 bits over the address in small letters. It is written down, so it stays as it
-/// is.
+/// The hash by which recipients are remembered: FNV-1a of 64 bits over the address in lower case. It is stored, so it must not
+/// change.
 #[must_use]
 pub fn recipient_hash(address: &str) -> u64 {
     address.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, octet| {

@@ -1,4 +1,4 @@
-//! What counts, and how it is written down beside a message.
+//! What counts, and how it is stored with a message.
 
 use std::net::IpAddr;
 
@@ -7,33 +7,33 @@ use serde::{Deserialize, Serialize};
 use super::Moment;
 use super::rules::Counted;
 
-/// Something that is to be counted.
+/// Something to be counted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Deed<'a> {
-    /// The queue id of the message; empty for what is none.
+    /// The queue id of the message; empty if it is not a message.
     pub queue: &'a str,
-    /// Messages.
+    /// Number of messages.
     pub messages: u64,
-    /// Recipients that are named.
+    /// Number of recipients.
     pub named: u64,
-    /// Their hashes ([`recipient_hash`](super::account::recipient_hash)), where they matter.
+    /// Their hashes ([`recipient_hash`](super::account::recipient_hash)), if they matter.
     pub recipients: &'a [u64],
-    /// Octets.
+    /// Size in octets.
     pub octets: u64,
     /// Recipients that were refused.
     pub refused_recipients: u64,
-    /// Recipients to whom mail could not be delivered.
+    /// Number of recipients to whom mail could not be delivered.
     pub bounces: u64,
     /// Logins that failed.
     pub failed_logins: u64,
-    /// The network of the client, where it counts.
+    /// The network of the client, if it counts.
     pub network: Option<&'a str>,
-    /// The country of the client, where the site says which.
+    /// The country of the client, if known.
     pub country: Option<&'a str>,
 }
 
 impl<'a> Deed<'a> {
-    /// Which one of different ones it is.
+    /// Its value, for counts of distinct ones.
     pub(super) const fn one(&self, counted: Counted) -> Option<&'a str> {
         match counted {
             Counted::Networks => self.network,
@@ -43,33 +43,33 @@ impl<'a> Deed<'a> {
     }
 }
 
-/// A message that was counted, as it stands beside it in the queue: what is counted again after a crash.
+/// What was counted for a message, as stored with it in the queue, to be counted again after a crash.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Note {
     /// [`Spent::number`].
     pub number: u64,
-    /// When.
+    /// When it was counted.
     pub at: Moment,
-    /// Who has sent it.
+    /// The user who sent it.
     pub login: Option<Box<str>>,
-    /// From where.
+    /// The client's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<IpAddr>,
     /// The domain of its sender.
     pub domain: Option<Box<str>>,
     /// Its queue id.
     pub queue: Box<str>,
-    /// Recipients that were named.
+    /// Number of recipients.
     pub named: u64,
-    /// Their hashes, where they matter.
+    /// Their hashes, if they matter.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recipients: Vec<u64>,
-    /// Its octets.
+    /// Size in octets.
     pub octets: u64,
     /// The country of the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub country: Option<Box<str>>,
-    /// The budget by which it puts its account on hold, and why.
+    /// The budget for which it puts its account on hold, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<(Box<str>, Box<str>)>,
 }

@@ -1,8 +1,8 @@
-//! All that is known of logins, networks and sender domains, and the decision whether there may be more.
+//! The state of all users, networks and sender domains, and the decision whether they may send more.
 //!
-//! Only who has logged in or may relay has an account here: strangers cannot make it grow. Where it is full, those of whom nothing counts
-//! any more give way, and others do not: newcomers then share one account ([`OTHERS`]). Judging and counting are one step
-//! ([`Ledger::spend`]), so that sessions in parallel cannot get past a bound together.
+//! Only clients that have authenticated or may relay have an account here: strangers cannot make it grow. When it is full,
+//! accounts without current counts are dropped, and no others: then newcomers share one account ([`OTHERS`]). Judging and
+//! counting are one step ([`Ledger::spend`]), so that parallel sessions cannot exceed a limit together.
 
 mod kept;
 
@@ -15,13 +15,13 @@ use super::mark::{HeldMost, Mark, MarkedBy};
 use super::rules::{Action, Bound, Budget, Counted, Per, Span, Who, budget_of, network_name};
 use super::verdict::{AccountRefusal, Exceeded};
 
-/// Most accounts of each kind, unless told otherwise.
+/// Default for the most accounts of each kind.
 pub const ACCOUNTS_MAX: usize = 100_000;
 
-/// Whose account those share for whom there is no room.
+/// The name of the account shared by those for whom there is no room.
 pub const OTHERS: &str = "(others)";
 
-/// What is always counted of logins, for who looks at an account, and for its usual volume.
+/// What is always counted for users, to show their accounts and their usual volume.
 const ALWAYS: [Window; 5] = [
     (Counted::SentMessages, Span::Hour),
     (Counted::SentMessages, Span::Day),
@@ -30,15 +30,15 @@ const ALWAYS: [Window; 5] = [
     (Counted::Networks, Span::Day),
 ];
 
-/// What budgets say of a deed, without counting it.
+/// The budgets' verdict on a deed, without counting it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Judged {
-    /// All that it exceeds, the sternest first.
+    /// All limits that it exceeds, the strictest action first.
     pub exceeded: Vec<Exceeded>,
 }
 
 impl Judged {
-    /// The first that has this done.
+    /// The first with this action.
     #[must_use]
     pub fn with(&self, action: Action) -> Option<&Exceeded> {
         self.exceeded
@@ -46,7 +46,7 @@ impl Judged {
             .find(|exceeded| exceeded.bound.action == action)
     }
 
-    /// Why it is refused: unless the account is put on hold.
+    /// Why it is refused, unless the account is put on hold.
     #[must_use]
     pub fn refusal(&self) -> Option<&Exceeded> {
         self.exceeded
@@ -55,16 +55,16 @@ impl Judged {
     }
 }
 
-/// A message that was counted.
+/// A counted message.
 #[derive(Clone, Debug)]
 pub struct Spent {
-    /// Which one it was, of all that were counted since the beginning.
+    /// Its serial number among all counted messages.
     pub number: u64,
-    /// When.
+    /// When it was counted.
     pub at: Moment,
     /// Why it is held.
     pub hold: Option<Holding>,
-    /// What is to be told, each once in its time.
+    /// What to report, each limit once per time span.
     pub news: Vec<Exceeded>,
     added: Vec<(Per, Box<str>, Added)>,
     account: Box<str>,
@@ -77,16 +77,16 @@ pub struct Spent {
 pub enum Holding {
     /// It exceeds a budget, and puts its account on hold.
     Exceeded(Exceeded),
-    /// Its account was on hold before.
+    /// Its account was already on hold.
     OnHold(Mark),
 }
 
-/// Why a message is not taken.
+/// Why a message is refused.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Refused {
     /// It exceeds a budget.
     Exceeded(Box<Exceeded>),
-    /// Its account is on hold, and no more of it is kept.
+    /// Its account is on hold, and no more of its mail is kept.
     Full(AccountRefusal),
 }
 
@@ -101,7 +101,7 @@ pub struct Ledger {
     latest: Moment,
     number: u64,
     changed: HashSet<(Per, Box<str>)>,
-    /// Raised with each change of who is on hold, and what it was when that was taken to be written.
+    /// Incremented with each change of the accounts on hold, and its value when they were last taken to be written.
     marks_version: u64,
     marks_taken: u64,
 }
@@ -113,7 +113,7 @@ impl Default for Ledger {
 }
 
 impl Ledger {
-    /// Remembers so many of each kind.
+    /// Remembers up to this many of each kind.
     #[must_use]
     pub fn new(accounts_max: usize) -> Self {
         Self {
@@ -129,8 +129,8 @@ impl Ledger {
         }
     }
 
-    /// From now on counts what these budgets bound, and forgets what they do not. Where there is any, or where `learns`, it counts what
-    /// logins send in any case.
+    /// From now on counts what these budgets limit, and forgets the rest. If there are any, or with `learns`, it always counts
+    /// what users send.
     pub fn keep(&mut self, budgets: &[Budget], learns: bool) {
         for per in Per::ALL {
             let of_kind = budgets.iter().filter(|budget| budget.per == per);
@@ -149,20 +149,20 @@ impl Ledger {
         }
     }
 
-    /// Whether anything is to be done about a message: something is counted, or somebody is on hold.
+    /// Whether messages need to be judged: whether anything is counted, or an account is on hold.
     #[must_use]
     pub fn is_in_use(&self) -> bool {
         !self.marks.is_empty() || self.tracked.iter().any(|tracked| !tracked.is_empty())
     }
 
-    /// Whether it matters who recipients are.
+    /// Whether it matters who the recipients are.
     #[must_use]
     pub fn knows_recipients(&self) -> bool {
         let mut windows = self.tracked.iter().flatten();
         windows.any(|(counted, _)| *counted == Counted::FirstTimeRecipients)
     }
 
-    /// What budgets say of a deed now. Nothing is counted.
+    /// The budgets' verdict on a deed now. Nothing is counted.
     #[must_use]
     pub fn judge(&self, budgets: &[Budget], who: &Who<'_>, deed: &Deed<'_>, now: Moment) -> Judged {
         let now = self.latest.max(now);
@@ -185,14 +185,14 @@ impl Ledger {
                 again: account.fits_in(bound, deed, now),
             }));
         }
-        // Of several that refuse, the one that takes longest says when it makes sense to come again.
+        // If several refuse, the one with the longest wait says when to try again.
         let wait = |one: &Exceeded| one.again.unwrap_or(u64::MAX);
         exceeded.sort_by_key(|one| std::cmp::Reverse((one.bound.action, wait(one))));
         Judged { exceeded }
     }
 
-    /// Counts a message, if it may be taken. One that a budget has held puts its account on hold, and those of an account on hold are
-    /// held, whatever else budgets say.
+    /// Counts a message, if it may be accepted. One that a budget holds puts its account on hold, and messages of an account on
+    /// hold are held, whatever else budgets say.
     ///
     /// # Errors
     ///
@@ -248,8 +248,8 @@ impl Ledger {
         })
     }
 
-    /// Counts what is no message: recipients that were refused, bounces, logins that failed. Only for accounts that there are, so that
-    /// whoever makes names up leaves nothing behind.
+    /// Counts what is not a message: refused recipients, bounces, failed logins. Only for existing accounts, so that made-up
+    /// names leave nothing behind.
     pub fn happened(
         &mut self,
         who: &Who<'_>,
@@ -270,7 +270,7 @@ impl Ledger {
         self.news(&judged, now)
     }
 
-    /// Begins an account, so that what happens to it is counted: its login has succeeded.
+    /// Begins an account after a successful login, so that what happens to it is counted.
     pub fn begin(&mut self, who: &Who<'_>, now: Moment) {
         let now = self.goes_on(now);
         for per in [Per::Login, Per::Network] {
@@ -284,7 +284,7 @@ impl Ledger {
         }
     }
 
-    /// Takes back what was counted for a message that could not be taken after all. An account on hold stays so.
+    /// Takes back the count of a message that could not be accepted after all. An account on hold stays so.
     pub fn take_back(&mut self, spent: &Spent) {
         for (per, key, added) in &spent.added {
             if let Some(account) = self.accounts.get_mut(&(*per, key.clone())) {
@@ -301,7 +301,7 @@ impl Ledger {
         }
     }
 
-    /// Counts again what stands in the queue beside a message, and was not written down.
+    /// Counts again what is stored with a message in the queue, and was not in the store.
     pub fn replay(&mut self, note: &Note) {
         let now = self.goes_on(note.at);
         self.number = self.number.max(note.number);
@@ -332,7 +332,8 @@ impl Ledger {
         }
     }
 
-    /// How long a message of a client waits that a budget slows down to one in `pace` seconds; `None` where that is longer than `most`.
+    /// How long a message waits of a client that a budget slows down to one in `pace` seconds; `None` if that is longer than
+    /// `most`.
     pub fn turn(&mut self, exceeded: &Exceeded, pace: u64, most: u64, now: Moment) -> Option<u64> {
         let now = self.goes_on(now);
         self.account(exceeded.per, exceeded.key.clone())
@@ -351,7 +352,7 @@ impl Ledger {
         self.marks.entry(account.into()).or_insert_with(mark)
     }
 
-    /// Lets an account go, which begins afresh; `None` if it is not on hold.
+    /// Releases an account, whose counts are reset; `None` if it is not on hold.
     pub fn release(&mut self, account: &str, now: Moment) -> Option<Mark> {
         self.goes_on(now);
         let mark = self.marks.remove(account)?;
@@ -377,7 +378,7 @@ impl Ledger {
         self.marks.get(account)
     }
 
-    /// The accounts on hold of which nobody has been told. From now on somebody has.
+    /// The accounts on hold that were not reported yet. They count as reported from now on.
     pub fn untold(&mut self) -> Vec<(Box<str>, Mark)> {
         let mut untold = Vec::new();
         for (name, mark) in self.marks.iter_mut().filter(|(_, mark)| !mark.told) {
@@ -388,19 +389,19 @@ impl Ledger {
         untold
     }
 
-    /// What is known of one.
+    /// One account.
     #[must_use]
     pub fn account_of(&self, per: Per, key: &str) -> Option<&Account> {
         self.accounts.get(&(per, key.into()))
     }
 
-    /// All of a kind.
+    /// All accounts of a kind.
     pub fn accounts(&self, per: Per) -> impl Iterator<Item = (&str, &Account)> {
         let of_kind = self.accounts.iter().filter(move |((of, _), _)| *of == per);
         of_kind.map(|((_, key), account)| (&**key, account))
     }
 
-    /// The moment that counts: not before any other that was seen.
+    /// The moment to use: not before any other seen so far.
     #[must_use]
     pub fn now(&self, now: Moment) -> Moment {
         self.latest.max(now)
@@ -411,7 +412,7 @@ impl Ledger {
         self.latest
     }
 
-    /// What of it is to be told: what goes beyond a bound for the first time in a while.
+    /// What of it to report: limits exceeded for the first time in a while.
     fn news(&mut self, judged: &Judged, now: Moment) -> Vec<Exceeded> {
         let mut news = Vec::new();
         for exceeded in &judged.exceeded {
@@ -442,7 +443,7 @@ impl Ledger {
         all
     }
 
-    /// Under which name somebody is counted: his own, or, where there is no room for one more, that of all others.
+    /// The name under which a client is counted: its own, or that of all others if there is no room for one more.
     fn place(&self, per: Per, key: Box<str>, now: Moment) -> Box<str> {
         let is_known = |key: Box<str>| self.accounts.contains_key(&(per, key));
         if self.accounts.len() < self.accounts_max || is_known(key.clone()) {
@@ -470,7 +471,7 @@ impl Ledger {
     }
 }
 
-/// Whose account is put on hold: that of who has logged in, or else the network's.
+/// The account that is put on hold: that of the authenticated user, or else the network's.
 #[must_use]
 pub fn account_name(who: &Who<'_>) -> Box<str> {
     let network = || who.peer.map(network_name).unwrap_or_default();

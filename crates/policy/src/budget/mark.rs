@@ -4,35 +4,35 @@ use serde::{Deserialize, Serialize};
 
 use super::Moment;
 
-/// Who has put an account on hold.
+/// Who put an account on hold.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MarkedBy {
-    /// A budget, by its name.
+    /// A budget, by name.
     Budget(Box<str>),
     /// An administrator, by name.
     Administrator(Box<str>),
 }
 
-/// An account on hold: its mail is taken and waits.
+/// An account on hold: its mail is accepted and waits.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Mark {
-    /// Who has done it.
+    /// Who did it.
     pub by: MarkedBy,
-    /// Why: what was too much, or what the administrator has said.
+    /// The reason: which limit was exceeded, or what the administrator said.
     pub reason: Box<str>,
-    /// Since when.
+    /// When it was put on hold.
     pub since: Moment,
-    /// Messages that were taken and held since.
+    /// Messages accepted and held since then.
     pub messages: u64,
-    /// Octets of them.
+    /// Their total size in octets.
     pub octets: u64,
-    /// Whether administrators and the user have been told.
+    /// Whether administrators and the user have been notified.
     pub told: bool,
 }
 
 impl Mark {
-    /// Of an account that is put on hold now.
+    /// For an account that is put on hold now.
     #[must_use]
     pub fn new(by: MarkedBy, reason: &str, since: Moment) -> Self {
         Self {
@@ -46,12 +46,12 @@ impl Mark {
     }
 }
 
-/// How much of an account on hold is kept; beyond, it is refused for now. Zero sets no limit.
+/// How much mail of an account on hold is kept; more is deferred. Zero means no limit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct HeldMost {
-    /// Messages.
+    /// Number of messages.
     pub messages: u64,
-    /// Octets.
+    /// Size in octets.
     pub octets: u64,
 }
 

@@ -1,8 +1,9 @@
-//! Budgets: how much a login, a network or a sender domain may send in a minute, an hour and a day, and what is done beyond it. A
-//! stolen password sends until its budget stops it.
+//! Budgets: how much a user, a network or a sender domain may send in a minute, an hour and a day, and what is done beyond that.
+//! An account with a stolen password can send until its budget stops it.
 //!
-//! [`rules`] says what an administrator has written, [`window`] counts in sliding windows, [`account`] is what is known of one login,
-//! network or domain, [`deed`] is what counts, [`ledger`] has all of them and decides. The time comes in as [`Moment`], and never goes back.
+//! [`rules`] is what an administrator has configured, [`window`] counts in sliding windows, [`account`] is the state of one user,
+//! network or domain, [`deed`] is what counts, [`ledger`] has all accounts and decides. Time comes in as [`Moment`], and never
+//! goes back.
 
 pub mod account;
 pub mod deed;
@@ -22,5 +23,5 @@ pub use self::verdict::{AccountRefusal, Exceeded};
 #[cfg(test)]
 mod tests;
 
-/// A moment, in seconds of a clock of the caller's that goes on over restarts. Only differences count.
+/// A moment, in seconds of a clock of the caller's that continues across restarts. Only differences matter.
 pub type Moment = u64;

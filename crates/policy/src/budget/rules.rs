@@ -1,4 +1,4 @@
-//! What an administrator has written: whom a budget is about, what it counts, and what is done beyond it.
+//! What an administrator has configured: whom a budget applies to, what it counts, and what is done beyond it.
 
 use std::net::IpAddr;
 
@@ -9,19 +9,19 @@ use crate::access::networks::NetworkSet;
 use crate::network::NetworkPrefix;
 use crate::origin::LoginSet;
 
-/// For whom is counted.
+/// What is counted separately.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Per {
-    /// Whoever has proved a password, ticket or certificate, whatever addresses are used; a user of this machine counts like one.
+    /// The authenticated user, whatever addresses are used; a local user counts like one.
     Login,
-    /// The network of a client that has logged in or may relay.
+    /// The network of a client that has authenticated or may relay.
     Network,
-    /// The domain of the sender in the envelope, of clients that have logged in or may relay.
+    /// The domain of the envelope's sender, for clients that have authenticated or may relay.
     SenderDomain,
 }
 
 impl Per {
-    /// All.
+    /// All of them.
     pub const ALL: [Self; 3] = [Self::Login, Self::Network, Self::SenderDomain];
 
     /// Its name, as in the configuration.
@@ -38,28 +38,28 @@ impl Per {
 /// What is counted. The names say in which direction.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Counted {
-    /// Messages that were taken from it.
+    /// Messages accepted from it.
     SentMessages,
-    /// Recipients that it has named in messages that were taken, before aliases are followed.
+    /// Recipients of messages accepted from it, before alias expansion.
     SentRecipients,
-    /// Those among them to whom it has not sent before, as far as is remembered.
+    /// Those of them to whom it has not sent before, as far as remembered.
     FirstTimeRecipients,
-    /// Recipients that it has named and that were refused for good, as unknown.
+    /// Recipients that it named and that were refused for good as unknown.
     RefusedRecipients,
-    /// Mail that it has sent and that could not be delivered, by recipient.
+    /// Recipients to whom its mail could not be delivered.
     Bounces,
-    /// Logins that were tried in its name, or from its network, and failed.
+    /// Failed logins with its user name, or from its network.
     FailedLogins,
     /// Networks from which it sends.
     Networks,
     /// Countries from which it sends, as the site's file says.
     Countries,
-    /// Octets of messages that were taken from it.
+    /// Octets of messages accepted from it.
     SentOctets,
 }
 
 impl Counted {
-    /// All.
+    /// All of them.
     pub const ALL: [Self; 9] = [
         Self::SentMessages,
         Self::SentRecipients,
@@ -88,7 +88,7 @@ impl Counted {
         }
     }
 
-    /// What a person calls it: `4 messages`.
+    /// The words for people: `4 messages`.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
@@ -104,13 +104,13 @@ impl Counted {
         }
     }
 
-    /// Whether different ones are counted, each once.
+    /// Whether distinct values are counted.
     #[must_use]
     pub const fn is_distinct(self) -> bool {
         matches!(self, Self::Networks | Self::Countries)
     }
 
-    /// Whether somebody else can make it happen: whoever guesses a password. No account may be stopped by that.
+    /// Whether others can cause it, by guessing passwords. No account may be stopped by that.
     #[must_use]
     pub const fn is_others_doing(self) -> bool {
         matches!(self, Self::FailedLogins)
@@ -123,7 +123,7 @@ impl Counted {
     }
 }
 
-/// In what time is counted. It slides: any minute, hour or day, wherever it begins.
+/// The time span in which something is counted. It slides: any minute, hour or day, wherever it begins.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Span {
     /// 60 seconds.
@@ -135,7 +135,7 @@ pub enum Span {
 }
 
 impl Span {
-    /// All.
+    /// All of them.
     pub const ALL: [Self; 3] = [Self::Minute, Self::Hour, Self::Day];
 
     /// In seconds.
@@ -148,7 +148,7 @@ impl Span {
         }
     }
 
-    /// How finely is counted, in seconds: what is counted may weigh on the window for so much longer, never shorter.
+    /// The resolution in seconds: a count may stay in the window for this much longer, never shorter.
     #[must_use]
     pub const fn grain(self) -> u64 {
         match self {
@@ -168,7 +168,7 @@ impl Span {
         }
     }
 
-    /// With its article.
+    /// The words with an article.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
@@ -185,16 +185,16 @@ impl Span {
     }
 }
 
-/// What is done beyond a bound, the mildest first.
+/// What is done beyond a limit, the mildest first.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Action {
-    /// The log says so.
+    /// It is only logged.
     Warn,
-    /// Mail is taken more slowly.
+    /// Mail is accepted more slowly.
     Delay,
-    /// Mail is refused for now.
+    /// Mail is deferred.
     Refuse,
-    /// The account is put on hold: its mail is taken and waits for an administrator.
+    /// The account is put on hold: its mail is accepted and waits for an administrator.
     Hold,
 }
 
@@ -211,23 +211,23 @@ impl Action {
     }
 }
 
-/// A bound: so much in that time, and what is done beyond it.
+/// A limit: this much in that time span, and what is done beyond it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Bound {
-    /// Of what.
+    /// What is counted.
     pub counted: Counted,
-    /// In what time.
+    /// The time span.
     pub span: Span,
-    /// How much there may be.
+    /// The limit.
     pub most: u64,
-    /// What is done with what goes beyond.
+    /// What is done beyond it.
     pub action: Action,
 }
 
-/// Whom a budget is about; what is empty does not matter.
+/// Whom a budget applies to; empty criteria match anything.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Whom {
-    /// Logins.
+    /// User names.
     pub logins: LoginSet,
     /// Domains of senders.
     pub domains: Option<DomainSet>,
@@ -240,27 +240,27 @@ pub struct Whom {
 pub struct Budget {
     /// Its name in the log.
     pub name: Box<str>,
-    /// For whom is counted.
+    /// What is counted separately.
     pub per: Per,
-    /// Whom it is about.
+    /// Whom it applies to.
     pub whom: Whom,
-    /// Its bounds; without any, it is an exception from those behind it.
+    /// Its limits; without any, it is an exception from later budgets.
     pub bounds: Vec<Bound>,
 }
 
 /// Who sends.
 #[derive(Clone, Copy, Debug)]
 pub struct Who<'a> {
-    /// Who has proved a password or the like; a user of this machine by name.
+    /// The authenticated user; a local user by name.
     pub login: Option<&'a str>,
-    /// The client's address; `None` for a program of this machine, and where it is not known.
+    /// The client's address; `None` for a program on this machine, or if unknown.
     pub peer: Option<IpAddr>,
-    /// The domain of the sender, in small letters; `None` for `<>`.
+    /// The domain of the sender, in lower case; `None` for `<>`.
     pub sender_domain: Option<&'a str>,
 }
 
 impl Who<'_> {
-    /// Under which name is counted; `None` where there is nobody of that kind.
+    /// The name to count under; `None` if there is none of that kind.
     #[must_use]
     pub fn key(&self, per: Per) -> Option<Box<str>> {
         match per {
@@ -282,7 +282,7 @@ pub fn network_name(peer: IpAddr) -> Box<str> {
 }
 
 impl Whom {
-    /// Whether it is about a client.
+    /// Whether it applies to a client.
     #[must_use]
     pub fn includes(&self, who: &Who<'_>) -> bool {
         let login_fits = || self.logins.find(who.login).is_some();
@@ -301,7 +301,7 @@ impl Whom {
     }
 }
 
-/// The budget of a client: of those with this `per`, the first that is about it. One without bounds is an exception.
+/// The budget of a client: of those with this `per`, the first that applies to it. One without limits is an exception.
 #[must_use]
 pub fn budget_of<'b>(budgets: &'b [Budget], per: Per, who: &Who<'_>) -> Option<&'b Budget> {
     budgets

@@ -434,7 +434,7 @@ fn any_span() -> impl Strategy<Value = Span> {
 }
 
 proptest! {
-    /// Whatever comes when: no stretch of that length has more than allowed.
+    /// Whatever comes when, no interval of that length has more than allowed.
     #[test]
     fn no_window_has_more(
         span in any_span(),
@@ -456,7 +456,7 @@ proptest! {
         prop_assert!(sum.kept(span, now).len() as u64 <= span.seconds() / span.grain() + 1);
     }
 
-    /// Who is told to come again in so many seconds is taken then, and not a grain earlier.
+    /// A client that is told to try again in some seconds is accepted then, and not a grain earlier.
     #[test]
     fn it_fits_when_it_is_said_to(
         span in any_span(),

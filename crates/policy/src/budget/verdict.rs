@@ -1,4 +1,4 @@
-//! What goes beyond a budget, and what is said about it.
+//! What exceeds a budget, and how it is reported.
 
 use std::fmt;
 
@@ -12,13 +12,13 @@ use crate::rule::{Rule, Told, Verdict};
 pub struct Exceeded {
     /// The name of the budget.
     pub budget: Box<str>,
-    /// For whom is counted.
+    /// What is counted separately.
     pub per: Per,
-    /// Who that is.
+    /// The user, network or domain.
     pub key: Box<str>,
-    /// The bound.
+    /// The limit.
     pub bound: Bound,
-    /// How much it would be.
+    /// What the count would be.
     pub total: u64,
     /// In how many seconds it would fit; `None` if never.
     pub again: Option<u64>,
@@ -43,7 +43,7 @@ impl fmt::Display for Exceeded {
 }
 
 impl Exceeded {
-    /// What a person is told whose mail is refused: what is too much, and when it can be sent.
+    /// The text for the user whose mail is refused: what is too much, and when it can be sent.
     #[must_use]
     pub fn text(&self) -> String {
         let Bound { counted, span, .. } = self.bound;
@@ -64,7 +64,7 @@ impl Exceeded {
     }
 }
 
-/// A time as people say it.
+/// A time span in words.
 #[must_use]
 pub fn span_of(seconds: u64) -> String {
     let (amount, unit) = match seconds {
@@ -91,7 +91,7 @@ impl Verdict for Exceeded {
     }
 
     fn reply(&self) -> Option<Told> {
-        // Its words have the time in them.
+        // Its text includes the time.
         None
     }
 }
@@ -99,7 +99,7 @@ impl Verdict for Exceeded {
 /// The reply code and status of mail that is refused by a budget.
 pub const REFUSED: (u16, Status) = (450, Status(4, 7, 1));
 
-/// Mail of an account on hold that is not even kept.
+/// Mail of an account on hold that is not kept either.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{account} is on hold, and {messages} messages of it are kept already")]
 pub struct AccountRefusal {

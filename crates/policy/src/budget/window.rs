@@ -1,18 +1,18 @@
-//! Counting in windows that slide, in bounded memory.
+//! Counting in sliding windows, in bounded memory.
 //!
-//! A window is parted into grains ([`Span::grain`]), and holds one more of them than fit, since it may begin within one. So nothing
-//! is forgotten too early: no stretch of time of that length ever has more than was allowed. What was counted may weigh on it for up
-//! to a grain longer.
+//! A window is divided into grains ([`Span::grain`]), and holds one more of them than fit, since it may begin within one. So
+//! nothing is forgotten too early: no interval of that length ever has more than allowed. A count may stay for up to a grain
+//! longer.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Moment;
 use super::rules::Span;
 
-/// Most different ones that a window remembers. With more, those seen last count, and they are as many.
+/// Most distinct values that a window remembers. With more, only the most recent ones count.
 pub const DISTINCT_MAX: usize = 1_000;
 
-/// Grains that a window holds besides the one under way.
+/// Grains that a window holds besides the current one.
 const fn grains(span: Span) -> u64 {
     span.seconds() / span.grain()
 }
@@ -22,7 +22,7 @@ const fn counts(grain: u64, now: Moment, span: Span) -> bool {
     grain + grains(span) >= now / span.grain()
 }
 
-/// In how many seconds a grain has left the window.
+/// In how many seconds a grain leaves the window.
 const fn leaves_in(grain: u64, now: Moment, span: Span) -> u64 {
     ((grain + grains(span) + 1) * span.grain()).saturating_sub(now)
 }
@@ -35,7 +35,7 @@ pub struct Sum {
 }
 
 impl Sum {
-    /// How much there is.
+    /// The current sum.
     #[must_use]
     pub fn total(&self, span: Span, now: Moment) -> u64 {
         let current = self.grains.iter().filter(|(grain, _)| counts(*grain, now, span));
@@ -56,13 +56,13 @@ impl Sum {
         }
         let grain = now / span.grain();
         match self.grains.back_mut() {
-            // One that is later, by a clock set back, takes it too: it is forgotten later, never earlier.
+            // A later grain, after a clock was set back, takes it too: it is forgotten later, never earlier.
             Some((last, sum)) if *last >= grain => *sum = sum.saturating_add(amount),
             _ => self.grains.push_back((grain, amount)),
         }
     }
 
-    /// Takes back what was counted at `then` and did not happen.
+    /// Takes back what was counted at `then` but did not happen.
     pub fn take_back(&mut self, amount: u64, span: Span, then: Moment) {
         let grain = then / span.grain();
         let mut left = amount;
@@ -94,14 +94,14 @@ impl Sum {
         None
     }
 
-    /// Grains and amounts, to be kept.
+    /// Grains and amounts, to be stored.
     #[must_use]
     pub fn kept(&self, span: Span, now: Moment) -> Vec<(u64, u64)> {
         let current = self.grains.iter().filter(|(grain, _)| counts(*grain, now, span));
         current.copied().collect()
     }
 
-    /// What was kept.
+    /// From the stored form.
     #[must_use]
     pub fn restored(mut kept: Vec<(u64, u64)>) -> Self {
         kept.sort_unstable();
@@ -116,21 +116,21 @@ impl Sum {
     }
 }
 
-/// Different ones, each with the grain in which it was seen last.
+/// Distinct values, each with the grain in which it was last seen.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Distinct {
     seen: BTreeMap<Box<str>, u64>,
 }
 
 impl Distinct {
-    /// How many there are.
+    /// The current number.
     #[must_use]
     pub fn total(&self, span: Span, now: Moment) -> u64 {
         let current = self.seen.values().filter(|grain| counts(**grain, now, span));
         current.count() as u64
     }
 
-    /// How many there would be with one more.
+    /// The number with one more.
     #[must_use]
     pub fn total_with(&self, one: &str, span: Span, now: Moment) -> u64 {
         let known = self.seen.get(one).is_some_and(|grain| counts(*grain, now, span));
@@ -158,7 +158,7 @@ impl Distinct {
         true
     }
 
-    /// Takes one back that was counted and did not happen.
+    /// Takes back one that was counted but did not happen.
     pub fn take_back(&mut self, one: &str) {
         self.seen.remove(one);
     }
@@ -178,12 +178,12 @@ impl Distinct {
             .filter(|grain| counts(*grain, now, span))
             .collect();
         grains.sort_unstable();
-        // Of the others, all but `most - 1` have to go.
+        // Of the others, all but `most - 1` must leave the window.
         let gone = grains.len().checked_sub(usize::try_from(most).ok()?)?;
         grains.get(gone).map(|grain| leaves_in(*grain, now, span))
     }
 
-    /// Which there are, and how many seconds ago each was seen last, about.
+    /// The values, and roughly how many seconds ago each was last seen.
     #[must_use]
     pub fn names(&self, span: Span, now: Moment) -> Vec<(Box<str>, u64)> {
         let current = self.seen.iter().filter(|(_, grain)| counts(**grain, now, span));
@@ -192,14 +192,14 @@ impl Distinct {
             .collect()
     }
 
-    /// Names and grains, to be kept.
+    /// Names and grains, to be stored.
     #[must_use]
     pub fn kept(&self, span: Span, now: Moment) -> Vec<(Box<str>, u64)> {
         let current = self.seen.iter().filter(|(_, grain)| counts(**grain, now, span));
         current.map(|(name, grain)| (name.clone(), *grain)).collect()
     }
 
-    /// What was kept.
+    /// From the stored form.
     #[must_use]
     pub fn restored(kept: Vec<(Box<str>, u64)>) -> Self {
         Self {

@@ -1,9 +1,9 @@
-//! Keeping and taking back what is known.
+//! Storing and restoring the state.
 
 use super::{Account, Ledger, Mark, Moment, Per};
 
 impl Ledger {
-    /// The number of the last message that was counted: all up to it is in what is written down now.
+    /// The number of the last counted message: what is stored now includes all up to it.
     #[must_use]
     pub const fn number(&self) -> u64 {
         self.number
@@ -15,7 +15,7 @@ impl Ledger {
         self.latest
     }
 
-    /// The accounts that have changed since the last call: those of whom nothing counts any more are gone, and `None`.
+    /// The accounts that have changed since the last call; `None` for those dropped because nothing counts any more.
     pub fn take_changed(&mut self) -> Vec<(Per, Box<str>, Option<&Account>)> {
         let latest = self.latest;
         self.accounts.retain(|at, account| {
@@ -35,7 +35,7 @@ impl Ledger {
             .collect()
     }
 
-    /// What was taken could not be written down.
+    /// The accounts taken could not be written.
     pub fn changed_still(&mut self, keys: impl IntoIterator<Item = (Per, Box<str>)>, marks: bool) {
         self.changed.extend(keys);
         if marks {
@@ -43,13 +43,13 @@ impl Ledger {
         }
     }
 
-    /// Whether something is to be written down.
+    /// Whether anything must be written.
     #[must_use]
     pub fn has_changed(&self) -> bool {
         self.marks_version != self.marks_taken || !self.changed.is_empty()
     }
 
-    /// The accounts on hold, if there was a change since the last call.
+    /// The accounts on hold, if they have changed since the last call.
     pub fn take_marks(&mut self) -> Option<Vec<(Box<str>, Mark)>> {
         if self.marks_taken == self.marks_version {
             return None;
@@ -59,13 +59,13 @@ impl Ledger {
         Some(marks.map(|(name, mark)| (name.clone(), mark.clone())).collect())
     }
 
-    /// A number that is raised whenever it changes who is on hold.
+    /// A number that is incremented whenever the accounts on hold change.
     #[must_use]
     pub const fn marks_version(&self) -> u64 {
         self.marks_version
     }
 
-    /// Takes back what was written down.
+    /// Restores what was stored.
     pub fn restore(
         &mut self,
         (number, latest): (u64, Moment),
