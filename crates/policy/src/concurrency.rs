@@ -189,7 +189,7 @@ impl Usage {
         }
     }
 
-    /// Gives so much back, taken with the same words.
+    /// Gives this amount back, taken with the same arguments.
     pub const fn give_back(&mut self, class: Class, proven: bool, amount: usize) {
         let place = class.index();
         self.held[place] = self.held[place].saturating_sub(amount);
@@ -199,7 +199,7 @@ impl Usage {
     }
 }
 
-/// How much of the network a [`Site`] is.
+/// The size of a [`Site`].
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Width {
     /// An IPv4 address, an IPv6 /64.
@@ -208,10 +208,10 @@ pub enum Width {
     Network,
 }
 
-/// A part of the network in which connections are counted.
+/// An address or network for which connections are counted.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Site {
-    /// How much it is.
+    /// Its size.
     pub width: Width,
     /// Its first address.
     pub first: IpAddr,
@@ -240,21 +240,21 @@ impl std::fmt::Display for Site {
     }
 }
 
-/// How long next hops have to wait in line until that is worth a warning.
+/// How long next hops must have waited in line before a warning.
 const BEGINS_AFTER: Duration = Duration::from_secs(5);
 
-/// How long none has to wait until the warning is taken back.
+/// How long none must have waited before the warning is withdrawn.
 const ENDS_AFTER: Duration = Duration::from_secs(30);
 
-/// Whether connections are scarce, as an administrator wants to know it: not each second in which something waits.
+/// Whether connections are scarce, for administrators: not every second in which something waits.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Pressure {
     told: bool,
-    /// For how long the opposite of what was told has held.
+    /// For how long the opposite of the last report has been true.
     against: Duration,
 }
 
-/// What there is to tell.
+/// What to report.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PressureNews {
     /// Next hops have waited for some seconds.
@@ -264,7 +264,7 @@ pub enum PressureNews {
 }
 
 impl Pressure {
-    /// Takes note of whether next hops wait, `since` being the time since the last note.
+    /// Notes whether next hops wait; `since` is the time since the last note.
     pub fn note(&mut self, waiting: bool, since: Duration) -> Option<PressureNews> {
         if waiting == self.told {
             self.against = Duration::ZERO;
@@ -286,7 +286,7 @@ impl Pressure {
         Some(news)
     }
 
-    /// Whether a beginning was told and no end.
+    /// Whether a beginning was reported but no end.
     #[must_use]
     pub const fn is_told(&self) -> bool {
         self.told
@@ -356,7 +356,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever takes what, and in whatever order, finds what is kept for it.
+        /// Whoever takes what, in whatever order, each class can get what is reserved for it.
         #[test]
         fn nobody_takes_what_is_kept_for_others(
             total in 4_usize..2_000,
@@ -453,7 +453,7 @@ mod tests {
         let mut pressure = Pressure::default();
         let second = Duration::from_secs(1);
         let mut told = Vec::new();
-        // Three seconds of waiting are no news, nor is a moment without while it goes on.
+        // Three seconds of waiting are not reported, nor is a moment without waiting in between.
         let waiting = [
             (false, 10),
             (true, 3),

@@ -1,4 +1,4 @@
-//! Copies of mail for somebody else: an archive, a superior, a helpdesk (Postfix's `always_bcc`, `sender_bcc_maps`, `recipient_bcc_maps`).
+//! Copies of mail for others, such as an archive (Postfix's `always_bcc`, `sender_bcc_maps`, `recipient_bcc_maps`).
 
 use postern_mail::{Envelope, Mailbox, Notify, Recipient};
 
@@ -8,43 +8,43 @@ use crate::rewrite::{Client, Whose};
 /// Most copies of one message.
 pub const COPIES_MAX: usize = 100;
 
-/// Who gets copies of what.
+/// A rule for copies.
 #[derive(Clone, Debug)]
 pub struct CopyRule {
     /// Its name, in the log.
     pub name: Box<str>,
-    /// Of whose mail.
+    /// Whose mail is copied.
     pub whose: Whose,
-    /// Of mail of which listeners; empty for all.
+    /// The listeners whose mail is copied; empty for all.
     pub listeners: Vec<Box<str>>,
-    /// Of which messages, and to whom.
+    /// Which messages are copied, and to whom.
     pub of: CopyOf,
 }
 
-/// Of which messages, and to whom the copies go.
+/// Which messages are copied, and to whom.
 #[derive(Clone, Debug)]
 pub enum CopyOf {
-    /// Of all, to these.
+    /// All, to these.
     All(Vec<Mailbox>),
-    /// Of those from these senders.
+    /// Those from these senders.
     Senders(AddressSet, Vec<Mailbox>),
-    /// Of those to these recipients, as the client has named them.
+    /// Those to these recipients, as the client named them.
     Recipients(AddressSet, Vec<Mailbox>),
-    /// As the table of this number says for the sender.
+    /// As the table with this number says for the sender.
     SenderTable(usize),
-    /// As the table of this number says for a recipient.
+    /// As the table with this number says for a recipient.
     RecipientTable(usize),
 }
 
 impl CopyRule {
-    /// Whether it is for mail that comes from this client at this listener.
+    /// Whether it applies to mail from this client at this listener.
     #[must_use]
     pub fn is_for(&self, client: &Client, listener: &str) -> bool {
         self.whose.holds(client)
             && (self.listeners.is_empty() || self.listeners.iter().any(|one| **one == *listener))
     }
 
-    /// To whom copies go for the sender of a message, `None` for `<>`, as far as no table has to be asked.
+    /// Who gets copies because of the sender of a message, `None` for `<>`, unless a table must be asked.
     #[must_use]
     pub fn by_sender(&self, sender: Option<&AddressKey>) -> &[Mailbox] {
         match &self.of {
@@ -64,7 +64,7 @@ impl CopyRule {
     }
 }
 
-/// Has a copy go to this address, unless it gets the message anyway; whether it was added.
+/// Adds a copy for this address, unless it gets the message anyway; returns whether it was added.
 pub fn add(envelope: &mut Envelope, to: &Mailbox) -> bool {
     let mut recipients = envelope.recipients.iter();
     let is_new = recipients.all(|known| known.address.key() != to.key());
@@ -75,7 +75,7 @@ pub fn add(envelope: &mut Envelope, to: &Mailbox) -> bool {
     is_new
 }
 
-/// A recipient of a copy: nobody hears what becomes of it.
+/// A recipient of a copy, about which no reports are sent.
 fn recipient(address: Mailbox) -> Recipient {
     Recipient {
         notify: Notify::Never,

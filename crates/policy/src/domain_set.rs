@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use postern_mail::Domain;
 
-/// Domains that somebody else keeps, who has to be asked for each: a table in a database. What it said is remembered, and that
-/// is what counts here; whoever decides by it has asked before.
+/// Domains in an external table that must be asked for each, such as a database. Answers are remembered, and those count here;
+/// the caller has asked before it decides.
 pub trait AskedDomains: fmt::Debug + Send + Sync {
-    /// Whether the domain of this lower-case name is one of them, as far as was asked; `None` where nobody has asked.
+    /// Whether the domain with this lower-case name is one of them; `None` if it was not asked.
     fn is_listed(&self, name: &str) -> Option<bool>;
 }
 
@@ -25,7 +25,7 @@ pub struct DomainSet {
 }
 
 impl PartialEq for DomainSet {
-    /// Whether they hold the same, by what is written and by the same who are asked.
+    /// Whether they have the same entries and ask the same tables.
     fn eq(&self, other: &Self) -> bool {
         let same = |(one, two): (&Arc<dyn AskedDomains>, &Arc<dyn AskedDomains>)| Arc::ptr_eq(one, two);
         self.exact == other.exact
@@ -38,18 +38,18 @@ impl PartialEq for DomainSet {
 
 impl Eq for DomainSet {}
 
-/// How closely a domain matched.
+/// How specifically a domain matched.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
 pub enum Match {
-    /// Only `*` holds it.
+    /// Only by `*`.
     All,
-    /// A wildcard holds it; more labels match more closely.
+    /// By a wildcard; more labels are more specific.
     Below(usize),
     /// It is listed itself.
     Exact,
 }
 
-/// An entry that is no domain.
+/// An entry that is not a domain.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "{0:?} is not a domain; write a name such as \"example.org\", \"*.example.org\" for all names below it, or \"*\" for all"
@@ -61,7 +61,7 @@ impl DomainSet {
     ///
     /// # Errors
     ///
-    /// [`BadDomainPattern`] for the first entry that is no domain.
+    /// [`BadDomainPattern`] for the first entry that is not a domain.
     pub fn new<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Result<Self, BadDomainPattern> {
         let mut set = Self::default();
         for pattern in patterns {
@@ -74,7 +74,7 @@ impl DomainSet {
     ///
     /// # Errors
     ///
-    /// [`BadDomainPattern`] if it is no domain.
+    /// [`BadDomainPattern`] if it is not a domain.
     pub fn insert(&mut self, pattern: &str) -> Result<(), BadDomainPattern> {
         let bad = || BadDomainPattern(pattern.chars().take(300).collect());
         if pattern == "*" {
@@ -90,7 +90,7 @@ impl DomainSet {
         Ok(())
     }
 
-    /// Adds all that another one holds.
+    /// Adds all entries of another one.
     pub fn extend(&mut self, other: &Self) {
         self.exact.extend(other.exact.iter().cloned());
         self.below.extend(other.below.iter().cloned());
@@ -98,12 +98,12 @@ impl DomainSet {
         self.asked.extend(other.asked.iter().cloned());
     }
 
-    /// Adds domains that somebody else keeps. They count as listed themselves.
+    /// Adds domains of an external table. They count as exact entries.
     pub fn ask(&mut self, domains: Arc<dyn AskedDomains>) {
         self.asked.push(domains);
     }
 
-    /// Whether `domain` is in the set. An address literal is held by `*` only.
+    /// Whether `domain` is in the set. An address literal only matches `*`.
     #[must_use]
     pub fn contains(&self, domain: &Domain) -> bool {
         self.find(domain).is_some()
@@ -115,13 +115,13 @@ impl DomainSet {
         self.find(domain).is_some_and(|closeness| closeness != Match::All)
     }
 
-    /// Whether a lower-case name stands in the set itself, whatever a wildcard holds.
+    /// Whether a lower-case name is an exact entry, whatever wildcards match.
     #[must_use]
     pub fn names_exactly(&self, name: &str) -> bool {
         self.exact.contains(name) || self.asked.iter().any(|asked| asked.is_listed(name) == Some(true))
     }
 
-    /// The names that stand in the set themselves, in order.
+    /// The exact entries, in order.
     #[must_use]
     pub fn exact_names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.exact.iter().map(|name| &**name).collect();
@@ -129,7 +129,7 @@ impl DomainSet {
         names
     }
 
-    /// How closely `domain` matches, if it does.
+    /// How specifically `domain` matches, if it does.
     #[must_use]
     pub fn find(&self, domain: &Domain) -> Option<Match> {
         let all = self.all.then_some(Match::All);

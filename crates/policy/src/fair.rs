@@ -1,24 +1,24 @@
-//! A queue for work that is scarce: each who asks has his turn, however many others ask and however often.
+//! A fair queue for a scarce resource: each requester gets its turn, however many others ask and however often.
 //!
-//! Those in better standing go first, but for some turns, so that nobody is left out; among each standing the turn goes round by
-//! key, such as the network. Who has most waiting gives way first when there is no more room.
+//! Those in better standing go first, except in some turns, so that nobody starves; within a standing, keys such as networks take
+//! turns. When there is no more room, the key with the most waiting loses one first.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
-/// How one who asks is known.
+/// The standing of a requester.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Standing {
-    /// The login has succeeded from its network recently.
+    /// The user name has recently succeeded from this network.
     Known,
     /// Nothing is known.
     #[default]
     Stranger,
-    /// Logins of its network have failed recently.
+    /// Logins from this network have recently failed.
     Suspect,
 }
 
-/// Who goes first, turn by turn: half of the turns are those of the known, one in eight is the suspects'.
+/// Who goes first in each turn: known ones in half of the turns, suspects in one of eight.
 const FIRST: [Standing; 8] = [
     Standing::Known,
     Standing::Stranger,
@@ -33,7 +33,7 @@ const FIRST: [Standing; 8] = [
 /// What waits, by key.
 #[derive(Debug)]
 pub struct FairQueue<K, T> {
-    /// Most that wait of each standing.
+    /// Most that may wait of each standing.
     standing_max: usize,
     /// By standing, the best first.
     lanes: [Lane<K, T>; 3],
@@ -49,7 +49,7 @@ struct Lane<K, T> {
 }
 
 impl<K: Clone + Eq + Hash, T> FairQueue<K, T> {
-    /// An empty queue for so many of each standing.
+    /// An empty queue for up to this many of each standing.
     #[must_use]
     pub fn new(standing_max: usize) -> Self {
         let lane = || Lane {
@@ -64,8 +64,8 @@ impl<K: Clone + Eq + Hash, T> FairQueue<K, T> {
         }
     }
 
-    /// Puts something at the end of what waits for its key, of which there may be `key_max`. Gives back what has no room: the same,
-    /// or, where there is room for the key and none in all, the last of the key that has most.
+    /// Adds something to the queue of its key, which may have up to `key_max`. Returns what has no room: the same, or, if only
+    /// the whole is full, the last of the key with the most.
     pub fn push(&mut self, key: K, key_max: usize, standing: Standing, item: T) -> Option<T> {
         let lane = &mut self.lanes[standing as usize];
         let own = lane.waiting.get(&key).map_or(0, VecDeque::len);
@@ -84,7 +84,7 @@ impl<K: Clone + Eq + Hash, T> FairQueue<K, T> {
         dropped
     }
 
-    /// Whose turn it is.
+    /// Takes out the one whose turn it is.
     pub fn pop(&mut self) -> Option<T> {
         let first = FIRST[self.turns % FIRST.len()];
         self.turns = (self.turns + 1) % FIRST.len();
@@ -92,7 +92,7 @@ impl<K: Clone + Eq + Hash, T> FairQueue<K, T> {
         item.or_else(|| self.lanes.iter_mut().find_map(Lane::pop))
     }
 
-    /// Takes out what need not wait any more.
+    /// Removes what need not wait any more.
     pub fn retain(&mut self, keep: impl Fn(&T) -> bool) {
         self.lanes.iter_mut().for_each(|lane| lane.retain(&keep));
     }

@@ -1,8 +1,8 @@
-//! How much the clients of one network may do in a time: connections, messages, recipients, logins; and how many sessions they may
-//! have at once.
+//! Rate limits for the clients of one network: connections, messages, recipients, logins; and how many sessions they may have at
+//! once.
 //!
-//! Each network has a budget that fills up evenly (`allowance`), the larger networks that it lies in have larger ones, and so many are
-//! remembered and no more: who has a `/48` of IPv6 cannot get past it by another address, nor fill the memory.
+//! Each network has an allowance that refills evenly (`allowance`), the larger networks around it have larger ones, and only a
+//! limited number are remembered: the owner of an IPv6 `/48` can neither evade a limit by changing addresses nor fill the memory.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,10 +17,10 @@ use crate::allowance::{Allowance, Allowances};
 use crate::network::{LEVELS, NetworkPrefix};
 use crate::rule::{Rule, Told, Verdict};
 
-/// Networks that are remembered for each limit, kind and level.
+/// Most networks that are remembered for each limit, kind and level.
 const NETWORKS_MAX: usize = 20_000;
 
-/// How much more a larger network may do than one, by level: a `/24` or `/56`, and a `/48`.
+/// The factor by which a larger network may do more, by level: a `/24` or `/56`, and a `/48`.
 pub const WIDER: [u32; LEVELS] = [1, 4, 16];
 
 /// A limit.
@@ -28,19 +28,19 @@ pub const WIDER: [u32; LEVELS] = [1, 4, 16];
 pub struct Limit {
     /// Its name in the log.
     pub name: Box<str>,
-    /// The listeners whose clients it is about; `None` for all.
+    /// The listeners whose clients it applies to; `None` for all.
     pub listeners: Option<Vec<Box<str>>>,
-    /// The networks whose clients it is about; `None` for all.
+    /// The networks whose clients it applies to; `None` for all.
     pub networks: Option<NetworkSet>,
-    /// Whether only clients are counted that have neither logged in nor may relay.
+    /// Whether only clients are counted that have not authenticated and may not relay.
     pub strangers: bool,
     /// Whether only access rules count against it.
     pub by_rule: bool,
-    /// In what time as much may be done again.
+    /// The time span that the numbers refer to.
     pub window: Duration,
-    /// How often, by [`Counted::index`]; 0 sets no limit.
+    /// How many, by [`Counted::index`]; 0 means no limit.
     pub most: [u32; Counted::ALL.len()],
-    /// Sessions at once; 0 sets no limit.
+    /// Concurrent sessions; 0 means no limit.
     pub sessions: u32,
     /// What counts as one network.
     pub network: NetworkPrefix,
@@ -55,15 +55,15 @@ pub enum Counted {
     Message,
     /// A recipient.
     Recipient,
-    /// A login that is tried.
+    /// A login attempt.
     Login,
 }
 
 impl Counted {
-    /// All, in the order of [`Limit::most`].
+    /// All of them, in the order of [`Limit::most`].
     pub const ALL: [Self; 4] = [Self::Connection, Self::Message, Self::Recipient, Self::Login];
 
-    /// Its place in [`Limit::most`].
+    /// Its index in [`Limit::most`].
     #[must_use]
     pub const fn index(self) -> usize {
         self as usize
@@ -77,25 +77,25 @@ pub struct Client<'a> {
     pub peer: IpAddr,
     /// The name of the listener that it came to.
     pub listener: &'a str,
-    /// Whether it has neither logged in nor may relay.
+    /// Whether it has not authenticated and may not relay.
     pub stranger: bool,
 }
 
 /// A limit is reached.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum LimitRefusal {
-    /// Too much was done in a time.
+    /// Too many in a time span.
     #[error("the limit {name:?} is reached: {most} {} in {} s from its /{bits}", plural(*.counted), .window.as_secs())]
     Rate {
         /// The name of the limit.
         name: Box<str>,
-        /// Of what.
+        /// What was counted.
         counted: Counted,
-        /// How many.
+        /// The limit.
         most: u32,
-        /// In what time.
+        /// The time span.
         window: Duration,
-        /// Bits that name the network.
+        /// Prefix length of the network.
         bits: u8,
     },
     /// Too many sessions at once.
@@ -103,9 +103,9 @@ pub enum LimitRefusal {
     Sessions {
         /// The name of the limit.
         name: Box<str>,
-        /// How many.
+        /// The limit.
         most: u32,
-        /// Bits that name the network.
+        /// Prefix length of the network.
         bits: u8,
     },
 }
@@ -120,7 +120,7 @@ const fn plural(counted: Counted) -> &'static str {
 }
 
 impl LimitRefusal {
-    /// Reply code, status and words, without our figures.
+    /// Reply code, status and text, without our figures.
     #[must_use]
     pub const fn told(&self) -> Told {
         match self {
@@ -174,7 +174,7 @@ impl Verdict for LimitRefusal {
 }
 
 impl Limit {
-    /// Whether it is about a client.
+    /// Whether it applies to a client.
     #[must_use]
     pub fn is_about(&self, client: &Client<'_>) -> bool {
         let listener = |names: &Vec<Box<str>>| names.iter().any(|name| **name == *client.listener);
@@ -187,7 +187,7 @@ impl Limit {
     }
 }
 
-/// The limit that a client has: the first that is about it. One without any number is an exception from those behind it.
+/// The limit of a client: the first that applies to it. One without any numbers is an exception from later ones.
 #[must_use]
 pub fn of_client<'a>(limits: &'a [Limit], client: &Client<'_>) -> Option<&'a Limit> {
     limits
@@ -225,7 +225,7 @@ pub struct Entered {
 }
 
 impl Tally {
-    /// Forgets limits that are no more.
+    /// Forgets limits that no longer exist.
     pub fn keep(&mut self, limits: &[Limit]) {
         self.limits
             .retain(|name, _| limits.iter().any(|limit| limit.name == *name));
@@ -314,7 +314,7 @@ impl Tally {
         }))
     }
 
-    /// A session is over.
+    /// Ends a session.
     pub fn leave(&mut self, entered: &Entered) {
         let Some(counts) = self.limits.get_mut(&entered.limit) else {
             return;
@@ -428,7 +428,7 @@ mod tests {
         for (shows, address, seconds, taken) in cases {
             assert_eq!(ask(address, seconds), taken, "{shows}");
         }
-        // Eight connections from one /24, as none of its addresses has more than it may.
+        // Eight connections from one /24, none of whose addresses exceeds its own limit.
         let mut tally = Tally::default();
         let mut taken = 0;
         for last in 1..=20 {

@@ -1,4 +1,4 @@
-//! Users of this machine who hand mail in: who they are, as whom they send, and how much of it is taken at once.
+//! Local users who submit mail: who they are, who they may send as, and how much is accepted at once.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,16 +10,16 @@ use crate::allowance::Allowance;
 use crate::identity::{Identity, IdentityRules};
 use crate::rule::{Rule, Told, Verdict};
 
-/// The rules for users of this machine.
+/// The rules for local users.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LocalRules {
     /// Names of accounts that may use any sender address.
     pub trusted: Vec<String>,
-    /// As whom the others may send.
+    /// Who the others may send as.
     pub identity: IdentityRules,
-    /// Sessions of one user at once. Default 20.
+    /// Concurrent sessions of one user. Default 20.
     pub sessions: u32,
-    /// Messages of one user in a minute; as many at once. Zero sets no limit. Default 600.
+    /// Messages of one user per minute; as many at once. Zero means no limit. Default 600.
     pub messages_per_minute: u32,
 }
 
@@ -43,14 +43,14 @@ impl LocalRules {
     }
 }
 
-/// A user of this machine, by the word of the kernel.
+/// A local user, as identified by the kernel.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LocalUser {
-    /// The number of the account.
+    /// The user id.
     pub uid: u32,
-    /// Its name; `uid-1234` where the system has none for the number.
+    /// Its name; `uid-1234` if the system has no name for the id.
     pub name: String,
-    /// Name and number, as they stand in the log and in listings: `anna (uid 1000)`. Nobody logs in by such a name.
+    /// Name and id, as in the log and in listings: `anna (uid 1000)`. No user can log in with such a name.
     pub label: String,
     /// Whether it may use any sender address.
     pub trusted: bool,
@@ -59,10 +59,10 @@ pub struct LocalUser {
 }
 
 impl LocalUser {
-    /// The account with this number and name; its addresses are those of its name in `domains`.
+    /// The account with this id and name; its addresses are its name in each of `domains`.
     ///
-    /// A name that is no local part, or that holds blanks or control characters, as that of a foreign directory may, is not used:
-    /// the number stands for it.
+    /// A name that is not a valid local part, or has blanks or control characters, as one from a foreign directory may, is
+    /// replaced by the id.
     #[must_use]
     pub fn new<'d>(
         uid: u32,
@@ -80,7 +80,7 @@ impl LocalUser {
         Self {
             uid,
             trusted: known.is_some_and(|known| rules.trusted.iter().any(|trusted| trusted == known)),
-            // Grants are for those who log in by a name, who may be others than the users of this machine.
+            // Grants are for users who authenticate, who may be different from local users with the same name.
             identity: Identity::new(&label, addresses),
             name,
             label,
@@ -88,7 +88,7 @@ impl LocalUser {
     }
 }
 
-/// Name and number of an account, as [`LocalUser::label`].
+/// Name and id of an account, as in [`LocalUser::label`].
 #[must_use]
 pub fn label(uid: u32, name: Option<&str>) -> String {
     match name.filter(|name| is_plain(name)) {
@@ -102,10 +102,10 @@ fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.len() <= 64 && name.chars().all(plain)
 }
 
-/// Most users that are remembered at once. One who may make user namespaces can come as many.
+/// Most users that are remembered at once. One who can create user namespaces can appear as many.
 const USERS_MAX: usize = 10_000;
 
-/// What users have open and have handed in of late.
+/// Open sessions and recent messages of users.
 #[derive(Debug, Default)]
 pub struct LocalUsers {
     users: HashMap<u32, Spent>,
@@ -114,7 +114,7 @@ pub struct LocalUsers {
 #[derive(Clone, Copy, Debug)]
 struct Spent {
     sessions: u32,
-    /// When all messages of a minute are there again.
+    /// When the full allowance is available again.
     full_at: Instant,
 }
 
@@ -133,7 +133,7 @@ impl LocalUsers {
         Ok(())
     }
 
-    /// A session is over.
+    /// Ends a session.
     pub fn leave(&mut self, uid: u32) {
         if let Some(spent) = self.users.get_mut(&uid) {
             spent.sessions = spent.sessions.saturating_sub(1);
@@ -174,14 +174,14 @@ impl LocalUsers {
     }
 }
 
-/// Why a user of this machine has to wait.
+/// Why a local user has to wait.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum LocalRefusal {
-    /// So many sessions are open: rule `local.sessions`, `421 4.3.2`.
+    /// This many sessions are open: rule `local.sessions`, `421 4.3.2`.
     Sessions(u32),
-    /// So many messages came within a minute: rule `local.messages`, `450 4.7.1`.
+    /// This many messages came within a minute: rule `local.messages`, `450 4.7.1`.
     Messages(u32),
-    /// Too many users hand mail in: rule `local.sessions`, `421 4.3.2`.
+    /// Too many users submit mail: rule `local.sessions`, `421 4.3.2`.
     Users,
 }
 
@@ -213,7 +213,7 @@ impl Verdict for LocalRefusal {
 }
 
 impl LocalRefusal {
-    /// What the program is told. It keeps the message for later.
+    /// The reply to the program, which keeps the message for later.
     #[must_use]
     pub fn told(self) -> Told {
         match self {

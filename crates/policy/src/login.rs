@@ -1,4 +1,4 @@
-//! Which mechanisms a session is offered, whose login a certificate is, and which logins are trusted to relay.
+//! Which mechanisms are offered to a session, which user a certificate authenticates, and which logins are trusted to relay.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,44 +10,43 @@ use postern_mail::Status;
 use crate::relay::{CertificateFacts, CertificateRule};
 use crate::rule::{Rule, Told, Verdict};
 
-/// What a mechanism is like, as far as it decides where it can be offered.
+/// The properties of a mechanism that decide where it can be offered.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct MechanismTraits {
-    /// It binds to the TLS session.
+    /// It uses channel binding to the TLS session.
     pub binds_channel: bool,
-    /// It takes the client's certificate for the proof.
+    /// It authenticates with the client's certificate.
     pub needs_certificate: bool,
-    /// Bits of the strongest security layer that it can put in place here.
+    /// Bits of the strongest security layer that it can use here.
     pub layer_bits: u32,
-    /// Who reads an exchange can guess at the password for as long as he likes: it proves that the client knows it, without showing
-    /// it.
+    /// An eavesdropper can guess the password offline: the exchange proves knowledge of it without revealing it.
     pub guessable: bool,
 }
 
-/// Bits of TLS that a guessable mechanism needs where nobody has said how many.
+/// Bits of TLS that a guessable mechanism needs by default.
 pub const GUESSABLE_BITS: u32 = 128;
 
-/// Conditions on one mechanism. All have to hold.
+/// Conditions on one mechanism. All must hold.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct MechanismRule {
     /// The last day on which it is offered, in UTC.
     pub until: Option<Date>,
-    /// From where; empty for everywhere.
+    /// The networks of clients it is offered to; empty for all.
     pub networks: Vec<IpNet>,
-    /// Whether inside TLS only.
+    /// Whether only with TLS.
     pub tls: bool,
 }
 
 /// What is known of a session when mechanisms are offered.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionFacts {
-    /// The client's address; `None` where nobody tells it, and then no network holds it.
+    /// The client's address; `None` if unknown, which is in no network.
     pub peer: Option<IpAddr>,
     /// Bits of TLS; `None` without it.
     pub tls_bits: Option<u32>,
-    /// Whether the TLS session has a name that a client can be expected to know.
+    /// Whether the TLS session has a channel binding that clients can be expected to support.
     pub channel_known: bool,
-    /// Whether the client has shown a certificate that was verified.
+    /// Whether the client has presented a certificate that was verified.
     pub certificate: bool,
     /// Today, in UTC.
     pub today: Date,
@@ -62,7 +61,7 @@ pub enum Withheld {
     /// Not from this network.
     #[error("not from this network")]
     Network,
-    /// Inside TLS only.
+    /// Only with TLS.
     #[error("inside TLS only")]
     Tls,
     /// Neither TLS nor a security layer would be strong enough.
@@ -71,7 +70,7 @@ pub enum Withheld {
     /// There is nothing to bind to.
     #[error("nothing to bind to")]
     Channel,
-    /// The client has shown no certificate, or one that was not verified.
+    /// The client has presented no certificate, or one that was not verified.
     #[error("no verified certificate")]
     Certificate,
 }
@@ -90,30 +89,30 @@ impl Verdict for Withheld {
     }
 }
 
-/// Why an exchange ended without a login, or did not begin.
+/// Why an exchange failed, or did not begin.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Denial {
-    /// The credentials do not hold.
+    /// The credentials are wrong.
     Denied,
-    /// They hold, but the login may not act as whom it wants to.
+    /// They are right, but the user may not act as the identity it asked for.
     Authorization,
-    /// Somebody is between the client and the server.
+    /// Somebody is in the middle, between client and server.
     Intercepted,
-    /// No directory could say.
+    /// No directory could check them.
     Directory,
     /// The client's message does not follow the mechanism.
     Malformed,
     /// The client's message is over the limit.
     TooLong,
-    /// `AUTH` where it has no place.
+    /// `AUTH` where it is not permitted.
     Order,
-    /// The client gave up.
+    /// The client cancelled the exchange.
     GivenUp,
-    /// The session is weaker than it has to be.
+    /// The session is less secure than required.
     TooWeak,
     /// The mechanism, or `AUTH`, is not offered.
     NotOffered,
-    /// A login is needed, and there is none.
+    /// Authentication is required.
     Required,
 }
 
@@ -137,12 +136,12 @@ impl Denial {
     }
 }
 
-/// A refused login: why, and what was wrong in particular.
+/// A refused login: why, and the details.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LoginRefusal {
-    /// Why.
+    /// The reason.
     pub denial: Denial,
-    /// In words, for administrators alone.
+    /// The details, for administrators only.
     pub reason: String,
 }
 
@@ -160,8 +159,8 @@ impl Verdict for LoginRefusal {
     }
 }
 
-/// Whether a mechanism is offered in a session. `least_bits` is what an administrator has asked for; without it, a mechanism that is
-/// guessable is for TLS of [`GUESSABLE_BITS`] alone: a layer comes after the exchange, and keeps nobody from reading it.
+/// Whether a mechanism is offered in a session. `least_bits` is what an administrator requires; without it, a guessable mechanism
+/// needs TLS with [`GUESSABLE_BITS`]: a security layer takes effect only after the exchange, and does not protect it.
 ///
 /// # Errors
 ///
@@ -198,7 +197,7 @@ pub fn offered(
     if is_enough { Ok(()) } else { Err(Withheld::Bits) }
 }
 
-/// Bits that protect a session: those of TLS or of the mechanism's layer, whichever are more.
+/// Bits that protect a session: those of TLS or of the mechanism's security layer, whichever is higher.
 #[must_use]
 pub fn strength(tls_bits: Option<u32>, layer_bits: u32) -> u32 {
     tls_bits.unwrap_or(0).max(layer_bits)
@@ -209,12 +208,12 @@ pub fn strength(tls_bits: Option<u32>, layer_bits: u32) -> u32 {
 pub struct LoginTrust {
     /// Names of the mechanisms; empty for all.
     pub mechanisms: Vec<String>,
-    /// Least bits that protect the session.
+    /// Fewest bits that must protect the session.
     pub least_bits: u32,
 }
 
 impl LoginTrust {
-    /// Whether a login by this mechanism in a session of this strength is trusted.
+    /// Whether a login with this mechanism in a session of this strength is trusted.
     #[must_use]
     pub fn covers(&self, mechanism: &str, bits: u32) -> bool {
         let named = |name: &String| name.eq_ignore_ascii_case(mechanism);
@@ -222,23 +221,23 @@ impl LoginTrust {
     }
 }
 
-/// Whose login a verified certificate is.
+/// Which user a verified certificate authenticates.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct CertificateLogin {
-    /// Issuer, subject and fingerprint that have to match; all `None` matches any.
+    /// Issuer, subject and fingerprint that must match; all `None` matches any.
     pub certificate: CertificateRule,
-    /// The mail address that the certificate has to name: one, or `*@domain`.
+    /// The mail address that the certificate must name: one, or `*@domain`.
     pub email: Option<String>,
-    /// Who logs in.
+    /// Where the user name comes from.
     pub login: LoginSource,
 }
 
-/// Where the login of a certificate comes from.
+/// Where the user name for a certificate comes from.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum LoginSource {
-    /// It is this one.
+    /// A fixed name.
     Fixed(String),
-    /// It is the mail address that the certificate names.
+    /// The mail address in the certificate.
     Email,
 }
 
@@ -249,7 +248,7 @@ impl Default for LoginSource {
 }
 
 impl CertificateLogin {
-    /// The logins that this rule gives a certificate with these mail addresses.
+    /// The user names that this rule gives a certificate with these mail addresses.
     fn logins<'a>(
         &'a self,
         facts: &'a CertificateFacts,
@@ -275,7 +274,7 @@ impl CertificateLogin {
     }
 }
 
-/// Whether a mail address is the one of the rule, or in the domain of `*@domain`. Case counts for nothing.
+/// Whether a mail address is the one of the rule, or in the domain of `*@domain`. Case is ignored.
 fn same_address(rule: &str, email: &str) -> bool {
     match rule.strip_prefix('*') {
         Some(domain) => {
@@ -288,7 +287,7 @@ fn same_address(rule: &str, email: &str) -> bool {
     }
 }
 
-/// Whose login a certificate is: that of the first rule that matches, or of the first that gives the one that the client
+/// The user that a certificate authenticates: by the first rule that matches, or the first that gives the one that the client
 /// wants to act as.
 #[must_use]
 pub fn login_of_certificate<'a>(

@@ -1,4 +1,4 @@
-//! Mail filters: which messages a filter is asked about, what follows from its failure, and what it has decided, by rule.
+//! Mail filters: which messages a filter is asked about, what follows from its failure, and its decisions as rules.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,25 +8,26 @@ use postern_mail::Status;
 
 use crate::rule::{Rule, Told, Verdict};
 
-/// When a filter is passed by. The default asks it about everything.
+/// When a filter is skipped. By default it is asked about everything.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Conditions {
     /// Names of the listeners that it serves; `None` for all.
     pub listeners: Option<Vec<String>>,
-    /// Whether mail of clients that have logged in passes it by.
+    /// Whether it is skipped for mail of authenticated clients.
     pub skip_logins: bool,
-    /// Whether mail of strangers passes it by: of clients that have not logged in and may not relay by network or certificate.
+    /// Whether it is skipped for mail of strangers: clients that have not authenticated and may not relay by network or
+    /// certificate.
     pub skip_strangers: bool,
-    /// Networks whose clients it is not told of.
+    /// Networks whose clients it is not told about.
     pub skip_networks: Vec<IpNet>,
     /// Largest message that it is asked about, in octets; `None` for any.
     pub skip_above: Option<u64>,
 }
 
-/// Who a client is to the rules, once that is settled: at `MAIL`.
+/// The kind of client, once settled at `MAIL`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Client {
-    /// It has logged in.
+    /// It has authenticated.
     Login,
     /// It may relay by its network or certificate.
     Trusted,
@@ -34,20 +35,20 @@ pub enum Client {
     Stranger,
 }
 
-/// What is known when a filter might be asked.
+/// The facts that decide whether a filter is asked.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// The name of the listener.
     pub listener: &'a str,
     /// The client's address.
     pub peer: IpAddr,
-    /// Who it is; `None` as long as it may still log in, before its `MAIL`.
+    /// Its kind; `None` before `MAIL`, while it may still authenticate.
     pub client: Option<Client>,
-    /// Octets of the message, as far as that is known: what `SIZE` of `MAIL` says, then what has arrived. 0 at first.
+    /// Octets of the message, as far as known: from `SIZE=` of `MAIL`, then what has arrived. 0 at first.
     pub size: u64,
 }
 
-/// Why a filter is passed by.
+/// Why a filter is skipped.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Skip {
     /// It does not serve the listener.
@@ -56,7 +57,7 @@ pub enum Skip {
     /// The client's network is listed.
     #[error("the client is in {0}")]
     Network(IpNet),
-    /// The client has logged in.
+    /// The client has authenticated.
     #[error("the client has logged in")]
     Login,
     /// The client is a stranger.
@@ -65,7 +66,7 @@ pub enum Skip {
     /// The message is too large.
     #[error("the message has {size} octets, and it is asked about {limit} at most")]
     Size {
-        /// What the message has at least.
+        /// The size known so far.
         size: u64,
         /// The limit.
         limit: u64,
@@ -73,10 +74,10 @@ pub enum Skip {
 }
 
 impl Conditions {
-    /// Why the filter is passed by, if it is.
+    /// Whether the filter is asked, or why it is skipped.
     ///
-    /// Asked when the client connects, the answer holds for the session: a filter that is passed by is told nothing of it. At `MAIL`
-    /// and while the message arrives it holds for the message.
+    /// When the client connects, the answer holds for the session: a skipped filter is told nothing about it. At `MAIL` and while
+    /// the message arrives it holds for the message.
     ///
     /// # Errors
     ///
@@ -126,67 +127,67 @@ impl Verdict for Skip {
     }
 }
 
-/// What becomes of a message when a filter has failed, as the configuration says it.
+/// What happens to a message when a filter fails, as configured.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum OnFailure {
-    /// It goes on as if there were no such filter.
+    /// It goes on as if the filter did not exist.
     Accept,
-    /// It is refused for now. The default: nothing passes unseen and nothing is lost.
+    /// It is deferred. The default: nothing passes unfiltered and nothing is lost.
     #[default]
     Tempfail,
     /// It is refused for good.
     Reject,
-    /// It is taken and held.
+    /// It is accepted and held.
     Hold,
 }
 
-/// What a filter has decided, or its failure has.
+/// The decision of a filter, or after its failure.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Decision<'a> {
-    /// It refuses for good.
+    /// It refuses permanently.
     Rejected,
-    /// It refuses for now.
+    /// It refuses temporarily.
     Deferred,
-    /// It refuses with words of its own.
+    /// It refuses with a reply of its own.
     Replied {
         /// The reply as the client gets it.
         reply: &'a str,
-        /// Whether it is for good: a `5xx`.
+        /// Whether it is permanent: a `5xx`.
         permanent: bool,
     },
-    /// The message is thrown away, and the client told that all is well.
+    /// The message is discarded, and the client is told `250`.
     Discarded,
     /// The message is held, for this reason.
     Quarantined(&'a str),
-    /// Nobody has asked it: strangers have all the connections to it that they may have.
+    /// It was not asked: strangers have all the connections to it that they may have.
     Busy {
-        /// How many.
+        /// The limit.
         limit: u32,
     },
-    /// Nobody has asked it: strangers of one network have all the connections to it that these may have.
+    /// It was not asked: strangers of one network have all the connections to it that they may have.
     NetworkBusy {
-        /// How many.
+        /// The limit.
         limit: u32,
-        /// Which network.
+        /// The network.
         network: IpNet,
     },
-    /// The client's connection ends.
+    /// The client's connection is closed.
     Ended,
-    /// It has failed, for this reason.
+    /// It failed.
     Failed {
-        /// What then.
+        /// What is done then.
         then: OnFailure,
-        /// Why.
+        /// The reason.
         why: &'a str,
     },
 }
 
-/// What the filter of this name has decided.
+/// The decision of the filter with this name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Decided<'a> {
     /// The name of the filter.
     pub filter: &'a str,
-    /// What.
+    /// The decision.
     pub decision: Decision<'a>,
 }
 
@@ -210,9 +211,9 @@ impl Decision<'_> {
         }
     }
 
-    /// What the client is told; `None` where that is the filter's own reply, or where the message is taken.
+    /// The reply; `None` if it is the filter's own, or the message is accepted.
     ///
-    /// A client cannot tell a filter that refuses from one that has failed: what runs here is not its business.
+    /// A client cannot tell a filter that refuses from one that has failed: it should not learn what runs here.
     #[must_use]
     pub const fn told(&self) -> Option<Told> {
         match self {

@@ -1,4 +1,4 @@
-//! MTA-STS (RFC 8461): what a domain says of the hosts that take its mail.
+//! MTA-STS (RFC 8461): what a domain says about the hosts that accept its mail.
 
 /// Longest policy that is read, in octets; a sender may set a limit (RFC 8461 section 3.3).
 pub const POLICY_MAX: usize = 64 * 1024;
@@ -6,7 +6,7 @@ pub const POLICY_MAX: usize = 64 * 1024;
 /// Longest time that a policy is kept, in seconds: about a year (RFC 8461 section 3.2).
 pub const MAX_AGE_MAX: u32 = 31_557_600;
 
-/// What is to be done with hosts that do not keep to the policy (RFC 8461 section 5).
+/// What to do with hosts that do not match the policy (RFC 8461 section 5).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Mode {
     /// They get no mail.
@@ -18,7 +18,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// The word that stands in policies.
+    /// The word in policies.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -32,15 +32,15 @@ impl Mode {
 /// The policy of a domain.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Policy {
-    /// What happens to mail for other hosts.
+    /// What happens with other hosts.
     pub mode: Mode,
     /// How long it may be kept, in seconds.
     pub max_age: u32,
-    /// The hosts, in small letters: `mx.example.org`, or `*.example.org` for any name directly below.
+    /// The hosts, in lower case: `mx.example.org`, or `*.example.org` for any name directly below.
     pub mx: Vec<String>,
 }
 
-/// Why a text is no policy.
+/// Why a text is not a policy.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum PolicyError {
     /// It is longer than [`POLICY_MAX`].
@@ -52,10 +52,10 @@ pub enum PolicyError {
     /// A line without a colon.
     #[error("line {0} has no colon")]
     NoColon(usize),
-    /// A field that has to be there is missing.
+    /// A required field is missing.
     #[error("the field {0} is missing")]
     Missing(&'static str),
-    /// A field with a value that it cannot have.
+    /// A field has an invalid value.
     #[error("the field {0} cannot be {1:?}")]
     Wrong(&'static str, String),
 }
@@ -75,11 +75,11 @@ pub fn id_of(record: &str) -> Option<&str> {
 impl Policy {
     /// Reads the text at `https://mta-sts.DOMAIN/.well-known/mta-sts.txt`.
     ///
-    /// Of a field that is there more than once the first one counts, `mx` apart; unknown fields are passed over (section 3.2).
+    /// If a field other than `mx` is repeated, the first counts; unknown fields are ignored (section 3.2).
     ///
     /// # Errors
     ///
-    /// [`PolicyError`] when it is no policy of version `STSv1`.
+    /// [`PolicyError`] if it is not a policy of version `STSv1`.
     pub fn read(text: &[u8]) -> Result<Self, PolicyError> {
         if text.len() > POLICY_MAX {
             return Err(PolicyError::TooLong);

@@ -4,25 +4,25 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// How much of an address names its network.
+/// The prefix lengths of networks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct NetworkPrefix {
     /// Bits of an IPv4 address. Default 32: each address by itself.
     pub v4: u8,
-    /// Bits of an IPv6 address. Default 64: what one customer commonly gets at least.
+    /// Bits of an IPv6 address. Default 64: the least that one customer commonly gets.
     pub v6: u8,
 }
 
 /// Levels at which peers are counted.
 pub const LEVELS: usize = 3;
 
-/// The networks of one peer, the narrowest first; `None` where there is no such level.
+/// The networks of one peer, the narrowest first; `None` if there is no such level.
 pub type Levels = [Option<IpNet>; LEVELS];
 
-/// Bits of the wider networks of IPv4: what is routed by itself.
+/// Bits of the wider IPv4 network: the smallest that is routed on the Internet.
 const WIDE_V4: u8 = 24;
 
-/// Bits of the wider networks of IPv6: what a customer gets, at home and at work.
+/// Bits of the wider IPv6 networks: what a customer gets, at home and at work.
 const WIDE_V6: [u8; 2] = [56, 48];
 
 impl Default for NetworkPrefix {
@@ -32,7 +32,8 @@ impl Default for NetworkPrefix {
 }
 
 impl NetworkPrefix {
-    /// The network of `peer`: its address with all bits past the prefix cleared. An IPv4 address mapped into IPv6 is taken for itself.
+    /// The network of `peer`: its address with all bits past the prefix cleared. An IPv4-mapped IPv6 address counts as the IPv4
+    /// address.
     #[must_use]
     pub fn of(self, peer: IpAddr) -> IpAddr {
         self.net(peer).network()
@@ -63,7 +64,7 @@ impl NetworkPrefix {
         }
     }
 
-    /// Bits that name the network of a peer at a level.
+    /// Prefix length of a peer's network at a level.
     #[must_use]
     pub fn bits(self, peer: IpAddr, level: usize) -> u8 {
         match (peer.to_canonical(), level) {
@@ -83,7 +84,7 @@ pub fn wide(peer: IpAddr) -> IpNet {
     cut(peer, bits)
 }
 
-/// The network that a site with many networks is likely to have: the `/48` of an IPv6 address. IPv4 has none.
+/// The network that a site with many networks is likely to have: the `/48` of an IPv6 address. `None` for IPv4.
 #[must_use]
 pub fn wider(peer: IpAddr) -> Option<IpNet> {
     let peer = peer.to_canonical();

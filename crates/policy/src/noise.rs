@@ -1,7 +1,7 @@
-//! How much of what strangers cause is written into the log, so that they cannot fill it.
+//! Limits how much strangers can cause to be logged, so that they cannot fill the log.
 //!
-//! Each source has a budget that is refilled slowly. What goes past it is counted by the rule that refused it, and told in one
-//! line. What matters (logins, mail that was taken and what became of it, acts of administrators) has no budget.
+//! Each source has an allowance that refills slowly. Lines beyond it are counted by the rule that refused, and summarised in one
+//! line. Important events (logins, accepted mail and its delivery, acts of administrators) are not limited.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,35 +11,35 @@ use ipnet::IpNet;
 
 use crate::network::wide;
 
-/// Rules that are counted by name in one summary; the rest is counted together.
+/// Most rules that are counted by name in one summary; the rest is counted together.
 const RULES_MAX: usize = 12;
 
 /// The name of the rest.
 const OTHERS: &str = "other";
 
-/// Networks that are kept apart. Past them lines have the budget of all alone.
+/// Most networks that are counted separately. Beyond that, only the allowance of all together applies.
 const NETWORKS_MAX: usize = 10_000;
 
-/// Networks that are named in the summaries of one time.
+/// Most networks that are named in one round of summaries.
 const SUMMARIES_MAX: usize = 20;
 
-/// Lines that may be written.
+/// How many lines may be written.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Allowance {
     /// At once.
     pub burst: u32,
-    /// A second, in the long run.
+    /// Per second, in the long run.
     pub per_second: f64,
 }
 
-/// A budget of lines.
+/// An allowance of lines.
 #[derive(Clone, Copy, Debug)]
 struct Budget {
     left: f64,
     at: Instant,
 }
 
-/// How often each rule refused something of which no line was written.
+/// How many lines were left out, by rule.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Tally {
     rules: Vec<(Box<str>, u64)>,
@@ -60,11 +60,11 @@ pub struct Noise {
     of_all: Allowance,
     all: Budget,
     networks: HashMap<IpNet, (Budget, Tally)>,
-    /// What was left out of lines that have no network, or whose network is not kept.
+    /// Lines left out that have no network, or whose network is not counted separately.
     rest: Tally,
 }
 
-/// What one network, or all others together, was left out of the log with.
+/// What was left out of the log for one network, or for all others together.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Summary {
     /// The network; `None` for all others.
@@ -81,7 +81,7 @@ impl Budget {
         }
     }
 
-    /// Fills up for the time that has gone by.
+    /// Refills for the time that has passed.
     fn refill(&mut self, allowance: Allowance, now: Instant) {
         let gained = now.saturating_duration_since(self.at).as_secs_f64() * allowance.per_second;
         self.left = (self.left + gained).min(f64::from(allowance.burst));
@@ -142,16 +142,16 @@ impl std::fmt::Display for Tally {
 }
 
 impl SessionNoise {
-    /// Lines of one session: thirty at once, and two a minute in the long run.
+    /// Lines of one session: thirty at once, and two per minute in the long run.
     const ALLOWANCE: Allowance = Allowance {
         burst: 30,
         per_second: 2.0 / 60.0,
     };
 
-    /// Longest time until it is told what was left out, in a session that goes on.
+    /// Longest time before a continuing session reports what was left out.
     const TOLD_EVERY: Duration = Duration::from_secs(60);
 
-    /// A session that begins.
+    /// For a new session.
     #[must_use]
     pub fn new(now: Instant) -> Self {
         Self {
@@ -175,7 +175,7 @@ impl SessionNoise {
         false
     }
 
-    /// What is to be told now of what was left out: once a minute, and when the session is `over`.
+    /// What was left out and should be reported now: once a minute, and when the session is `over`.
     pub fn untold(&mut self, over: bool, now: Instant) -> Option<Tally> {
         let due = over || now.saturating_duration_since(self.told) >= Self::TOLD_EVERY;
         if self.tally.is_empty() || !due {
@@ -204,7 +204,7 @@ impl Noise {
         }
     }
 
-    /// Goes over to another rate; what was counted stays.
+    /// Changes the rate; counts are kept.
     pub fn change(&mut self, per_second: u32, now: Instant) {
         if Self::allowance(per_second) != self.of_all {
             let rest = std::mem::take(&mut self.rest);
@@ -222,7 +222,7 @@ impl Noise {
         }
     }
 
-    /// Whether to write a line that this rule makes about a client at `peer`.
+    /// Whether to write a line of this rule about a client at `peer`.
     pub fn admit(&mut self, peer: Option<IpAddr>, rule: &str, now: Instant) -> bool {
         self.all.refill(self.of_all, now);
         let network = peer.map(wide);

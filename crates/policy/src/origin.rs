@@ -1,4 +1,4 @@
-//! Who a message is from, and lists of senders and logins that rules name.
+//! Who a message is from, and sets of senders and user names in rules.
 
 use std::collections::HashSet;
 
@@ -7,23 +7,23 @@ use postern_mail::{Domain, Mailbox, ParseOptions, ReversePath};
 use crate::domain_set::{DomainSet, Match};
 use crate::route::Detour;
 
-/// Who a message is from, as far as its way may depend on it.
+/// Who a message is from, as far as its route may depend on it.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
     /// The envelope's sender.
     pub sender: &'a ReversePath,
-    /// The login that it was submitted with, if it was.
+    /// The authenticated user who submitted it, if any.
     pub login: Option<&'a str>,
-    /// Whether a filter behind the queue has seen it, or it need not see it: a report of this server.
+    /// Whether the after-queue filter has seen it, or need not see it, as with a report of this server.
     pub filtered: bool,
-    /// The way that a rule has given the message, whoever it is for.
+    /// The route that a rule has given the message, whatever its recipients.
     pub detour: Option<&'a Detour>,
 }
 
 /// Senders: addresses (`acaird@example.org`), all of a domain (`@example.org`), of all names below one
-/// (`@*.example.org`), and `<>`, which only this entry holds.
+/// (`@*.example.org`), and `<>`, which only matches this entry.
 ///
-/// Addresses are compared as [`Mailbox::key`](postern_mail::Mailbox::key) has them: in any case.
+/// Addresses are compared by [`Mailbox::key`](postern_mail::Mailbox::key), which ignores case.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct SenderSet {
     addresses: HashSet<Box<str>>,
@@ -31,10 +31,10 @@ pub struct SenderSet {
     null: bool,
 }
 
-/// How closely a sender matched.
+/// How specifically a sender matched.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
 pub enum SenderMatch {
-    /// The rule does not ask for the sender.
+    /// The rule does not depend on the sender.
     Unasked,
     /// An entry for its domain.
     Domain(Match),
@@ -42,9 +42,9 @@ pub enum SenderMatch {
     Itself,
 }
 
-/// Logins: names (`acaird`), all that end in a domain (`@example.org`, `@*.example.org`), or any login (`*`).
+/// User names: single ones (`acaird`), all in a domain (`@example.org`, `@*.example.org`), or any (`*`).
 ///
-/// Compared in any case of ASCII letters: directories do not tell names by case either.
+/// Compared ignoring ASCII case, as in directories.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct LoginSet {
     names: HashSet<Box<str>>,
@@ -52,12 +52,12 @@ pub struct LoginSet {
     all: bool,
 }
 
-/// How closely a login matched.
+/// How specifically a user name matched.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
 pub enum LoginMatch {
-    /// The rule does not ask for the login.
+    /// The rule does not depend on the user name.
     Unasked,
-    /// Any login does.
+    /// Any user name matches.
     All,
     /// An entry for its domain.
     Domain(Match),
@@ -65,14 +65,14 @@ pub enum LoginMatch {
     Itself,
 }
 
-/// An entry that is no sender.
+/// An entry that is not a sender.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "{0:?} is not a sender; write an address, \"@example.org\" for a domain, \"@*.example.org\" for all names below it, or \"<>\""
 )]
 pub struct BadSenderPattern(String);
 
-/// An entry that is no login.
+/// An entry that is not a user name.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "{0:?} is not a user name; write one, \"@example.org\" for all that end in it, or \"*\" for everybody who has authenticated"
@@ -84,7 +84,7 @@ impl SenderSet {
     ///
     /// # Errors
     ///
-    /// [`BadSenderPattern`] for the first entry that is no sender.
+    /// [`BadSenderPattern`] for the first entry that is not a sender.
     pub fn new<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Result<Self, BadSenderPattern> {
         let mut set = Self::default();
         for pattern in patterns {
@@ -97,7 +97,7 @@ impl SenderSet {
     ///
     /// # Errors
     ///
-    /// [`BadSenderPattern`] if it is no sender.
+    /// [`BadSenderPattern`] if it is not a sender.
     pub fn insert(&mut self, pattern: &str) -> Result<(), BadSenderPattern> {
         let bad = || BadSenderPattern(pattern.chars().take(300).collect());
         if pattern == "<>" {
@@ -115,13 +115,13 @@ impl SenderSet {
         Ok(())
     }
 
-    /// Whether there is no entry: then every sender will do.
+    /// Whether there is no entry: then every sender matches.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         !self.null && self.addresses.is_empty() && self.domains.is_empty()
     }
 
-    /// How closely `sender` matches, if it does.
+    /// How specifically `sender` matches, if it does.
     #[must_use]
     pub fn find(&self, sender: &ReversePath) -> Option<SenderMatch> {
         if self.is_empty() {
@@ -133,7 +133,7 @@ impl SenderSet {
         self.find_address(mailbox)
     }
 
-    /// The same of an address; without entries there is none.
+    /// The same for an address; without entries there is no match.
     #[must_use]
     pub fn find_address(&self, mailbox: &Mailbox) -> Option<SenderMatch> {
         if self.names(mailbox) {
@@ -161,7 +161,7 @@ impl LoginSet {
     ///
     /// # Errors
     ///
-    /// [`BadLoginPattern`] for the first entry that is no login.
+    /// [`BadLoginPattern`] for the first entry that is not a user name.
     pub fn new<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Result<Self, BadLoginPattern> {
         let mut set = Self::default();
         for pattern in patterns {
@@ -174,7 +174,7 @@ impl LoginSet {
     ///
     /// # Errors
     ///
-    /// [`BadLoginPattern`] if it is no login.
+    /// [`BadLoginPattern`] if it is not a user name.
     pub fn insert(&mut self, pattern: &str) -> Result<(), BadLoginPattern> {
         let bad = || BadLoginPattern(pattern.chars().take(300).collect());
         if pattern == "*" {
@@ -189,13 +189,13 @@ impl LoginSet {
         Ok(())
     }
 
-    /// Whether there is no entry: then any mail will do, with a login or without.
+    /// Whether there is no entry: then all mail matches, with or without authentication.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         !self.all && self.names.is_empty() && self.domains.is_empty()
     }
 
-    /// How closely `login` matches, if it does.
+    /// How specifically `login` matches, if it does.
     #[must_use]
     pub fn find(&self, login: Option<&str>) -> Option<LoginMatch> {
         if self.is_empty() {
@@ -217,7 +217,7 @@ impl LoginSet {
     }
 }
 
-/// `@*` would hold nearly everybody and look as if it held all: it is none.
+/// `@*` is refused: it would match nearly everybody while looking as if it matched all.
 fn insert_domain(domains: &mut DomainSet, domain: &str) -> Option<()> {
     (domain != "*").then_some(())?;
     domains.insert(domain).ok()

@@ -1,46 +1,46 @@
 //! How many errors a session may make before it is slowed down, and before it ends.
 //!
-//! Every reply of `4xx` or `5xx` counts, whatever it is about and on whatever way it came to be.
+//! Every `4xx` or `5xx` reply counts, whatever it is about and wherever it comes from.
 
 use std::time::Duration;
 
-/// What one error takes of the patience.
+/// The cost of one error.
 const ERROR: u32 = 10;
 
-/// What one more recipient than a transaction may have takes: who reads the replies only when all are sent (RFC 2920) cannot
-/// know before (RFC 5321 section 4.5.3.1.10).
+/// The cost of a recipient beyond the limit of a transaction: a client that reads the replies only after sending all (RFC 2920)
+/// cannot know the limit (RFC 5321 section 4.5.3.1.10).
 const SURPLUS_RECIPIENT: u32 = 1;
 
-/// Errors that cost nothing but patience.
+/// Errors that are not delayed.
 const FREE: u32 = 20;
 
 /// Longest wait before the reply to an error.
 const DELAY_MAX: Duration = Duration::from_secs(1);
 
-/// How many times as much patience there is with who is known.
+/// The factor by which known clients may make more errors.
 const KNOWN: u32 = 10;
 
-/// Errors that a message which was taken makes up for.
+/// Errors that one accepted message makes up for.
 const AMENDS: u32 = 10;
 
-/// How patient to be.
+/// Limits on errors.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PatienceSettings {
-    /// Errors in one session of a stranger; the next one ends it with `421 4.7.0`. Who is known may make ten times as many, and
-    /// a message that was taken makes up for ten. Default 100.
+    /// Errors in one session of a stranger; the next one ends it with `421 4.7.0`. Known clients may make ten times as many, and
+    /// an accepted message makes up for ten. Default 100.
     pub errors: u32,
-    /// From the 21st error of a stranger on each reply waits so much longer than the one before, up to a second; for who is
-    /// known from the 201st. Default 10 ms.
+    /// From the 21st error of a stranger, each reply is delayed this much longer than the one before, up to a second; for known
+    /// clients from the 201st. Default 10 ms.
     pub delay: Duration,
 }
 
-/// What is left of the patience with one session.
+/// The errors of one session.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Patience {
     spent: u32,
 }
 
-/// What becomes of a reply.
+/// What to do with a reply.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Verdict {
     /// Send it.
@@ -61,8 +61,8 @@ impl Default for PatienceSettings {
 }
 
 impl Patience {
-    /// Takes account of a reply with this code. `surplus` says that it is about a recipient past the most that a transaction
-    /// may have, `known` that the client has logged in or may relay as a host.
+    /// Counts a reply with this code. `surplus` says that it is about a recipient beyond the limit of a transaction, `known` that
+    /// the client has authenticated or may relay as a host.
     pub fn reply(&mut self, code: u16, surplus: bool, known: bool, settings: &PatienceSettings) -> Verdict {
         if code < 400 {
             return Verdict::Send;
@@ -80,7 +80,7 @@ impl Patience {
         }
     }
 
-    /// A message was taken.
+    /// A message was accepted.
     pub fn amends(&mut self) {
         self.spent = self.spent.saturating_sub(AMENDS * ERROR);
     }
@@ -95,7 +95,7 @@ mod tests {
         delay: Duration::from_millis(100),
     };
 
-    /// The verdict after so many replies like it.
+    /// The verdict after this many equal replies.
     fn after(count: u32, code: u16, surplus: bool, known: bool) -> Verdict {
         let mut patience = Patience::default();
         for _ in 1..count {

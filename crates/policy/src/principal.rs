@@ -1,21 +1,21 @@
-//! Whose login a Kerberos principal is.
+//! Which user a Kerberos principal is.
 
-/// How principals become logins.
+/// How principals are mapped to user names.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct PrincipalRules {
-    /// The services whose tickets are taken, such as `smtp`: a ticket for another one of the same keytab is not.
+    /// The services whose tickets are accepted, such as `smtp`: a ticket for another service in the same keytab is not.
     pub services: Vec<String>,
-    /// Realms whose principals are logins, exactly as written. Those of the first, the home realm, are logins by their name
-    /// alone, those of the others with `@REALM` behind it.
+    /// Realms whose principals are users, exactly as written. Principals of the first, the home realm, become their name only,
+    /// those of the others have `@REALM` appended.
     pub realms: Vec<String>,
-    /// The mail domain of logins that are addresses: put behind the names of the first realm, as `name@domain`.
+    /// The mail domain, if user names are addresses: appended to names of the first realm, as `name@domain`.
     pub domain: Option<String>,
 }
 
-/// Why a principal is not a login here.
+/// Why a principal is refused.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum PrincipalRefused {
-    /// It is no `name@REALM`.
+    /// It is not of the form `name@REALM`.
     #[error("{principal} is not a principal of the form name@REALM")]
     Form {
         /// The principal.
@@ -35,8 +35,8 @@ pub enum PrincipalRefused {
         /// Its realm.
         realm: String,
     },
-    /// The ticket comes from a realm that does not speak for the principal's: the keytab has a key of several realms, and
-    /// whoever runs one of them could make up principals of the others.
+    /// The ticket was issued by a realm without authority over the principal's: the keytab has keys of several realms, and the
+    /// operator of one could make up principals of the others.
     #[error("{principal} has a ticket from the realm {issuer}, which does not speak for its own")]
     Issuer {
         /// The principal.
@@ -47,14 +47,14 @@ pub enum PrincipalRefused {
     /// The ticket is for another service.
     #[error("the ticket is for {acceptor}, and not for {services}, which `services` in [kerberos] names")]
     Service {
-        /// Whom the ticket is for.
+        /// The service that the ticket is for.
         acceptor: String,
         /// The services that it may be for.
         services: String,
     },
 }
 
-/// Whose login a principal is that has shown a ticket for the service `acceptor`.
+/// The user name of a principal that has presented a ticket for the service `acceptor`.
 ///
 /// # Errors
 ///
@@ -101,8 +101,8 @@ pub fn login_of_principal(
     }
 }
 
-/// Name and realm. A principal with a special character in it, which stands behind a backslash, is none that a person has:
-/// it could be read in two ways.
+/// Name and realm. A principal with a backslash-escaped special character is refused: it could be read in two ways, and no person
+/// has one.
 fn parts(principal: &str) -> Option<(&str, &str)> {
     let (name, realm) = principal.split_once('@')?;
     let is_plain = |part: &str| {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::rule::{Rule, Told, Verdict};
 
-/// What is kept from strangers. All off is `public`.
+/// What is withheld from strangers. All off is `public`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Privacy {
     /// `needmailhelo`: `MAIL` needs `HELO` or `EHLO` before it.
@@ -15,7 +15,7 @@ pub struct Privacy {
     pub need_vrfy_helo: bool,
     /// `noexpn`: no `EXPN`.
     pub no_expn: bool,
-    /// `novrfy`: `VRFY` tells nothing.
+    /// `novrfy`: `VRFY` reveals nothing.
     pub no_vrfy: bool,
     /// `noverb`: no `VERB`.
     pub no_verb: bool,
@@ -40,17 +40,17 @@ pub struct Privacy {
 /// What a flag refuses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PrivacyRefusal {
-    /// `MAIL` before `HELO` or `EHLO`, under `needmailhelo`.
+    /// `MAIL` before `HELO` or `EHLO`, with `needmailhelo`.
     NeedMailHelo,
-    /// `VRFY` before them, under `needvrfyhelo`.
+    /// `VRFY` before them, with `needvrfyhelo`.
     NeedVrfyHelo,
-    /// `EXPN` before them, under `needexpnhelo`.
+    /// `EXPN` before them, with `needexpnhelo`.
     NeedExpnHelo,
-    /// `EXPN`, under `noexpn`.
+    /// `EXPN`, with `noexpn`.
     NoExpn,
-    /// `VERB`, under `noverb`.
+    /// `VERB`, with `noverb`.
     NoVerb,
-    /// `ETRN`, under `noetrn`.
+    /// `ETRN`, with `noetrn`.
     NoEtrn,
 }
 
@@ -78,7 +78,7 @@ impl Verdict for PrivacyRefusal {
     }
 }
 
-/// A name that is no privacy flag.
+/// An unknown privacy flag.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("unknown privacy flag {found:?}; {remedy}")]
 pub struct UnknownPrivacyFlag {
@@ -109,7 +109,7 @@ pub const NAMES: [&str; 16] = [
 ];
 
 impl Privacy {
-    /// Sets the flags of these names, in any case.
+    /// Sets the flags with these names, in any case.
     ///
     /// # Errors
     ///
@@ -150,7 +150,7 @@ impl Privacy {
         Ok(())
     }
 
-    /// What sendmail's `goaway` stands for: all but `noetrn`, `noreceipts`, `nobodyreturn` and the `restrict…` ones.
+    /// What sendmail's `goaway` sets: all but `noetrn`, `noreceipts`, `nobodyreturn` and the `restrict…` ones.
     fn go_away(&mut self) {
         self.need_mail_helo = true;
         self.need_expn_helo = true;
@@ -165,7 +165,7 @@ impl Privacy {
 
 impl UnknownPrivacyFlag {
     fn new(found: &str) -> Self {
-        // Longer texts are no slip of the pen, and would make the comparison dear.
+        // Longer texts are not typos, and would make the comparison expensive.
         let near = (found.len() <= 40)
             .then(|| nearest(&found.to_ascii_lowercase()))
             .flatten();
@@ -190,7 +190,7 @@ fn nearest(found: &str) -> Option<&'static str> {
         .map(|(_, name)| name)
 }
 
-/// Letters to change, put in or take out to get from one word to the other.
+/// The edit distance: letters to change, insert or delete.
 fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (index, a) in one.bytes().enumerate() {

@@ -1,16 +1,16 @@
-//! What strangers may find out of who exists here, by `RCPT` and `VRFY`.
+//! What strangers may find out about existing users with `RCPT` and `VRFY`.
 //!
-//! Each network has a budget of names that nobody has, and one of questions to directories. Past either, nothing is refused: each
-//! answer waits, that for a name somebody has as long as that for one nobody has. The network's answers stand in one line,
-//! [`PACE`] apart, and each waits [`WAIT_MAX`] at most.
+//! Each network has an allowance of unknown names, and one of directory look-ups. Beyond either, nothing is refused: each answer
+//! is delayed, that for an existing name as long as that for an unknown one. The network's answers queue up, [`PACE`] apart, and
+//! each waits [`WAIT_MAX`] at most.
 //!
-//! Why waits: a big provider's hosts send for thousands of customers. Were known recipients refused past the budget as well, any of
-//! those customers could stop the mail of all others with a hundred guesses an hour. Were unknown ones alone refused, the
-//! refusal would be the answer that the budget is to withhold. Budgets by sender would have both faults: whoever guesses writes any
-//! sender, or shares his domain with the others. So what a guess costs is time. One session after the other learns one name a
-//! second; as many sessions as a network may have learn so many in [`WAIT_MAX`], and each session ends when its errors have used up
-//! the [patience](crate::patience) with it. An honest sender waits seconds, far from the five minutes that it has for the answer
-//! (RFC 5321 section 4.5.3.2.3).
+//! Why delays: a large provider's hosts send for thousands of customers. If existing recipients were refused beyond the allowance
+//! as well, any of those customers could stop the mail of all others with a hundred guesses an hour. If only unknown ones were
+//! refused, the refusal would be the very answer to be withheld. Allowances by sender would have both faults: an attacker can use
+//! any sender, or shares a domain with others. So a guess costs time. Sequential sessions learn one name per second; as many
+//! parallel sessions as a network may have learn as many in [`WAIT_MAX`], and each session ends after too many
+//! [errors](crate::patience). A legitimate sender waits seconds, far from the five minutes that it has for the answer (RFC 5321
+//! section 4.5.3.2.3).
 
 use std::fmt;
 use std::net::IpAddr;
@@ -19,24 +19,24 @@ use std::time::{Duration, Instant};
 use crate::allowance::{Allowance, Allowances};
 use crate::rule::{Rule, Told, Verdict};
 
-/// Time between the answers to a network that is past its budget.
+/// Time between the answers to a network beyond its allowance.
 pub const PACE: Duration = Duration::from_secs(1);
 
 /// Longest wait for an answer.
 pub const WAIT_MAX: Duration = Duration::from_secs(20);
 
-/// The line in which answers wait: as many as come one [`PACE`] apart within [`WAIT_MAX`].
+/// The queue of delayed answers: as many as fit one [`PACE`] apart within [`WAIT_MAX`].
 const LINE: Allowance = Allowance {
     most: 20,
     refill: WAIT_MAX,
 };
 
-/// How much a network may ask before its answers wait.
+/// How much a network may ask before its answers are delayed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ProbeSettings {
-    /// Recipients that do not exist, in an hour. Default 100; 0 sets no limit.
+    /// Recipients that do not exist, per hour. Default 100; 0 means no limit.
     pub unknown_per_hour: u32,
-    /// Recipients that directories are asked about, in a minute. Default 1,000; 0 sets no limit.
+    /// Recipients that directories are asked about, per minute. Default 1,000; 0 means no limit.
     pub lookups_per_minute: u32,
 }
 
@@ -65,13 +65,13 @@ impl ProbeSettings {
     }
 }
 
-/// Why an answer waits.
+/// Why an answer is delayed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Probed {
-    /// Too many names that nobody has.
+    /// Too many unknown names.
     #[error("too many recipients of this network do not exist")]
     Unknown,
-    /// Too many questions.
+    /// Too many look-ups.
     #[error("too many recipients of this network to look up")]
     Lookups,
 }
@@ -99,7 +99,7 @@ pub struct Probes {
 }
 
 impl Probes {
-    /// Remembers so many networks.
+    /// Remembers up to this many networks.
     #[must_use]
     pub fn new(networks_max: usize) -> Self {
         Self {
@@ -109,7 +109,7 @@ impl Probes {
         }
     }
 
-    /// A question about a name: how long its answer waits, and why. Ask before the name is looked up.
+    /// A question about a name: how long its answer is delayed, and why. To be called before the name is looked up.
     pub fn ask(
         &mut self,
         network: IpAddr,
@@ -130,7 +130,7 @@ impl Probes {
         })
     }
 
-    /// Nobody has the name. Whether that was the last of the network's budget.
+    /// The name is unknown. Returns whether this used up the network's allowance.
     pub fn found_nobody(&mut self, network: IpAddr, settings: ProbeSettings, now: Instant) -> bool {
         let before = self.unknown.wait(network, settings.unknown(), now).is_zero();
         self.unknown.spend(network, settings.unknown(), now);

@@ -1,4 +1,4 @@
-//! Why the queue does not take a message, and what the client is told.
+//! Why the queue does not accept a message, and what the client is told.
 
 use std::fmt;
 
@@ -6,26 +6,25 @@ use postern_mail::Status;
 
 use crate::rule::{Rule, Told, Verdict};
 
-/// How the queue is, as far as a client can be told.
+/// What is wrong with the queue, as far as clients are told.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum QueueTrouble {
     /// Its disk is full.
     Full,
     /// It cannot be written now.
     Unavailable,
-    /// The server stops.
+    /// The server is stopping.
     Closed,
-    /// What no client can have caused.
+    /// Something that no client can have caused.
     Error,
 }
 
-/// The queue does not take a message. The client always keeps it: what it could not have caused is never answered with a refusal for
-/// good.
+/// The queue does not accept a message. The client always keeps it: what it cannot have caused never gets a permanent refusal.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct QueueRefusal {
-    /// How the queue is.
+    /// What is wrong.
     pub trouble: QueueTrouble,
-    /// In words, for administrators alone.
+    /// The details, for administrators only.
     pub reason: String,
 }
 
@@ -49,7 +48,7 @@ impl Verdict for QueueRefusal {
 }
 
 impl QueueTrouble {
-    /// Reply code, status and words for the peer.
+    /// Reply code, status and text for the peer.
     #[must_use]
     pub const fn told(self) -> Told {
         match self {

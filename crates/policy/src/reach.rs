@@ -1,28 +1,28 @@
-//! To which addresses mail goes that follows DNS, and so whatever a stranger wrote there.
+//! Which addresses mail may be sent to that is routed by DNS, which strangers control.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-/// Why mail that follows DNS does not go to an address.
+/// Why mail that is routed by DNS is not sent to an address.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Unreachable {
-    /// It is of this host itself: `0.0.0.0` counts, since connecting to it does so.
+    /// It is this host itself; so is `0.0.0.0`, since connecting to it reaches this host.
     #[error("the loopback address {0}")]
     Loopback(IpAddr),
-    /// It is of the link alone, where no mail host of others can be.
+    /// It is link-local, where there cannot be a mail host of others.
     #[error("the link-local address {0}")]
     LinkLocal(IpAddr),
-    /// It is of a group, or of nobody.
+    /// It is a multicast or reserved address.
     #[error("{0}, which is not the address of a host")]
     NoHost(IpAddr),
 }
 
-/// Whether mail that follows DNS may go to `address`. Networks in `allowed` may be reached whatever they are.
+/// Whether mail that is routed by DNS may be sent to `address`. Networks in `allowed` are always permitted.
 ///
-/// Loopback and link-local addresses would let whoever controls a domain talk to services that are meant for this host and its
-/// neighbours alone. An IPv4 address inside an IPv6 one (mapped, compatible, NAT64, 6to4) counts as itself. Private networks
-/// (RFC 1918) are not judged here: relays inside of one find each other by DNS.
+/// Loopback and link-local addresses would let the owner of a domain reach services that are meant only for this host and its
+/// neighbours. An IPv4 address embedded in an IPv6 one (mapped, compatible, NAT64, 6to4) counts as itself. Private networks (RFC
+/// 1918) are not judged here: relays inside of one find each other through DNS.
 ///
 /// # Errors
 ///
@@ -46,10 +46,10 @@ pub fn by_dns(address: IpAddr, allowed: &[IpNet]) -> Result<(), Unreachable> {
 
 fn judge_v4(address: IpAddr, v4: Ipv4Addr) -> Result<(), Unreachable> {
     match v4.octets() {
-        // The whole of "this network" (RFC 1122 section 3.2.1.3) leads here.
+        // All of "this network" (RFC 1122 section 3.2.1.3) means this host.
         [0 | 127, ..] => Err(Unreachable::Loopback(address)),
         [169, 254, ..] => Err(Unreachable::LinkLocal(address)),
-        // Multicast, and above it what is reserved and broadcast.
+        // Multicast, and above it reserved and broadcast addresses.
         [224..=255, ..] => Err(Unreachable::NoHost(address)),
         _ => Ok(()),
     }
@@ -67,7 +67,7 @@ fn judge_v6(address: IpAddr, v6: Ipv6Addr) -> Result<(), Unreachable> {
     }
 }
 
-/// The IPv4 address that an IPv6 address stands for: IPv4-compatible (RFC 4291 section 2.5.5.1), NAT64 by either prefix (RFC 6052
+/// The IPv4 address embedded in an IPv6 address: IPv4-compatible (RFC 4291 section 2.5.5.1), NAT64 with either prefix (RFC 6052
 /// section 2.1; the local one with a /96 below it), the translated form `::ffff:0:a.b.c.d`, 6to4 (RFC 3056 section 2).
 fn embedded(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     let in_two = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));

@@ -10,28 +10,28 @@ use crate::rule::{Rule, Told, Verdict};
 /// Why a recipient in a domain of this server is refused.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum RecipientRefusal {
-    /// Nobody has that name.
+    /// There is no such user.
     #[error("{0}")]
     Unknown(String),
-    /// It is an alias none of whose targets exists.
+    /// It is an alias, none of whose targets exists.
     #[error("{0}")]
     Alias(String),
-    /// An alias refuses, a route does, or the user has moved: what the client is told.
+    /// An alias or a route refuses it, or the user has moved: what the client is told.
     #[error("{0}")]
     Told(RefusalText),
-    /// A directory cannot be asked, and why.
+    /// A directory cannot be asked, for this reason.
     #[error("{0}")]
     Directory(String),
-    /// It is in a domain behind this server, whose recipients are listed, and is not among them.
+    /// It is in a relay domain whose recipients are listed, but not among them.
     #[error("{0}")]
     Unlisted(String),
-    /// The next hop, asked about it, does not take it: the recipient and the reply.
+    /// The next hop, asked about it, refuses it: the recipient and the reply.
     #[error("{0}")]
     NextHop(String),
-    /// The next hop cannot be asked about it now, and why.
+    /// The next hop cannot be asked about it now, for this reason.
     #[error("{0}")]
     NextHopDown(String),
-    /// A table of domains or recipients cannot be asked, and why.
+    /// A table of domains or recipients cannot be asked, for this reason.
     #[error("{0}")]
     Table(String),
 }
@@ -60,7 +60,8 @@ impl Verdict for RecipientRefusal {
 }
 
 impl RecipientRefusal {
-    /// Reply code, status and words for the peer, where an administrator has given no words: those are [`words`](Self::words).
+    /// Reply code, status and text for the peer, unless an administrator has configured a text, which [`words`](Self::words)
+    /// returns.
     #[must_use]
     pub const fn told(&self) -> Told {
         match self {
@@ -77,7 +78,7 @@ impl RecipientRefusal {
         }
     }
 
-    /// The words for the peer.
+    /// The text for the peer.
     #[must_use]
     pub fn words(&self) -> &str {
         match self {

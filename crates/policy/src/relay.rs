@@ -10,16 +10,16 @@ use crate::breadth::is_everybody;
 use crate::domain_set::DomainSet;
 use crate::rule::{Rule, Told, Verdict};
 
-/// What is known when a recipient is named.
+/// The facts when a recipient is named.
 #[derive(Clone, Copy, Debug)]
 pub struct RelayFacts<'a> {
     /// The client's address.
     pub peer: IpAddr,
-    /// The login made on this connection.
+    /// The user authenticated on this connection.
     pub login: Option<&'a str>,
     /// Whether its mechanism and strength are trusted to relay; see [`LoginTrust`](crate::login::LoginTrust).
     pub login_trusted: bool,
-    /// The user of this machine who hands the message in.
+    /// The local user who submits the message.
     pub local_user: Option<&'a str>,
     /// The client's certificate, if and only if it was verified.
     pub certificate: Option<&'a CertificateFacts>,
@@ -27,7 +27,7 @@ pub struct RelayFacts<'a> {
     pub recipient: &'a ForwardPath,
     /// Whether the recipient's domain is an address literal of this host.
     pub own_literal: bool,
-    /// Whether this listener takes mail from strangers for own domains. False on submission listeners.
+    /// Whether this listener accepts mail from strangers for own domains. False on submission listeners.
     pub listener_allows_strangers: bool,
 }
 
@@ -42,7 +42,7 @@ pub struct CertificateFacts {
     pub fingerprint: String,
 }
 
-/// A kind of certificate that may relay. All fields given have to match; a rule without any matches nothing.
+/// A kind of certificate that may relay. All fields given must match; a rule without any matches nothing.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct CertificateRule {
     /// The rule's name in the log.
@@ -60,9 +60,9 @@ pub struct CertificateRule {
 pub struct RelayRules {
     /// Domains whose mailboxes are here.
     pub local_domains: DomainSet,
-    /// Domains that are relayed to for anyone. `*` counts for nothing here: it would be an open relay.
+    /// Domains to which mail is relayed for anyone. `*` is ignored here: it would make an open relay.
     pub relay_domains: DomainSet,
-    /// Domains that have aliases by address and nothing else: their mail is taken from anyone, as far as an alias is for it.
+    /// Domains that only have aliases by address: mail for these aliases is accepted from anyone.
     pub alias_domains: DomainSet,
     /// Networks that may relay.
     pub networks: Vec<IpNet>,
@@ -70,40 +70,40 @@ pub struct RelayRules {
     pub certificates: Vec<CertificateRule>,
     /// Whether a login may relay. Default true in the configuration.
     pub login_relays: bool,
-    /// Whether who may relay reaches address literals of other hosts. Default false.
+    /// Whether clients that may relay can send to address literals of other hosts. Default false.
     pub address_literals: bool,
-    /// The local domain that an address literal of this host stands for (RFC 5321 section 4.1.3); without one it stands for nothing.
+    /// The local domain that an address literal of this host stands for (RFC 5321 section 4.1.3), if any.
     pub literal_domain: Option<Domain>,
 }
 
-/// The reason for which a client is trusted with recipients anywhere.
+/// The reason why a client may send to recipients anywhere.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum RelayReason {
-    /// It has logged in.
+    /// It has authenticated.
     Login,
     /// Its address is in this listed network.
     Network(IpNet),
-    /// Its certificate matches the rule of this name.
+    /// Its certificate matches the rule with this name.
     Certificate(String),
-    /// An access rule, which is named, accepts the recipient.
+    /// The access rule with this name accepts the recipient.
     Access(String),
-    /// It is a program of this user of this machine.
+    /// It is a program of this local user.
     Local(String),
 }
 
-/// Why a message was taken: the widest reason that one of its recipients needed.
+/// Why a message was accepted: the widest reason that one of its recipients needed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Acceptance {
     /// All are in domains of this server.
     Local,
-    /// One at least is in a domain behind this server.
+    /// At least one is in a relay domain.
     RelayDomain,
-    /// One at least is elsewhere, and the client may relay.
+    /// At least one is in another domain, and the client may relay.
     Relay(RelayReason),
 }
 
 impl Acceptance {
-    /// The network, the name of the rule for certificates, or the local user, where there is one.
+    /// The network, the name of the certificate rule, or the local user, if there is one.
     #[must_use]
     pub fn detail(&self) -> Option<&dyn fmt::Display> {
         match self {
@@ -146,7 +146,7 @@ pub enum RelayVerdict {
         /// The final mailbox.
         recipient: ForwardPath,
     },
-    /// In a relay domain: taken from anyone.
+    /// In a relay domain: accepted from anyone.
     RelayDomain {
         /// The final mailbox.
         recipient: Mailbox,
@@ -155,7 +155,7 @@ pub enum RelayVerdict {
     Relay {
         /// The final mailbox.
         recipient: Mailbox,
-        /// Why.
+        /// The reason.
         reason: RelayReason,
     },
     /// Refused, and why.
@@ -168,7 +168,7 @@ pub enum RelayRefusal {
     /// No reason to relay.
     #[error("relaying denied")]
     Denied,
-    /// The only reason would be a login, by a mechanism or with a strength that is not trusted to relay.
+    /// The only reason would be a login whose mechanism or strength is not trusted to relay.
     #[error("relaying denied: the mechanism or strength of the login is not trusted")]
     LoginUntrusted,
     /// An own domain, but the local part holds `%`: `user%outside@local`.
@@ -186,16 +186,16 @@ pub enum RelayRefusal {
     /// An address literal: `user@[192.0.2.1]`, even if the address is ours.
     #[error("relaying denied: address literal")]
     AddressLiteral,
-    /// An address literal of another host, from a client that may relay, where those are off.
+    /// An address literal of another host, from a client that may relay, if those are off.
     #[error("mail to address literals is off (address_literals in [relay])")]
     LiteralsOff,
-    /// This listener takes nothing from strangers; they have to log in.
+    /// This listener accepts nothing from strangers; they must authenticate.
     #[error("authentication required")]
     LoginRequired,
 }
 
 impl RelayRules {
-    /// Whether this server says who exists in a domain: one with mailboxes here, or one that has aliases alone.
+    /// Whether this server knows who exists in a domain: one with local mailboxes, or one with only aliases.
     #[must_use]
     pub fn is_here(&self, domain: &Domain) -> bool {
         self.local_domains.contains_by_name(domain) || self.alias_domains.contains_by_name(domain)
@@ -205,7 +205,7 @@ impl RelayRules {
     ///
     /// # Errors
     ///
-    /// Why it may not: [`RelayRefusal::Denied`] where no login may, [`RelayRefusal::LoginUntrusted`].
+    /// Why it may not: [`RelayRefusal::Denied`] if no login may, [`RelayRefusal::LoginUntrusted`].
     pub const fn by_login(&self, trusted: bool) -> Result<RelayReason, RelayRefusal> {
         match (self.login_relays, trusted) {
             (false, _) => Err(RelayRefusal::Denied),
@@ -214,7 +214,7 @@ impl RelayRules {
         }
     }
 
-    /// The reason for which a client is trusted with recipients anywhere, if there is one.
+    /// The reason why a client may send to recipients anywhere, if there is one.
     #[must_use]
     pub fn reason(&self, facts: &RelayFacts<'_>) -> Option<RelayReason> {
         if let Some(user) = facts.local_user {
@@ -274,7 +274,7 @@ impl Verdict for RelayReason {
     }
 }
 
-/// The network, the name of the rule for certificates, or the local user.
+/// The network, the name of the certificate rule, or the local user.
 impl fmt::Display for RelayReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -337,9 +337,10 @@ impl Verdict for RelayRefusal {
 }
 
 impl RelayRefusal {
-    /// Reply code, status and words: `550 5.7.1 Relaying denied`, or `530 5.7.0` where a login is missing (RFC 4954 section 6).
+    /// Reply code, status and text: `550 5.7.1 Relaying denied`, or `530 5.7.0` if authentication is required (RFC 4954 section
+    /// 6).
     ///
-    /// The words are the same whatever trick was tried: a stranger learns nothing from them.
+    /// The text is the same whatever trick was tried: a stranger learns nothing from it.
     #[must_use]
     pub fn told(self) -> Told {
         match self {
@@ -362,11 +363,12 @@ impl RelayRefusal {
 
 /// Decides what to do with one recipient. No rule matches by omission.
 ///
-/// What stands in a local part is never taken for an address: a stranger is refused where some other server might, and for a trusted
-/// client it is the name of a mailbox and nothing else. A source route is dropped (RFC 5321 section 4.1.1.3), so what
-/// counts is the mailbox at its end.
+/// The text of a local part is never read as an address: a stranger is refused if some other server might do so, and for a
+/// trusted client it is only the name of a mailbox. A source route is dropped (RFC 5321 section 4.1.1.3), so the mailbox at its
+/// end counts.
 ///
-/// An address literal of this host means its own domain, for who may relay; one of another host is reached where that is wanted.
+/// An address literal of this host means its own domain, for clients that may relay; one of another host can be used if that is
+/// on.
 #[must_use]
 pub fn relay(facts: &RelayFacts<'_>, rules: &RelayRules) -> RelayVerdict {
     let reason = rules.reason(facts);
@@ -416,13 +418,13 @@ pub fn relay(facts: &RelayFacts<'_>, rules: &RelayRules) -> RelayVerdict {
     }
 }
 
-/// The mailbox of the same name in another domain.
+/// The mailbox with the same name in another domain.
 fn in_domain(mailbox: &Mailbox, domain: &Domain) -> Mailbox {
-    // A local part that was taken with one domain fails with another one by its length alone.
+    // A local part that is valid with one domain can only fail with another because of the length.
     Mailbox::new(&mailbox.unquoted_local(), domain.clone()).unwrap_or_else(|_| mailbox.clone())
 }
 
-/// Why a client without any reason to relay may not have this recipient; `None` for an honest one in an own domain.
+/// Why a client without any reason to relay may not use this recipient; `None` for a plain one in an own domain.
 fn refuse_stranger(mailbox: &Mailbox, source_route: bool, rules: &RelayRules) -> Option<RelayRefusal> {
     let domain = mailbox.domain();
     if domain.name().is_none() {
@@ -435,7 +437,7 @@ fn refuse_stranger(mailbox: &Mailbox, source_route: bool, rules: &RelayRules) ->
             RelayRefusal::Denied
         });
     }
-    // The wide, small and double forms are there since a server behind us may fold them into the plain ones.
+    // The full-width, small and double forms are included because a later server may fold them to the plain ones.
     mailbox.unquoted_local().chars().find_map(|c| match c {
         '%' | '\u{ff05}' | '\u{fe6a}' => Some(RelayRefusal::PercentHack),
         '!' | '\u{ff01}' | '\u{fe57}' | '\u{203c}' | '\u{2048}' | '\u{2049}' => Some(RelayRefusal::BangPath),
@@ -444,7 +446,7 @@ fn refuse_stranger(mailbox: &Mailbox, source_route: bool, rules: &RelayRules) ->
     })
 }
 
-/// Whether two distinguished names are the same but for blanks around separators and the case of attribute types.
+/// Whether two distinguished names are the same, ignoring blanks around separators and the case of attribute types.
 fn same_name(one: &str, other: &str) -> bool {
     fn attributes(name: &str) -> impl Iterator<Item = (String, &str)> {
         let mut rest = Some(name);
@@ -465,7 +467,7 @@ fn same_name(one: &str, other: &str) -> bool {
     attributes(one).eq(attributes(other))
 }
 
-/// Whether a fingerprint from a rule, with colons or not and in either case, is this one.
+/// Whether a fingerprint from a rule, with or without colons and in either case, is this one.
 fn same_fingerprint(rule: &str, fact: &str) -> bool {
     const DIGITS: usize = 64;
     let digits = rule

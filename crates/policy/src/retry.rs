@@ -7,7 +7,7 @@ use jiff::Timestamp;
 /// The retry schedule.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RetrySettings {
-    /// The wait after the first, second, … failed attempt; the last one is used again and again. Never empty.
+    /// The wait after the first, second, … failed attempt; the last one is repeated. Never empty.
     ///
     /// Default 5, 10, 20, 30 minutes, 1, 2, 4 hours.
     pub intervals: Vec<Duration>,
@@ -17,10 +17,10 @@ pub struct RetrySettings {
     pub warn_after: Option<Duration>,
 }
 
-/// The shortest wait, whatever the settings say: a host is not asked in a tight loop.
+/// The shortest wait, whatever the settings say: hosts are not retried in a tight loop.
 const INTERVAL_MIN: Duration = Duration::from_secs(1);
 
-/// What to do after an attempt that failed for now.
+/// What to do after an attempt that failed temporarily.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RetryVerdict {
     /// Try again at this time.
@@ -40,10 +40,10 @@ impl Default for RetrySettings {
     }
 }
 
-/// Decides when to try again after the `attempts`-th attempt (1 for the first) has failed for now.
+/// Decides when to try again after the `attempts`-th attempt (1 for the first) has failed temporarily.
 ///
-/// `jitter`, from 0 to 1, is drawn by the caller and moves the wait by up to a tenth either way, so that mail that failed together
-/// does not come back together. The last attempt is made when the message expires.
+/// `jitter`, from 0 to 1, is drawn by the caller and moves the wait by up to a tenth either way, so that mail that failed
+/// together is not retried together. The last attempt is made when the message expires.
 #[must_use]
 pub fn next(
     attempts: u32,
@@ -78,7 +78,8 @@ pub fn expires_at(queued_at: Timestamp, settings: &RetrySettings) -> Timestamp {
     later(queued_at, settings.expire_after)
 }
 
-/// Whether the sender is to be told of the delay now: it is long enough, was not told before, and is not to be told of the end at once.
+/// Whether to tell the sender about the delay now: it is long enough, was not reported before, and the message is not about to
+/// expire.
 #[must_use]
 pub fn warn_due(queued_at: Timestamp, now: Timestamp, warned: bool, settings: &RetrySettings) -> bool {
     let due = settings.warn_after.map(|wait| later(queued_at, wait));

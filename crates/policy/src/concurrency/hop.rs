@@ -1,5 +1,5 @@
-//! How one next hop fares: how many connections it may have, whether it rests, when the next message may go. Two clocks come in as
-//! arguments: queue time for what is shown and waited for, and monotonic time for moments.
+//! The state of one next hop: how many connections it may have, whether it is paused, when the next message may be sent. Two
+//! clocks come in as arguments: queue time for pauses, which are shown and waited for, and monotonic time for short intervals.
 
 use std::time::{Duration, Instant};
 
@@ -7,23 +7,23 @@ use jiff::Timestamp;
 
 use crate::retry::RetrySettings;
 
-/// Connections that a next hop nobody knows yet may have.
+/// Most connections of a new next hop.
 pub const LIMIT_FIRST: usize = 2;
 
-/// How long a next hop that refused one more connection is not asked for one more.
+/// How long no further connection is tried with a next hop that refused one.
 const GROWTH_PAUSE: Duration = Duration::from_secs(30);
 
-/// Time limits in a row that a host may let pass until it counts as out of reach.
+/// Consecutive time-outs after which a host counts as unreachable.
 const STALLS_MAX: u32 = 3;
 
-/// A pause ends this much before the retry that follows the failure, so that the retry is a real one.
+/// A pause lasts this part of the time until the retry after the failure, so that the retry is a real one.
 const PAUSE_SHARE: f64 = 0.85;
 
-/// The concurrency limit of a next hop, its dead-host back-off and its rate. `C` is what a pause is caused by.
+/// The concurrency limit of a next hop, its dead-host back-off and its rate. `C` is the cause of a pause.
 ///
-/// The limit begins at [`LIMIT_FIRST`], grows by one with each message that is taken, falls to what there is when one more
-/// connection is refused, and to [`LIMIT_FIRST`] when none can be made. Then the next hop pauses, each time longer; so it does
-/// after a few connections in a row that lead to nothing but waiting.
+/// The limit begins at [`LIMIT_FIRST`], grows by one with each accepted message, falls to the current number of connections when
+/// a further one is refused, and to [`LIMIT_FIRST`] when none can be made. Then the next hop is paused, longer each time;
+/// likewise after several connections in a row that only time out.
 #[derive(Clone, Debug)]
 pub struct HopState<C> {
     connected: usize,
@@ -35,21 +35,21 @@ pub struct HopState<C> {
     next_send: Option<Instant>,
 }
 
-/// No attempts until then: none of the hosts could be reached.
+/// No attempts until the given time: none of the hosts could be reached.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Pause<C> {
-    /// In queue time.
+    /// The end, in queue time.
     pub until: Timestamp,
-    /// What the last attempt came to.
+    /// The cause of the last failure.
     pub cause: C,
 }
 
-/// What a connection that could not be made means.
+/// What follows from a connection that could not be made.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Setback {
-    /// Other connections go on: do without this one.
+    /// Other connections work: go on without this one.
     Fewer,
-    /// Nothing works: a pause has begun, or one that has begun before goes on.
+    /// None works: a pause has begun, or goes on.
     Paused,
 }
 
@@ -68,20 +68,20 @@ impl<C> Default for HopState<C> {
 }
 
 impl<C> HopState<C> {
-    /// The most connections it may have now, of `most` that the settings allow: one while it pauses, to find out.
+    /// The most connections it may have now, of `most` that the settings allow: one during a pause, to test it.
     #[must_use]
     pub fn limit(&self, most: usize) -> usize {
         let limit = if self.pause.is_some() { 1 } else { self.limit };
         limit.min(most)
     }
 
-    /// The limit that it has earned.
+    /// The current limit, without a pause.
     #[must_use]
     pub const fn earned(&self) -> usize {
         self.limit
     }
 
-    /// The pause, if it goes on.
+    /// The pause, if there is one now.
     #[must_use]
     pub fn paused(&self, now: Timestamp) -> Option<&Pause<C>> {
         self.pause.as_ref().filter(|pause| pause.until > now)
@@ -90,7 +90,7 @@ impl<C> HopState<C> {
     /// A connection was made.
     pub fn connected(&mut self) {
         self.connected += 1;
-        // A host that accepts connections and nothing else is as good as dead.
+        // A host that accepts connections but nothing else is as good as dead.
         if self.stalls < STALLS_MAX {
             self.pause = None;
             self.failures = 0;
@@ -102,7 +102,7 @@ impl<C> HopState<C> {
         self.connected = self.connected.saturating_sub(1);
     }
 
-    /// No connection could be made. `pause_for` says how long to pause after so many failures in a row.
+    /// No connection could be made. `pause_for` says how long to pause after a number of failures in a row.
     pub fn connect_failed(
         &mut self,
         now: Timestamp,
@@ -119,7 +119,7 @@ impl<C> HopState<C> {
         Setback::Paused
     }
 
-    /// A host that had taken the connection let a time limit pass. After a few such in a row no further connection is worth the wait.
+    /// A host timed out after it had accepted the connection. After several in a row, no further connection is worth the wait.
     pub fn stalled(&mut self, now: Timestamp, cause: C, pause_for: impl Fn(u32) -> Duration) {
         self.stalls = self.stalls.saturating_add(1);
         if self.stalls >= STALLS_MAX {
@@ -127,7 +127,7 @@ impl<C> HopState<C> {
         }
     }
 
-    /// A message was taken by the other side; `most` is what the settings allow.
+    /// The other side accepted a message; `most` is what the settings allow.
     pub fn succeeded(&mut self, moment: Instant, most: usize) {
         if std::mem::take(&mut self.stalls) >= STALLS_MAX {
             self.pause = None;
@@ -139,21 +139,21 @@ impl<C> HopState<C> {
         }
     }
 
-    /// Ends the pause, and forgets what led to it.
+    /// Ends the pause, and resets the failures.
     pub fn end_pause(&mut self) {
         self.pause = None;
         self.failures = 0;
         self.stalls = 0;
     }
 
-    /// When the next message may be sent, `rate` being messages a second; the place is taken by asking.
+    /// When the next message may be sent, at `rate` messages per second; each call takes a slot.
     pub fn sending_time(&mut self, moment: Instant, rate: f64) -> Instant {
         let time = self.next_send.map_or(moment, |next| next.max(moment));
         self.next_send = Some(time + Duration::from_secs_f64(1.0 / rate.max(0.001)));
         time
     }
 
-    /// Begins a pause, unless one goes on.
+    /// Begins a pause, unless there is one.
     fn begin_pause(&mut self, now: Timestamp, cause: C, pause_for: impl Fn(u32) -> Duration) {
         if self.paused(now).is_none() {
             self.failures = self.failures.saturating_add(1);
@@ -166,7 +166,7 @@ impl<C> HopState<C> {
     }
 }
 
-/// How long a next hop rests after so many attempts in a row that reached no host.
+/// How long a next hop is paused after this many attempts in a row that reached no host.
 #[must_use]
 pub fn pause_after(failures: u32, retry: &RetrySettings, longest: Duration) -> Duration {
     let place = (failures.max(1) as usize - 1).min(retry.intervals.len().saturating_sub(1));
@@ -192,7 +192,7 @@ mod tests {
     }
     use Happens::{Connected, Disconnected, Fails, Flushed, Stalls, Succeeds};
 
-    /// After these, each at its second: the limit, and until which second it pauses.
+    /// The limit and the end of the pause after these steps, each at its second.
     fn after(steps: &[(i64, Happens)]) -> (usize, Option<i64>) {
         let begin = Instant::now();
         let at = |second: i64| Timestamp::from_second(second).unwrap();
@@ -247,7 +247,7 @@ mod tests {
     fn messages_keep_the_rate() {
         let begin = Instant::now();
         let mut state: HopState<()> = HopState::default();
-        // What the case shows, milliseconds when it is asked, and what it is told.
+        // What the case shows, when it is asked, and the answers, in milliseconds.
         for (shows, asked, told) in [
             ("the first goes at once", 0, 0),
             ("the second half a second later", 0, 500),

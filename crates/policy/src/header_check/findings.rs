@@ -1,4 +1,4 @@
-//! What checks have found in one message, and what is to be done with it.
+//! What checks have found in one message, and what to do with it.
 
 use std::sync::Arc;
 
@@ -8,48 +8,48 @@ use super::Verdict;
 use crate::access::Words;
 use crate::route::Detour;
 
-/// Most lines in the log about one message.
+/// Most log lines about one message.
 const TOLD_MAX: usize = 50;
 
-/// Most copies that checks have made of one message.
+/// Most copies of one message because of checks.
 const COPIES_MAX: usize = 50;
 
-/// What was found so far.
+/// The findings so far.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Findings {
     /// It is refused, by this check.
     pub refused: Option<(Box<str>, Words)>,
-    /// It is thrown away, by this check and for this reason.
+    /// It is discarded, by this check and for this reason.
     pub discarded: Option<(Box<str>, Box<str>)>,
     /// It is held, likewise.
     pub held: Option<(Box<str>, Box<str>)>,
-    /// It goes to this address alone.
+    /// It is redirected to this address.
     pub redirected: Option<(Box<str>, Mailbox)>,
-    /// It goes to these addresses, too.
+    /// Copies go to these addresses.
     pub copies: Vec<(Box<str>, Mailbox)>,
-    /// It goes this way.
+    /// It takes this route.
     pub detour: Option<(Box<str>, Arc<Detour>)>,
-    /// What else is told.
+    /// What else to log.
     pub told: Vec<Told>,
     /// Whether its content has changed.
     pub edited: bool,
 }
 
-/// What a check has done to a field or line, or said of it.
+/// What a check did to a field or line, or noted about it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Told {
     /// The check.
     pub check: Box<str>,
     /// The word of its verdict.
     pub verdict: &'static str,
-    /// The name of the field; `None` of a line of the body.
+    /// The name of the field; `None` for a line of the body.
     pub field: Option<Box<str>>,
-    /// A reason, where there is one.
+    /// A reason, or empty.
     pub reason: Box<str>,
 }
 
 impl std::fmt::Display for Told {
-    /// For the log: the check, and what it did or said.
+    /// For the log: the check, and what it did or noted.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let place = self.field.as_deref().unwrap_or("body");
         match &*self.reason {
@@ -60,13 +60,13 @@ impl std::fmt::Display for Told {
 }
 
 impl Findings {
-    /// Whether nothing more need be looked at.
+    /// Whether nothing more need be checked.
     #[must_use]
     pub const fn is_settled(&self) -> bool {
         self.refused.is_some() || self.discarded.is_some()
     }
 
-    /// Takes note of a verdict. Of two that cannot both be done the first one counts.
+    /// Adds a verdict. Of two that exclude each other the first counts.
     pub(super) fn note(&mut self, check: &str, verdict: &Verdict, field: Option<&[u8]>) {
         match verdict {
             Verdict::Keep => {}

@@ -1,4 +1,4 @@
-//! Puts checks to a header and to a body, and does to both what they say.
+//! Runs checks on a header and a body, and applies their edits.
 
 use std::ops::Range;
 
@@ -9,9 +9,9 @@ use super::part::name_of;
 use super::subject::{to_line, to_octets};
 use super::{Chosen, Findings, Part, Verdict};
 
-/// Puts checks to these fields of a header, and edits them. Gives how many fields there are in their place.
+/// Runs checks on these fields of a header, and edits them. Returns how many fields there are in their place.
 ///
-/// What a check wants to put there and is no header field is left out, and told of.
+/// If the text of a check is not a header field, it is left out and logged.
 pub fn header(
     chosen: &Chosen<'_>,
     header: &mut Header,
@@ -37,7 +37,7 @@ pub fn header(
     })
 }
 
-/// The verdict, or a note where its text is no header field.
+/// The verdict, or a note if its text is not a header field.
 fn possible(verdict: Verdict) -> Verdict {
     match &verdict {
         Verdict::Replace(text) | Verdict::Prepend(text) if new_field(text).is_none() => {
@@ -48,13 +48,13 @@ fn possible(verdict: Verdict) -> Verdict {
     }
 }
 
-/// `Name: value`. It sees to the octets that nothing in it ends a line or the field: an LF is a fold, and a CR or NUL is no field.
+/// `Name: value`. Nothing in it can end the field: an LF becomes a fold, and with a CR or NUL it is not a field.
 fn new_field(text: &str) -> Option<NewField> {
     let (name, value) = text.split_once(':')?;
     NewField::verbatim(name.trim_end(), &to_octets(value)).ok()
 }
 
-/// Puts checks to a body as it streams by.
+/// Runs checks on a body as it streams through.
 #[derive(Debug)]
 pub struct Body<'a> {
     /// The checks.
@@ -82,7 +82,7 @@ impl Editor for Body<'_> {
             .note(check, &verdict, is_field.then(|| name_of(octets)));
         let made = |text: &str| match is_field {
             true => new_field(text).map(|field| field.raw().to_vec()),
-            // A line of the body is one line.
+            // A line of the body stays one line.
             false => Some(to_line(text)),
         };
         match verdict {

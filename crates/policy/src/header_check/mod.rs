@@ -1,7 +1,7 @@
-//! Header and body checks: what becomes of a message, a field or a line by what stands in it.
+//! Header and body checks: what to do with a message, a field or a line depending on its content.
 //!
-//! Checks stand in order; the first that matches a field, or a line of the body, decides about it. They come from tables of patterns in
-//! Postfix's form (header_checks(5)), or name fields and a pattern themselves.
+//! Checks are ordered; the first that matches a field, or a line of the body, decides about it. They come from tables of patterns
+//! in Postfix's form (header_checks(5)), or specify fields and a pattern themselves.
 
 mod findings;
 mod header;
@@ -23,9 +23,9 @@ pub use self::part::{Part, Parts, is_mime};
 pub use self::verdict::Verdict;
 pub use self::written::{BadVerdict, postfix};
 
-/// Something that has a text for a text: a table of patterns.
+/// Maps texts to texts: a table of patterns.
 pub trait Texts: fmt::Debug + Send + Sync {
-    /// What it has for this.
+    /// Its value for this text.
     fn find(&self, text: &str) -> Option<String>;
 }
 
@@ -34,24 +34,24 @@ pub trait Texts: fmt::Debug + Send + Sync {
 pub struct Check {
     /// Its name, in the log.
     pub name: Box<str>,
-    /// When it is made.
+    /// When it is applied.
     pub when: When,
-    /// On whose mail, of what comes in.
+    /// Whose incoming mail it applies to.
     pub whose: Whose,
-    /// On mail of which listeners; empty for all.
+    /// The listeners whose mail it applies to; empty for all.
     pub listeners: Vec<Box<str>>,
-    /// What it looks at.
+    /// The parts that it examines.
     pub parts: Parts,
-    /// What it looks for.
+    /// What it matches.
     pub by: By,
 }
 
-/// What a check looks for, and what it says then.
+/// What a check matches, and its verdict.
 #[derive(Clone, Debug)]
 pub enum By {
     /// A table, whose values are verdicts.
     Table(Arc<dyn Texts>),
-    /// Its own words.
+    /// A pattern and a verdict of its own.
     Own(Own),
 }
 
@@ -60,9 +60,10 @@ pub enum By {
 pub struct Own {
     /// The names of the fields; empty for all.
     pub fields: Vec<Box<str>>,
-    /// What the value must match; its value is the new field or line of `Replace` and `Prepend`. `None` where the name is enough.
+    /// What the value must match; the pattern's value is the new field or line of `Replace` and `Prepend`. `None` if the name is
+    /// enough.
     pub pattern: Option<Pattern>,
-    /// What is done. The text of `Replace` and `Prepend` is that of the pattern, where there is one.
+    /// The verdict. The text of `Replace` and `Prepend` comes from the pattern, if there is one.
     pub verdict: Verdict,
 }
 
@@ -76,12 +77,12 @@ impl Check {
             && (self.listeners.is_empty() || self.listeners.iter().any(|one| **one == *listener))
     }
 
-    /// What it says of a field or line; `None` where it does not match.
+    /// Its verdict on a field or line; `None` if it does not match.
     fn judge(&self, subject: &subject::Subject<'_>) -> Option<Verdict> {
         match &self.by {
             By::Table(table) => {
                 let value = table.find(subject.text())?;
-                // It was looked through when the table was read; what is filled in may make no sense all the same.
+                // The verdict was checked when the table was read, but the values filled in may still make it invalid.
                 Some(postfix(&value).unwrap_or_else(|error| Verdict::Note(error.to_string().into())))
             }
             By::Own(own) => own.judge(subject),
@@ -111,7 +112,7 @@ impl Own {
     }
 }
 
-/// The checks of mail that comes in by this client at this listener; `None` where there are none.
+/// The checks for mail from this client at this listener; `None` if there are none.
 #[must_use]
 pub fn coming_in<'a>(checks: &'a [Check], client: &Client, listener: &str) -> Option<Chosen<'a>> {
     chosen(checks, |check| {
@@ -119,7 +120,7 @@ pub fn coming_in<'a>(checks: &'a [Check], client: &Client, listener: &str) -> Op
     })
 }
 
-/// The checks of mail that leaves by SMTP; `None` where there are none.
+/// The checks for outgoing mail over SMTP; `None` if there are none.
 #[must_use]
 pub fn going_out(checks: &[Check]) -> Option<Chosen<'_>> {
     chosen(checks, |check| check.when == When::Out)
@@ -131,7 +132,7 @@ fn chosen(checks: &[Check], is_meant: impl Fn(&Check) -> bool) -> Option<Chosen<
 }
 
 impl Chosen<'_> {
-    /// Whether the body is looked at.
+    /// Whether the body is checked.
     #[must_use]
     pub fn look_at_body(&self) -> bool {
         self.0.iter().any(|check| check.parts.in_body())
@@ -143,14 +144,14 @@ impl Chosen<'_> {
         self.0.iter().any(|check| {
             check.parts.in_body()
                 && match &check.by {
-                    // Any value may come of it.
+                    // A table may return any verdict.
                     By::Table(_) => true,
                     By::Own(own) => own.verdict.edits(),
                 }
         })
     }
 
-    /// The first check that matches a field or line of this part, and what it says.
+    /// The first check that matches a field or line of this part, and its verdict.
     fn judge(&self, part: Part, octets: &[u8]) -> Option<(&str, Verdict)> {
         let mut subject = None;
         for check in &self.0 {

@@ -1,11 +1,11 @@
-//! Where a check looks.
+//! Which parts of a message a check examines.
 
 /// A part of a message.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Part {
-    /// The message's own header, and what this server puts on top of it.
+    /// The message's own header, and the fields that this server adds on top.
     Header,
-    /// Fields of MIME: in the message's own header, and all fields of the headers of its parts.
+    /// MIME fields in the message's own header, and all fields in the headers of its parts.
     Mime,
     /// The headers of messages within the message.
     Nested,
@@ -13,11 +13,11 @@ pub enum Part {
     Body,
 }
 
-/// Some of them.
+/// A set of parts.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Parts(u8);
 
-/// Fields of MIME (RFC 2045).
+/// MIME fields (RFC 2045).
 const OF_MIME: [&str; 6] = [
     "MIME-Version",
     "Content-Type",
@@ -52,7 +52,7 @@ impl Part {
     }
 }
 
-/// Whether this is the name of a field of MIME.
+/// Whether this is the name of a MIME field.
 #[must_use]
 pub fn is_mime(name: &[u8]) -> bool {
     OF_MIME
@@ -67,19 +67,19 @@ pub(super) fn name_of(octets: &[u8]) -> &[u8] {
 }
 
 impl Parts {
-    /// Whether this one is among them.
+    /// Whether this part is in the set.
     #[must_use]
     pub const fn holds(self, part: Part) -> bool {
         self.0 & part.bit() != 0
     }
 
-    /// Whether one of them lies behind the header.
+    /// Whether any of them comes after the header.
     #[must_use]
     pub const fn in_body(self) -> bool {
         self.holds(Part::Mime) || self.holds(Part::Nested) || self.holds(Part::Body)
     }
 
-    /// Whether a field or line that lies in `part` is looked at: the message's own fields of MIME belong to two.
+    /// Whether a field or line in `part` is examined: the message's own MIME fields belong to two parts.
     pub(super) fn has(self, part: Part, octets: &[u8]) -> bool {
         self.holds(part) || (part == Part::Header && self.holds(Part::Mime) && is_mime(name_of(octets)))
     }

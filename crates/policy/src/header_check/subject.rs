@@ -1,17 +1,17 @@
 //! A field or line as patterns see it: as text, with line ends as in Postfix's tables.
 //!
-//! Octets that are no UTF-8 stand in the text as characters of a private range, and become what they were when a part of the text
-//! goes back into the message. Characters of that range that stand in the message itself are taken for octets that are no UTF-8: each
-//! becomes as many of these characters as it has octets, so that what goes back is what came.
+//! Octets that are not UTF-8 are represented in the text by characters of a private range, and are restored when a part of the
+//! text goes back into the message. Characters of that range in the message itself are treated as octets that are not UTF-8: each
+//! becomes as many of these characters as it has octets, so that the message gets back what it had.
 
 use std::borrow::Cow;
 
 use super::part::{Part, name_of};
 
-/// Where octets that are no text stand: octet `n` as character `RAW + n`.
+/// The private range: octet `n` is represented by character `RAW + n`.
 const RAW: u32 = 0xF_F000;
 
-/// The first octet of all characters of that range in UTF-8.
+/// The first octet in UTF-8 of all characters of that range.
 const RAW_LEAD: u8 = 0xF3;
 
 /// A field or line.
@@ -33,7 +33,7 @@ impl<'a> Subject<'a> {
         &self.text
     }
 
-    /// The name of the field; `None` of a line.
+    /// The name of the field; `None` for a line.
     pub(super) fn name(&self) -> Option<&'a [u8]> {
         (self.part != Part::Body).then(|| name_of(self.octets))
     }
@@ -102,7 +102,7 @@ pub(super) fn to_line(text: &str) -> Vec<u8> {
     octets
 }
 
-/// The octet that stands in a text as this character. None is ASCII: ASCII is text.
+/// The octet that this character represents. It is never ASCII, which is text.
 fn raw_octet(c: char) -> Option<u8> {
     let octet = u8::try_from(u32::from(c).checked_sub(RAW)?).ok()?;
     (!octet.is_ascii()).then_some(octet)
@@ -140,7 +140,7 @@ mod tests {
             let whole = format!("a{c}b");
             let text = to_text(whole.as_bytes());
             assert_eq!(to_octets(&text), whole.as_bytes(), "{c:?}");
-            // Parts of it have no octet that it does not have.
+            // Its parts have no octets that it does not have.
             for part in text.chars() {
                 let octets = to_octets(part.encode_utf8(&mut [0; 4]));
                 assert!(octets.iter().all(|one| whole.as_bytes().contains(one)), "{c:?}");

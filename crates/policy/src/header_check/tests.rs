@@ -52,7 +52,7 @@ fn checked(checks: &[Check], text: &str) -> (String, Findings) {
 
 #[test]
 fn the_office() {
-    // header_checks of a small firm.
+    // The header_checks of a small company.
     let patterns = "/^Subject:.*\\[TEST MAIL\\]/\tDISCARD test mail\n/^X-Priority: 1/\tIGNORE\n/^Subject: Undelivered.*Re: \
                     Invoice/\tREJECT loop of the ticket system\n/^(To|Cc):.*all-staff@havelock\\.example/\tREDIRECT \
                     moderator@havelock.example\n/^User-Agent: (.*)/\tREPLACE X-Client: hidden $1\n/^List-Id:/ PREPEND X-Bulk: yes\n/^X-Odd:/ \
@@ -98,7 +98,7 @@ fn the_office() {
     assert_eq!(found("A: b\r\n"), Findings::default());
 }
 
-/// Characters that stood for CR, LF and NUL once.
+/// Characters that could represent CR, LF and NUL.
 const PRIVATE: &str = "\u{ff00d}\u{ff00a}\u{ff000}";
 
 #[test]

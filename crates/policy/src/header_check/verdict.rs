@@ -1,4 +1,4 @@
-//! What a check says.
+//! Verdicts of checks.
 
 use std::sync::Arc;
 
@@ -7,35 +7,35 @@ use postern_mail::{Mailbox, Status};
 use crate::access::Words;
 use crate::route::Detour;
 
-/// What becomes of a field or line, or of the message that it stands in.
+/// What to do with a field or line, or with its message.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Verdict {
-    /// It stays, and no other check looks at it.
+    /// Keep it, and run no other check on it.
     Keep,
-    /// It stays; the log says so, with a reason.
+    /// Keep it, and log it with a reason.
     Note(Box<str>),
-    /// It goes.
+    /// Remove it.
     Remove,
-    /// This stands in its place.
+    /// Replace it with this.
     Replace(Box<str>),
-    /// This comes before it.
+    /// Insert this before it.
     Prepend(Box<str>),
     /// The message is refused.
     Refuse(Words),
-    /// The message is taken and thrown away.
+    /// The message is accepted and discarded.
     Discard(Box<str>),
     /// The message is held until an administrator releases it.
     Hold(Box<str>),
-    /// The message goes to this address in place of all of its recipients.
+    /// The message is redirected to this address, instead of all its recipients.
     Redirect(Mailbox),
-    /// The message goes to this address, too.
+    /// A copy of the message goes to this address.
     Copy(Mailbox),
-    /// The message goes this way, whoever it is for; of several the last one counts.
+    /// The message takes this route, whatever its recipients; the last of several counts.
     Detour(Arc<Detour>),
 }
 
 impl Verdict {
-    /// What a client hears where nobody has chosen words: those of Postfix.
+    /// The default reply: Postfix's.
     pub const USUAL: (u16, Status, &'static str) = (550, Status(5, 7, 1), "message content rejected");
 
     /// Its word in the configuration and the log.
@@ -62,7 +62,7 @@ impl Verdict {
         matches!(self, Self::Remove | Self::Replace(_) | Self::Prepend(_))
     }
 
-    /// Whether it can be done when a message leaves: the content changes, or nothing does.
+    /// Whether it can be applied to outgoing messages: whether it changes at most the content.
     #[must_use]
     pub const fn fits_out(&self) -> bool {
         self.edits() || matches!(self, Self::Keep | Self::Note(_))

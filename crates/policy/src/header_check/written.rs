@@ -1,4 +1,4 @@
-//! Verdicts as tables of Postfix's have them (header_checks(5)).
+//! Verdicts as written in Postfix's tables (header_checks(5)).
 
 use std::sync::Arc;
 
@@ -7,20 +7,20 @@ use crate::access::Words;
 use crate::access::written::{first_word, mailbox, or, shortened, status, words};
 use crate::route::Detour;
 
-/// A value that says nothing that can be done.
+/// An invalid verdict.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadVerdict {
-    /// Nobody knows the word.
+    /// An unknown word.
     #[error(
         "{0:?} is no verdict of header checks; write for example \"REJECT text\", \"IGNORE\" or \"REPLACE Name: value\""
     )]
     Unknown(String),
-    /// What is behind the word makes no sense.
+    /// The text after the word is invalid.
     #[error(
         "{0:?} does not say what it needs; write for example \"REDIRECT address\" or \"PREPEND Name: value\""
     )]
     Incomplete(String),
-    /// The way behind `FILTER` leads nowhere.
+    /// The next hop after `FILTER` is invalid.
     #[error("{0}")]
     Way(String),
 }
@@ -48,7 +48,7 @@ pub fn postfix(text: &str) -> Result<Verdict, BadVerdict> {
             Verdict::Detour(Arc::new(read))
         }
         "IGNORE" => Verdict::Remove,
-        // As IGNORE, and logged; removals always are.
+        // Like IGNORE, but logged; removals always are.
         "STRIP" => Verdict::Remove,
         "REPLACE" => Verdict::Replace(needed()?),
         "PREPEND" => Verdict::Prepend(needed()?),
@@ -61,7 +61,7 @@ pub fn postfix(text: &str) -> Result<Verdict, BadVerdict> {
     })
 }
 
-/// `5.7.1 text`, `4.7.1 text`, or a text alone: the class of the status says which code it is.
+/// `5.7.1 text`, `4.7.1 text`, or only a text: the class of the status determines the code.
 fn refusal(text: &str) -> Words {
     let (code, usual, otherwise) = Verdict::USUAL;
     let is_for_now = status(first_word(text).0).is_some_and(|own| own.0 == 4);

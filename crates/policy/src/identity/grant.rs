@@ -1,30 +1,31 @@
-//! What the administrator grants beyond what directories say.
+//! What the administrator grants in addition to what directories say.
 
 use postern_mail::{Mailbox, ParseOptions};
 
 use super::{Basis, Identity};
 use crate::DomainSet;
 
-/// A permission for some logins, by name or by group.
+/// A permission for some users, by name or by group.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Grant {
     /// Its name in the log.
     pub name: String,
-    /// Logins that it is for.
+    /// Users that it is for.
     pub logins: Vec<LoginPattern>,
-    /// Groups whose members it is for, compared without regard to the case of ASCII letters.
+    /// Groups whose members it is for, compared ignoring ASCII case.
     pub groups: Vec<String>,
     /// Addresses that they may send with.
     pub addresses: Vec<AddressPattern>,
-    /// Logins as which they may act.
+    /// Users that they may act as.
     pub act_as: Vec<LoginPattern>,
 }
 
-/// Some logins: one, `*@domain` or `@domain` for all of a domain, or `*` for all.
+/// A pattern for user names: one, `*@domain` or `@domain` for all of a domain, or `*` for all.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LoginPattern(Pattern);
 
-/// Some addresses: one, `*@example.org` or `@example.org` for all of a domain, `*@*.example.org` for all of those below it, or `*` for all.
+/// A pattern for addresses: one, `*@example.org` or `@example.org` for all of a domain, `*@*.example.org` for all of those below
+/// it, or `*` for all.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AddressPattern(Pattern);
 
@@ -32,7 +33,7 @@ pub struct AddressPattern(Pattern);
 enum Pattern {
     All,
     Domain(DomainSet),
-    /// A login in lower case, or the key of an address.
+    /// A user name in lower case, or the key of an address.
     One(String),
 }
 
@@ -42,7 +43,7 @@ enum Pattern {
 pub struct BadPattern(String);
 
 impl Grant {
-    /// By what it is for this account, if it is.
+    /// Why it applies to this account, if it does.
     pub(super) fn basis<'a>(&'a self, identity: &'a Identity) -> Option<Basis<'a>> {
         if self.logins.iter().any(|pattern| pattern.holds(&identity.login)) {
             return Some(Basis::Grant { grant: &self.name });
@@ -76,7 +77,7 @@ impl LoginPattern {
             .ok_or_else(|| BadPattern(text.to_owned()))
     }
 
-    /// Whether it is about this login. Case does not matter.
+    /// Whether it matches this user name. Case does not matter.
     #[must_use]
     pub fn holds(&self, login: &str) -> bool {
         match &self.0 {
@@ -103,7 +104,7 @@ impl AddressPattern {
             .ok_or_else(|| BadPattern(text.to_owned()))
     }
 
-    /// Whether it is about this address.
+    /// Whether it matches this address.
     #[must_use]
     pub fn holds(&self, mailbox: &Mailbox) -> bool {
         match &self.0 {

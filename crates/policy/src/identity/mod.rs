@@ -1,8 +1,8 @@
-//! Whom a login is: as whom it may act, and with which addresses it may send, in the envelope and in the message.
+//! The identity of a user: who it may act as, and with which addresses it may send, in the envelope and in the message.
 //!
-//! One rule ties them together. An address may be used because it is the login's own, an alias of it, an address of an account
-//! that made the login its delegate, or granted by the administrator to the login or to a group that it is in. Each
-//! verdict names which of these decided; nothing matches by omission.
+//! One rule applies to all of these. An address may be used because it is the user's own, an alias of it, an address of an
+//! account that made the user its delegate, or granted by the administrator to the user or one of its groups. Each verdict names
+//! which of these decided; nothing matches by omission.
 
 mod grant;
 #[cfg(test)]
@@ -21,65 +21,65 @@ use crate::relay::RelayRules;
 pub use grant::{AddressPattern, BadPattern, Grant, LoginPattern};
 pub use verdict::{ActAs, Basis, NotActAs, SenderRefusal};
 
-/// Most addresses that are looked at in the header fields of one message. No author writes as so many, and each may cost a
-/// walk through the aliases.
+/// Most addresses that are checked in the header fields of one message. No author uses so many, and each may require expanding
+/// aliases.
 pub const AUTHORS_MAX: usize = 50;
 
-/// Which sender addresses a login may use.
+/// Which sender addresses a user may use.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SenderRule {
-    /// Any address, as in the seed procedure.
+    /// Any address.
     #[default]
     Any,
     /// Only those that its identity covers.
     Own,
 }
 
-/// Which sender addresses a machine may use, that relays by network or certificate and has no login.
+/// Which sender addresses a machine may use that relays by network or certificate, without authentication.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum MachineRule {
-    /// Those in domains of this server and below them, where logins may use their own only.
+    /// Those in domains of this server and below them, if users may use only their own.
     #[default]
     Domains,
     /// Any.
     Any,
 }
 
-/// Which aliases count as addresses of those they lead to.
+/// Which aliases count as addresses of their targets.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum AliasRule {
     /// None.
     Off,
-    /// Those that lead to the login and to nobody else: another name of the same person.
+    /// Those whose only target is the user: another name of the same person.
     #[default]
     Sole,
-    /// Those that lead to the login among others too, so that each member of a list may speak for all.
+    /// Also those with other targets besides the user, so that each member of a list may send in its name.
     Member,
 }
 
-/// What the administrator has laid down.
+/// What the administrator has configured.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct IdentityRules {
-    /// Which sender addresses a login may use.
+    /// Which sender addresses a user may use.
     pub senders: SenderRule,
     /// Which aliases count.
     pub aliases: AliasRule,
-    /// What stands between a local part and a tag that its owner may choose freely; `None` where nobody has tags.
+    /// The separator between a local part and a tag that its owner may choose freely; `None` without tags.
     pub tag_separator: Option<char>,
-    /// What is granted beyond what the directories say.
+    /// What is granted in addition to what the directories say.
     pub grants: Vec<Grant>,
     /// Which sender addresses machines may use.
     pub machines: MachineRule,
-    /// Whether it matters who answers for an author where logins may use any address: mail is signed.
+    /// Whether it matters who is responsible for an author even if users may use any address, because mail is signed.
     pub signs: bool,
-    /// Owners of sender addresses beyond what directories and grants say.
+    /// Owners of sender addresses in addition to what directories and grants say.
     pub owners: Option<Owners>,
     /// Which sender addresses strangers may not use.
     pub strangers: StrangerRule,
 }
 
-/// Which sender addresses are for logins alone, so that a stranger who brings mail for this server cannot use them.
+/// Which sender addresses are reserved for authenticated users, so that strangers who bring mail for this server cannot use them.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum StrangerRule {
     /// None.
@@ -91,17 +91,17 @@ pub enum StrangerRule {
     Domains,
 }
 
-/// Who owns which sender addresses, as somebody else keeps it who has to be asked: a table. What it said is what counts here; whoever
-/// decides by it has asked before.
+/// Who owns which sender addresses, in an external table that must be asked. Its remembered answers count here; the caller has
+/// asked before it decides.
 pub trait AskedOwners: fmt::Debug + Send + Sync {
-    /// Whether a login, by its canonical name, owns an address.
+    /// Whether a user, by its canonical name, owns an address.
     fn owns(&self, login: &str, address: &Mailbox) -> bool;
 
     /// Whether anybody does.
     fn is_owned(&self, address: &Mailbox) -> bool;
 }
 
-/// Those who know the owners.
+/// The tables of owners.
 #[derive(Clone, Debug)]
 pub struct Owners(pub Arc<dyn AskedOwners>);
 
@@ -116,12 +116,12 @@ impl Eq for Owners {}
 /// Who sends.
 #[derive(Clone, Copy, Debug)]
 pub enum Claimant<'a> {
-    /// Somebody who has logged in.
+    /// An authenticated user.
     Login(&'a Identity),
-    /// A user of this machine.
+    /// A local user.
     Local(&'a Identity),
-    /// A machine that relays by network or certificate, with the rules that say which domains are those of this server: local
-    /// ones, and those that are relayed to for anyone.
+    /// A machine that relays by network or certificate, with the rules that say which domains are this server's: local and relay
+    /// domains.
     Machine(&'a RelayRules),
 }
 
@@ -132,7 +132,7 @@ impl<'a> From<&'a Identity> for Claimant<'a> {
 }
 
 impl<'a> Claimant<'a> {
-    /// Whether it may not use any address it likes.
+    /// Whether its addresses are restricted.
     #[must_use]
     pub fn is_judged(self, rules: &IdentityRules) -> bool {
         let free = matches!(self, Self::Machine(_)) && rules.machines == MachineRule::Any;
@@ -161,23 +161,23 @@ impl<'a> Claimant<'a> {
     }
 }
 
-/// The facts that directories know of one account.
+/// What directories know about one account.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Identity {
     login: String,
     /// Keys of the addresses that it owns.
     own: HashSet<String>,
     groups: Vec<String>,
-    /// Logins of those it is a delegate of.
+    /// User names of the accounts that it is a delegate of.
     owners: Vec<String>,
-    /// Their addresses' keys, each with its owner's place in `owners`.
+    /// The keys of their addresses, each with its owner's index in `owners`.
     delegated: HashMap<String, usize>,
 }
 
-/// Where an alias leads in the end; nowhere for what is no alias of this host.
+/// The final targets of an alias; none for an address that is not an alias here.
 pub type AliasTargets<'a> = &'a dyn Fn(&Mailbox) -> Vec<Mailbox>;
 
-/// The header fields of a message that say from whom it is, by their values.
+/// The values of the header fields of a message that say who it is from.
 #[derive(Clone, Debug, Default)]
 pub struct Claims<'a> {
     /// `From`.
@@ -186,13 +186,13 @@ pub struct Claims<'a> {
     pub sender: Vec<&'a str>,
     /// `Resent-From` and `Resent-Sender`.
     pub resent: Vec<&'a str>,
-    /// Whether there is more in the message than was read.
+    /// Whether the message may have more of them than were read.
     pub in_doubt: bool,
 }
 
 impl Identity {
-    /// An account by its canonical login, which is an own address where it is one. Addresses that cannot be read as such are
-    /// nobody's.
+    /// An account with its canonical user name, which is an own address if it has the form of one. Invalid addresses belong to
+    /// nobody.
     #[must_use]
     pub fn new<A: AsRef<str>>(login: &str, addresses: impl IntoIterator<Item = A>) -> Self {
         let own = addresses
@@ -205,14 +205,14 @@ impl Identity {
         }
     }
 
-    /// In these groups.
+    /// Adds the groups that it is in.
     #[must_use]
     pub fn in_groups(mut self, groups: Vec<String>) -> Self {
         self.groups = groups;
         self
     }
 
-    /// A delegate of this account. Where two share an address, the first is named.
+    /// Makes it a delegate of this account. If two share an address, the first is named.
     #[must_use]
     pub fn acts_for<A: AsRef<str>>(mut self, owner: &str, addresses: impl IntoIterator<Item = A>) -> Self {
         let place = self.owners.len();
@@ -226,7 +226,7 @@ impl Identity {
         self
     }
 
-    /// The canonical login.
+    /// The canonical user name.
     #[must_use]
     pub fn login(&self) -> &str {
         &self.login
@@ -238,7 +238,7 @@ impl Identity {
         &self.groups
     }
 
-    /// Logins of the accounts that made it their delegate.
+    /// User names of the accounts that made it their delegate.
     #[must_use]
     pub fn owners(&self) -> &[String] {
         &self.owners
@@ -256,7 +256,7 @@ impl Identity {
         self.own.contains(&mailbox.key())
     }
 
-    /// Whether the address is an own one with a tag behind its local part.
+    /// Whether the address is an own one with a tag after its local part.
     fn owns_without_tag(&self, mailbox: &Mailbox, separator: Option<char>) -> bool {
         separator.is_some_and(|separator| {
             let local = mailbox.unquoted_local();
@@ -280,7 +280,7 @@ impl Identity {
     }
 }
 
-/// Decides whether `identity`, which has proved itself, may act as `authzid` (RFC 4422 section 2).
+/// Decides whether the authenticated `identity` may act as `authzid` (RFC 4422 section 2).
 ///
 /// # Errors
 ///
@@ -354,7 +354,7 @@ pub fn covers<'a>(
     })
 }
 
-/// Whether a domain is one of this server, or below one: machines send with their own names.
+/// Whether a domain is one of this server's, or below one: machines send with their own names.
 fn is_ours(domain: &Domain, relay: &RelayRules) -> bool {
     let Some(mut name) = domain.name() else {
         return false;
@@ -376,7 +376,7 @@ fn is_ours(domain: &Domain, relay: &RelayRules) -> bool {
 
 /// Decides whether somebody may send with this sender in the envelope.
 ///
-/// `<>` is always allowed: a user's program answers with it to requests for receipts (RFC 8098 section 3).
+/// `<>` is always allowed: a user's program uses it for disposition notifications (RFC 8098 section 3).
 ///
 /// # Errors
 ///
@@ -397,13 +397,13 @@ pub fn send_as<'a>(
     }
 }
 
-/// Decides whether somebody may send a message that claims to be from these.
+/// Decides whether somebody may send a message that claims to be from these authors.
 ///
-/// All addresses in `From`, `Sender`, `Resent-From` and `Resent-Sender` have to be covered: those that a strict reader finds, and
+/// All addresses in `From`, `Sender`, `Resent-From` and `Resent-Sender` must be covered: those that a strict reader finds, and
 /// whatever looks like one to a lax reader, in a display name, an encoded word, a comment ([`lookalikes`]). More than one `From`
-/// or `Sender`, a field that cannot be read without doubt, and more than [`AUTHORS_MAX`] addresses are taken for somebody else's:
-/// which of them is shown is the reader's choice. So is a message of which not all was read. No field at all is allowed, since the
-/// server adds a `From`. The verdict is that of the first address, the one that readers show.
+/// or `Sender`, an ambiguous field, and more than [`AUTHORS_MAX`] addresses count as somebody else's, since readers differ in
+/// what they show. So does a message of which not everything was read. No field at all is allowed, since the server adds a
+/// `From`. The verdict is that of the first address, the one that readers show.
 ///
 /// # Errors
 ///
@@ -436,7 +436,7 @@ pub fn write_as<'a>(
             let (Some(list), Some(seen)) = (mailbox_list(value), lookalikes(value)) else {
                 return refusal(field, None);
             };
-            // Most that is seen is what is there.
+            // Usually both readers find the same addresses.
             if list.len().max(seen.len()) > left {
                 return refusal(field, None);
             }
@@ -456,8 +456,8 @@ pub fn write_as<'a>(
     Ok(first.unwrap_or(Basis::Null))
 }
 
-/// Why a login answers for all authors of a message, if it does, whatever [`SenderRule`] lets it write: a signature says more than that a
-/// message was taken. `from` has the values of all `From` fields; without one the author is `sender`, which the server writes there.
+/// Why a user is responsible for all authors of a message, if it is, whatever [`SenderRule`] permits: a signature means more than
+/// accepting a message. `from` has the values of all `From` fields; without one the author is `sender`, which the server adds.
 /// The verdict is that of the first address.
 #[must_use]
 pub fn answers_for<'a>(
@@ -485,7 +485,8 @@ pub fn answers_for<'a>(
     first
 }
 
-/// Decides whether a stranger, who has neither login nor leave to relay, may bring mail with this sender for a domain of this server.
+/// Decides whether a stranger, who has not authenticated and may not relay, may bring mail with this sender for a domain of this
+/// server.
 ///
 /// # Errors
 ///
@@ -512,7 +513,7 @@ pub fn bring_as(
     }
 }
 
-/// The addresses that [`write_as`] may have to know the owners of, at most [`AUTHORS_MAX`] of each kind.
+/// The addresses whose owners [`write_as`] may need to know, at most [`AUTHORS_MAX`] of each kind.
 #[must_use]
 pub fn claimed(claims: &Claims<'_>) -> Vec<Mailbox> {
     let mut claimed = Vec::new();
@@ -532,13 +533,13 @@ pub fn claimed(claims: &Claims<'_>) -> Vec<Mailbox> {
     claimed
 }
 
-/// The addresses that something may be taken for: as it stands, and without what people put around an address.
+/// The addresses that a text may be read as: as written, and without what people put around an address.
 fn readings(seen: &Lookalike) -> Vec<Mailbox> {
     let options = ParseOptions {
         utf8: true,
         ..ParseOptions::default()
     };
-    // The local part as it would have to be written, where it needs quotes.
+    // The local part, quoted if necessary.
     let read = |local: &str| {
         let domain = Mailbox::parse(&format!("x@{}", seen.domain), &options).ok()?;
         Mailbox::new(local, domain.domain().clone()).ok()

@@ -46,7 +46,7 @@ fn rules() -> IdentityRules {
     }
 }
 
-/// A table in which one login owns one address.
+/// A table in which one user owns one address.
 #[derive(Debug)]
 struct OneOwner;
 
@@ -134,7 +134,7 @@ fn addresses_whose_owners_may_have_to_be_known() {
     }
 }
 
-/// `postmaster` is acaird's alone, `team` has two members, `far` leads elsewhere.
+/// `postmaster` is only acaird, `team` has two members, `far` is remote.
 fn targets(alias: &Mailbox) -> Vec<Mailbox> {
     let ends: &[&str] = match alias.key().as_str() {
         "postmaster@fccc.example" => &["acaird@fccc.example"],
@@ -443,7 +443,7 @@ fn patterns() {
 }
 
 proptest! {
-    /// Whatever the address looks like: without alias, delegation, group and grant, it is covered only if it is the own one.
+    /// Whatever the address looks like: without alias, delegation, group and grant, only an own address is covered.
     #[test]
     fn nobody_but_the_owner(local in "[a-z\"+.%@\\\\ ]{1,12}", domain in "(fccc|x)\\.example") {
         let path = format!("<{local}@{domain}>");
@@ -457,7 +457,7 @@ proptest! {
         }
     }
 
-    /// Whatever stands in `From`: who owns one address sends in no other name, as strict and as lax readers see it.
+    /// Whatever is in `From`: the owner of one address sends in no other name, as seen by strict and lax readers.
     #[test]
     fn nobody_but_the_owner_writes(value in "(\"|<|>|,|\\(|\\)| |a@fccc.example|boss@x.example|=\\?utf-8\\?q\\?boss=40x.example\\?=|A|:|;){0,8}") {
         let identity = Identity::new("a", ["a@fccc.example"]);
@@ -469,7 +469,7 @@ proptest! {
         }
     }
 
-    /// No authorization identity but the own ones is open to a login that nobody has given anything.
+    /// A user without any grants can use no authorization identity but its own.
     #[test]
     fn nobody_else_to_act_as(authzid in "\\PC{0,20}") {
         let identity = Identity::new("a", ["a@fccc.example"]);
@@ -480,7 +480,7 @@ proptest! {
         prop_assert!(matches!(found, Ok(ActAs::Itself) | Err(NotActAs)));
     }
 
-    /// A pattern that was read holds for no address outside what it names.
+    /// A pattern matches no address outside of what it names.
     #[test]
     fn patterns_hold_what_they_name(pattern in "(\\*@)?[a-z*.@]{1,12}", local in "[a-z]{1,4}", domain in "[a-z]{1,4}\\.[a-z]{1,4}") {
         if let Ok(parsed) = AddressPattern::parse(&pattern) {

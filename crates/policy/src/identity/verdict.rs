@@ -1,4 +1,4 @@
-//! What came of a question about an identity, with the rule that decided.
+//! Verdicts about identities, with the rule that decided.
 
 use std::fmt;
 
@@ -6,24 +6,24 @@ use postern_mail::{Mailbox, Status};
 
 use crate::rule::{Rule, Told, Verdict};
 
-/// Why an address may be used, or why one may act as another.
+/// Why an address may be used, or why a user may act as another.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Basis<'a> {
-    /// Any address may be used by a login.
+    /// Users may use any address.
     Any,
     /// There is no address: `<>`, or a message without an author.
     Null,
-    /// It is the login's own.
+    /// It is the user's own.
     Own,
-    /// It is an own one with a tag.
+    /// It is an own address with a tag.
     Tag,
-    /// It is an alias of the login.
+    /// It is an alias of the user.
     Alias,
-    /// It belongs to the account of this login, which made this one its delegate.
+    /// It belongs to the account with this name, which made the user its delegate.
     Delegate(&'a str),
-    /// A table names the login as an owner.
+    /// A table names the user as an owner.
     Table,
-    /// It is in a domain of this server, and a machine that may relay sends with it.
+    /// It is in a domain of this server, and the sender is a machine that may relay.
     Domain,
     /// It is granted to a group.
     Group {
@@ -32,7 +32,7 @@ pub enum Basis<'a> {
         /// The group.
         group: &'a str,
     },
-    /// It is granted to the login.
+    /// It is granted to the user.
     Grant {
         /// The grant's name.
         grant: &'a str,
@@ -81,14 +81,14 @@ impl fmt::Display for Basis<'_> {
     }
 }
 
-/// As whom a login may act.
+/// Who a user may act as.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ActAs<'a> {
-    /// It has named itself, by its login or by an address of its own.
+    /// Itself, by its user name or an own address.
     Itself,
-    /// Somebody else.
+    /// Another user.
     Other {
-        /// The other's login, for the directories to look up.
+        /// The other's user name, for the directories to look up.
         login: &'a str,
         /// Why it may.
         basis: Basis<'a>,
@@ -115,7 +115,7 @@ impl Verdict for ActAs<'_> {
     }
 }
 
-/// A login may not act as somebody: rule `login.authorization`, `535`. The reply does not tell it from a wrong password.
+/// A user may not act as another: rule `login.authorization`, `535`. The reply is the same as for a wrong password.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("neither a delegate nor granted")]
 pub struct NotActAs;
@@ -145,21 +145,21 @@ pub enum SenderRefusal {
     Header {
         /// The header field.
         field: &'static str,
-        /// The first address that is somebody else's; `None` where the field cannot be read without doubt.
+        /// The first address that is somebody else's; `None` if the field is ambiguous.
         address: Option<Mailbox>,
     },
-    /// A stranger's, whose sender is for logins alone: rule `sender.login`, `553 5.7.1`.
+    /// A stranger used a sender reserved for authenticated users: rule `sender.login`, `553 5.7.1`.
     #[error("an address of this server, without a login")]
     Login,
     /// A table of owners cannot be asked, and why: rule `sender.table`, `451 4.4.3`.
     #[error("{0}")]
     Table(String),
-    /// For a user of this machine: rule `sender.local`, `553 5.7.1` for the envelope, `550 5.7.1` for a header field.
+    /// For a local user: rule `sender.local`, `553 5.7.1` for the envelope, `550 5.7.1` for a header field.
     #[error("{} names {}", .field.unwrap_or("MAIL"), Named(.address.as_ref()))]
     Local {
         /// The header field; `None` for the envelope.
         field: Option<&'static str>,
-        /// The first address that is somebody else's; `None` where the field cannot be read without doubt.
+        /// The first address that is somebody else's; `None` if the field is ambiguous.
         address: Option<Mailbox>,
     },
     /// For a machine that relays by network or certificate: rule `sender.machine`, `553 5.7.1` for the envelope, `550 5.7.1` for a
@@ -168,12 +168,12 @@ pub enum SenderRefusal {
     Machine {
         /// The header field; `None` for the envelope.
         field: Option<&'static str>,
-        /// The first address that is in no domain of this server; `None` where the field cannot be read without doubt.
+        /// The first address that is in no domain of this server; `None` if the field is ambiguous.
         address: Option<Mailbox>,
     },
 }
 
-/// For the log: an address, or that there is none.
+/// For the log: an address, or a text if there is none.
 struct Named<'a>(Option<&'a Mailbox>);
 
 impl fmt::Display for Named<'_> {

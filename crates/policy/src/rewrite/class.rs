@@ -1,23 +1,23 @@
-//! Which addresses there are: in the envelope and in the header, of who sends and of who receives.
+//! The classes of addresses: of senders and recipients, in envelope and header.
 
-/// A kind of addresses. The words are Postfix's (`canonical_classes`, `masquerade_classes`).
+/// A class of addresses. The words are Postfix's (`canonical_classes`, `masquerade_classes`).
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Class {
     /// `MAIL FROM`.
     EnvelopeSender,
     /// `RCPT TO`.
     EnvelopeRecipient,
-    /// Fields that say who sends: `From`, `Sender`, `Reply-To` and their like.
+    /// Fields with senders: `From`, `Sender`, `Reply-To` and similar.
     HeaderSender,
-    /// Fields that say who receives: `To`, `Cc`, `Bcc` and their like.
+    /// Fields with recipients: `To`, `Cc`, `Bcc` and similar.
     HeaderRecipient,
 }
 
-/// Some of them.
+/// A set of classes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Classes(u8);
 
-/// Fields with addresses of who sends. `Reply-To` and those that ask for receipts say where answers go to the sender.
+/// Fields with addresses of senders. `Reply-To` and those that ask for receipts say where to answer the sender.
 const OF_SENDERS: [&str; 11] = [
     "From",
     "Sender",
@@ -32,7 +32,7 @@ const OF_SENDERS: [&str; 11] = [
     "Return-Path",
 ];
 
-/// Fields with addresses of who receives. `Resent-Reply-To` is among them with Postfix.
+/// Fields with addresses of recipients. As in Postfix, `Resent-Reply-To` is one of them.
 const OF_RECIPIENTS: [&str; 8] = [
     "To",
     "Cc",
@@ -64,7 +64,7 @@ impl Class {
         }
     }
 
-    /// Of the addresses in a field of this name; `None` for a field that has none.
+    /// The class of the addresses in a field with this name; `None` for a field without addresses.
     #[must_use]
     pub fn of_field(name: &[u8]) -> Option<Self> {
         let is = |known: &&str| name.eq_ignore_ascii_case(known.as_bytes());
@@ -94,7 +94,7 @@ impl Class {
 }
 
 impl Classes {
-    /// Whether a class is among them.
+    /// Whether a class is in the set.
     #[must_use]
     pub const fn has(self, class: Class) -> bool {
         self.0 & class.bit() != 0

@@ -1,8 +1,9 @@
-//! Rewriting of addresses: masquerading, canonical and generic addresses, domains for bare names; in the envelope and in header fields.
+//! Rewriting of addresses: masquerading, canonical and generic addresses, domains for bare names; in the envelope and in header
+//! fields.
 //!
-//! Rules stand in order. Each is put to an address once, and sees what the rules before have made of it. A rule says which addresses it
-//! is about ([`Class`], domains, exceptions), whose mail ([`Whose`]), when ([`When`]) and how ([`Way`]). Whoever looks into tables does
-//! that above; what a table says is read by [`target`].
+//! Rules are ordered. Each is applied to an address once, and sees the result of the rules before it. A rule says which addresses
+//! it applies to ([`Class`], domains, exceptions), whose mail ([`Whose`]), when ([`When`]) and how it rewrites them ([`Way`]).
+//! Tables are looked up by the caller; their results are read by [`target`].
 
 mod class;
 mod target;
@@ -19,7 +20,7 @@ pub use self::target::{BadTarget, target};
 pub use self::way::{Append, MasqueradeList, Tables, Way};
 pub use self::whose::{Client, Whose};
 
-/// Most times that one rule is put to what it has made itself, where it repeats.
+/// Most times that a repeating rule is applied to its own result.
 pub const REPEATS_MAX: usize = 10;
 
 /// One rule.
@@ -29,34 +30,34 @@ pub struct Rule {
     pub name: Box<str>,
     /// When it is applied.
     pub when: When,
-    /// To which addresses.
+    /// Which addresses it applies to.
     pub classes: Classes,
-    /// To whose mail, of what comes in.
+    /// Whose incoming mail it applies to.
     pub whose: Whose,
-    /// To mail of which listeners; empty for all.
+    /// The listeners whose mail it applies to; empty for all.
     pub listeners: Vec<Box<str>>,
-    /// To addresses in which domains; `None` for all.
+    /// The domains of the addresses; `None` for all.
     pub domains: Option<DomainSet>,
-    /// Which addresses it leaves alone.
+    /// Addresses that it leaves alone.
     pub exceptions: AddressSet,
-    /// What it does.
+    /// How it rewrites.
     pub way: Way,
-    /// Whether it changes header fields of mail that others have signed.
+    /// Whether it changes header fields of mail that is signed by others.
     pub signed: bool,
 }
 
 /// When a rule is applied.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum When {
-    /// When a message is taken.
+    /// When a message is received.
     #[default]
     In,
-    /// When it is handed to another server by SMTP.
+    /// When it is sent to another server over SMTP.
     Out,
 }
 
 impl Rule {
-    /// Whether it may change an address: one in its domains that is no exception.
+    /// Whether it may change an address: one in its domains that is not an exception.
     #[must_use]
     pub fn is_about(&self, address: &Mailbox, separator: Option<char>) -> bool {
         let in_domains = self
@@ -69,14 +70,14 @@ impl Rule {
                 .contains(Some(&AddressKey::new(address, separator)))
     }
 
-    /// Whether it is for mail that comes from this client at this listener.
+    /// Whether it applies to mail from this client at this listener.
     #[must_use]
     pub fn is_for(&self, client: &Client, listener: &str) -> bool {
         self.whose.holds(client)
             && (self.listeners.is_empty() || self.listeners.iter().any(|one| **one == *listener))
     }
 
-    /// What it makes of an address without asking anybody; `None` where it leaves that alone, or a table has to be asked.
+    /// The rewritten address, if no table is needed; `None` if it stays the same, or a table must be asked.
     #[must_use]
     pub fn at_once(&self, address: &Mailbox) -> Option<Mailbox> {
         match &self.way {
@@ -88,7 +89,7 @@ impl Rule {
     }
 }
 
-/// The same user in another domain; `None` where it is the same.
+/// The same user in another domain; `None` if that is the same domain.
 fn moved(address: &Mailbox, domain: &Domain) -> Option<Mailbox> {
     if address.domain() == domain {
         return None;

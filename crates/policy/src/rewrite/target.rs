@@ -1,4 +1,4 @@
-//! What a table says an address becomes.
+//! Reads the results of rewriting tables.
 
 use postern_mail::address::ParseOptions;
 use postern_mail::{AddressError, AddressLimits, Domain, Mailbox};
@@ -9,7 +9,7 @@ pub enum BadTarget {
     /// It is empty.
     #[error("is empty; write an address")]
     Empty,
-    /// It cannot be read as one.
+    /// It is not a valid address.
     #[error(
         "{0:?} is not an address: {1}; write one, \"@example.org\" for the same user there, or a name alone"
     )]
@@ -19,8 +19,8 @@ pub enum BadTarget {
     Several(String),
 }
 
-/// Reads what a table has for an address: `user@domain`; `@domain` for the same user there; or `user`, which gets the domain `origin`.
-/// `detail`, with its separator, goes behind a user whom the value names.
+/// Reads a table's value for an address: `user@domain`; `@domain` for the same user there; or `user`, which gets the domain
+/// `origin`. `detail`, with its separator, is appended to a user that the value names.
 ///
 /// # Errors
 ///

@@ -1,50 +1,50 @@
-//! What a rule makes of an address.
+//! How a rule rewrites an address.
 
 use postern_mail::{Domain, Mailbox};
 
 /// How a rule rewrites.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Way {
-    /// As tables say.
+    /// By table.
     Tables(Tables),
-    /// What stands before a domain of the list goes away.
+    /// Subdomains of a domain in the list are removed.
     Masquerade(MasqueradeList),
     /// The address moves to this domain.
     MasqueradeAs(Domain),
-    /// What lacks a domain, or is in one without a dot, gets one.
+    /// An address without a domain, or with one without a dot, gets one.
     Append(Append),
 }
 
-/// How tables are looked into.
+/// How tables are looked up.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Tables {
-    /// The number of the tables, for who has them.
+    /// The number of the tables, for the caller.
     pub number: usize,
     /// Whether keys are those of sendmail's genericstable.
     pub sendmail: bool,
-    /// Whether a detail that the key lacks goes along.
+    /// Whether a detail that the key lacks is kept.
     pub keep_detail: bool,
-    /// Whether what comes out is looked up again.
+    /// Whether the result is looked up again.
     pub repeat: bool,
 }
 
-/// Postfix's `masquerade_domains`: the first entry that an address is in or below ends the list.
+/// Postfix's `masquerade_domains`: the first entry that an address is in or below decides.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct MasqueradeList(Vec<(Domain, bool)>);
 
-/// An entry that is no domain.
+/// An entry that is not a domain.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "{0:?} is no domain; write one such as \"example.org\", or \"!lab.example.org\" for what is to be left alone"
 )]
 pub struct BadMasquerade(String);
 
-/// What is put behind bare names.
+/// What is appended to bare names.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Append {
     /// The domain of an address without one.
     pub origin: Option<Domain>,
-    /// What is put behind a domain without a dot, as a further domain.
+    /// The parent domain appended to a domain without a dot.
     pub domain: Option<Domain>,
 }
 
@@ -69,7 +69,7 @@ impl MasqueradeList {
         self.0.iter().map(|(domain, masked)| (domain, *masked))
     }
 
-    /// The address without what stands before the first domain that it is below; `None` where it stays as it is.
+    /// The address moved to the first domain that it is below; `None` if it stays as it is.
     #[must_use]
     pub fn apply(&self, address: &Mailbox) -> Option<Mailbox> {
         let name = address.domain().name()?;
@@ -87,7 +87,7 @@ impl MasqueradeList {
 }
 
 impl Append {
-    /// An address whose domain has no dot, with the further domain; `None` where it stays as it is.
+    /// An address whose domain has no dot, with the parent domain; `None` if it stays as it is.
     #[must_use]
     pub fn to_host(&self, address: &Mailbox) -> Option<Mailbox> {
         let (host, domain) = (address.domain().name()?, self.domain.as_ref()?.name()?);
@@ -98,7 +98,7 @@ impl Append {
         super::moved(address, &whole)
     }
 
-    /// A local part, with its quotes, in the domain of those without one.
+    /// A local part, with its quotes, completed with the domain.
     #[must_use]
     pub fn to_bare(&self, local: &str) -> Option<Mailbox> {
         let options = postern_mail::ParseOptions {

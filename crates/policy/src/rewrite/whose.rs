@@ -1,4 +1,4 @@
-//! Whose mail a rule is for.
+//! Whose mail a rule applies to.
 
 use std::net::IpAddr;
 
