@@ -1,7 +1,7 @@
-//! Whether there is room for messages on their way in: on the disk, in memory, in files.
+//! Whether there is room for incoming messages: on disk, in memory, in files.
 //!
-//! Room is reserved before octets are taken, so that many messages under way cannot each count on the same free space.
-//! Strangers get at most half of what there is.
+//! Room is reserved before octets are read, so that many concurrent messages cannot all count on the same free space. Strangers
+//! get at most half of it.
 
 use std::fmt;
 
@@ -9,25 +9,25 @@ use postern_mail::Status;
 
 use crate::rule::{Rule, Told, Verdict};
 
-/// How much messages on their way in may take.
+/// How much incoming messages may take.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RoomSettings {
-    /// Free octets that the spool's disk keeps. Default 100 MiB. Half as much again is kept from strangers.
+    /// Octets to be left free on the spool's disk. Default 100 MiB. For strangers, half as much again.
     pub min_free: u64,
-    /// Most memory for bodies and recipients of messages on their way in, in octets. Default 128 MiB.
+    /// Most memory for bodies and recipients of incoming messages, in octets. Default 128 MiB.
     pub memory: u64,
-    /// Most bodies at once that lie in files: the large ones, and all for which there is no memory. Default 2,000.
+    /// Most bodies in files at once: the large ones, and all for which there is no memory. Default 2,000.
     pub bodies: u32,
-    /// Most of them from one wide network of strangers, or of one login. Default 100.
+    /// Most of them from one wide network of strangers, or of one user. Default 100.
     pub bodies_per_network: u32,
 }
 
-/// What messages on their way in have taken already.
+/// What incoming messages have already reserved.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Taken {
     /// Octets of disk reserved.
     pub disk: u64,
-    /// Octets that were written of them, so that the disk's own figure has them already.
+    /// Octets of them already written, which are included in the disk's own figure.
     pub written: u64,
     /// Octets of disk reserved for strangers.
     pub disk_of_strangers: u64,
@@ -44,21 +44,21 @@ pub struct Taken {
 /// Why there is no room.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NoRoom {
-    /// Too little free disk.
+    /// Too little free disk space.
     #[error("{free} octets free, {needed} are needed")]
     Disk {
-        /// Free octets, without those that are promised to others.
+        /// Free octets, without those reserved for others.
         free: u64,
-        /// Needed octets: what the disk keeps, and the message.
+        /// Octets needed: those to be left free, and the message.
         needed: u64,
     },
-    /// Strangers have half of what is free.
+    /// Strangers already have half of the free space.
     #[error("messages of strangers under way have {taken} octets, half of what is free")]
     Share {
         /// Octets reserved for strangers.
         taken: u64,
     },
-    /// Too much memory in use for messages on their way in.
+    /// Too much memory in use for incoming messages.
     #[error("messages under way have {taken} octets of memory")]
     Memory {
         /// Octets in use, by all or by strangers.
@@ -99,7 +99,7 @@ impl Verdict for NoRoom {
 }
 
 impl NoRoom {
-    /// Reply code, status and words for the peer, without our figures.
+    /// Reply code, status and text for the peer, without our figures.
     #[must_use]
     pub fn told(self) -> Told {
         match self {
@@ -129,7 +129,7 @@ impl Default for RoomSettings {
     }
 }
 
-/// Decides whether `wanted` more octets of disk may be reserved, with `free` octets on it; `None` when it does not say.
+/// Decides whether `wanted` more octets of disk may be reserved, with `free` octets on it; `None` if unknown.
 ///
 /// # Errors
 ///
@@ -180,7 +180,7 @@ pub fn memory(wanted: u64, stranger: bool, taken: &Taken, settings: &RoomSetting
     fits(taken.memory, settings.memory)
 }
 
-/// Decides whether one more body may lie in a file, where its network or login has `of_network` there.
+/// Decides whether one more body may be in a file, if its network or user already has `of_network`.
 ///
 /// # Errors
 ///

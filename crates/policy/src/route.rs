@@ -30,28 +30,28 @@ pub use self::lane::{Family, Lane, Rate};
 pub use self::map::{BadKey, RouteMap};
 pub use self::mx::{MX_HOSTS_MAX, MxRecord, MxVerdict, mx_hosts};
 
-/// How much TLS a hop gets.
+/// The TLS level of a hop.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Hash, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TlsLevel {
     /// Never.
     None,
-    /// Where offered; otherwise in the clear.
+    /// If offered; otherwise cleartext.
     #[default]
     Opportunistic,
-    /// As the host's TLSA records say: where it has proven ones, always, and with the certificate that they name (RFC 7672);
+    /// As the host's TLSA records say: if it has proven ones, always, and with the certificate that they name (RFC 7672);
     /// otherwise as [`Opportunistic`](Self::Opportunistic).
     Dane,
-    /// Always as they say; without proven ones the mail waits.
+    /// Always as TLSA records say; without proven ones the mail waits.
     DaneOnly,
-    /// Always, begun by `STARTTLS`; without it the mail waits.
+    /// Always, with `STARTTLS`; without it the mail waits.
     Required,
     /// Always, from the first octet on, as on port 465 (RFC 8314 section 3.3).
     Implicit,
 }
 
 impl TlsLevel {
-    /// Whether nothing goes without TLS.
+    /// Whether nothing is sent without TLS.
     #[must_use]
     pub fn is_always(self) -> bool {
         matches!(self, Self::Required | Self::Implicit | Self::DaneOnly)
@@ -64,24 +64,24 @@ impl TlsLevel {
     }
 }
 
-/// What of a login goes to a host whose certificate was not verified: to whoever answers.
+/// Which credentials may be sent to a host whose certificate was not verified, and so to anybody who answers.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Hash)]
 pub enum UnverifiedLogin {
     /// Nothing: the mail waits.
     #[default]
     Nothing,
-    /// Proofs, such as SCRAM's. Who gets one can guess passwords at leisure.
+    /// Proofs, such as SCRAM's. Whoever gets one can guess passwords offline.
     Proofs,
     /// The password, or the token.
     Password,
 }
 
-/// With which login mail goes over a route.
+/// The login for a route.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RouteLogin {
     /// The name of the login in the configuration.
     pub name: Arc<str>,
-    /// What goes to a host that was not verified.
+    /// What may be sent to an unverified host.
     pub unverified: UnverifiedLogin,
 }
 
@@ -110,7 +110,7 @@ pub enum Target {
     Mx,
     /// Into Maildirs below this folder.
     Maildir(PathBuf),
-    /// To the users of this machine.
+    /// To local users of this machine.
     System {
         /// Most deliveries to one of them at once.
         per_user: usize,
@@ -119,23 +119,24 @@ pub enum Target {
     Pipe {
         /// Its name in the configuration.
         name: Arc<str>,
-        /// What is told to it besides: Postfix's next hop.
+        /// An additional argument: Postfix's next hop.
         next_hop: Box<str>,
     },
     /// Where mail for local domains goes.
     Local,
-    /// Nowhere: it is refused, when a recipient is named or when it was taken before.
+    /// Nowhere: it is refused, at `RCPT` or, if accepted before, in the queue.
     Refuse(RefusalText),
-    /// Nowhere: it is taken and thrown away.
+    /// Nowhere: it is accepted and discarded.
     Discard,
-    /// Not known now: a table of routes cannot be asked, or what it says is no route. The mail waits. The text says why, for the log.
+    /// Unknown for now: a table of routes cannot be asked, or its result is not a route. The mail waits. The text says why, for
+    /// the log.
     Unknown(Arc<str>),
 }
 
-/// The domain of recipients whose mail an alias throws away. Nobody else can have it (RFC 6761 section 6.4).
+/// The domain of recipients whose mail an alias discards. It cannot exist elsewhere (RFC 6761 section 6.4).
 const DISCARDED: &str = "discarded.invalid";
 
-/// The recipient for mail to `address` that is thrown away: it keeps its place in queue and log.
+/// The recipient for discarded mail to `address`, as shown in queue and log.
 #[must_use]
 pub fn discarded(address: &Mailbox) -> Mailbox {
     let domain = Domain::Name(DISCARDED.into());
@@ -149,21 +150,21 @@ pub struct RouteRule {
     pub domains: DomainSet,
     /// Recipients: addresses, and `@domain` for all of a domain.
     pub recipients: SenderSet,
-    /// Where to.
+    /// The target.
     pub target: Target,
-    /// How much TLS.
+    /// The TLS level.
     pub tls: TlsLevel,
     /// Whether the host's certificate must be valid for its name.
     pub verify: bool,
     /// Only mail from these senders; all when empty.
     pub senders: SenderSet,
-    /// Only mail submitted with these logins; all when empty.
+    /// Only mail submitted by these users; all when empty.
     pub logins: LoginSet,
     /// The login at the hosts.
     pub login: Option<RouteLogin>,
-    /// How: from which address, how much at once.
+    /// How mail is sent: from which address, how much at once.
     pub lane: Lane,
-    /// Where the rule stands, for people; empty where that is not known.
+    /// Where the rule is written, for people; empty if unknown.
     pub place: Arc<str>,
 }
 
@@ -172,13 +173,13 @@ pub struct RouteRule {
 pub struct RouteTable {
     /// The `[[route]]` rules.
     pub rules: Vec<RouteRule>,
-    /// Tables of rules, each looked into where no rule of [`rules`](Self::rules) or of a table before it names the recipient as closely.
+    /// Tables of rules, each used if no rule of [`rules`](Self::rules) or of an earlier table is as specific about the recipient.
     pub maps: Vec<RouteMap>,
-    /// A filter that all mail goes through before it goes its way.
+    /// An after-queue filter that all mail goes through first.
     pub filter: Option<Arc<RouteRule>>,
-    /// What stands between a recipient's name and a detail.
+    /// The separator between a recipient's name and a detail.
     pub separator: Option<char>,
-    /// How mail goes where no rule says more.
+    /// How mail is sent unless a rule says otherwise.
     pub lane: Lane,
     /// Domains whose mailboxes are here.
     pub local_domains: DomainSet,
@@ -187,26 +188,26 @@ pub struct RouteTable {
 }
 
 impl Default for Target {
-    /// Where MX records lead.
+    /// By MX records.
     fn default() -> Self {
         Self::Mx
     }
 }
 
-/// The way that mail for one domain takes.
+/// The route of one recipient's mail.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Route<'a> {
-    /// Where to.
+    /// The target.
     pub target: Cow<'a, Target>,
-    /// How much TLS.
+    /// The TLS level.
     pub tls: TlsLevel,
     /// Whether the host's certificate must be valid for its name.
     pub verify: bool,
     /// The login at the hosts.
     pub login: Option<&'a RouteLogin>,
-    /// How.
+    /// How mail is sent.
     pub lane: &'a Lane,
-    /// Where the rule stands, for people; empty without one.
+    /// Where the rule is written, for people; empty without one.
     pub place: Cow<'a, str>,
     /// The rule that decided: `route.rule`, `route.local` or `route.mx`.
     pub rule: Rule,
@@ -233,7 +234,7 @@ impl Verdict for Route<'_> {
     }
 }
 
-/// How closely a rule names a recipient: an address goes before its domain.
+/// How specifically a rule names a recipient: an address comes before its domain.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum RecipientMatch {
     /// By its domain.
@@ -244,19 +245,19 @@ enum RecipientMatch {
     Itself,
 }
 
-/// How closely a rule names a message: the recipient counts first, then the login, which was proven, then the sender, which
-/// is what somebody wrote.
+/// How specifically a rule names a message: the recipient counts first, then the login, which is authenticated, then the sender,
+/// which anybody can write.
 type Closeness = (RecipientMatch, LoginMatch, SenderMatch);
 
-/// What names a recipient.
+/// The entry that names a recipient.
 enum Found<'a> {
     /// A rule.
     Rule(&'a RouteRule),
-    /// What a table said that was asked.
+    /// The answer of a table that was asked.
     Asked(&'a RouteMap, AskedRoute),
 }
 
-/// A recipient as rules look for it.
+/// A recipient in the form for look-ups.
 struct Sought<'a> {
     address: &'a Mailbox,
     without_detail: Option<Mailbox>,
@@ -275,7 +276,7 @@ impl<'a> Sought<'a> {
 }
 
 impl RouteRule {
-    /// A rule without conditions but the domains, opportunistic TLS, and no login.
+    /// A rule with no conditions except the domains, opportunistic TLS, and no login.
     #[must_use]
     pub fn new(domains: DomainSet, target: Target) -> Self {
         Self {
@@ -292,7 +293,7 @@ impl RouteRule {
         }
     }
 
-    /// How closely it names mail for a recipient from `origin`; `None` when it is not for it.
+    /// How specifically it names mail for a recipient from `origin`; `None` if it does not apply.
     fn find(&self, sought: &Sought<'_>, origin: &Origin<'_>) -> Option<Closeness> {
         Some((
             self.names(sought)?,
@@ -319,7 +320,7 @@ impl RouteRule {
         by_address.max(by_domain)
     }
 
-    /// Whether it is for some senders or logins only.
+    /// Whether it applies only to some senders or users.
     #[must_use]
     pub fn asks_origin(&self) -> bool {
         !self.senders.is_empty() || !self.logins.is_empty()
@@ -327,13 +328,13 @@ impl RouteRule {
 }
 
 impl RouteTable {
-    /// Whether the way of a message depends on whom it is from, and not on the recipient alone.
+    /// Whether the route of a message depends on who it is from, and not only on the recipient.
     #[must_use]
     pub fn asks_origin(&self) -> bool {
         self.filter.is_some() || self.rules.iter().any(RouteRule::asks_origin)
     }
 
-    /// Domains in which the way depends on the recipient's whole address, and not on the domain alone.
+    /// Domains in which the route depends on the recipient's whole address, and not only on the domain.
     #[must_use]
     pub fn domains_of_addresses(&self) -> HashSet<Box<str>> {
         let rules = self
@@ -344,7 +345,7 @@ impl RouteTable {
         rules.chain(maps).map(Box::from).collect()
     }
 
-    /// Whether the way of mail for a domain depends on the user, since it goes to users of this machine.
+    /// Whether the route of mail for a domain depends on the user, since it goes to local users of this machine.
     #[must_use]
     pub fn is_by_user(&self, domain: &Domain) -> bool {
         let local_is_system = matches!(self.local, Target::System { .. });
@@ -357,20 +358,20 @@ impl RouteTable {
             || self.rules.iter().any(|rule| {
                 leads_there(&rule.target) && (rule.domains.find(domain).is_some() || !rule.recipients.is_empty())
             })
-            // What names the domain there is not known without a recipient.
+            // Whether a table names the domain is unknown without a recipient.
             || local_is_system && !self.maps.is_empty()
     }
 
-    /// Whether the way of a recipient may stand in a table that has to be asked for the whole address.
+    /// Whether the route of a recipient may be in a table that must be asked for the whole address.
     #[must_use]
     pub fn asks_tables(&self) -> bool {
         self.maps.iter().any(RouteMap::is_asked)
     }
 
-    /// Whether some mail is refused by its route.
+    /// Whether any route refuses mail.
     #[must_use]
     pub fn refuses(&self) -> bool {
-        // What a table says that has to be asked, nobody knows beforehand.
+        // The result of a table that must be asked is unknown beforehand.
         if self.asks_tables() {
             return true;
         }
@@ -381,10 +382,10 @@ impl RouteTable {
         rules.any(|rule| matches!(rule.target, Target::Refuse(_)))
     }
 
-    /// What who names a recipient is told, where its route refuses.
+    /// The reply at `RCPT`, if the route refuses.
     #[must_use]
     pub fn refusal(&self, recipient: &Mailbox, origin: &Origin<'_>) -> Option<RefusalText> {
-        // A filter before it makes no difference to that.
+        // An after-queue filter makes no difference to that.
         let filtered = Origin {
             filtered: true,
             ..*origin
@@ -403,13 +404,13 @@ impl RouteTable {
 
 /// Decides where mail for `recipient` from `origin` goes. For an address literal, [`Target::Mx`] means the address itself.
 ///
-/// A message that was given a way of its own goes that way, and mail that a filter has to see goes there first; unless that has
-/// been. Of the rules whose conditions all hold, the one that names the recipient most
-/// closely wins: its address, its address without the detail, the exact domain, the longest wildcard, `*`. Among those, one that names
-/// the login most closely, then one that names the sender most closely, then the earlier one; rules go before tables. So a rule for
-/// a domain goes before a sender's own smarthost, and that before the smarthost of all.
+/// A message with a route of its own takes that, and mail that the after-queue filter must see goes there first, unless it has
+/// been there. Of the rules whose conditions all hold, the one that names the recipient most specifically wins: its address, its
+/// address without the detail, the exact domain, the longest wildcard, `*`. Among those, the one that names the login most
+/// specifically, then the sender, then the earlier one; rules come before tables. So a rule for a domain comes before a sender's
+/// own smarthost, and that before the general smarthost.
 ///
-/// Local domains stay here unless a rule names them; they come before rules for `*`, whoever those are for. Without
+/// Local domains are delivered here unless a rule names them; they come before rules for `*`, whatever their conditions. Without
 /// a rule MX records decide.
 #[must_use]
 pub fn route<'a>(recipient: &Mailbox, origin: &Origin<'a>, table: &'a RouteTable) -> Route<'a> {
@@ -501,7 +502,7 @@ impl RouteTable {
             verify: false,
             login: None,
             lane: match rule {
-                // What lies here is not sent from anywhere.
+                // Mail delivered here uses no connection.
                 Rule::RouteLocal | Rule::RouteDiscard => &USUAL,
                 _ => &self.lane,
             },

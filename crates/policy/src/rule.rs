@@ -1,33 +1,33 @@
-//! Every rule that decides anything, named once: what it is called, what it means, and what an administrator does about it.
+//! Every rule that decides anything, defined once: its name, its meaning, and what an administrator can do about it.
 //!
-//! The names are a contract: they stand in the log, in listings and in `--json`, and a name that was given once is not given another
-//! meaning. The tables of rules in the documents are made from this list.
+//! The names are a contract: they appear in the log, in listings and in `--json`, and a name never gets another meaning. The
+//! tables of rules in the documents are made from this list.
 
 use std::fmt;
 
 use postern_mail::Status;
 
-/// Reply code, enhanced status and words for a peer, without figures of ours.
+/// Reply code, enhanced status and text for a peer, without figures of ours.
 pub type Told = (u16, Status, &'static str);
 
-/// What came of a question that policy was asked.
+/// The answer to a question to policy.
 pub trait Verdict {
     /// The rule that decided.
     fn rule(&self) -> Rule;
 
-    /// What the decision rests on, in words for an administrator: the network, the grant, the limit.
+    /// What the decision is based on, in words for an administrator: the network, the grant, the limit.
     fn reason(&self) -> &dyn fmt::Display;
 
-    /// What the peer is told; `None` for a yes, and where only the driver knows the words.
+    /// The reply to the peer; `None` for a yes, or if only the driver knows the text.
     fn reply(&self) -> Option<Told>;
 }
 
-/// A verdict that a driver makes of what it alone has seen.
+/// A verdict by a driver, about something that only the driver sees.
 #[derive(Clone, Copy)]
 pub struct Ruling<'a> {
     /// The rule that decided.
     pub rule: Rule,
-    /// What the decision rests on.
+    /// What the decision is based on.
     pub reason: &'a dyn fmt::Display,
 }
 
@@ -54,17 +54,17 @@ impl fmt::Debug for Ruling<'_> {
 /// Which way a rule decides.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Says {
-    /// It lets something happen.
+    /// It allows something.
     Yes,
     /// It refuses.
     No,
-    /// It changes or notes something, and refuses nothing.
+    /// It changes or notes something, but refuses nothing.
     Note,
 }
 
 macro_rules! rules {
     ($($name:literal $variant:ident $says:ident $setting:literal $meaning:literal $remedy:literal)*) => {
-        /// A rule. Where it is formatted, that is its name.
+        /// A rule. It is formatted as its name.
         #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
         pub enum Rule {
             $(
@@ -89,7 +89,7 @@ macro_rules! rules {
                 match self { $(Self::$variant => Says::$says,)* }
             }
 
-            /// The key of the configuration that it rests on, as `table.key`; empty where there is none.
+            /// The configuration key that it depends on, as `table.key`; empty if there is none.
             #[must_use]
             pub const fn setting(self) -> &'static str {
                 match self { $(Self::$variant => $setting,)* }
@@ -101,7 +101,7 @@ macro_rules! rules {
                 match self { $(Self::$variant => $meaning,)* }
             }
 
-            /// What an administrator does for another verdict, in one line of Markdown.
+            /// How an administrator can get another verdict, in one line of Markdown.
             #[must_use]
             pub const fn remedy(self) -> &'static str {
                 match self { $(Self::$variant => $remedy,)* }
@@ -208,7 +208,7 @@ rules! {
     "access.skipped" AccessSkipped Note "access"
         "an access rule does not match; `reason` says which of its conditions does not hold"
         "the rule in `[[access]]`"
-    // What is changed about messages.
+    // Changes to messages.
     "rewrite.changed" RewriteChanged Note "rewrite"
         "a rule has made another address of one in the envelope or the header; `reason` names it"
         "the rule in `[[rewrite]]`; `exceptions`, `clients` and `classes` there limit it"
@@ -311,7 +311,7 @@ rules! {
         "a network that may not relay has tried too many names: its answers wait, and nothing is refused for it"
         "`unknown_recipients` and `recipient_lookups` in `[limits]`"
 
-    // As whom one sends.
+    // Who may send as whom.
     "identity.own" IdentityOwn Yes "relay.senders"
         "the address is the login's own"
         "the login itself, where it is an address; the directory; `postern user address add LOGIN ADDRESS`"
@@ -364,7 +364,7 @@ rules! {
         "`AUTH=` names somebody whom the client may not name; it counts as `AUTH=<>`"
         "none: the message is taken"
 
-    // Logging in.
+    // Authentication.
     "login.offered" LoginOffered Yes "auth.mechanisms"
         "the mechanism is offered: all its conditions are met"
         "`mechanisms` in `[auth]` or in the listener"
@@ -425,7 +425,7 @@ rules! {
         "a login is guessed at from many networks, and is slow from those that it has not logged in from"
         "`postern auth lockouts`, `postern auth unlock`"
 
-    // Neighbours that have logins checked here.
+    // Other servers that have credentials checked here.
     "socket.mechanism" SocketMechanism No "auth_socket.mechanisms"
         "a neighbour's client asked for a mechanism that it cannot have"
         "`mechanisms` and `least_bits` of the socket"
@@ -448,7 +448,7 @@ rules! {
         "a login cannot be turned into a home folder"
         "`home` of the socket"
 
-    // How much there may be.
+    // Limits.
     "local.sessions" LocalSessions No "local.sessions_per_user"
         "a user of this machine has too many sessions open: `sendmail` keeps the message for later"
         "`sessions_per_user` in `[local]`"
@@ -492,7 +492,7 @@ rules! {
         "too many messages on their way in from one network"
         "`bodies_per_network` in `[admission]`"
 
-    // What strangers are told.
+    // Privacy.
     "privacy.needmailhelo" PrivacyNeedMailHelo No "privacy"
         "`MAIL` before `HELO` or `EHLO`"
         "`needmailhelo` in `privacy`"
@@ -535,7 +535,7 @@ rules! {
         "a filter or a signer does not want the message"
         "look at the reason, and at what the filter has logged"
 
-    // What is signed.
+    // Signatures.
     "dkim.signed" DkimSigned Yes "dkim"
         "the message is signed: who sent it may send as the domain of its author"
         "`[[dkim]]`"
@@ -557,7 +557,7 @@ rules! {
     "dkim.failed" DkimFailed Note ""
         "not signed, although it should be: `reason` says why"
         "look at `reason`"
-    // Whether a message is from whom it says.
+    // SPF, DKIM, DMARC and ARC.
     "judge.passed" JudgePassed Yes "judge.checks"
         "the check found nothing amiss"
         "`checks` in `[judge]`"
@@ -680,7 +680,7 @@ rules! {
         "the queue did not take the message"
         "`reason` says why"
 
-    // Where mail goes.
+    // Routes.
     "route.local" RouteLocal Yes "local_domains"
         "the domain's mailboxes are here"
         "`local_domains`, `[local]`"
@@ -785,7 +785,7 @@ rules! {
 }
 
 impl Rule {
-    /// The rule of this name.
+    /// The rule with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|rule| rule.name() == name)

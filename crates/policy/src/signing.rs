@@ -1,7 +1,8 @@
 //! Whether a message is signed, and for which domain.
 //!
-//! A signature says that a domain answers for a message. So it is made only for who may send as that domain, by the rule of identity
-//! that has decided it, and never for a stranger. Where logins may write any address, that alone makes none of them answer for one.
+//! A signature says that a domain is responsible for a message. So it is made only for clients that may send as that domain,
+//! according to the identity rule that decided, and never for strangers. If users may write any address, that alone does not make
+//! them responsible for one.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,10 +11,10 @@ use postern_mail::{Domain, Mailbox};
 
 use crate::rule::{Rule, Told, Verdict};
 
-/// Where a message comes from, as far as signatures go.
+/// Where a message comes from, for signatures.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Source {
-    /// A client that may relay: by its login, network or certificate.
+    /// A client that may relay, by authentication, network or certificate.
     Client,
     /// This machine.
     Local,
@@ -23,27 +24,27 @@ pub enum Source {
     Stranger,
 }
 
-/// What is known of a message.
+/// What is known about a message.
 #[derive(Clone, Copy, Debug)]
 pub struct SigningFacts<'a> {
     /// Where it comes from.
     pub source: Source,
     /// How many `From` fields it has, as it will be sent.
     pub from_fields: usize,
-    /// The addresses in them; `None` where they cannot be read without doubt.
+    /// The addresses in them; `None` if they are ambiguous.
     pub authors: Option<&'a [Mailbox]>,
-    /// The identity rule by which the client may send with that author; `None` where nobody had to answer for one.
+    /// The identity rule by which the client may send with that author; `None` if nobody had to be responsible for one.
     pub author_rule: Option<Rule>,
-    /// Whether the client answers for the author, if the rule lets every login write any address: a login whose identity covers it
-    /// ([`answers_for`](crate::identity::answers_for)), and machines, which the administrator has named.
+    /// Whether the client is responsible for the author, if the rule lets every user write any address: a user whose identity
+    /// covers it ([`answers_for`](crate::identity::answers_for)), or a machine, which the administrator has listed.
     pub answers: bool,
-    /// Domains of the authors that the client wrote, which the rule has judged; none where this server has added the `From`.
+    /// Domains of the authors that the client wrote, which the rule has judged; none if this server added the `From`.
     pub judged: &'a [Domain],
-    /// Whether this server has put the `From` in, by the sender of the envelope.
+    /// Whether this server added the `From`, from the envelope's sender.
     pub completed: bool,
 }
 
-/// The domains that messages are signed for, each with what it takes to sign.
+/// The domains that messages are signed for, each with what is needed to sign.
 #[derive(Clone, Debug)]
 pub struct SigningDomains<T> {
     domains: HashMap<Box<str>, Signing<T>>,
@@ -58,9 +59,9 @@ struct Signing<T> {
 /// Whose mail a domain signs.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Scope {
-    /// Authors in all names below it, too.
+    /// Authors in all its subdomains too.
     pub subdomains: bool,
-    /// Of every login that is let write with such an author, whether its identity covers that address or not.
+    /// Mail of every user that may write with such an author, whether or not its identity covers that address.
     pub any_login: bool,
 }
 
@@ -69,9 +70,9 @@ pub struct Scope {
 pub struct SignedFor<'a, T> {
     /// The domain that signs: the author's, or one above it.
     pub domain: &'a str,
-    /// What it takes.
+    /// What is needed to sign.
     pub with: &'a T,
-    /// Whether it signs for every login that may write so.
+    /// Whether it signs for every user that may write so.
     any_login: bool,
 }
 
@@ -82,17 +83,17 @@ pub enum Unsigned {
     Stranger,
     /// It has no `From`.
     NoFrom,
-    /// It has several: receivers are free to show any of them.
+    /// It has several: receivers may show any of them.
     SeveralFrom(usize),
     /// Its `From` is not a list of addresses.
     Unreadable,
     /// Its authors are in several domains.
     SeveralDomains,
-    /// Nobody has judged whether the client may send as its author.
+    /// It was not judged whether the client may send as its author.
     NotJudged,
     /// A filter has changed the author to one that was not judged.
     Changed,
-    /// Logins may write any address, and the identity of this one does not cover the author.
+    /// Users may write any address, but the identity of this one does not cover the author.
     NotCovered,
     /// There is no `[[dkim]]` for the author's domain.
     NoDomain,
@@ -107,13 +108,13 @@ impl<T> Default for SigningDomains<T> {
 }
 
 impl<T> SigningDomains<T> {
-    /// Adds a domain. One that is there already is replaced.
+    /// Adds a domain, or replaces an existing one.
     pub fn insert(&mut self, domain: &str, scope: Scope, with: T) {
         let domain = domain.to_ascii_lowercase().into();
         self.domains.insert(domain, Signing { scope, with });
     }
 
-    /// The domain that signs for this one: itself, or the closest above it that signs for those below.
+    /// The domain that signs for this one: itself, or the closest parent domain that signs for its subdomains.
     #[must_use]
     pub fn find(&self, domain: &Domain) -> Option<SignedFor<'_, T>> {
         let mut name = domain.name()?;

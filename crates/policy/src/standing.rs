@@ -1,4 +1,4 @@
-//! Whether a login that was granted earlier in a session still holds.
+//! Whether a login that was granted earlier in a session is still valid.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,45 +10,45 @@ use postern_mail::Status;
 use crate::relay::RelayReason;
 use crate::rule::{Rule, Told, Verdict};
 
-/// What is known of a login at the moment at which its session wants to send.
+/// What is known about a login when its session wants to send.
 #[derive(Clone, Copy, Debug)]
 pub struct Standing<'a> {
     /// How long ago it was granted.
     pub age: Duration,
-    /// How old a login may become; `None` for as old as the session.
+    /// How old a login may become; `None` for no limit.
     pub longest: Option<Duration>,
-    /// What proved it and ends by itself, and when.
+    /// The credential that expires, if any, and when.
     pub ends: Option<(Credential, Timestamp)>,
-    /// The time.
+    /// The current time.
     pub now: Timestamp,
     /// Whether its mechanism is still switched on.
     pub mechanism_on: bool,
     /// The last day of its mechanism, if it has one.
     pub mechanism_until: Option<Date>,
-    /// The day, by the server's time zone.
+    /// The current day, in the server's time zone.
     pub today: Date,
-    /// Why the certificate that proved it counts no more, if it does not.
+    /// Why its certificate is no longer valid, if so.
     pub certificate: Option<&'a str>,
-    /// What the directories say of the account that has logged in.
+    /// What the directories say about the authenticated account.
     pub account: AccountState<'a>,
-    /// The same of the account as which it acts, if that is another.
+    /// The same for the account that it acts as, if another.
     pub acting: Option<AccountState<'a>>,
-    /// Whether the login may act as that account.
+    /// Whether the user may act as that account.
     pub may_act: bool,
 }
 
-/// What the directories say of an account.
+/// What the directories say about an account.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AccountState<'a> {
     /// The login would be granted again.
     Holds,
-    /// It would not, and why.
+    /// It would not, for this reason.
     Gone(&'a str),
-    /// Nobody was asked, or can be asked, or answers. Nothing follows from it: an outage ends no session.
+    /// Not asked, or there was no answer. This changes nothing: an outage ends no session.
     Unknown,
 }
 
-/// What can prove a login and ends by itself.
+/// A credential that expires.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Credential {
     /// An app password with an expiry.
@@ -66,13 +66,13 @@ pub enum Credential {
 pub enum Lapse {
     /// The account is disabled, removed, or has another password.
     Account(String),
-    /// The same of the account as which the session acts.
+    /// The same for the account that the session acts as.
     ActingAccount(String),
-    /// The login may no longer act as the other account.
+    /// The user may no longer act as the other account.
     Authorization,
-    /// What proved it has ended.
+    /// Its credential has expired.
     Expired(Credential, Timestamp),
-    /// The certificate was revoked, or is trusted no more.
+    /// The certificate was revoked, or is no longer trusted.
     Certificate(String),
     /// The mechanism was switched off.
     MechanismOff,
@@ -80,12 +80,12 @@ pub enum Lapse {
     MechanismEnded(Date),
     /// It is older than a login may become.
     TooOld(Duration),
-    /// A reload has taken away the rule by which the session, without a login, may relay.
+    /// A reload has removed the rule by which an unauthenticated session may relay.
     Relay(RelayReason),
 }
 
-/// Decides whether the login still holds. What can be decided without the directories comes first, so that they need not be
-/// asked about a login that is over anyway.
+/// Decides whether the login is still valid. What can be decided without the directories comes first, so that they need not be
+/// asked about a login that has ended anyway.
 ///
 /// # Errors
 ///
@@ -122,22 +122,22 @@ pub fn judge(facts: &Standing<'_>) -> Result<(), Lapse> {
     }
 }
 
-/// What was seen when the directories were asked last, against now.
+/// What has changed since the directories were last asked.
 #[derive(Clone, Copy, Debug)]
 pub struct LastLook {
-    /// Whether configuration or directories were reloaded since.
+    /// Whether configuration or directories were reloaded since then.
     pub reloaded: bool,
-    /// Whether the account is an own user's.
+    /// Whether the account is in the own users' file.
     pub own: bool,
-    /// Whether the file of own users was changed since, or may have been.
+    /// Whether the own users' file has changed since then, or may have.
     pub users_changed: bool,
     /// How long ago that was.
     pub ago: Duration,
-    /// How often other directories are asked at most.
+    /// The shortest time between questions to other directories.
     pub every: Duration,
 }
 
-/// Whether the directories are asked again: about own users when their file was changed, about others from time to time.
+/// Whether to ask the directories again: about own users when their file has changed, about others from time to time.
 #[must_use]
 pub fn must_ask(last: &LastLook) -> bool {
     last.reloaded
@@ -170,7 +170,7 @@ impl Verdict for Lapse {
 }
 
 impl Lapse {
-    /// Reply code, status and words for the client, without the reason.
+    /// Reply code, status and text for the client, without the reason.
     #[must_use]
     pub const fn told(&self) -> Told {
         let words = match self {

@@ -1,19 +1,19 @@
-//! Which users of this machine have a mailbox, and by which names they are looked for.
+//! Which local users have a mailbox, and the names under which they are looked up.
 
 /// Longest name that the name service is asked about, in octets.
 const NAME_MAX: usize = 128;
 
-/// The user `nobody`, to whom nothing belongs.
+/// The user id of `nobody`.
 const NOBODY: u32 = 65_534;
 
-/// Whether a user with this number has a mailbox: never root, whose mail goes where an alias leads it, and never `nobody`.
+/// Whether a user with this id has a mailbox: never root, whose mail follows an alias, and never `nobody`.
 #[must_use]
 pub const fn has_mailbox(uid: u32, min_uid: u32) -> bool {
     uid != 0 && uid != NOBODY && uid != u32::MAX && uid >= min_uid
 }
 
-/// The names by which the name service is asked for the local part of an address: in lower case, as other servers do it, then as it
-/// is written. None for what is no name of a user.
+/// The names to ask the name service about for the local part of an address: in lower case, as in other servers, then as written.
+/// None for what cannot be a user's name.
 #[must_use]
 pub fn names(local: &str) -> Vec<String> {
     if !is_name(local) {
@@ -26,7 +26,7 @@ pub fn names(local: &str) -> Vec<String> {
     }
 }
 
-/// Whether a text can be the name of a user: nothing that means something in a path, an option, or a line of `/etc/passwd`.
+/// Whether a text can be a user's name: without characters that have a meaning in a path, an option, or a line of `/etc/passwd`.
 fn is_name(text: &str) -> bool {
     let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '$');
     let starts = text.starts_with(|c: char| c.is_alphanumeric() || c == '_');

@@ -1,13 +1,14 @@
-//! Slows failed logins and locks out whoever goes on: a pair of network and login, then the network; never a login everywhere.
+//! Slows down failed logins and locks out repeated failures: a pair of network and user name, then the network; never a user name
+//! everywhere.
 //!
-//! Four things are counted, each with its own end:
+//! Four things are counted, each for its own purpose:
 //!
-//! - the **pair** of network and login: free failures, then delays that double, then a lockout;
-//! - the **network** over all logins: past a number of failures one check at a time, each later than the one before, then a lockout.
-//!   Logins that have succeeded from there recently are exempt, since there may be many people behind one address;
-//! - the **login** over all networks that it has not succeeded from recently: past a number of failures one check at a time. It is
-//!   never locked out, and from its usual networks it notices nothing: nobody can lock anybody out;
-//! - the **account** that a directory has found, whatever was typed: spellings of one account share one lockout.
+//! - the **pair** of network and user name: free failures, then delays that double, then a lockout;
+//! - the **network** over all user names: beyond a number of failures one check at a time, with growing delays, then a lockout.
+//!   User names that have recently succeeded from there are exempt, since many people may share one address;
+//! - the **user name** over all networks from which it has not recently succeeded: beyond a number of failures one check at a
+//!   time. It is never locked out, and is not affected from its usual networks: nobody can lock out somebody else;
+//! - the **account** that a directory has found, whatever was typed: all spellings of one account share one lockout.
 //!
 //! Each further lockout of the same pair or network is twice as long as the one before.
 
@@ -30,10 +31,10 @@ use crate::fair::Standing;
 use crate::network::NetworkPrefix;
 use crate::rule::{Rule, Told, Verdict};
 
-/// How failed logins are slowed and locked out.
+/// How failed logins are slowed down and locked out.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ThrottleSettings {
-    /// Failures of one pair of network and login that cost nothing: people mistype. Default 2.
+    /// Failures of one pair of network and user name without delay: people mistype. Default 2.
     pub free_failures: u32,
     /// The wait after the next failure; it doubles with each further one. Default one second.
     pub first_delay: Duration,
@@ -47,41 +48,41 @@ pub struct ThrottleSettings {
     pub lockout_time: Duration,
     /// How long at most: each lockout is twice as long as the one before. Default 4 hours.
     pub lockout_time_max: Duration,
-    /// Failures of one network, over all logins, from which on its checks are made one at a time, each later than the one
-    /// before. Default 30.
+    /// Failures of one network, over all user names, from which its checks are made one at a time, with growing delays. Default
+    /// 30.
     pub network_failures_max: u32,
-    /// Failures of one network until it is locked out. Default 100. What is refused because too much is under way counts half.
+    /// Failures of one network until it is locked out. Default 100. Attempts refused because too many are in progress count half.
     pub network_lockout_failures: u32,
-    /// Failures of one login, over all networks that it has not succeeded from recently, from which on checks from such networks
-    /// are made one at a time. Default 100.
+    /// Failures of one user name, over all networks from which it has not recently succeeded, from which checks from such
+    /// networks are made one at a time. Default 100.
     pub login_failures_max: u32,
     /// What counts as one network.
     pub network: NetworkPrefix,
-    /// Pairs, and likewise networks, logins, and pairs that have succeeded, that are remembered; the longest untouched are
-    /// forgotten. Default 100,000 each.
+    /// Most pairs, networks, user names, and successful pairs that are remembered; those untouched for longest are forgotten.
+    /// Default 100,000 each.
     pub entries_max: usize,
 }
 
-/// What to do with a login.
+/// What to do with a login attempt.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ThrottleVerdict {
-    /// Wait for this long (zero for nobody who has done wrong), then check the password, and tell how it ended.
+    /// Wait for this long (zero without earlier failures), then check the password, and report the result.
     Check(Duration),
-    /// As much is under way as may be: ask again when something has ended.
+    /// As many checks are in progress as allowed: ask again when one has ended.
     Busy,
-    /// So many wait already that this one must not. Rule `throttle.busy`.
+    /// So many are already waiting that this one must not. Rule `throttle.busy`.
     Full,
     /// Do not check: it is locked out for this long. Rule `throttle.lockout`.
     LockedOut(Duration),
 }
 
-/// Why a login must not be tried.
+/// Why a login attempt is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Closed {
     /// It is locked out for this long.
     #[error("locked out for {} s", .0.as_secs())]
     LockedOut(Duration),
-    /// Too many tries are before it.
+    /// Too many attempts are waiting.
     #[error("too many tries are under way from this network or at this login")]
     Busy,
 }
@@ -106,49 +107,49 @@ impl Verdict for Closed {
 /// Where a login comes from.
 #[derive(Clone, Debug, Eq, PartialEq, Hash)]
 pub enum Source {
-    /// A client at this address; its network is what counts.
+    /// A client at this address; its network is counted.
     Peer(IpAddr),
-    /// A place where nobody tells addresses of clients, such as the socket of saslauthd's protocol.
+    /// A place where client addresses are unknown, such as the socket of saslauthd's protocol.
     ///
-    /// Everybody who tries a login there looks the same, its owner too. So a login is slowed there and never locked out, and
-    /// what is tried with other logins counts for nothing: who guesses could else shut out whom he likes.
+    /// There an attacker looks the same as the owner of an account. So a user name is slowed down there but never locked out, and
+    /// attempts with other user names do not count: otherwise an attacker could lock out anybody.
     Place(Arc<str>),
 }
 
-/// How much a try weighs that has ended without a login.
+/// How much a failed attempt weighs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Weight {
-    /// A proof that was wrong.
+    /// The credentials were wrong.
     Wrong,
-    /// An exchange that was given up when the client had learned something, such as a salt: half as much, as connections of
-    /// honest clients break too.
+    /// The exchange was cancelled after the client had learned something, such as a salt: half as much, since connections of
+    /// legitimate clients break too.
     GivenUp,
-    /// A proof that was wrong as far as can be known while a directory is down: half as much.
+    /// The credentials were wrong as far as can be known while a directory is down: half as much.
     InDoubt,
 }
 
-/// What an administrator should read in the log, once each.
+/// What is reported to administrators, once each.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Alarm {
-    /// A login is locked out from a network.
+    /// A user name is locked out from a network.
     Pair {
-        /// The login as it is counted.
+        /// The user name as it is counted.
         login: String,
         /// Failures that count.
         failures: u32,
         /// For how long.
         locked_out: Duration,
     },
-    /// A network is locked out, but for logins that have succeeded from there.
+    /// A network is locked out, except for user names that have succeeded from there.
     Network {
-        /// Failures that count, over all logins.
+        /// Failures that count, over all user names.
         failures: u32,
         /// For how long.
         locked_out: Duration,
     },
-    /// A login is guessed at from many networks, and is slow from those that it has not succeeded from recently.
+    /// A user name is attacked from many networks, and is slowed down from those from which it has not recently succeeded.
     Login {
-        /// The login as it is counted.
+        /// The user name as it is counted.
         login: String,
         /// Failures that count, over all networks.
         failures: u32,
@@ -192,53 +193,53 @@ impl fmt::Display for Alarm {
     }
 }
 
-/// Something locked out or slowed now.
+/// Something locked out or slowed down now.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Lockout {
-    /// The network, by its first address; `None` for a login over all networks, or the name of a place.
+    /// The network, by its first address; `None` for a user name over all networks; or the name of a place.
     pub source: Option<Source>,
-    /// The login as it is counted; `None` for a network over all logins.
+    /// The user name as it is counted; `None` for a network over all user names.
     pub login: Option<String>,
     /// Failures that count.
     pub failures: u32,
-    /// How long it is locked out still; `None` for a login that is only slowed.
+    /// How much longer it is locked out; `None` for a user name that is only slowed down.
     pub left: Option<Duration>,
     /// How many lockouts in a row this is.
     pub lockouts: u32,
 }
 
-/// Octets of a login that tell it from others here.
+/// Most octets of a user name that are compared here.
 const LOGIN_MAX: usize = 256;
 
-/// How long a login that has succeeded from a network is known there.
+/// How long a user name that has succeeded from a network is known there.
 const KNOWN_FOR: Duration = Duration::from_secs(30 * 24 * 3_600);
 
-/// Most tries of one network that wait for their turn.
+/// Most attempts of one network that wait for their turn.
 const NETWORK_WAITING_MAX: u32 = 100;
 
-/// Most tries of one login, over all networks that are strange to it, that wait for their turn.
+/// Most attempts with one user name, over all networks where it is not known, that wait for their turn.
 const LOGIN_WAITING_MAX: u32 = 20;
 
-/// Halves of a failure in one that counts whole.
+/// Half failures in a whole one.
 const WHOLE: u32 = 2;
 
-/// The memory of failed logins.
+/// The record of failed logins.
 #[derive(Debug)]
 pub struct LoginThrottle {
     settings: ThrottleSettings,
     pairs: Memory<Pair>,
     networks: Memory<Source>,
     logins: Memory<Box<str>>,
-    /// Pairs that have succeeded; when, is their last touch.
+    /// Pairs that have succeeded; their last touch says when.
     known: Memory<Pair>,
-    /// What is under way. One entry for each key that has any, so sessions bound it.
+    /// Checks in progress. One entry for each key that has any, so it is bounded by the number of sessions.
     under_way: HashMap<Key, UnderWay>,
 }
 
-/// A network or place, and a login tried from there.
+/// A network or place, and a user name tried from there.
 type Pair = (Source, Box<str>);
 
-/// What checks under way are counted by.
+/// What checks in progress are counted by.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 enum Key {
     Pair(Pair),
@@ -252,15 +253,15 @@ struct UnderWay {
     waiting: u32,
 }
 
-/// A try, from the first question to its end. Settings may change meanwhile.
+/// An attempt, from the first question to its end. Settings may change meanwhile.
 #[derive(Debug)]
 pub struct Ticket {
     pair: Pair,
-    /// Whether the login has succeeded from there recently.
+    /// Whether the user name has recently succeeded from there.
     known: bool,
     standing: Standing,
     running: bool,
-    /// Whether it takes up one of the login's turns.
+    /// Whether it uses one of the turns of the user name.
     holds_login: bool,
 }
 
@@ -284,13 +285,13 @@ impl Default for ThrottleSettings {
 }
 
 impl Ticket {
-    /// Whether the login has succeeded from this network recently.
+    /// Whether the user name has recently succeeded from this network.
     #[must_use]
     pub fn is_known(&self) -> bool {
         self.known
     }
 
-    /// How the network was known when the try began.
+    /// The standing of the network when the attempt began.
     #[must_use]
     pub fn standing(&self) -> Standing {
         self.standing
@@ -298,7 +299,7 @@ impl Ticket {
 }
 
 impl LoginThrottle {
-    /// Starts with nobody remembered.
+    /// Starts empty.
     #[must_use]
     pub fn new(settings: ThrottleSettings) -> Self {
         Self {
@@ -311,15 +312,15 @@ impl LoginThrottle {
         }
     }
 
-    /// Takes over other settings, as after a reload. What is remembered stays.
+    /// Changes the settings, as after a reload. What is remembered stays.
     pub fn configure(&mut self, settings: ThrottleSettings) {
         self.settings = settings;
     }
 
-    /// Asked before a password is checked. The ticket is for [`retry`](Self::retry), as long as the verdict is
+    /// Asked before a password is checked. The ticket is for [`retry`](Self::retry), while the verdict is
     /// [`ThrottleVerdict::Busy`], and for [`end`](Self::end) in any case.
     ///
-    /// What is under way counts as if it had failed: many guesses at the same time get no further than one after the other.
+    /// Checks in progress count as failed: parallel guesses get no further than sequential ones.
     #[must_use]
     pub fn begin(&mut self, source: &Source, login: &str, now: Instant) -> (ThrottleVerdict, Ticket) {
         let pair = self.pair(source, login);
@@ -341,7 +342,7 @@ impl LoginThrottle {
         (verdict, ticket)
     }
 
-    /// Asks again for a try that waits.
+    /// Asks again for a waiting attempt.
     #[must_use]
     pub fn retry(&mut self, ticket: &mut Ticket, now: Instant) -> ThrottleVerdict {
         let verdict = self.verdict(ticket, now);
@@ -356,15 +357,15 @@ impl LoginThrottle {
         verdict
     }
 
-    /// Told when the client has its challenge and takes its time: others may have their turn at the login, while the network's
-    /// own is still taken.
+    /// Called when the client has its challenge and may take its time: others may have their turn at the user name, while that of
+    /// the network is still taken.
     pub fn challenged(&mut self, ticket: &mut Ticket) {
         if std::mem::take(&mut ticket.holds_login) && !ticket.known {
             self.less(&Key::Login(ticket.pair.1.clone()), |load| &mut load.running);
         }
     }
 
-    /// Told once when a try is over, however it ended.
+    /// Called once when an attempt is over, however it ended.
     pub fn end(&mut self, ticket: &Ticket) {
         if !ticket.running {
             self.wait(ticket, false);
@@ -377,7 +378,7 @@ impl LoginThrottle {
         }
     }
 
-    /// Counts a try among those that wait, or no longer.
+    /// Counts an attempt as waiting, or no longer.
     fn wait(&mut self, ticket: &Ticket, begins: bool) {
         for key in keys(ticket) {
             match begins {
@@ -404,7 +405,7 @@ impl LoginThrottle {
         let of_pair = running(Key::Pair(pair.clone())).running;
         let count = self.pairs.halves(pair, now, settings.window);
         if matches!(pair.0, Source::Place(_)) {
-            // Guesses that wait must not take the place of the owner's login: there is room for some beside each other.
+            // Waiting guesses must not crowd out the owner's login: there is room for several at a time.
             return match of_pair >= settings.failures_max {
                 true => ThrottleVerdict::Busy,
                 false => ThrottleVerdict::Check(settings.delay(count)),
@@ -446,21 +447,21 @@ impl LoginThrottle {
         ThrottleVerdict::Check(delay)
     }
 
-    /// How long a pair is locked out still, by itself or with its network.
+    /// How much longer a pair is locked out, by itself or with its network.
     fn locked_out(&self, pair: &Pair, known: bool, now: Instant) -> Option<Duration> {
         let of_pair = self.pairs.locked_out_for(pair, now);
         let of_network = self.networks.locked_out_for(&pair.0, now).filter(|_| !known);
         of_pair.max(of_network)
     }
 
-    /// How long an account is locked out that a directory has found by another name than its own. Asked before a login is granted, and
-    /// after it was denied.
+    /// How long an account is locked out that a directory found under another name than its own. Asked before a login is granted,
+    /// and after it was denied.
     #[must_use]
     pub fn account_locked_out(&self, source: &Source, account: &str, now: Instant) -> Option<Duration> {
         self.pairs.locked_out_for(&self.pair(source, account), now)
     }
 
-    /// Told after a try has failed: for the login as it was typed, and for the account that a directory has found by it.
+    /// Called after an attempt has failed: for the user name as typed, and for the account that a directory found under it.
     pub fn failure(
         &mut self,
         source: &Source,
@@ -491,8 +492,8 @@ impl LoginThrottle {
         alarms
     }
 
-    /// Told after a try was refused because it would have waited for too long. It counts half for its network, if that has failed
-    /// before.
+    /// Called after an attempt was refused because it would have waited too long. It counts half for its network, if that has
+    /// failed before.
     pub fn turned_away(&mut self, ticket: &Ticket, now: Instant) -> Vec<Alarm> {
         match (&ticket.pair.0, ticket.standing) {
             (source @ Source::Peer(_), Standing::Suspect) => {
@@ -502,8 +503,8 @@ impl LoginThrottle {
         }
     }
 
-    /// Told after a login: its pair is forgotten, as typed and as the directory names it, and known from now on. What the network
-    /// did with other logins is not forgotten.
+    /// Called after a login: failures of its pair are forgotten, as typed and as the directory names it, and it is known from now
+    /// on. What the network did with other user names is not forgotten.
     pub fn success(&mut self, source: &Source, login: &str, account: &str, now: Instant) {
         let (typed, found) = (self.pair(source, login), self.pair(source, account));
         let span = Span {
@@ -518,7 +519,7 @@ impl LoginThrottle {
         }
     }
 
-    /// How long a login waits that cannot be guessed at, such as one by a token: what its network has done with others counts.
+    /// How long a login that cannot be guessed waits, such as one with a token: the failures of its network count.
     #[must_use]
     pub fn network_wait(&self, source: &Source, now: Instant) -> Duration {
         let (network, _) = self.pair(source, "");
@@ -529,7 +530,7 @@ impl LoginThrottle {
         }
     }
 
-    /// Told after such a login has failed: it counts for the network, and for no login.
+    /// Called after such a login has failed: it counts for the network, but for no user name.
     pub fn network_failure(&mut self, source: &Source, now: Instant) -> Option<Alarm> {
         let (network, _) = self.pair(source, "");
         match network {
@@ -538,7 +539,7 @@ impl LoginThrottle {
         }
     }
 
-    /// What is locked out or slowed now, the longest first.
+    /// What is locked out or slowed down now, the longest first.
     #[must_use]
     pub fn lockouts(&self, now: Instant) -> Vec<Lockout> {
         let settings = &self.settings;
@@ -575,7 +576,7 @@ impl LoginThrottle {
         lockouts
     }
 
-    /// Lifts what holds for a login, for a network, or for the two together, and forgets their failures. `None` for any. Gives how
+    /// Lifts the lockouts of a user name, a network, or the two together, and forgets their failures. `None` for any. Returns how
     /// many were lifted.
     pub fn unlock(&mut self, source: Option<&Source>, login: Option<&str>, now: Instant) -> usize {
         let wanted = source.map(|source| self.pair(source, "").0);
@@ -614,7 +615,7 @@ impl LoginThrottle {
         if few || matches!(pair.0, Source::Place(_)) || failures.locked_out_for(now).is_some() {
             return None;
         }
-        // A phone that does not know the new password yet must not lock its owner out for ever longer.
+        // A phone that does not have the new password yet must not lock out its owner for longer and longer.
         let locked_out = match known {
             true => settings.lockout_time,
             false => settings.next_lockout(failures),
@@ -644,7 +645,7 @@ impl LoginThrottle {
         })
     }
 
-    /// Alarms at the first failure that is too many, and then at each doubling.
+    /// Alarms at the first failure beyond the limit, and then at each doubling.
     fn login_failure(&mut self, login: &str, halves: u32, now: Instant) -> Option<Alarm> {
         let settings = self.settings;
         let failures = self
@@ -681,7 +682,7 @@ impl LoginThrottle {
     }
 }
 
-/// What a try is counted by. Where the login is known, it is nobody else's affair.
+/// What an attempt is counted by. If the user name is known from there, only the pair counts.
 fn keys(ticket: &Ticket) -> impl Iterator<Item = Key> + use<> {
     let (source, login) = ticket.pair.clone();
     let strange = !ticket.known && matches!(source, Source::Peer(_));
@@ -689,7 +690,7 @@ fn keys(ticket: &Ticket) -> impl Iterator<Item = Key> + use<> {
     std::iter::once(Key::Pair((source, login))).chain(shared.into_iter().filter(move |_| strange))
 }
 
-/// Whether no further check may begin: what runs might fail, and then there would be enough failures.
+/// Whether no further check may begin: if those in progress fail, the limit is reached.
 fn is_full(running: u32, halves: u32, most: u32) -> bool {
     running > 0 && halves.saturating_add(running.saturating_mul(WHOLE)) >= most.saturating_mul(WHOLE)
 }
@@ -702,12 +703,12 @@ impl ThrottleSettings {
         }
     }
 
-    /// The wait before the next try after so many halves of failures of one pair.
+    /// The wait before the next attempt after this many half failures of one pair.
     fn delay(&self, halves: u32) -> Duration {
         self.delay_over(halves, self.free_failures.saturating_add(1))
     }
 
-    /// The wait from the failure on that has this number; it doubles with each further one.
+    /// The wait from the failure with this number on; it doubles with each further one.
     fn delay_over(&self, halves: u32, from: u32) -> Duration {
         let Some(doublings) = (halves / WHOLE).checked_sub(from) else {
             return Duration::ZERO;

@@ -1,8 +1,9 @@
-//! The plan of a delivery: which addresses of a host are tried in which order, each with how much TLS and by whose demand.
+//! The plan of a delivery: which addresses of a host are tried in which order, each with a TLS requirement and where that comes
+//! from.
 //!
-//! Facts come in: what the route says, what DNS has found, what is known of the host. A further demand for security (a policy of the
-//! recipient's domain, a pin, a wish of the sender) is a further [`Demand`] and its rows in [`tries`]; whoever dials
-//! does what the plan says and knows of none of them.
+//! Facts come in: what the route says, what DNS has found, what is known about the host. A new kind of demand for security (a
+//! policy of the recipient's domain, a pin, a wish of the sender) is a new [`Demand`] with its rows in [`tries`]; the code that
+//! connects follows the plan and knows none of them.
 
 mod hosts;
 
@@ -23,18 +24,18 @@ pub use self::hosts::{HostDemand, TlsHosts};
 pub enum Tls {
     /// It does not.
     Never,
-    /// By `STARTTLS`, where the host offers it.
+    /// With `STARTTLS`, if the host offers it.
     IfOffered,
-    /// By `STARTTLS`; without it there is no mail.
+    /// With `STARTTLS`; without it no mail is sent.
     StartTls,
     /// From the first octet on (RFC 8314 section 3.3).
     Implicit,
 }
 
-/// What the host has to show in TLS.
+/// The certificate that the host must present.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Certificate {
-    /// Whatever it has.
+    /// Any certificate.
     Any,
     /// One that is valid for its name.
     Valid,
@@ -42,24 +43,24 @@ pub enum Certificate {
     Named,
 }
 
-/// Who asks for that much TLS, and for no more.
+/// What demands this TLS requirement.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Demand {
-    /// Nobody in particular: TLS where it can be had (RFC 7435).
+    /// Nothing in particular: TLS if available (RFC 7435).
     Nobody,
     /// The route.
     Route,
     /// The host's name, by the configuration.
     Host,
-    /// The host's TLSA records: DNSSEC proves that it has STARTTLS and whose certificate it shows (RFC 7672 section 2.2).
+    /// The host's TLSA records: DNSSEC proves that it has STARTTLS and which certificate it presents (RFC 7672 section 2.2).
     Dane,
-    /// The route's login, which does not go out in the clear because somebody has disturbed the handshake.
+    /// The route's login, which must not be sent in cleartext because somebody disturbed the handshake.
     Login,
     /// The socket: it does not leave this host.
     Socket,
-    /// The host: recently it has taken mail in the clear after its TLS had failed.
+    /// The host: it recently accepted mail in cleartext after TLS had failed.
     Memory,
-    /// The try before this one: TLS has just failed, and nobody insists on it.
+    /// The previous try: TLS has just failed, and nothing requires it.
     Failure,
 }
 
@@ -68,9 +69,9 @@ pub enum Demand {
 pub struct Try {
     /// How TLS begins.
     pub tls: Tls,
-    /// What the host has to show.
+    /// The certificate that the host must present.
     pub certificate: Certificate,
-    /// By whose demand.
+    /// What demands it.
     pub demand: Demand,
 }
 
@@ -79,32 +80,32 @@ pub struct Try {
 pub enum Endpoint {
     /// To an address.
     Tcp(SocketAddr),
-    /// To a socket of the file system.
+    /// To a socket in the file system.
     Unix(PathBuf),
 }
 
-/// One address with its tries: the first, and the one that follows if TLS fails in the first.
+/// One address with its tries: the first, and the one after it if TLS fails.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Candidate {
-    /// Where to.
+    /// The endpoint.
     pub to: Endpoint,
     /// The first try.
     pub first: Try,
-    /// What follows a failure of TLS.
+    /// The second try, after a failure of TLS.
     pub then: Option<Try>,
 }
 
-/// How far the DNS has proven the way to a host. What has not been asked is `None`: a route names the host, or its address.
+/// How far DNSSEC proves the path to a host. `None` for what was not looked up, because a route gives the host or its address.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Way {
     /// The MX records that name the host.
     pub mx: Option<Proof>,
-    /// The addresses of the host, with the aliases (CNAME) that lead to them.
+    /// The addresses of the host, with their CNAMEs.
     pub addresses: Option<Proof>,
 }
 
 impl Way {
-    /// Both together; `None` where the DNS was not asked at all.
+    /// Both together; `None` if DNS was not asked at all.
     #[must_use]
     pub fn whole(self) -> Option<Proof> {
         match (self.mx, self.addresses) {
@@ -114,75 +115,76 @@ impl Way {
     }
 }
 
-/// What is known of the TLSA records of a host (RFC 7672 section 2.2).
+/// What is known about the TLSA records of a host (RFC 7672 section 2.2).
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Tlsa {
     /// They were not looked up: [`wants_tlsa`] says when they are.
     #[default]
     Unasked,
-    /// There are none, or none that is proven.
+    /// There are none, or no proven ones.
     None,
-    /// There are some, proven, and none that can be used.
+    /// There are proven ones, but none is usable.
     Unusable,
-    /// There are some, proven, that can be used.
+    /// There are proven ones that are usable.
     Usable,
-    /// They could not be looked up, or what was found is bogus; the text says why. Whoever is in between may be behind it.
+    /// They could not be looked up, or are bogus; the text says why. An attacker in the middle may be the cause.
     Unknown(String),
 }
 
-/// What is known of a way before a host of it is dialled.
+/// What is known about a host before connecting.
 pub struct Facts<'a> {
-    /// How far the DNS has proven it.
+    /// How far DNSSEC proves the path.
     pub way: Way,
-    /// What it says of the host's certificate.
+    /// What DNS says about the host's certificate.
     pub tlsa: Tlsa,
-    /// How much TLS the route wants.
+    /// The TLS level of the route.
     pub tls: TlsLevel,
-    /// Whether it wants valid certificates.
+    /// Whether it requires valid certificates.
     pub verify: bool,
     /// What the host's name demands.
     pub host: HostDemand,
-    /// Whether it logs in.
+    /// Whether it authenticates.
     pub login: bool,
-    /// Whether the way comes from DNS or the author of an address, and not from the configuration.
+    /// Whether the path comes from DNS or from an address literal, and not from the configuration.
     pub outside: bool,
     /// The addresses that this server listens on.
     pub listeners: &'a [SocketAddr],
-    /// Networks that DNS may lead to although they are of this host or its link.
+    /// Networks to which DNS may point although they are this host's or link-local.
     pub exempt: &'a [IpNet],
     /// Whether an address is one of this host's.
     pub is_own: &'a dyn Fn(IpAddr) -> bool,
-    /// Whether the host there is known to break by TLS.
+    /// Whether TLS is known to fail with the host there.
     pub breaks_by_tls: &'a dyn Fn(&Endpoint) -> bool,
-    /// Whether it has had its chance.
+    /// Whether it was already tried.
     pub is_tried: &'a dyn Fn(&Endpoint) -> bool,
 }
 
 /// Why none of a host's addresses is tried.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum NoWay {
-    /// It is this server: less preferred hosts would only send the mail here (RFC 5321 section 5.1). The text says how that shows.
+    /// It is this server: less preferred hosts would only send the mail back (RFC 5321 section 5.1). The text says how it was
+    /// recognised.
     Ourselves(String),
-    /// DNS gives it only addresses at which nobody else is.
+    /// DNS gives it only addresses that are not allowed.
     Unreachable(Unreachable),
     /// Its TLSA records cannot be looked up now; the text says why.
     TlsaUnknown(String),
-    /// The route demands DANE, and the DNS proves nothing that can be used.
+    /// The route requires DANE, but DNS has no usable proof.
     NoDane(NoDane),
 }
 
-/// Why DANE that is demanded cannot be had.
+/// Why required DANE is not possible.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NoDane {
     /// The MX records are not signed.
     Mx(Proof),
     /// The host's addresses are not signed.
     Addresses(Proof),
-    /// It has no name.
+    /// The host has no name.
     Nameless,
     /// It has no proven TLSA records.
     NoRecords,
-    /// None of them can be used.
+    /// None of its TLSA records is usable.
     Unusable,
 }
 
@@ -198,8 +200,8 @@ impl fmt::Display for NoDane {
     }
 }
 
-/// Whether the TLSA records of a host are looked up: the route uses DANE, and the addresses are proven; without that a
-/// look-up tells nothing, and servers that mishandle it would keep mail for no gain (RFC 7672 section 2.2.2).
+/// Whether the TLSA records of a host are looked up: the route uses DANE, and the addresses are proven; otherwise a look-up is
+/// useless, and name servers that mishandle it would delay mail for nothing (RFC 7672 section 2.2.2).
 #[must_use]
 pub fn wants_tlsa(tls: TlsLevel, way: Way) -> bool {
     tls.is_dane() && way.addresses == Some(Proof::Secure)
@@ -241,8 +243,8 @@ pub fn candidates(host: &Hop, found: &[IpAddr], facts: &Facts<'_>) -> Result<Vec
         .collect()
 }
 
-/// Why mail to this address would come back to this server: it listens there, or, where DNS leads the way, the address is one of its
-/// own. `None` when it would not.
+/// Why mail to this address would come back to this server: it listens there, or DNS points to one of its own addresses. `None`
+/// if it would not.
 fn leads_here(address: SocketAddr, facts: &Facts<'_>) -> Option<String> {
     let ip = address.ip().to_canonical();
     let listens = |listener: &SocketAddr| {
@@ -253,13 +255,13 @@ fn leads_here(address: SocketAddr, facts: &Facts<'_>) -> Option<String> {
     if facts.listeners.iter().any(listens) {
         return Some(format!("it listens on {address}"));
     }
-    // Loopback is judged with the other addresses that lead to nobody else.
+    // Loopback is judged with the other forbidden addresses.
     let exempt = || facts.exempt.iter().any(|network| network.contains(&ip));
     let own = facts.outside && !ip.is_loopback() && !exempt() && (facts.is_own)(ip);
     own.then(|| format!("{ip} is its own address"))
 }
 
-/// How much TLS an address gets, and what follows if that fails.
+/// The TLS requirement of an address, and the second try if it fails.
 fn tries(facts: &Facts<'_>, socket: bool, breaks_by_tls: bool) -> Result<(Try, Option<Try>), NoWay> {
     let one = |tls, certificate, demand| Try {
         tls,
@@ -291,7 +293,7 @@ fn tries(facts: &Facts<'_>, socket: bool, breaks_by_tls: bool) -> Result<(Try, O
         }
         _ if facts.host == HostDemand::Always => (one(Tls::StartTls, Certificate::Any, Demand::Host), None),
         (TlsLevel::None, _) => (clear(Demand::Route), None),
-        // A login does not go out in the clear for that.
+        // Credentials are not sent in cleartext because of that.
         _ if facts.host == HostDemand::Never && !facts.login => (clear(Demand::Host), None),
         _ if facts.login => (if_offered(Demand::Login), None),
         _ if breaks_by_tls => (clear(Demand::Memory), None),
@@ -299,7 +301,7 @@ fn tries(facts: &Facts<'_>, socket: bool, breaks_by_tls: bool) -> Result<(Try, O
     })
 }
 
-/// What the host has to show by its TLSA records; `None` where they demand nothing, and the route neither.
+/// The certificate required by the host's TLSA records; `None` if neither they nor the route require one.
 fn by_tlsa(facts: &Facts<'_>) -> Result<Option<Certificate>, NoWay> {
     if let Tlsa::Unknown(why) = &facts.tlsa {
         return Err(NoWay::TlsaUnknown(why.clone()));
@@ -311,13 +313,13 @@ fn by_tlsa(facts: &Facts<'_>) -> Result<Option<Certificate>, NoWay> {
     }
     Ok(match facts.tlsa {
         Tlsa::Usable => Some(Certificate::Named),
-        // There shall be TLS, and nobody can say whose (RFC 7672 section 2.2).
+        // TLS is required, but no certificate can be matched (RFC 7672 section 2.2).
         Tlsa::Unusable => Some(Certificate::Any),
         Tlsa::Unasked | Tlsa::None | Tlsa::Unknown(_) => None,
     })
 }
 
-/// What is missing for DANE. MX records that are not signed can lead anywhere, so a route that demands it demands that of them too.
+/// What is missing for DANE. Unsigned MX records could point anywhere, so a route that requires DANE requires signed ones too.
 fn no_dane(facts: &Facts<'_>) -> Option<NoDane> {
     match (facts.way.mx, facts.way.addresses) {
         (Some(proof), _) if proof != Proof::Secure => Some(NoDane::Mx(proof)),

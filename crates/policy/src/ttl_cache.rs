@@ -1,13 +1,13 @@
-//! What was found out a short time ago: entries with an end, up to a number of them. The time comes in as an argument.
+//! A cache of entries that expire, limited in number. The time comes in as an argument.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Instant;
 
-/// Values by key, each until its time is over.
+/// Values by key, each until it expires.
 ///
-/// When it is full, entries whose time is over go first; if there are none, one of the others makes room. So memory is bounded, and
-/// the newest entry always has a place.
+/// When it is full, expired entries are dropped first; if there are none, one of the others. So memory is bounded, and there is
+/// always room for the newest entry.
 #[derive(Debug)]
 pub struct TtlCache<K, V> {
     most: usize,
@@ -24,7 +24,7 @@ impl<K: Clone + Eq + Hash, V> TtlCache<K, V> {
         }
     }
 
-    /// The value of a key, if its time is not over.
+    /// The value of a key, unless it has expired.
     pub fn get(&self, key: &K, now: Instant) -> Option<&V> {
         let (value, end) = self.entries.get(key)?;
         (now < *end).then_some(value)
@@ -44,7 +44,7 @@ impl<K: Clone + Eq + Hash, V> TtlCache<K, V> {
         self.entries.insert(key, (value, end));
     }
 
-    /// Entries that take up memory, those included whose time is over.
+    /// The number of entries in memory, including expired ones.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -6,12 +6,12 @@ use std::time::Duration;
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnitError {
-    /// No duration.
+    /// Not a duration.
     #[error(
         "{0:?} is not a duration; write a number and a unit: \"500ms\", \"2s\", \"5m\", \"4h\", \"5d\" or \"1w\""
     )]
     Duration(String),
-    /// No size.
+    /// Not a size.
     #[error("{0:?} is not a size; write a number and a unit: \"512 B\", \"64 KiB\", \"25 MiB\" or \"2 GiB\"")]
     Size(String),
     /// Larger than can be counted.
@@ -42,7 +42,7 @@ const SIZE_UNITS: [(&str, u64); 9] = [
     ("TiB", 1 << 40),
 ];
 
-/// Reads a duration: `500ms`, `2s`, `5m`, `4h`, `5d`, `1w`, or several in falling order, `1h30m`. `0` needs no unit.
+/// Reads a duration: `500ms`, `2s`, `5m`, `4h`, `5d`, `1w`, or several in descending order, `1h30m`. `0` needs no unit.
 ///
 /// # Errors
 ///
@@ -69,7 +69,7 @@ pub fn duration(text: &str) -> Result<Duration, UnitError> {
             .into_iter()
             .find(|(name, _)| *name == unit)
             .ok_or_else(bad)?;
-        // Each unit once, the larger first: `30m1h` is more likely a slip than meant.
+        // Each unit once, the larger first: `30m1h` is more likely a mistake than intended.
         if unit_ms >= below {
             return Err(bad());
         }
@@ -83,8 +83,8 @@ pub fn duration(text: &str) -> Result<Duration, UnitError> {
     Ok(Duration::from_millis(total))
 }
 
-/// Reads a size in octets: `512 B`, `64 KiB`, `25 MiB`, `2 GiB`, `1 TiB`; also `kB`, `MB`, `GB`, `TB` by thousands. The blank may be left out.
-/// `0` needs no unit.
+/// Reads a size in octets: `512 B`, `64 KiB`, `25 MiB`, `2 GiB`, `1 TiB`; also `kB`, `MB`, `GB`, `TB` by thousands. The space may
+/// be omitted. `0` needs no unit.
 ///
 /// # Errors
 ///
@@ -138,7 +138,7 @@ pub fn show_size(octets: u64) -> String {
     )
 }
 
-/// Splits off a number; it is `None` inside if it is too large.
+/// Splits off a number; the inner `None` means that it is too large.
 fn number(text: &str) -> Option<(Option<u64>, &str)> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, rest) = text.split_at(digits);
@@ -149,7 +149,7 @@ fn number(text: &str) -> Option<(Option<u64>, &str)> {
     }
 }
 
-/// As much of a wrong text as an error shows.
+/// The part of an invalid text that an error shows.
 fn shown(text: &str) -> String {
     text.chars().take(100).collect()
 }

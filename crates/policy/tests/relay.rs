@@ -74,7 +74,7 @@ fn stranger(recipient: &ForwardPath) -> RelayFacts<'_> {
     }
 }
 
-/// The rule that decides, and the mailbox that comes out.
+/// The rule that decides, and the resulting mailbox.
 fn decide(facts: &RelayFacts<'_>, rules: &RelayRules) -> (&'static str, String) {
     let verdict = relay(facts, rules);
     let mailbox = match &verdict {
@@ -453,7 +453,7 @@ fn certificates_match_by_all_that_a_rule_names() {
 }
 
 proptest! {
-    /// Whatever a stranger writes: what is taken goes to an own or relay domain, and no local part in it could be taken for an address.
+    /// Whatever a stranger writes, accepted mail goes to an own or relay domain, and no local part could be read as an address.
     #[test]
     fn strangers_reach_own_domains_only(
         parts in proptest::collection::vec(

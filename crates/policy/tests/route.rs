@@ -11,7 +11,7 @@ use postern_policy::route::{
     RouteTable, Target, TlsLevel, mx_hosts, route,
 };
 
-/// Mail that came without a login, from nobody who could be answered.
+/// Mail without authentication, from the null sender.
 const ANYBODY: Origin<'_> = Origin {
     sender: &ReversePath::Null,
     login: None,
@@ -19,7 +19,7 @@ const ANYBODY: Origin<'_> = Origin {
     detour: None,
 };
 
-/// Somebody in a domain.
+/// An address in a domain.
 fn at(domain: &str) -> Mailbox {
     format!("somebody@{domain}")
         .parse()

@@ -4,36 +4,36 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// Clients whose mail is meant. All of them, or any of what is named.
+/// Whose mail is meant: everybody's, or that of any kind of client set here.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Whose {
     /// Everybody.
     pub all: bool,
-    /// Programs of this machine, and connections from one of its own addresses.
+    /// Programs on this machine, and connections from one of its own addresses.
     pub local: bool,
-    /// Those who have authenticated.
+    /// Clients that have authenticated.
     pub logins: bool,
-    /// Those who may relay by their network or certificate.
+    /// Clients that may relay by their network or certificate.
     pub relays: bool,
-    /// Those in these networks.
+    /// Clients in these networks.
     pub networks: Vec<IpNet>,
 }
 
-/// What is known of a client.
+/// What is known about a client.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Client {
-    /// A program of this machine, or a connection from one of its own addresses.
+    /// A program on this machine, or a connection from one of its own addresses.
     pub local: bool,
     /// It has authenticated.
     pub login: bool,
     /// It may relay by network or certificate.
     pub relays: bool,
-    /// Its address; `None` for what is made on this machine.
+    /// Its address; `None` for mail made on this machine.
     pub address: Option<IpAddr>,
 }
 
 impl Whose {
-    /// Mail from inside: of this machine, of logins, and of who may relay.
+    /// Mail from inside: from this machine, authenticated users, and clients that may relay.
     #[must_use]
     pub const fn inside() -> Self {
         Self {
@@ -78,7 +78,7 @@ impl Client {
         address: None,
     };
 
-    /// Whether it is one of us: of this machine, authenticated, or one that may relay.
+    /// Whether it is inside: on this machine, authenticated, or allowed to relay.
     #[must_use]
     pub const fn is_inside(&self) -> bool {
         self.local || self.login || self.relays

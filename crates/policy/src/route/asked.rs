@@ -1,4 +1,4 @@
-//! Tables of routes that have to be asked for each recipient: databases, patterns.
+//! Tables of routes that must be asked for each recipient: databases, patterns.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use postern_mail::Mailbox;
 
 use super::Target;
 
-/// By which part of it a recipient was found.
+/// The key by which a recipient was found.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NamedBy {
     /// Its whole address.
@@ -15,7 +15,7 @@ pub enum NamedBy {
     WithoutDetail,
     /// Its domain.
     Domain,
-    /// A domain above its own, which has so many labels.
+    /// A parent domain, with this many labels.
     Below(usize),
     /// `*`.
     All,
@@ -24,7 +24,7 @@ pub enum NamedBy {
 /// A route that a table has for a recipient.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AskedRoute {
-    /// By what it was found.
+    /// The key by which it was found.
     pub by: NamedBy,
     /// Where to.
     pub target: Target,
@@ -32,9 +32,9 @@ pub struct AskedRoute {
     pub place: String,
 }
 
-/// Answers of a table that somebody asks beforehand, so that a decision need not wait.
+/// The answers of a table that is asked beforehand, so that a decision need not wait.
 pub trait AskedRoutes: fmt::Debug + Send + Sync {
-    /// The route that the table has for a recipient. [`Target::Unknown`], found by the whole address, where it was not asked about
-    /// it or did not answer: what it would have said may go before everything else.
+    /// The table's route for a recipient. [`Target::Unknown`], by the whole address, if it was not asked or did not answer, since
+    /// its answer might come before everything else.
     fn route_of(&self, recipient: &Mailbox) -> Option<AskedRoute>;
 }

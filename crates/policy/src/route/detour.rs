@@ -1,14 +1,14 @@
-//! The way of one message alone, whoever it is for: Postfix's `FILTER`.
+//! A route for a single message, whatever its recipients: Postfix's `FILTER`.
 
 use std::fmt;
 
 use super::Target;
 use super::entry::{BadEntry, EntryForm, target_of};
 
-/// Longest text of one, in octets.
+/// Longest text of a detour, in octets.
 const TEXT_MAX: usize = 1_024;
 
-/// Where all mail of one message goes, in place of where its recipients' mail goes: mostly to a filter.
+/// Where a message goes instead of its recipients' routes, usually to a filter.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Detour {
     text: Box<str>,
@@ -16,8 +16,8 @@ pub struct Detour {
 }
 
 impl Detour {
-    /// Reads one as Postfix's transport(5) writes right sides: `smtp:[127.0.0.1]:10024`, `lmtp:unix:/run/filter`, `smtp:` for the hosts of
-    /// each recipient's domain.
+    /// Reads one in the form of right sides in Postfix's transport(5): `smtp:[127.0.0.1]:10024`, `lmtp:unix:/run/filter`, `smtp:`
+    /// for the hosts of each recipient's domain.
     ///
     /// # Errors
     ///
@@ -38,7 +38,7 @@ impl Detour {
         &self.target
     }
 
-    /// As it was written.
+    /// The text as configured.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text

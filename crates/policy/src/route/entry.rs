@@ -17,7 +17,7 @@ pub enum EntryForm {
     Mailertable,
 }
 
-/// An entry that leads nowhere.
+/// An invalid entry.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadEntry {
     /// There is no such transport or mailer here.
@@ -28,20 +28,20 @@ pub enum BadEntry {
     /// `local:` with a name.
     #[error("`local:{0}` sends all mail to one user; write an [[alias]] with `to = [{0:?}]` for it")]
     LocalUser(String),
-    /// The host is none.
+    /// The host is invalid.
     #[error(
         "{0:?} is no next hop; write \"smtp:[host]:port\", \"smtp:host\" for its MX records, or \"lmtp:unix:/path\""
     )]
     Host(String),
-    /// The refusal says none.
+    /// The refusal is invalid.
     #[error(transparent)]
     Refusal(#[from] BadRefusal),
 }
 
 /// Reads the right side of an entry.
 ///
-/// A host in brackets is looked up as it is, one without by its MX records; no host at all means those of the recipient's domain.
-/// Several hosts are tried in order. `port` is that of hosts without one.
+/// A host in brackets is looked up directly, one without by its MX records; no host means the MX records of the recipient's
+/// domain. Several hosts are tried in order. `port` is the default port.
 ///
 /// # Errors
 ///
@@ -49,7 +49,7 @@ pub enum BadEntry {
 pub fn target_of(value: &str, form: EntryForm, port: u16) -> Result<Target, BadEntry> {
     let value = value.trim();
     let (transport, rest) = value.split_once(':').unwrap_or(match form {
-        // A host alone, as mailertables had it once, or a transport without its colon.
+        // Only a host, as in old mailertables, or a transport without its colon.
         EntryForm::Mailertable => ("", value),
         EntryForm::Transport => (value, ""),
     });
@@ -83,7 +83,7 @@ fn pipe(text: &str) -> Result<Target, BadEntry> {
     })
 }
 
-/// Postfix's `retry:`, which puts mail off.
+/// Postfix's `retry:`, which defers mail.
 fn deferred(text: &str) -> Result<RefusalText, BadRefusal> {
     let read = RefusalText::parse(text)?;
     if read.status.0 == 4 {
@@ -114,7 +114,7 @@ fn hosts(text: &str, protocol: Protocol, form: EntryForm, port: u16) -> Result<T
     Ok(Target::Hosts { via, protocol })
 }
 
-/// What colons part outside of brackets.
+/// Splits at colons outside of brackets.
 fn colons(text: &str) -> Vec<&str> {
     let mut inside = false;
     text.split(|c| {
@@ -154,7 +154,7 @@ fn hop(text: &str, protocol: Protocol, default_port: u16) -> Result<Hop, BadEntr
     };
     let host = match host.parse::<IpAddr>() {
         Ok(ip) => HopHost::Ip(ip),
-        // Servers of LMTP have no MX records.
+        // LMTP servers have no MX records.
         Err(_) if protocol == Protocol::Lmtp => HopHost::Name(name_of(host).ok_or_else(bad)?),
         Err(_) => HopHost::Mx(name_of(host).ok_or_else(bad)?),
     };

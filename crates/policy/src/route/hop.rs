@@ -1,4 +1,4 @@
-//! One host of a way: as it is written, and what it means.
+//! One host of a route: how it is written, and what it means.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -40,7 +40,7 @@ impl fmt::Display for Hop {
     }
 }
 
-/// A hop that could not be read.
+/// An invalid hop.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "{0:?} is not a next hop; write \"host:port\", \"mx:host:port\" for the hosts of its MX records, \"192.0.2.1:25\", \"[2001:db8::1]:25\" or \"unix:/path\""
@@ -86,7 +86,7 @@ impl Hop {
             });
         }
         let (host, port) = match text.rsplit_once(':') {
-            // `[2001:db8::1]` has colons of its own.
+            // `[2001:db8::1]` contains colons itself.
             Some((host, port)) if !port.ends_with(']') => (host, port_number(port).ok_or_else(bad)?),
             _ => (text, default_port),
         };
@@ -100,7 +100,7 @@ impl Hop {
             ),
             None => match host.parse() {
                 Ok(IpAddr::V4(ip)) => HopHost::Ip(ip.into()),
-                // Without brackets nobody can tell where an IPv6 address ends and its port begins.
+                // Without brackets it is unclear where an IPv6 address ends and its port begins.
                 Ok(IpAddr::V6(_)) => return Err(bad()),
                 Err(_) => match Domain::parse(host, true) {
                     Ok(Domain::Name(name)) => HopHost::Name(name),
@@ -113,7 +113,7 @@ impl Hop {
 }
 
 fn port_number(text: &str) -> Option<u16> {
-    // `parse` would take a sign.
+    // `parse` would accept a sign.
     if !text.bytes().all(|octet| octet.is_ascii_digit()) {
         return None;
     }

@@ -1,4 +1,4 @@
-//! How mail goes over a route besides where to: from which address and under which name, and how much of it at once.
+//! How mail is sent over a route: from which address, with which name, and how much at once.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-/// What a route says of connections. The default says nothing, and the settings of the server hold.
+/// A route's settings for connections. By default none, so that the server's settings apply.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Lane {
-    /// The address from which hosts with IPv4 addresses are reached.
+    /// The source address for hosts with IPv4 addresses.
     pub source_v4: Option<Ipv4Addr>,
     /// The same for IPv6.
     pub source_v6: Option<Ipv6Addr>,
@@ -17,31 +17,31 @@ pub struct Lane {
     pub helo: Option<Arc<str>>,
     /// Which addresses of hosts are tried, and in which order.
     pub family: Family,
-    /// Most connections at once to one next hop.
+    /// Most concurrent connections to one next hop.
     pub connections: Option<usize>,
     /// Most messages over one connection.
     pub messages_per_connection: Option<u32>,
     /// Most recipients in one transaction.
     pub recipients: Option<usize>,
-    /// Most messages a second to one next hop.
+    /// Most messages per second to one next hop.
     pub rate: Option<Rate>,
 }
 
-/// Messages a second; above zero.
+/// Messages per second; above zero.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate(f64);
 
-/// A rate is a number, as there is no way to make another one.
+/// A rate is never NaN, since none can be constructed.
 impl Eq for Rate {}
 
 impl Rate {
-    /// So many messages a second; `None` unless that is above zero.
+    /// A rate in messages per second; `None` unless it is above zero.
     #[must_use]
     pub fn per_second(messages: f64) -> Option<Self> {
         (messages.is_finite() && messages > 0.0).then_some(Self(messages))
     }
 
-    /// Messages a second.
+    /// Messages per second.
     #[must_use]
     pub const fn get(self) -> f64 {
         self.0
@@ -52,12 +52,12 @@ impl Rate {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Hash, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Family {
-    /// All, in the order in which DNS gives them.
+    /// All, in the order of the DNS answer.
     #[default]
     Any,
-    /// IPv4 alone.
+    /// IPv4 only.
     V4,
-    /// IPv6 alone.
+    /// IPv6 only.
     V6,
     /// All, IPv4 first.
     PreferV4,
@@ -66,14 +66,14 @@ pub enum Family {
 }
 
 impl Family {
-    /// The addresses that are tried, in their order.
+    /// The addresses that are tried, in order.
     #[must_use]
     pub fn arrange(self, mut found: Vec<IpAddr>) -> Vec<IpAddr> {
         match self {
             Self::Any => {}
             Self::V4 => found.retain(IpAddr::is_ipv4),
             Self::V6 => found.retain(IpAddr::is_ipv6),
-            // Stable: among those of one kind the order stays.
+            // Stable: the order within a family is kept.
             Self::PreferV4 => found.sort_by_key(IpAddr::is_ipv6),
             Self::PreferV6 => found.sort_by_key(IpAddr::is_ipv4),
         }
@@ -94,13 +94,13 @@ impl Family {
 }
 
 impl Lane {
-    /// Whether it says nothing.
+    /// Whether it sets nothing.
     #[must_use]
     pub fn is_usual(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The address from which `to` is reached; `None` where the system chooses.
+    /// The source address for `to`; `None` if the system chooses.
     #[must_use]
     pub fn source(&self, to: IpAddr) -> Option<IpAddr> {
         match to.to_canonical() {
@@ -109,7 +109,7 @@ impl Lane {
         }
     }
 
-    /// With what `usual` says where this says nothing.
+    /// This, with the settings of `usual` where it sets nothing.
     #[must_use]
     pub fn or(self, usual: &Self) -> Self {
         Self {
@@ -128,7 +128,7 @@ impl Lane {
     }
 }
 
-/// What tells it from the usual, each part with a blank before it: ` from=192.0.2.1 connections=2`.
+/// Its differences from the default, each with a space before it: ` from=192.0.2.1 connections=2`.
 impl fmt::Display for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut part = |name: &str, value: Option<&dyn fmt::Display>| match value {

@@ -9,16 +9,16 @@ use super::asked::{AskedRoutes, NamedBy};
 use super::{EntryForm, Found, Lane, RecipientMatch, RouteRule, Sought, Target, TlsLevel};
 use crate::domain_set::{DomainSet, Match};
 
-/// Routes by their left sides. A look-up costs one hash for each label of the domain, however many there are.
+/// Routes by their left sides. A look-up costs one hash for each label of the domain, however many entries there are.
 #[derive(Clone, Debug, Default)]
 pub struct RouteMap {
     /// By address, domain, `.domain` for all names below it, or `*`.
     rules: HashMap<Box<str>, Arc<RouteRule>>,
-    /// Where the entries are, if they are not in `rules`.
+    /// The table to ask, if the entries are not in `rules`.
     asked: Option<Arc<dyn AskedRoutes>>,
     pub(super) tls: TlsLevel,
     pub(super) verify: bool,
-    /// How mail goes over the routes of a table that is asked.
+    /// How mail is sent over the routes of a table that is asked.
     pub(super) lane: Lane,
 }
 
@@ -30,14 +30,14 @@ pub struct RouteMap {
 pub struct BadKey(String);
 
 impl RouteMap {
-    /// With so much TLS for all entries that are added from now on.
+    /// Sets the TLS level of entries added from now on.
     #[must_use]
     pub fn with_tls(mut self, tls: TlsLevel, verify: bool) -> Self {
         (self.tls, self.verify) = (tls, verify);
         self
     }
 
-    /// Of a table that is asked for each recipient, whose routes go so.
+    /// For a table that is asked for each recipient, with this lane for its routes.
     #[must_use]
     pub fn of_asked(asked: Arc<dyn AskedRoutes>, lane: Lane) -> Self {
         Self {
@@ -53,7 +53,7 @@ impl RouteMap {
         self.asked.is_some()
     }
 
-    /// Adds an entry; gives the one that is there already.
+    /// Adds an entry; returns an existing one with the same key.
     ///
     /// # Errors
     ///
@@ -103,7 +103,7 @@ impl RouteMap {
         self.rules.keys().filter_map(|key| Some(key.rsplit_once('@')?.1))
     }
 
-    /// The entry that names a recipient most closely.
+    /// The entry that names a recipient most specifically.
     pub(super) fn find(&self, sought: &Sought<'_>) -> Option<(RecipientMatch, Found<'_>)> {
         let Some(asked) = &self.asked else {
             return self
@@ -147,7 +147,7 @@ impl RouteMap {
     }
 }
 
-/// A left side as look-ups have it.
+/// A left side in the form for look-ups.
 fn key_of(written: &str, form: EntryForm) -> Result<String, BadKey> {
     let bad = || BadKey(written.chars().take(300).collect());
     let is_all = match form {
@@ -162,7 +162,7 @@ fn key_of(written: &str, form: EntryForm) -> Result<String, BadKey> {
             utf8: true,
             ..ParseOptions::default()
         };
-        // Postfix's `user@` for no domain in particular names nobody here.
+        // Postfix's `user@` without a domain is not supported.
         return Mailbox::parse(written, &options)
             .map(|mailbox| mailbox.key())
             .map_err(|_| bad());

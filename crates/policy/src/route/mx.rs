@@ -11,25 +11,25 @@ pub struct MxRecord {
     pub exchange: String,
 }
 
-/// What a domain's MX records say.
+/// The meaning of a domain's MX records.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum MxVerdict {
     /// Try these hosts in this order.
     Hosts(Vec<Box<str>>),
     /// There are no records: the domain itself is the host (RFC 5321 section 5.1).
     Implicit,
-    /// The domain takes no mail (RFC 7505): bounce with `5.1.10`.
+    /// The domain accepts no mail (RFC 7505): bounce with `5.1.10`.
     NullMx,
-    /// We are the best host ourselves, and have no place for it: bounce with `5.4.6`.
+    /// This server is the best host, but the domain is not configured here: bounce with `5.4.6`.
     Loop,
-    /// There are records, and none names a host: defer with `4.4.4`.
+    /// There are records, but none names a host: defer with `4.4.4`.
     Unusable,
 }
 
-/// Most hosts of one domain that are tried; further ones are left out.
+/// Most hosts of one domain that are tried; further ones are ignored.
 pub const MX_HOSTS_MAX: usize = 20;
 
-/// Puts MX hosts in order: by preference, equals in an order that `seed` decides, ourselves and all less preferred ones left out.
+/// Sorts MX hosts by preference, equals in an order determined by `seed`, without this server and all less preferred ones.
 #[must_use]
 pub fn mx_hosts(records: &[MxRecord], own_names: &[impl AsRef<str>], seed: u64) -> MxVerdict {
     if records.is_empty() {
@@ -43,7 +43,7 @@ pub fn mx_hosts(records: &[MxRecord], own_names: &[impl AsRef<str>], seed: u64) 
     }
     let mut hosts: Vec<(u16, u64, Box<str>)> = Vec::with_capacity(records.len());
     for (index, record) in records.iter().enumerate() {
-        // An address where a name belongs is not to be trusted with mail (RFC 5321 section 5.1).
+        // An address in place of a name is not valid (RFC 5321 section 5.1).
         if let Ok(Domain::Name(name)) = Domain::parse(&record.exchange, false) {
             hosts.push((record.preference, scatter(seed, index as u64), name));
         }
@@ -77,7 +77,7 @@ pub fn mx_hosts(records: &[MxRecord], own_names: &[impl AsRef<str>], seed: u64) 
     MxVerdict::Hosts(ordered)
 }
 
-/// A number that depends on seed and index and looks like chance (SplitMix64).
+/// A pseudo-random number from seed and index (SplitMix64).
 fn scatter(seed: u64, index: u64) -> u64 {
     let mut z = seed.wrapping_add(index.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,4 +1,4 @@
-//! Demands on strangers, and what was found of one that does not meet them.
+//! Demands on strangers, and findings about those that do not meet them.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use postern_mail::Status;
 
 use crate::rule::{Rule, Told, Verdict};
 
-/// What a stranger can be asked to fulfil.
+/// What can be demanded of a stranger.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Demand {
     /// `HELO` or `EHLO` gives a full host name or an address literal (RFC 5321 section 4.1.1.1).
@@ -15,11 +15,11 @@ pub enum Demand {
     HeloForeign,
     /// The name that it gives is known in DNS.
     HeloKnown,
-    /// The client's address has a name (a PTR record).
+    /// The client's address has a host name (a PTR record).
     ClientNamed,
-    /// That name leads back to the address.
+    /// That name is confirmed by an address record.
     ClientConfirmed,
-    /// The domain of the sender takes mail: it has MX records or an address.
+    /// The domain of the sender accepts mail: it has MX records or an address.
     SenderKnown,
 }
 
@@ -34,17 +34,17 @@ impl Demand {
         Self::SenderKnown,
     ];
 
-    /// Its place in [`Self::ALL`].
+    /// Its index in [`Self::ALL`].
     #[must_use]
     pub const fn index(self) -> usize {
         self as usize
     }
 }
 
-/// What becomes of a client that does not meet a demand.
+/// What happens to a client that does not meet a demand.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Act {
-    /// Nothing: it is not even looked.
+    /// Nothing: it is not even checked.
     #[default]
     Off,
     /// Its messages get a field that says so.
@@ -65,7 +65,7 @@ pub enum Finding {
     /// See [`Demand::HeloKnown`].
     #[error("HELO gives {0:?}, which DNS does not know")]
     HeloUnknown(String),
-    /// DNS could not say whether the name exists.
+    /// DNS did not answer whether the name exists.
     #[error("HELO gives {name:?}, and DNS does not answer: {reason}")]
     HeloUnanswered {
         /// The name.
@@ -79,16 +79,16 @@ pub enum Finding {
     /// See [`Demand::ClientConfirmed`].
     #[error("no name of the client's address resolves to it")]
     ClientUnconfirmed,
-    /// DNS could not say what the client's address is called.
+    /// DNS did not answer about the client's host name.
     #[error("the client's address cannot be looked up: {0}")]
     ClientUnanswered(String),
     /// See [`Demand::SenderKnown`].
     #[error("{0} has neither MX records nor an address")]
     SenderUnknown(String),
-    /// The domain says that it takes no mail (RFC 7505): no report would arrive.
+    /// The domain says that it accepts no mail (RFC 7505): no report would arrive.
     #[error("{0} takes no mail (null MX)")]
     SenderNullMx(String),
-    /// DNS could not say whether the domain takes mail.
+    /// DNS did not answer whether the domain accepts mail.
     #[error("{name} cannot be looked up: {reason}")]
     SenderUnanswered {
         /// The domain.
@@ -114,7 +114,7 @@ impl Finding {
         }
     }
 
-    /// Whether it may be otherwise in a while: DNS did not answer.
+    /// Whether it may change later: DNS did not answer.
     #[must_use]
     pub const fn is_temporary(&self) -> bool {
         matches!(
@@ -123,7 +123,7 @@ impl Finding {
         )
     }
 
-    /// Reply code, status and words for the peer (RFC 7372, RFC 7505 section 4.2).
+    /// Reply code, status and text for the peer (RFC 7372, RFC 7505 section 4.2).
     #[must_use]
     pub const fn told(&self) -> Told {
         match self {
@@ -186,21 +186,21 @@ impl Verdict for Finding {
     }
 }
 
-/// What DNS says of a name.
+/// What DNS says about a name.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Known {
     /// It has MX records or an address.
     Yes,
     /// It has neither.
     No,
-    /// Its MX record says that it takes no mail (RFC 7505).
+    /// Its MX record says that it accepts no mail (RFC 7505).
     NullMx,
     /// There was no answer.
     Unanswered(String),
 }
 
 impl ClientName {
-    /// Its name, if that leads back.
+    /// Its name, if confirmed.
     #[must_use]
     pub fn confirmed(&self) -> Option<&str> {
         match self {
@@ -210,31 +210,31 @@ impl ClientName {
     }
 }
 
-/// What DNS says of the client's address.
+/// What DNS says about the client's address.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ClientName {
-    /// It has a name that leads back.
+    /// It has a confirmed name.
     Confirmed(String),
-    /// It has names, of which this is the first, and none leads back.
+    /// It has names, of which this is the first, but none is confirmed.
     Unconfirmed(String),
     /// It has none.
     Nameless,
-    /// It has names, and whether one leads back nobody could say.
+    /// It has names, but whether one is confirmed could not be found out.
     Unsure {
         /// The first of them.
         name: String,
-        /// Why nobody could.
+        /// The reason.
         reason: String,
     },
     /// There was no answer.
     Unanswered(String),
 }
 
-/// What the name in `HELO` comes to.
+/// Judges the `HELO` name.
 #[must_use]
 pub fn judge_helo_known(name: &str, known: Known) -> Option<Finding> {
     match known {
-        // A host that sends need not take mail.
+        // A host that sends need not accept mail.
         Known::Yes | Known::NullMx => None,
         Known::No => Some(Finding::HeloUnknown(name.to_owned())),
         Known::Unanswered(reason) => Some(Finding::HeloUnanswered {
@@ -244,7 +244,7 @@ pub fn judge_helo_known(name: &str, known: Known) -> Option<Finding> {
     }
 }
 
-/// What the domain of the sender comes to.
+/// Judges the domain of the sender.
 #[must_use]
 pub fn judge_sender(domain: &str, known: Known) -> Option<Finding> {
     let name = domain.to_owned();
@@ -256,7 +256,7 @@ pub fn judge_sender(domain: &str, known: Known) -> Option<Finding> {
     }
 }
 
-/// What the name of the client's address comes to, where one (`named`) or one that leads back (`confirmed`) is demanded.
+/// Judges the client's host name, if one (`named`) or a confirmed one (`confirmed`) is demanded.
 #[must_use]
 pub fn judge_client(name: &ClientName, named: Act, confirmed: Act) -> Option<Finding> {
     let stricter = confirmed != Act::Off;

@@ -1,4 +1,4 @@
-//! Whether a list answers as lists do, and when an administrator is told.
+//! Whether a DNS list works properly, and when to tell an administrator.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::list::Answered;
 
-/// Time between two tellings of one list, so that one that comes and goes does not fill the log.
+/// Time between two reports about one list, so that one that comes and goes does not fill the log.
 const TOLD_AGAIN: Duration = Duration::from_secs(3_600);
 
 /// What is wrong with a list.
@@ -21,7 +21,7 @@ pub enum Trouble {
          instead of a public one, some an account"
     )]
     Refused(Ipv4Addr),
-    /// It is not a list any more.
+    /// It is no longer a list.
     #[error(
         "it answers {0}, which no list does: the zone has been given up, or the name server makes up answers"
     )]
@@ -29,7 +29,7 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    /// What is wrong with an answer, if anything is.
+    /// What is wrong with an answer, if anything.
     #[must_use]
     pub const fn of(answered: Answered) -> Option<Self> {
         match answered {
@@ -49,15 +49,15 @@ impl Trouble {
     }
 }
 
-/// What is known of one list.
+/// The state of one list.
 #[derive(Debug, Default)]
 pub struct ListHealth {
     trouble: Option<Trouble>,
-    /// What an administrator was told last, and when.
+    /// What an administrator was last told, and when.
     told: Option<(Option<Trouble>, Instant)>,
 }
 
-/// What an administrator is to be told.
+/// What to tell an administrator.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum News {
     /// Something is wrong.
@@ -76,8 +76,8 @@ impl fmt::Display for News {
 }
 
 impl ListHealth {
-    /// Takes note of what came of a question. Trouble is told when it begins, and its end once; a list that comes and goes is told of
-    /// once an hour.
+    /// Notes the result of a question. Trouble is reported when it begins, and when it ends; a list that comes and goes is
+    /// reported once an hour.
     pub fn note(&mut self, trouble: Option<Trouble>, now: Instant) -> Option<News> {
         let changed = match (&trouble, &self.told) {
             (None, None | Some((None, _))) => false,
@@ -88,7 +88,7 @@ impl ListHealth {
         if !changed {
             return None;
         }
-        // A recovery right after the trouble may be told: it is what somebody waits for.
+        // A recovery soon after the trouble may be reported: somebody may be waiting for it.
         let is_fresh = self
             .told
             .as_ref()

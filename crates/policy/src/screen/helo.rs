@@ -1,4 +1,4 @@
-//! What a client calls itself in `HELO` or `EHLO`: whether it can be a name at all, and whether it is this server's.
+//! The client's name in `HELO` or `EHLO`: whether it can be a host name, and whether it is this server's.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use postern_mail::Domain;
 use super::finding::Finding;
 use crate::DomainSet;
 
-/// What a client calls itself.
+/// A `HELO` name.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum HeloName {
     /// A full host name, lower-case.
@@ -16,15 +16,15 @@ pub enum HeloName {
     Address {
         /// The address.
         address: IpAddr,
-        /// Whether it stands in brackets, as it has to.
+        /// Whether it is in brackets, as required.
         bracketed: bool,
     },
-    /// Nothing of that kind; an empty text where it said neither `HELO` nor `EHLO`.
+    /// Anything else; empty without `HELO` or `EHLO`.
     Other(String),
 }
 
 impl HeloName {
-    /// Reads what the client said.
+    /// Reads the client's name.
     #[must_use]
     pub fn of(said: &str) -> Self {
         if let Ok(address) = said.parse::<IpAddr>() {
@@ -63,7 +63,7 @@ pub fn judge_syntax(name: &HeloName) -> Option<Finding> {
     }
 }
 
-/// Whether what a client calls itself can be no host name at all, full or not, and no address.
+/// Whether a `HELO` name cannot be a host name, full or not, or an address.
 #[must_use]
 pub fn is_invalid(name: &HeloName) -> bool {
     match name {
@@ -72,7 +72,7 @@ pub fn is_invalid(name: &HeloName) -> bool {
     }
 }
 
-/// Whether a stranger calls itself by a name or address of this server. `is_own` tells own addresses. Names below a local domain are
+/// Whether a stranger uses a name or address of this server. `is_own` recognises own addresses. Names below a local domain are
 /// not own names: other hosts of the site may send from outside.
 #[must_use]
 pub fn judge_own(

@@ -1,4 +1,4 @@
-//! Block and allow lists in DNS (RFC 5782): which name is asked for, and what an answer means.
+//! Block and allow lists in DNS (RFC 5782): which name to look up, and what an answer means.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -9,24 +9,24 @@ use ipnet::Ipv4Net;
 /// Longest name that DNS can hold, in octets of text.
 const NAME_MAX: usize = 253;
 
-/// A list, or a part of one: some of its answers with their score.
+/// A list, or a part of one: some of its answers with a score.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DnsList {
     /// Its name in the log, in replies and in the field of a message.
     pub name: String,
-    /// The zone, in small letters and without a dot at the end.
+    /// The zone, in lower case and without a trailing dot.
     pub zone: String,
-    /// What is looked for in it.
+    /// What is looked up in it.
     pub subject: Subject,
-    /// The answers that count. Empty: all but `127.0.0.1`, which some lists give for "I do not answer you".
+    /// The answers that count. Empty: all but `127.0.0.1`, with which some lists refuse to answer.
     pub answers: Vec<AnswerRange>,
-    /// What it adds to the score of a client; below zero it speaks for the client.
+    /// What it adds to the score of a client; negative values are in favour of the client.
     pub score: i32,
-    /// What a client hears that is refused because of it, in place of the usual words.
+    /// The text of replies to clients refused because of it, in place of the default.
     pub text: Option<String>,
 }
 
-/// What is looked for in a list.
+/// What is looked up in a list.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Subject {
     /// The client's address.
@@ -47,14 +47,14 @@ impl fmt::Display for Subject {
     }
 }
 
-/// Answers from one to another, both included.
+/// A range of answers, both ends included.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct AnswerRange {
     first: Ipv4Addr,
     last: Ipv4Addr,
 }
 
-/// A text that names no answers of a list.
+/// An invalid range of answers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "answers of lists lie in 127.0.0.0/8; write \"127.0.0.2\", \"127.0.0.2-127.0.0.11\" or \"127.0.1.0/24\""
@@ -98,19 +98,19 @@ impl FromStr for AnswerRange {
 /// What an answer means.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Answered {
-    /// It is not listed, or with answers alone that do not count.
+    /// It is not listed, or only with answers that do not count.
     NotListed,
     /// It is listed, with this answer.
     Listed(Ipv4Addr),
-    /// The list does not answer this server, and says so by `127.255.255.x`: the question has come by a public resolver, or too
-    /// many came.
+    /// The list refuses to answer this server, with `127.255.255.x`: the question came through a public resolver, or there were
+    /// too many.
     Refused(Ipv4Addr),
-    /// Not an answer of a list: the zone belongs to somebody else now, or a resolver makes up answers.
+    /// Not an answer of a list: the zone now belongs to somebody else, or a resolver makes up answers.
     Parked(Ipv4Addr),
 }
 
 impl DnsList {
-    /// Reads the addresses that were found. One that no list gives makes all of them worthless.
+    /// Reads the addresses found. One that no list would return makes all of them invalid.
     #[must_use]
     pub fn read(&self, found: &[Ipv4Addr]) -> Answered {
         if let Some(foreign) = found.iter().find(|answer| !answer.is_loopback()) {
@@ -132,7 +132,7 @@ impl DnsList {
     }
 }
 
-/// The name under which an address is looked for in a zone (RFC 5782 sections 2.1 and 2.4).
+/// The name under which an address is looked up in a zone (RFC 5782 sections 2.1 and 2.4).
 #[must_use]
 pub fn address_question(address: IpAddr, zone: &str) -> String {
     match address.to_canonical() {
@@ -154,7 +154,7 @@ pub fn address_question(address: IpAddr, zone: &str) -> String {
     }
 }
 
-/// The name under which a domain is looked for in a zone (RFC 5782 section 2.2); `None` where DNS has no room for it.
+/// The name under which a domain is looked up in a zone (RFC 5782 section 2.2); `None` if it is too long for DNS.
 #[must_use]
 pub fn domain_question(domain: &str, zone: &str) -> Option<String> {
     (domain.len() + 1 + zone.len() <= NAME_MAX).then(|| format!("{domain}.{zone}"))

@@ -1,8 +1,8 @@
-//! How strangers that bring mail from outside are looked at: DNS lists with scores, what they call themselves, the name of their
+//! How strangers that bring mail from outside are screened: DNS lists with scores, the `HELO` name, the host name of their
 //! address, the domain of the sender, and whether they wait for the greeting.
 //!
-//! Who has logged in or may relay is never looked at. Whatever DNS cannot say counts for the client, except where a demand is to be
-//! met: there the client is told to come again.
+//! Clients that have authenticated or may relay are never screened. If DNS does not answer, this counts in favour of the client,
+//! except for demands: there the client is told to try again later.
 
 pub mod finding;
 pub mod health;
@@ -19,23 +19,23 @@ use self::finding::{Act, Demand};
 use self::list::{DnsList, Subject};
 use self::score::Thresholds;
 
-/// How strangers are looked at. The default looks at nothing.
+/// How strangers are screened. The default checks nothing.
 #[derive(Clone, Debug)]
 pub struct ScreenSettings {
     /// Lists that are asked, or parts of lists.
     pub lists: Vec<DnsList>,
-    /// What follows from the score that lists and early talk add up to.
+    /// What follows from the total score of lists and early talking.
     pub thresholds: Thresholds,
-    /// What early talk adds to the score; `None`: who talks before the greeting is refused at once.
+    /// What early talking adds to the score; with `None`, a client that talks before the greeting is refused at once.
     pub early_talk_score: Option<i32>,
-    /// Networks whose clients are not looked at.
+    /// Networks whose clients are not screened.
     pub except: Vec<IpNet>,
     /// What becomes of a client that does not meet a demand.
     pub acts: [Act; Demand::ALL.len()],
     /// Longest wait for DNS before an answer. Default 5 seconds.
     pub timeout: Duration,
-    /// Names of the client's choosing that are looked up in one session at most: what it calls itself, and domains of senders, each as
-    /// often as there are questions about it. Default 100.
+    /// Most names chosen by the client that are looked up in one session: `HELO` names and domains of senders, each counted once
+    /// per question about it. Default 100.
     pub lookups: u32,
 }
 
@@ -60,13 +60,13 @@ impl ScreenSettings {
         self.acts[demand.index()]
     }
 
-    /// Whether it matters if a client meets a demand.
+    /// Whether a demand is made.
     #[must_use]
     pub fn demands(&self, demand: Demand) -> bool {
         self.act(demand) != Act::Off
     }
 
-    /// Whether anything is looked at besides early talk, which has a setting of its own.
+    /// Whether nothing is checked, except early talking, which has a setting of its own.
     #[must_use]
     pub fn is_off(&self) -> bool {
         self.lists.is_empty()
@@ -74,14 +74,14 @@ impl ScreenSettings {
             && self.acts.iter().all(|act| *act == Act::Off)
     }
 
-    /// Whether a client of this address is looked at at all.
+    /// Whether a client with this address is screened.
     #[must_use]
     pub fn is_about(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         !self.except.iter().any(|network| network.contains(&peer))
     }
 
-    /// Whether the name of the client's address matters.
+    /// Whether the client's host name matters.
     #[must_use]
     pub fn wants_name(&self) -> bool {
         [Demand::ClientNamed, Demand::ClientConfirmed]
@@ -89,7 +89,7 @@ impl ScreenSettings {
             .any(|demand| self.demands(*demand))
     }
 
-    /// Whether one of the lists is about this.
+    /// Whether any list is about this subject.
     #[must_use]
     pub fn asks_about(&self, subject: Subject) -> bool {
         self.lists.iter().any(|list| list.subject == subject)

@@ -1,4 +1,4 @@
-//! What lists and early talk add up to, and what follows from that.
+//! The total score of lists and early talking, and what follows from it.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -9,31 +9,31 @@ use super::finding::{Act, Demand, Finding};
 use super::list::Subject;
 use crate::rule::{Rule, Told, Verdict};
 
-/// From which score on something follows. Default: nothing does.
+/// The scores from which something follows. Default: none.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Thresholds {
     /// Recipients are refused.
     pub refuse: Option<i32>,
-    /// Messages are held in the queue until an administrator looks at them.
+    /// Messages are held in the queue for an administrator.
     pub hold: Option<i32>,
     /// Messages get a field with the score.
     pub tag: Option<i32>,
 }
 
-/// One thing that counts.
+/// One item of a score.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Mark {
-    /// The name of the list; `early-talk` for that.
+    /// The name of the list, or `early-talk`.
     pub name: String,
     /// What it adds.
     pub score: i32,
-    /// What was looked for, and the answer; `None` for early talk.
+    /// What was looked up, and the answer; `None` for early talking.
     pub answer: Option<(Subject, Ipv4Addr)>,
-    /// What the client hears if it is refused because of it.
+    /// The text of the reply if it is refused because of it.
     pub text: Option<String>,
 }
 
-/// The name under which early talk counts.
+/// The name of early talking in scores.
 pub const EARLY_TALK: &str = "early-talk";
 
 impl fmt::Display for Mark {
@@ -46,18 +46,18 @@ impl fmt::Display for Mark {
     }
 }
 
-/// All that counts for or against a client.
+/// Everything that counts for or against a client.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Score(pub Vec<Mark>);
 
 impl Score {
-    /// What it adds up to.
+    /// The total.
     #[must_use]
     pub fn total(&self) -> i32 {
         self.0.iter().fold(0, |sum, mark| sum.saturating_add(mark.score))
     }
 
-    /// What speaks most against the client.
+    /// The item that counts most against the client.
     fn worst(&self) -> Option<&Mark> {
         self.0
             .iter()
@@ -77,23 +77,23 @@ impl fmt::Display for Score {
     }
 }
 
-/// What becomes of a stranger's recipients, or of its message.
+/// The verdict on a stranger's recipients, or its message.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Screened {
-    /// They are taken, with what is to be noted.
+    /// They are accepted, with notes.
     Passed(Noted),
     /// They are refused.
     Refused(ScreenRefusal),
 }
 
-/// What is to be noted of a message that is taken.
+/// The notes on an accepted message.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Noted {
     /// Whether it is held, and why.
     pub hold: Option<Score>,
-    /// The score that is written into it.
+    /// The score to write into it.
     pub tag: Option<Score>,
-    /// Demands that were not met, and are only to be marked.
+    /// Demands that were not met and are only marked.
     pub marks: Vec<Finding>,
 }
 
@@ -108,11 +108,11 @@ impl Noted {
 /// Why a stranger is refused.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ScreenRefusal {
-    /// A demand is not met.
+    /// A demand was not met.
     Demand(Finding),
-    /// Too much speaks against it.
+    /// The score is too high.
     Score(Score),
-    /// It had too many names looked up.
+    /// It caused too many look-ups.
     Lookups(u32),
 }
 
@@ -145,7 +145,7 @@ impl Verdict for ScreenRefusal {
 }
 
 impl ScreenRefusal {
-    /// Reply code, status and words for the peer; a list may have [words of its own](Self::text).
+    /// Reply code, status and text for the peer; a list may have [a text of its own](Self::text).
     #[must_use]
     pub const fn told(&self) -> Told {
         match self {
@@ -159,9 +159,9 @@ impl ScreenRefusal {
         }
     }
 
-    /// The words for the peer: those of the list that counts most, or the usual ones with its name.
+    /// The text for the peer: that of the list that counts most, or the default one with its name.
     ///
-    /// `{address}`, `{helo}`, `{sender}` and `{list}` in a list's own words are filled in.
+    /// `{address}`, `{helo}`, `{sender}` and `{list}` in a list's own text are filled in.
     #[must_use]
     pub fn text(&self, fill: &Fill<'_>) -> String {
         let usual = self.told().2;
@@ -190,18 +190,18 @@ impl ScreenRefusal {
     }
 }
 
-/// What is filled into the words of a list.
+/// The values for the text of a list.
 #[derive(Clone, Copy, Debug)]
 pub struct Fill<'a> {
     /// The client's address.
     pub address: &'a str,
-    /// What it calls itself.
+    /// Its `HELO` name.
     pub helo: &'a str,
     /// The envelope sender.
     pub sender: &'a str,
 }
 
-/// Decides on what was found: what holds for good first, then the score, then what may change.
+/// Decides from the findings: permanent ones first, then the score, then temporary ones.
 #[must_use]
 pub fn judge(
     findings: Vec<Finding>,
@@ -238,7 +238,7 @@ pub fn judge(
     })
 }
 
-/// What follows from a finding. A name of the client's that nobody could look up fails the stricter of the two demands on it.
+/// The action for a finding. If the client's host name could not be looked up, the stricter of the two demands on it applies.
 fn acts_on(finding: &Finding, act: &impl Fn(Demand) -> Act) -> Act {
     match finding {
         Finding::ClientUnanswered(_) => {

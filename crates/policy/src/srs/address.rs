@@ -1,5 +1,5 @@
-//! The form of rewritten addresses: `SRS0=hash=day=domain=name`, and `SRS1=hash=domain==hash=day=domain=name` for what another
-//! forwarder has rewritten before.
+//! The form of rewritten addresses: `SRS0=hash=day=domain=name`, and `SRS1=hash=domain==hash=day=domain=name` for an address
+//! already rewritten by another forwarder.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,19 +11,19 @@ use sha1::Sha1;
 
 use super::{LOCAL_MAX, Srs, SrsRefusal};
 
-/// The digits of a day, two of which count to [`DAYS`].
+/// The digits of a day, of which two can count up to [`DAYS`].
 const DIGITS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
-/// After so many days the count starts anew.
+/// The number of days after which the count starts again.
 const DAYS: i64 = 1_024;
 
 const DAY_SECONDS: i64 = 86_400;
 
-/// A rewritten local part behind its tag.
+/// A rewritten local part after its tag.
 enum Tagged<'a> {
-    /// `SRS0`, and what follows with the separator.
+    /// `SRS0`: what follows, with the separator.
     First(&'a str),
-    /// `SRS1`, and what follows without it.
+    /// `SRS1`: what follows, without the separator.
     Further(&'a str),
 }
 
@@ -40,7 +40,7 @@ impl<'a> Tagged<'a> {
 }
 
 impl Srs {
-    /// The address under which mail of this sender goes out on the day of `now`; `None` if it would be too long.
+    /// The rewritten address of this sender on the day of `now`; `None` if it would be too long.
     #[must_use]
     pub fn rewrite(&self, sender: &Mailbox, now: Timestamp) -> Option<Mailbox> {
         let host = sender.domain().name()?;
@@ -51,7 +51,7 @@ impl Srs {
                 let hash = self.hash(secret, &[host, rest]);
                 format!("SRS1={hash}={host}={rest}")
             }
-            // Who has rewritten it last takes it back from us, and need not hear of those between.
+            // The report goes straight back to the first forwarder, so those in between can be left out.
             Some(Tagged::Further(rest)) => {
                 let (_, rest) = rest.split_once('=')?;
                 let (first, rest) = rest.split_once('=')?;
@@ -68,11 +68,11 @@ impl Srs {
         (rewritten.local().len() <= LOCAL_MAX).then_some(rewritten)
     }
 
-    /// Where a report to a rewritten address goes: to the sender it was made of, or to the forwarder before us.
+    /// Where a report to a rewritten address goes: to the original sender, or to the first forwarder.
     ///
     /// # Errors
     ///
-    /// Why it goes nowhere.
+    /// Why the address is refused.
     pub fn lead_back(&self, address: &Mailbox, now: Timestamp) -> Result<Mailbox, SrsRefusal> {
         let local = address.unquoted_local();
         let (host, user) = match Tagged::of(&local).ok_or(SrsRefusal::Malformed)? {
@@ -112,11 +112,12 @@ impl Srs {
         text
     }
 
-    /// Whether a hash is ours. Hosts on the way may have made all letters small, so case does not count, as for all who know SRS.
+    /// Whether a hash is ours. Hosts on the way may have changed it to lower case, so case is ignored, as in all SRS
+    /// implementations.
     fn check(&self, hash: &str, parts: &[&str]) -> Result<(), SrsRefusal> {
         let fits = |secret: &SecretString| {
             let right = self.hash(secret, parts);
-            // A longer one that begins right was made when hashes were longer.
+            // A longer one with the right beginning was made when hashes were longer.
             !right.is_empty()
                 && hash
                     .get(..right.len())
@@ -136,7 +137,7 @@ impl Srs {
             made = (made * 32 + value as i64) % DAYS;
         }
         let age = (days_of(now) - made).rem_euclid(DAYS);
-        // A clock that is behind by a day does not end the address.
+        // A clock that is a day behind does not invalidate the address.
         if age <= i64::from(self.max_age_days) || age == DAYS - 1 {
             Ok(())
         } else {
@@ -187,7 +188,7 @@ mod tests {
 
     #[test]
     fn as_others_write_it() {
-        // Made by Mail::SRS 0.31 (`Mail::SRS::Guarded->forward`) with its clock at that day.
+        // Made by Mail::SRS 0.31 (`Mail::SRS::Guarded->forward`) with its clock set to that day.
         #[rustfmt::skip]
         let cases = [
             ("secret",       4, 20_000, "ann@away.example",         "SRS0=jNjT=RA=away.example=ann"),

@@ -1,9 +1,10 @@
-//! The Sender Rewriting Scheme: mail that an alias forwards to the outside gets a sender of this site, from which reports find back.
+//! The Sender Rewriting Scheme: mail that an alias forwards to the outside gets a sender of this site, through which reports can
+//! return.
 //!
-//! The next server asks the domain of the envelope sender by SPF whether this host may send for it, and for a forwarded message
-//! the answer is no. So the sender becomes `SRS0=hash=day=domain=name@own.domain`. The hash keeps others from making such
-//! addresses, and the day ends them. The forms are those of Mail::SRS and libsrs2, so that other programs with the same secret
-//! read and write them as well; there is no RFC.
+//! The next server checks with SPF whether the domain of the envelope sender allows this host to send for it, and for a forwarded
+//! message it does not. So the sender becomes `SRS0=hash=day=domain=name@own.domain`. The hash keeps others from making such
+//! addresses, and with the day they expire. The forms are those of Mail::SRS and libsrs2, so that other programs with the same
+//! secret can read and write them too; there is no RFC.
 
 mod address;
 
@@ -18,46 +19,46 @@ use crate::rule::{Rule, Told, Verdict};
 
 pub use postern_mail::is_rewritten;
 
-/// Days after which an address counts no more, unless set otherwise: those of libsrs2.
+/// Default for the days after which an address expires: libsrs2's.
 pub const MAX_AGE_DAYS: u32 = 21;
 
-/// Characters of the hash, unless set otherwise: those of Mail::SRS and libsrs2.
+/// Default for the length of the hash in characters: that of Mail::SRS and libsrs2.
 pub const HASH_LENGTH: usize = 4;
 
-/// Longest local part that a rewritten address may have, in octets. What would be longer is left as it was.
+/// Longest local part that a rewritten address may have, in octets. If it would be longer, the sender is not rewritten.
 pub const LOCAL_MAX: usize = 255;
 
-/// How senders are rewritten, and whose.
+/// How senders are rewritten, and which ones.
 #[derive(Clone, Debug)]
 pub struct Srs {
-    /// The domain of rewritten senders: one of this server, whose mail comes here.
+    /// The domain of rewritten senders: one of this server's, so that their mail comes here.
     pub domain: Domain,
-    /// The first makes hashes, all are good for reading them; at least one. Whoever has one can make addresses.
+    /// The first is used to make hashes, all to verify them; at least one. Whoever has one can make addresses.
     pub secrets: Vec<SecretString>,
-    /// Characters of the hash, 4 to 27.
+    /// Length of the hash in characters, 4 to 27.
     pub hash_length: usize,
-    /// Days after which an address counts no more, at most 1,000: the day comes round after 1,024.
+    /// Days after which an address expires, at most 1,000: the day count wraps after 1,024.
     pub max_age_days: u32,
-    /// Domains of this server, and those behind it: their mail is not forwarded, and their senders are not rewritten.
+    /// Local and relay domains: mail to them is not forwarded mail, and their senders are not rewritten.
     pub own: DomainSet,
 }
 
-/// What is known of a message that is about to leave.
+/// What is known about an outgoing message.
 #[derive(Clone, Copy, Debug)]
 pub struct Leaving<'a> {
     /// Its sender.
     pub sender: &'a ReversePath,
-    /// Whether a client brought it that may not relay. What leaves all the same was forwarded.
+    /// Whether it came from a client that may not relay: if it leaves this site, it was forwarded.
     pub from_stranger: bool,
 }
 
-/// Why an address that looks rewritten leads nowhere.
+/// Why an address that looks rewritten is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum SrsRefusal {
     /// It was not made here, or somebody has changed it.
     #[error("the hash of the SRS address does not match")]
     Forged,
-    /// Its time is over.
+    /// It has expired.
     #[error("the SRS address is too old")]
     Expired,
     /// There is no address in it.
@@ -83,7 +84,7 @@ impl Verdict for SrsRefusal {
 }
 
 impl SrsRefusal {
-    /// Reply code, status and words for the peer.
+    /// Reply code, status and text for the peer.
     #[must_use]
     pub const fn told(&self) -> Told {
         match self {
@@ -94,10 +95,10 @@ impl SrsRefusal {
 }
 
 impl Srs {
-    /// The sender under which a message goes to this recipient; `None` for its own.
+    /// The sender to use for this recipient; `None` for the message's own.
     ///
-    /// `orcpt` is the recipient's `ORCPT`: where that is an address of this server and the recipient is not, an alias has led from
-    /// the one to the other. Recipients of one message may differ: those who go under the same sender share a transaction.
+    /// `orcpt` is the recipient's `ORCPT`: if that is an address of this server and the recipient is not, an alias forwarded the
+    /// message. Recipients of one message may differ: those with the same sender share a transaction.
     #[must_use]
     pub fn sender(
         &self,
@@ -111,7 +112,7 @@ impl Srs {
         forwards.then(|| self.rewrite(sender, now)).flatten()
     }
 
-    /// Whether a message is forwarded to this recipient under another sender, if one can be made of its own.
+    /// Whether the sender is rewritten for this recipient, if possible.
     #[must_use]
     pub fn forwards(&self, leaving: Leaving<'_>, recipient: &Mailbox, orcpt: Option<&str>) -> bool {
         self.foreign(leaving.sender).is_some()
@@ -119,7 +120,7 @@ impl Srs {
             && (leaving.from_stranger || orcpt.is_some_and(|orcpt| self.is_own_original(orcpt)))
     }
 
-    /// The sender, if it is one whose domain does not know this host.
+    /// The sender, if its domain is not this server's.
     fn foreign<'a>(&self, sender: &'a ReversePath) -> Option<&'a Mailbox> {
         let mailbox = sender.mailbox()?;
         let name = mailbox.domain().name()?;

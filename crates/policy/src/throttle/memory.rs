@@ -1,4 +1,4 @@
-//! Failures by key, bounded: the longest untouched key is the first to be forgotten.
+//! Failures by key, bounded: the key untouched for longest is the first to be forgotten.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
@@ -7,20 +7,20 @@ use std::time::{Duration, Instant};
 /// What one key has done.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failures {
-    /// What has failed since [`since`](Self::since), in halves.
+    /// Failures since [`since`](Self::since), in halves.
     pub(super) halves: u32,
-    /// When the first of them was.
+    /// The time of the first of them.
     pub(super) since: Instant,
-    /// When the last of them was.
+    /// The time of the last of them.
     pub(super) last: Instant,
     /// How often it was locked out without a long pause.
     pub(super) lockouts: u32,
     pub(super) locked_out_until: Option<Instant>,
-    /// The key's place in the order of age.
+    /// The key's position in the order of age.
     pub(super) turn: u64,
 }
 
-/// How long what is counted.
+/// How long things are counted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
     /// How long a failure counts.
@@ -38,7 +38,7 @@ pub(super) struct Memory<K> {
 }
 
 impl Failures {
-    /// Nothing that has failed: `last` is when the key was touched last.
+    /// No failures: `last` is when the key was last touched.
     pub(super) fn none(last: Instant) -> Self {
         Self {
             halves: 0,
@@ -58,7 +58,7 @@ impl Failures {
         }
     }
 
-    /// How long it is locked out still.
+    /// How much longer it is locked out.
     pub(super) fn locked_out_for(&self, now: Instant) -> Option<Duration> {
         let left = self.locked_out_until?.checked_duration_since(now)?;
         (!left.is_zero()).then_some(left)
@@ -78,18 +78,18 @@ impl<K: Clone + Eq + Hash> Memory<K> {
         self.entries.get(key)
     }
 
-    /// What counts of a key now, in halves.
+    /// The failures of a key that count now, in halves.
     pub(super) fn halves(&self, key: &K, now: Instant, window: Duration) -> u32 {
         self.get(key)
             .map_or(0, |failures| failures.halves_at(now, window))
     }
 
-    /// How long a key is locked out still.
+    /// How much longer a key is locked out.
     pub(super) fn locked_out_for(&self, key: &K, now: Instant) -> Option<Duration> {
         self.get(key)?.locked_out_for(now)
     }
 
-    /// Counts so many halves of a failure more, and forgets the oldest keys if there are more than `most`.
+    /// Adds this many half failures, and forgets the oldest keys if there are more than `most`.
     pub(super) fn add(
         &mut self,
         key: K,
@@ -125,7 +125,7 @@ impl<K: Clone + Eq + Hash> Memory<K> {
         failures
     }
 
-    /// Puts back what was known before a restart, unless the key is known again by now or there are as many keys as may be.
+    /// Restores an entry from before a restart, unless the key already exists or the limit is reached.
     pub(super) fn restore(&mut self, key: K, failures: Failures, most: usize) {
         if self.entries.contains_key(&key) || self.entries.len() >= most {
             return;

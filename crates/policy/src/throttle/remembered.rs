@@ -1,4 +1,4 @@
-//! What the throttle knows that outlives a restart: from where logins have succeeded, and what has failed.
+//! The state of the throttle that outlives a restart: from where logins have succeeded, and what has failed.
 
 use std::cmp::Reverse;
 use std::net::IpAddr;
@@ -7,27 +7,27 @@ use std::time::{Duration, Instant};
 use super::memory::Failures;
 use super::{KNOWN_FOR, LoginThrottle, Source};
 
-/// Most counts of failures that are handed out to be kept: first who is locked out, then who has most failures. Who wants to push out
-/// a count needs so many others that are as high.
+/// Most failure counts that are handed out to be stored: first lockouts, then the highest counts. Pushing one out takes this many
+/// others that are as high.
 const KEPT_MAX: usize = 10_000;
 
-/// A network from which a login has succeeded.
+/// A network from which a user name has succeeded.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct KnownLogin {
     /// The network, by its first address.
     pub network: IpAddr,
-    /// The login as it is counted.
+    /// The user name as it is counted.
     pub login: String,
-    /// How long ago it succeeded last.
+    /// How long ago it last succeeded.
     pub ago: Duration,
 }
 
-/// What has failed, with the lockout that came of it, if there is one, or was one recently: the next is longer.
+/// Failures, with the current lockout, or a recent one, after which the next is longer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct KeptFailures {
-    /// The network, by its first address, or the place; `None` for the login over all networks.
+    /// The network, by its first address, or the place; `None` for the user name over all networks.
     pub source: Option<Source>,
-    /// The login as it is counted; `None` for the network over all logins.
+    /// The user name as it is counted; `None` for the network over all user names.
     pub login: Option<String>,
     /// Failures that count, in halves.
     pub halves: u32,
@@ -37,15 +37,15 @@ pub struct KeptFailures {
     pub last: Duration,
     /// How many lockouts in a row there were.
     pub lockouts: u32,
-    /// How long it is locked out still.
+    /// How much longer it is locked out.
     pub left: Option<Duration>,
 }
 
 impl LoginThrottle {
-    /// How long a login that has succeeded from a network is known there.
+    /// How long a user name that has succeeded from a network is known there.
     pub const KNOWN_FOR: Duration = KNOWN_FOR;
 
-    /// From where logins have succeeded within the last `within`.
+    /// The networks from which user names have succeeded within the last `within`.
     #[must_use]
     pub fn known_logins(&self, within: Duration, now: Instant) -> Vec<KnownLogin> {
         let known = self.known.iter().filter_map(|((source, login), seen)| {
@@ -62,9 +62,10 @@ impl LoginThrottle {
         known.collect()
     }
 
-    /// Puts back from where logins have succeeded before a restart. What is too old is left out; of too much, the oldest.
+    /// Restores the networks from which user names succeeded before a restart. Too old entries are left out; of too many, the
+    /// oldest.
     pub fn restore_known(&mut self, mut known: Vec<KnownLogin>, now: Instant) {
-        // The longest untouched are the first to be forgotten, also later.
+        // Those untouched for longest are the first to be forgotten, also later.
         known.sort_by_key(|known| known.ago);
         known.truncate(self.settings.entries_max);
         for known in known.into_iter().rev().filter(|known| known.ago < KNOWN_FOR) {
@@ -76,8 +77,8 @@ impl LoginThrottle {
         }
     }
 
-    /// Failures that count still, and lockouts that hold or were so lately that the next is longer: of pairs, networks and logins,
-    /// the heaviest 10,000.
+    /// Failures that still count, and lockouts that are current or so recent that the next is longer: the 10,000 highest of
+    /// pairs, networks and user names.
     #[must_use]
     pub fn kept_failures(&self, now: Instant) -> Vec<KeptFailures> {
         let span = self.settings.span();
@@ -118,7 +119,7 @@ impl LoginThrottle {
         kept.collect()
     }
 
-    /// A number that is another one whenever [`kept_failures`](Self::kept_failures) may have changed for another reason than time.
+    /// A number that changes whenever [`kept_failures`](Self::kept_failures) may have changed for a reason other than time.
     #[must_use]
     pub fn changes(&self) -> u64 {
         let changes = [
@@ -129,9 +130,9 @@ impl LoginThrottle {
         changes.into_iter().fold(0, u64::wrapping_add)
     }
 
-    /// Puts back what had failed before a restart. Of too much, the oldest is left out.
+    /// Restores failures from before a restart. Of too many, the oldest are left out.
     pub fn restore_failures(&mut self, mut kept: Vec<KeptFailures>, now: Instant) {
-        // The longest untouched are the first to be forgotten, also later.
+        // Those untouched for longest are the first to be forgotten, also later.
         kept.sort_by_key(|kept| kept.last);
         let most = self.settings.entries_max;
         let mut room = [most; 3];
@@ -184,7 +185,7 @@ mod tests {
         verdict
     }
 
-    /// The same, so many seconds later.
+    /// The same, this many seconds later.
     fn aged(kept: Vec<KeptFailures>, seconds: u64) -> Vec<KeptFailures> {
         let more = Duration::from_secs(seconds);
         let aged = kept.into_iter().map(|kept| KeptFailures {
@@ -216,7 +217,7 @@ mod tests {
         assert_eq!(known.len(), 2, "as typed and as found, and no place: {known:?}");
         assert_eq!(kept.len(), 3, "pair, network and login: {kept:?}");
 
-        // A minute goes by until the next start.
+        // A minute passes until the next start.
         let later = |ago: Duration| ago + Duration::from_secs(60);
         let known = known.into_iter().map(|known| KnownLogin {
             ago: later(known.ago),

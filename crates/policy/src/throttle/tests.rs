@@ -27,7 +27,7 @@ fn wait(seconds: u64) -> ThrottleVerdict {
     Check(Duration::from_secs(seconds))
 }
 
-/// Asks, and takes the check back.
+/// Asks, and cancels the check.
 fn check(throttle: &mut LoginThrottle, source: &Source, login: &str, now: Instant) -> ThrottleVerdict {
     let (verdict, ticket) = throttle.begin(source, login, now);
     throttle.end(&ticket);
@@ -359,7 +359,7 @@ fn five_guesses_a_second_from_one_address_end_in_a_lockout() {
                 running.push((now + delay + Duration::from_millis(50), ticket, login));
                 continue;
             }
-            // As the driver does with those whose wait is over.
+            // As the driver does when the wait is too long.
             Busy | Full => drop(throttle.turned_away(&ticket, now)),
             LockedOut(_) => locked_out = locked_out.or(Some(now - start)),
         }

@@ -1,36 +1,36 @@
-//! Hosts with which TLS is otherwise than routes say.
+//! Hosts for which TLS differs from what routes say.
 
 use postern_mail::Domain;
 
 use crate::domain_set::DomainSet;
 
-/// What a host's name demands of TLS.
+/// The TLS demand of a host's name.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum HostDemand {
     /// Nothing.
     #[default]
     Nothing,
-    /// That there be none.
+    /// No TLS.
     Never,
-    /// That there be no mail without it.
+    /// No mail without TLS.
     Always,
     /// The same, and a certificate that is valid for the host's name.
     Verified,
 }
 
-/// Hosts by their names, as MX records and the configuration have them.
+/// Hosts by name, as in MX records and the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct TlsHosts {
-    /// Those with which it is not used.
+    /// Hosts with which TLS is not used.
     pub never: DomainSet,
-    /// Those that get no mail without it.
+    /// Hosts that get no mail without TLS.
     pub always: DomainSet,
-    /// Those that have to have a valid certificate as well.
+    /// Hosts that must also have a valid certificate.
     pub verified: DomainSet,
 }
 
 impl TlsHosts {
-    /// What a host's name demands; the strictest demand counts.
+    /// The demand of a host's name; the strictest counts.
     #[must_use]
     pub fn demand(&self, host: &str) -> HostDemand {
         let Ok(host) = Domain::parse(host, true) else {
