@@ -22,6 +22,7 @@ pub mod received;
 pub mod report;
 pub mod sevenbit;
 pub mod status;
+pub mod visible;
 pub mod xtext;
 
 pub use address::{

@@ -17,13 +17,13 @@ mod password;
 mod rights;
 mod server;
 mod usage;
-mod visible;
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
+pub(crate) use postern_mail::visible;
 use postern_submit::Name;
 
 use crate::args::{Cli, Command};

@@ -29,6 +29,9 @@ pub struct Day {
     /// By domain of the recipient: the outcomes.
     #[serde(default)]
     pub recipients: Top,
+    /// By rule: what was refused.
+    #[serde(default)]
+    pub rules: Top,
 }
 
 impl Day {
@@ -42,6 +45,7 @@ impl Day {
             logins: Top::default(),
             senders: Top::default(),
             recipients: Top::default(),
+            rules: Top::default(),
         }
     }
 
@@ -62,5 +66,6 @@ impl Day {
         self.logins.merge(&other.logins, places);
         self.senders.merge(&other.senders, places);
         self.recipients.merge(&other.recipients, places);
+        self.rules.merge(&other.rules, places);
     }
 }

@@ -56,6 +56,7 @@ pub fn report(days: &[Day], top: usize) -> String {
     );
     let going = [DELIVERED, DEFERRED, BOUNCED, EXPIRED];
     names("RECIPIENTS IN", &going, &whole.recipients, top, &mut text);
+    names("REFUSED BY RULE", &[REFUSED], &whole.rules, top, &mut text);
     text
 }
 
@@ -171,6 +172,11 @@ mod tests {
         }
         day.senders.add("example.org", come, 10);
         day.recipients.add("there.example", gone, 10);
+        let refused = Counts {
+            refused: 4,
+            ..Counts::default()
+        };
+        day.rules.add("relay.denied", refused, 10);
         day
     }
 
@@ -200,6 +206,10 @@ mod tests {
         );
         assert!(
             two.contains("\nthere.example                               6"),
+            "{two}"
+        );
+        assert!(
+            two.contains("\nREFUSED BY RULE                       REFUSED\nrelay.denied                                8\n"),
             "{two}"
         );
         assert!(!two.contains("(all others)"), "{two}");

@@ -61,9 +61,9 @@ impl Statistics {
     pub fn note(&self, event: &Event<'_>, at: impl FnOnce() -> DateTime) {
         match event {
             Event::Accepted(event) => self.accepted(event, at()),
-            Event::Refused(event) => self.refused(event.listener, event.login, at()),
+            Event::Refused(event) => self.refused((event.listener, event.login), event.rule.name(), at()),
             // A nonexistent login is made up by a stranger.
-            Event::LoginRefused(event) => self.refused(event.listener, None, at()),
+            Event::LoginRefused(event) => self.refused((event.listener, None), event.rule.name(), at()),
             Event::Outcome(event) => self.outcome(event, at()),
             _ => {}
         }
@@ -85,7 +85,7 @@ impl Statistics {
         });
     }
 
-    fn refused(&self, listener: &str, login: Option<&str>, at: DateTime) {
+    fn refused(&self, (listener, login): (&str, Option<&str>), rule: &str, at: DateTime) {
         let counts = Counts {
             refused: 1,
             ..Counts::default()
@@ -93,6 +93,7 @@ impl Statistics {
         self.count(at, counts, |day, places| {
             day.listeners.add(listener, counts, places);
             day.logins.add(login.unwrap_or(NONE), counts, places);
+            day.rules.add(rule, counts, places);
         });
     }
 
@@ -316,6 +317,7 @@ mod tests {
             names(&day.recipients),
             [pair("there.example", 2), pair("postmaster", 1)]
         );
+        assert_eq!(names(&day.rules), [pair("relay.denied", 1)]);
     }
 
     #[test]

@@ -68,6 +68,7 @@ fn as_json(days: &[Day], (from, to): (Date, Date), top: usize) -> Value {
         "by_login": names(&whole.logins),
         "by_sender_domain": names(&whole.senders),
         "by_recipient_domain": names(&whole.recipients),
+        "by_rule": names(&whole.rules),
     })
 }
 

@@ -354,6 +354,8 @@ fn statistics_are_kept_and_sent() {
         "{told}"
     );
     assert_eq!(name("by_recipient_domain", 0)["delivered"], 2, "{told}");
+    assert_eq!(name("by_rule", 0)["name"], "relay.login-required", "{told}");
+    assert_eq!(name("by_rule", 0)["refused"], 1, "{told}");
     let shown = site.ok(&["stats", "--days", "2", "--top", "1"]);
     assert!(
         shown.contains("accepted   3 messages for 3 recipients") && shown.contains("(all others)"),

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 /// Whether a character is not shown as it is: C0 and C1 controls, line and paragraph separators, and what Unicode calls
 /// `Bidi_Control` and `Default_Ignorable_Code_Point`.
-pub(crate) fn is_hidden(c: char) -> bool {
+pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
             | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
@@ -16,17 +16,17 @@ pub(crate) fn is_hidden(c: char) -> bool {
 }
 
 /// The text on one line.
-pub(crate) fn line(text: &str) -> Cow<'_, str> {
+pub fn line(text: &str) -> Cow<'_, str> {
     escape(text, is_hidden)
 }
 
 /// The text with its line ends.
-pub(crate) fn lines(text: &str) -> Cow<'_, str> {
+pub fn lines(text: &str) -> Cow<'_, str> {
     escape(text, |c| c != '\n' && is_hidden(c))
 }
 
 /// A JSON text, in which only strings can hold such characters; their escapes mean the same to whoever reads it.
-pub(crate) fn json(text: &str) -> Cow<'_, str> {
+pub fn json(text: &str) -> Cow<'_, str> {
     let hidden = |c: char| c != '\n' && is_hidden(c);
     if !text.contains(hidden) {
         return Cow::Borrowed(text);
@@ -61,14 +61,14 @@ fn escape(text: &str, hidden: impl Fn(char) -> bool) -> Cow<'_, str> {
 
 /// Shows a message on a terminal, piece by piece: lines and tabs as they are, everything else that is hidden by its number.
 #[derive(Debug, Default)]
-pub(crate) struct Message {
+pub struct Message {
     /// Octets of a character whose end is in the next piece, or a CR that may belong to a line end.
     held: Vec<u8>,
 }
 
 impl Message {
     /// The next piece as it is shown.
-    pub(crate) fn piece(&mut self, octets: &[u8]) -> String {
+    pub fn piece(&mut self, octets: &[u8]) -> String {
         self.held.extend_from_slice(octets);
         let held = std::mem::take(&mut self.held);
         let mut shown = String::with_capacity(held.len());
@@ -91,7 +91,7 @@ impl Message {
     }
 
     /// What is left at the end.
-    pub(crate) fn rest(self) -> String {
+    pub fn rest(self) -> String {
         let mut shown = String::new();
         show_octets(&self.held, &mut shown);
         shown
