@@ -1,4 +1,4 @@
-//! Exit codes: those of `sysexits.h`, where they say more than "failed".
+//! Exit codes: those of `sysexits.h`, if they say more than "failed".
 
 use std::fmt;
 use std::process::ExitCode;
@@ -10,25 +10,26 @@ pub(crate) use postern_mail::chain;
 pub(crate) enum Exit {
     /// All went well.
     Ok = 0,
-    /// The command did its work and the answer is no: `check` found errors, a message or user is not there.
+    /// The command did its work and the answer is no: `check` found errors, or a message or user does not
+    /// exist.
     No = 1,
-    /// `status`: somebody has to come. 1 is a warning there, as monitoring plugins have it.
+    /// `status`: somebody must act. There, 1 is a warning, as for monitoring plugins.
     Critical = 2,
-    /// `status`: it cannot be found out.
+    /// `status`: the state cannot be determined.
     Unknown = 3,
     /// The command line cannot be understood.
     Usage = 64,
     /// What is needed does not run: the server for `reload`.
     Unavailable = 69,
-    /// A fault of Postern.
+    /// A fault in Postern.
     Software = 70,
     /// The operating system refused something basic, such as a thread.
     System = 71,
-    /// A file that should be made cannot be, or is there already.
+    /// A file cannot be created, or already exists.
     CannotCreate = 73,
     /// Reading or writing failed.
     InputOutput = 74,
-    /// Another server uses the state directory, or the address; may pass.
+    /// Another server uses the state directory, or the address; possibly temporary.
     TryAgain = 75,
     /// Not allowed for this user.
     NoPermission = 77,
@@ -69,7 +70,7 @@ impl From<Exit> for ExitCode {
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
-    /// For people; may have several lines. Empty when all was said already.
+    /// For people; may have several lines. Empty if everything has been printed already.
     pub(crate) message: String,
     /// For programs: the problems of a configuration that are to blame, as `check` lists them.
     pub(crate) problems: Option<serde_json::Value>,
@@ -85,7 +86,7 @@ impl Failure {
         }
     }
 
-    /// A failure of which everything was printed already.
+    /// A failure for which everything has been printed already.
     pub(crate) fn silent(exit: Exit) -> Self {
         Self {
             exit,
@@ -99,7 +100,7 @@ impl Failure {
         Self::new(exit.unless_forbidden(error), format!("{doing}: {}", chain(error)))
     }
 
-    /// A failed read or write, where a missing permission has a code of its own.
+    /// A failed read or write; a missing permission has its own code.
     pub(crate) fn io(doing: &str, error: &std::io::Error) -> Self {
         let exit = match error.kind() {
             std::io::ErrorKind::PermissionDenied => Exit::NoPermission,
@@ -111,7 +112,7 @@ impl Failure {
 }
 
 impl Failure {
-    /// For programs: `{ "error": "…", "exit": 78 }`, with `problems` where there are such.
+    /// For programs: `{ "error": "…", "exit": 78 }`, with `problems` if there are any.
     pub(crate) fn as_json(&self) -> serde_json::Value {
         let mut value = serde_json::json!({ "error": self.message, "exit": self.exit as u8 });
         if let Some(problems) = &self.problems {

@@ -1,4 +1,4 @@
-//! The first start: a folder with certificates, a configuration and a user, made when there is no configuration.
+//! The first start: a folder with certificates, a configuration and a user, created if there is no configuration.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -29,18 +29,18 @@ const USER: &str = "you";
 /// The port for submissions over implicit TLS.
 const SUBMISSIONS: u16 = 2465;
 
-/// All ports of the configuration. The first start looks whether they are free on loopback.
+/// All ports of the configuration. The first start checks whether they are free on loopback.
 const PORTS: [u16; 3] = [2525, 2587, SUBMISSIONS];
 
 const CONFIGURATION: &str = include_str!("firstrun.toml");
 
-/// What is added for a server that others reach. Such a one often runs in a container, where the log is standard output.
+/// Added for a server reachable by others. Such a server often runs in a container, where the log goes to standard output.
 const FOR_OTHERS: &str = "
 [log]
 file = \"/dev/stdout\"
 ";
 
-/// What was made, with the password that is shown once.
+/// What was made, with the password, which is shown once.
 pub(crate) struct Made {
     folder: PathBuf,
     listen: IpAddr,
@@ -48,11 +48,12 @@ pub(crate) struct Made {
     password: SecretString,
 }
 
-/// Makes the folder with all that a first start needs, for a server that listens on `listen`. It appears whole or not at all.
+/// Creates the folder with everything a first start needs, for a server that listens on `listen`. It appears complete or not
+/// at all.
 ///
 /// # Errors
 ///
-/// The folder is there already, the name is no host name, or something cannot be written.
+/// The folder already exists, the name is not a host name, or something cannot be written.
 pub(crate) fn make(folder: &Path, hostname: &str, listen: IpAddr) -> Result<Made, Failure> {
     let hostname = match Domain::parse(hostname, true) {
         Ok(Domain::Name(name)) if name.contains('.') => name.to_string(),
@@ -87,7 +88,7 @@ pub(crate) fn make(folder: &Path, hostname: &str, listen: IpAddr) -> Result<Made
     })
 }
 
-/// Looks whether the first start can listen: after it, the password would be shown no more.
+/// Checks whether the first start can listen: later, the password would not be shown again.
 ///
 /// # Errors
 ///
@@ -113,7 +114,7 @@ pub(crate) fn check_ports() -> Result<(), Failure> {
 }
 
 fn cannot_make(path: &Path, error: &io::Error) -> Failure {
-    // The temporary name that some errors bring along tells nobody anything.
+    // The temporary name in some errors is of no use to anyone.
     let plain = error
         .raw_os_error()
         .map_or_else(|| io::Error::from(error.kind()), io::Error::from_raw_os_error);
@@ -147,7 +148,7 @@ fn fill(folder: &Path, hostname: &str, login: &str, listen: IpAddr) -> Result<Se
         let path = folder.join(name);
         write_public(&path, text.as_bytes(), Existing::Keep).map_err(|error| cannot_make(&path, &error))
     };
-    // In a checkout, nothing of this is to be committed.
+    // In a repository, none of this should be committed.
     write(".gitignore", "*\n")?;
     write(FILE, &configuration(hostname, listen))?;
     // With the keys that the mechanisms of this configuration need.
@@ -211,7 +212,7 @@ impl Made {
         self.folder.join(FILE)
     }
 
-    /// What there is now, and what to do next.
+    /// What exists now, and what to do next.
     pub(crate) fn announcement(&self, serving: bool) -> String {
         let folder = self.folder.display();
         let login = &self.login;
@@ -258,7 +259,7 @@ impl Made {
     }
 }
 
-/// What is said when a later start finds the folder of the first one.
+/// The message when a later start finds the folder of the first one.
 pub(crate) fn reminder(configuration: &Path) -> String {
     let program = program();
     let hint = match configuration.parent().map(|folder| folder.join("state/users.db")) {
@@ -274,7 +275,7 @@ pub(crate) fn reminder(configuration: &Path) -> String {
 }
 
 fn first_login(users: &Path) -> Option<String> {
-    // A server that root starts opens nothing in a folder of somebody else's.
+    // A server started by root opens nothing in somebody else's folder.
     if !matches!(rights::owner_of(users), Ok(None)) {
         return None;
     }
@@ -287,7 +288,7 @@ fn first_login(users: &Path) -> Option<String> {
         .map(|user| user.login)
 }
 
-/// The program as it was called, so that it can be called again.
+/// The program as invoked, so that it can be invoked again.
 fn program() -> String {
     std::env::args_os()
         .next()

@@ -1,4 +1,4 @@
-//! Which configuration file a command means.
+//! Which configuration file a command uses.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,17 +9,17 @@ use crate::args::ConfigArg;
 use crate::exit::{Exit, Failure};
 use crate::{firstrun, rights};
 
-/// The usual places, in the order in which they are tried; the folder of the first start comes last.
+/// The usual places, in search order; the folder of the first start comes last.
 const PLACES: [&str; 2] = ["postern.toml", "/etc/postern/postern.toml"];
 
-/// The file that was named, or the first of the usual places that exists.
+/// The given file, or the first of the usual places that exists.
 ///
-/// The configuration decides what a command does. So root takes only a file that root alone can have written, and nobody takes one
-/// from the current folder that a third party has put there: it is passed by, and that is told.
+/// The configuration decides what a command does. So root only uses a file that only root can have written, and nobody uses one
+/// that a third party put in the current folder: it is skipped, and that is reported.
 ///
 /// # Errors
 ///
-/// Root was to take a file that others can write, or there is none but such.
+/// Root was given a file that others can write, or there are only such files.
 pub(crate) fn configuration(arg: &ConfigArg) -> Result<Option<PathBuf>, Failure> {
     if let Some(named) = &arg.config {
         rights::believe(named)?;
@@ -28,7 +28,7 @@ pub(crate) fn configuration(arg: &ConfigArg) -> Result<Option<PathBuf>, Failure>
     let made = Path::new(firstrun::FOLDER).join(firstrun::FILE);
     let mut passed_by = false;
     for place in PLACES.iter().map(Path::new).chain([made.as_path()]) {
-        // What cannot be looked at is there for all we know: who reads it says why he cannot.
+        // A file that cannot be checked is assumed to exist: reading it will report the error.
         if place.metadata().is_err_and(|error| is_missing(&error)) {
             continue;
         }
@@ -44,7 +44,7 @@ pub(crate) fn configuration(arg: &ConfigArg) -> Result<Option<PathBuf>, Failure>
         }
         return Ok(Some(place.to_owned()));
     }
-    // Whoever finds his own file passed by does not want another one made beside it.
+    // A user whose own file is skipped does not want another one created next to it.
     match passed_by {
         true => Err(Failure::new(
             Exit::Config,
@@ -61,17 +61,18 @@ fn is_missing(error: &io::Error) -> bool {
     )
 }
 
-/// Who besides root and whoever runs this could have put something at a place in the current folder.
+/// Who, besides root and the calling user, could have put something at a path in the current folder.
 fn stranger_at(place: &Path) -> Option<rights::Stranger> {
     let steps = rights::Steps::walk(place).ok()?;
     steps.stranger(&[Uid::from_raw(0), geteuid()])
 }
 
-/// Looks whether the current folder is one in which a first configuration may be made: root makes none where others could change it.
+/// Checks whether a first configuration may be created in the current folder: root does not create one where others could change
+/// it.
 ///
 /// # Errors
 ///
-/// Who could.
+/// Who could change it.
 pub(crate) fn may_make_here() -> Result<(), Failure> {
     let stranger = geteuid().is_root().then(|| stranger_at(Path::new("."))).flatten();
     match stranger {
@@ -86,11 +87,11 @@ pub(crate) fn may_make_here() -> Result<(), Failure> {
     }
 }
 
-/// The same for commands that cannot do without.
+/// The same for commands that need a configuration.
 ///
 /// # Errors
 ///
-/// There is none; the message says where was looked.
+/// There is none; the message says where it was searched.
 pub(crate) fn existing(arg: &ConfigArg) -> Result<PathBuf, Failure> {
     configuration(arg)?.ok_or_else(|| {
         Failure::new(

@@ -29,7 +29,7 @@ use postern_submit::Name;
 use crate::args::{Cli, Command};
 use crate::exit::{Exit, Failure};
 
-/// Many threads allocate and free messages; this one takes that better than the C library's.
+/// Many threads allocate and free messages; this allocator handles that better than the C library's.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
             return Exit::Usage.into();
         }
         Err(error) => {
-            // Help and version come this way too; clap knows which stream is theirs.
+            // Help and version also come this way; clap knows the right stream.
             let _ = error.print();
             return if error.use_stderr() {
                 Exit::Usage.into()
@@ -98,7 +98,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Probe(args) => commands::probe::run(&args),
         Command::Queue(args) => commands::queue::run(args),
         Command::Sendmail { arguments } => {
-            // Told apart from other commands before their options were read; this is for who writes options of theirs before it.
+            // It is recognised before options are parsed; this handles options written before the command.
             let _ = commands::sendmail::run(Name::Sendmail, arguments);
             Ok(())
         }
@@ -124,13 +124,13 @@ fn run(command: Command) -> Result<(), Failure> {
     }
 }
 
-/// Whether a command line that makes no sense asks for JSON.
+/// Whether an invalid command line asks for JSON.
 fn wants_json(given: &[OsString]) -> bool {
     let options = given.iter().take_while(|argument| *argument != "--");
     options.into_iter().any(|argument| argument == "--json")
 }
 
-/// What stands behind one of the classic names, or behind `postern sendmail`. `mailq` with long options is `postern queue list`.
+/// The arguments after one of the classic names, or after `postern sendmail`. `mailq` with long options is `postern queue list`.
 fn classic(given: &[OsString]) -> Option<(Name, &[OsString])> {
     let called = Path::new(given.first()?).file_name()?.to_str()?;
     let arguments = &given[1..];
@@ -145,7 +145,7 @@ fn classic(given: &[OsString]) -> Option<(Name, &[OsString])> {
     }
 }
 
-/// The arguments, where the classic name `mailq` stands for `postern queue list`.
+/// The arguments, with the classic name `mailq` replaced by `postern queue list`.
 fn arguments(mut given: Vec<OsString>) -> Vec<OsString> {
     let called = given.first().and_then(|name| Path::new(name).file_name());
     if called.is_some_and(|name| name == "mailq") {

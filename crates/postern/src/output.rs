@@ -13,7 +13,7 @@ use crate::visible;
 /// Whether programs read the output: `--json`.
 static JSON: AtomicBool = AtomicBool::new(false);
 
-/// Has everything printed as JSON from now on.
+/// Prints everything as JSON from now on.
 pub(crate) fn use_json() {
     JSON.store(true, Ordering::Relaxed);
 }
@@ -23,7 +23,7 @@ pub(crate) fn is_json() -> bool {
     JSON.load(Ordering::Relaxed)
 }
 
-/// Says what was done; with `--json` as `{ "done": "…" }`. For commands whose result is no more than that.
+/// Reports what was done; with `--json` as `{ "done": "…" }`. For commands without any other result.
 ///
 /// # Errors
 ///
@@ -39,7 +39,7 @@ pub(crate) fn say(text: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 ///
-/// Standard output is closed or full. Where whoever reads, such as `head`, has seen enough, the command ends there, and well.
+/// Standard output is closed or full. If the reader, such as `head`, has seen enough, the command ends successfully.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let mut write = || {
@@ -63,7 +63,7 @@ pub(crate) fn print_json<T: Serialize + ?Sized>(value: &T) -> Result<(), Failure
     print(&visible::json(&text))
 }
 
-/// Prints one element of a list of JSON, behind `[` or `,`.
+/// Prints one element of a JSON list, after `[` or `,`.
 pub(crate) fn print_part<T: Serialize>(before: &str, value: &T) -> Result<(), Failure> {
     let text = serde_json::to_string(value)
         .map_err(|error| Failure::from_error(Exit::Software, "cannot print JSON", &error))?;
@@ -76,9 +76,9 @@ pub(crate) fn print_part<T: Serialize>(before: &str, value: &T) -> Result<(), Fa
     }
 }
 
-/// Prints an aligned table; the columns named in `right` are numbers, those in `whole` are never broken, however narrow
-/// the terminal is: an id in two pieces cannot be copied. Where too little room is left for the others, each row is printed
-/// as lines of its own. Nothing is wrapped for a pipe.
+/// Prints an aligned table; the columns in `right` are numbers, those in `whole` are never wrapped, however narrow the
+/// terminal is: an id split in two cannot be copied. If too little room is left for the others, each row is printed as
+/// separate lines. Nothing is wrapped for a pipe.
 pub(crate) fn print_table(
     head: &[&str],
     right: &[usize],
@@ -97,7 +97,7 @@ pub(crate) fn print_table(
     print(&as_text(&head, right, whole, &rows, columns))
 }
 
-/// The table for a terminal of so many columns, or for a pipe.
+/// The table for a terminal of that many columns, or for a pipe.
 fn as_text(
     head: &[String],
     right: &[usize],
@@ -108,7 +108,7 @@ fn as_text(
     let Some(width) = columns else {
         return as_table(head, right, whole, rows, None);
     };
-    // People have no use for columns that hold nothing; programs count on them.
+    // People do not need empty columns; programs rely on them.
     let kept: Vec<usize> = (0..head.len())
         .filter(|index| rows.iter().any(|row| !row[*index].is_empty()))
         .collect();
@@ -128,7 +128,7 @@ fn as_text(
     }
 }
 
-/// A sentence, broken between words where it is longer than the lines of a terminal; for a pipe as it is.
+/// A sentence, wrapped between words if it is longer than a terminal line; unchanged for a pipe.
 pub(crate) fn wrapped(text: &str, columns: Option<usize>) -> String {
     let Some(columns) = columns else {
         return text.to_owned();
@@ -150,7 +150,7 @@ pub(crate) fn wrapped(text: &str, columns: Option<usize>) -> String {
     out
 }
 
-/// Columns of the terminal behind standard output; none where it is a pipe or file.
+/// Columns of the terminal behind standard output; none if it is a pipe or file.
 pub(crate) fn terminal_width() -> Option<usize> {
     match io::stdout().is_terminal() {
         true => Some(Table::new().width().map_or(80, usize::from)),
@@ -158,7 +158,7 @@ pub(crate) fn terminal_width() -> Option<usize> {
     }
 }
 
-/// A text that may be long: cut on a terminal, whole for a pipe.
+/// A text that may be long: truncated on a terminal, complete for a pipe.
 pub(crate) fn brief_text(text: &str, most: usize) -> String {
     match terminal_width() {
         Some(_) => shorten(text, most),
@@ -166,18 +166,18 @@ pub(crate) fn brief_text(text: &str, most: usize) -> String {
     }
 }
 
-/// A table of one line a row, in as many columns as there are. Pages of a long listing have the same widths.
+/// A table with one line per row, in the available width. All pages of a long listing have the same column widths.
 pub(crate) struct Lines {
     head: Vec<String>,
     right: Vec<usize>,
-    /// Columns that are cut where there is too little room, each with the least that is left of it.
+    /// Columns that are truncated if there is too little room, each with its minimum width.
     cut: Vec<(usize, usize)>,
     widths: Vec<usize>,
     columns: Option<usize>,
 }
 
 impl Lines {
-    /// For a terminal of so many columns, or for a pipe, where nothing is cut. Columns in `right` are numbers.
+    /// For a terminal of that many columns, or for a pipe, where nothing is truncated. Columns in `right` are numbers.
     pub(crate) fn new(
         head: &[&str],
         right: &[usize],
@@ -193,7 +193,7 @@ impl Lines {
         }
     }
 
-    /// The next rows as text; above the first ones the head.
+    /// The next rows as text; above the first ones the heading.
     pub(crate) fn page(&mut self, rows: &[Vec<String>]) -> String {
         let rows: Vec<Vec<String>> = rows
             .iter()
@@ -208,7 +208,7 @@ impl Lines {
         lines.collect()
     }
 
-    /// Widths that fit: what may be cut gives way, the widest first.
+    /// Widths that fit: columns that may be truncated shrink, the widest first.
     fn fitted(&self, rows: &[Vec<String>]) -> Vec<usize> {
         let widest = |index: usize| {
             let cells = std::iter::once(&self.head).chain(rows);
@@ -253,7 +253,7 @@ impl Lines {
     }
 }
 
-/// The first letters of a text, with a mark where some are left out.
+/// The first letters of a text, with a mark if some are left out.
 pub(crate) fn shorten(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
@@ -261,13 +261,13 @@ pub(crate) fn shorten(text: &str, most: usize) -> String {
     text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// Letters that a column of text needs at least to be read.
+/// Minimum readable width of a text column.
 const TEXT_MIN: usize = 16;
 
 /// Blanks between two columns.
 const GAP: usize = 2;
 
-/// Whether the table neither fits nor leaves room enough for the columns that may be broken.
+/// Whether the table neither fits nor leaves enough room for the columns that may be wrapped.
 fn is_cramped(head: &[String], whole: &[usize], rows: &[Vec<String>], columns: usize) -> bool {
     let width = |index: usize| {
         let cells = rows.iter().map(|row| row[index].chars().count());
@@ -340,7 +340,7 @@ fn colour_is_wanted() -> bool {
         && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// How many columns the terminal behind standard error has; 100 where there is none.
+/// How many columns the terminal behind standard error has; 100 if there is none.
 pub(crate) fn width() -> usize {
     Table::new()
         .set_content_arrangement(ContentArrangement::Dynamic)
@@ -348,7 +348,7 @@ pub(crate) fn width() -> usize {
         .map_or(100, usize::from)
 }
 
-/// A size in octets for people: `812 B`, `4.1 KiB`, `25 MiB`.
+/// A size in octets, for display: `812 B`, `4.1 KiB`, `25 MiB`.
 pub(crate) fn size(octets: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if octets < 1024 {
@@ -367,7 +367,7 @@ pub(crate) fn size(octets: u64) -> String {
     }
 }
 
-/// A length of time for people, in its largest unit: `3d`, `23h`, `2m`, `4s`.
+/// A duration for display, in its largest unit: `3d`, `23h`, `2m`, `4s`.
 pub(crate) fn brief(seconds: i64) -> String {
     let seconds = seconds.max(0);
     match seconds {
@@ -378,7 +378,7 @@ pub(crate) fn brief(seconds: i64) -> String {
     }
 }
 
-/// A length of time for people, in its two largest units: `3d 4h`, `2m 10s`, `4s`.
+/// A duration for display, in its two largest units: `3d 4h`, `2m 10s`, `4s`.
 pub(crate) fn span(seconds: i64) -> String {
     let seconds = seconds.max(0);
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);

@@ -9,7 +9,7 @@ use postern_policy::Rule;
 use postern_policy::header_check::{self, Check, Findings};
 use postern_policy::rewrite::Class;
 
-/// The rules and checks, of which those for the way out count.
+/// The rules and checks; only those for outgoing mail are used.
 #[derive(Clone, Debug)]
 pub(crate) struct OutwardRules {
     rewriting: Option<Arc<Rewriting>>,
@@ -17,7 +17,7 @@ pub(crate) struct OutwardRules {
 }
 
 impl OutwardRules {
-    /// What there is for the way out; `None` where there is nothing.
+    /// The outgoing rules; `None` if there are none.
     pub(crate) fn new(rewriting: Option<Arc<Rewriting>>, checks: Arc<[Check]>) -> Option<Self> {
         let rewrites = rewriting
             .as_ref()
@@ -55,14 +55,14 @@ impl OutwardRules {
         Ok((!stays).then_some(change))
     }
 
-    /// Puts the checks to a header; says whether they have changed it.
+    /// Applies the checks to a header; returns whether they changed it.
     fn check(&self, header: &mut Header, change: &mut Change) -> bool {
         let Some(checks) = header_check::going_out(&self.checks) else {
             return false;
         };
         let mut findings = Findings::default();
         let all = header.len();
-        // A table may say what cannot be done any more; the configuration was warned of.
+        // A table may demand what is no longer possible; a warning was given for the configuration.
         header_check::header(&checks, header, 0..all, &mut findings);
         for told in &findings.told {
             let rule = if told.verdict == "note" {

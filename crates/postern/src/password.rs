@@ -1,4 +1,4 @@
-//! Passwords on their way in: made up, read from standard input, or asked for.
+//! Obtaining passwords: generated, read from standard input, or prompted for.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
@@ -14,20 +14,21 @@ use crate::exit::{Exit, Failure};
 /// Longest password that is read, in octets.
 const LENGTH_MAX: u64 = 1_024;
 
-/// Letters and digits that cannot be taken for one another.
+/// Letters and digits that cannot be confused.
 const ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
 
-/// A password, and whether it has to be shown because nobody knows it yet.
+/// A password, and whether it must be shown because nobody knows it yet.
 pub(crate) struct Password {
     pub(crate) secret: SecretString,
     pub(crate) made_up: bool,
 }
 
-/// Gets a password the way that the arguments ask for.
+/// Gets a password in the way given by the arguments.
 ///
 /// # Errors
 ///
-/// Nothing can be read, there is no terminal to ask at, the two entries differ, or the password has fewer than `least` characters.
+/// Nothing can be read, there is no terminal to prompt on, the two entries differ, or the password has fewer than `least`
+/// characters.
 pub(crate) fn obtain(args: PasswordArgs, login: &str, least: usize) -> Result<Password, Failure> {
     if args.generate {
         return Ok(Password {
@@ -60,7 +61,7 @@ pub(crate) fn obtain(args: PasswordArgs, login: &str, least: usize) -> Result<Pa
     })
 }
 
-/// Makes up a password of 100 random bits: four groups of five letters and digits.
+/// Generates a password with 100 random bits: four groups of five letters and digits.
 ///
 /// # Errors
 ///
@@ -82,7 +83,7 @@ pub(crate) fn generate() -> Result<SecretString, Failure> {
 
 /// The first line, without its line end.
 fn first_line(from: &mut impl BufRead) -> io::Result<SecretString> {
-    // Full size at once: growing would leave copies behind.
+    // Allocated in full at once: growing would leave copies behind.
     let mut line = Zeroizing::new(String::with_capacity(LENGTH_MAX as usize + 2));
     from.take(LENGTH_MAX + 2).read_line(&mut line)?;
     let text = line.trim_end_matches('\n').trim_end_matches('\r');
@@ -102,7 +103,7 @@ fn ask_twice(login: &str) -> Result<SecretString, Failure> {
     }
 }
 
-/// Asks at the terminal without showing what is typed.
+/// Prompts on the terminal without echo.
 fn ask(question: &str) -> Result<SecretString, Failure> {
     let terminal = std::fs::OpenOptions::new()
         .read(true)

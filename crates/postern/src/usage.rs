@@ -1,4 +1,4 @@
-//! Who has logged in by which mechanism: as it is told, and where it is kept.
+//! Who has logged in with which mechanism: display and storage.
 
 use std::io;
 use std::net::IpAddr;
@@ -9,10 +9,10 @@ use postern_receive::{LoginCount, login_counts};
 use postern_store::{SqliteStore, StoreError};
 use serde::{Deserialize, Serialize};
 
-/// Longest file of the old form that is read, in octets.
+/// Longest file in the old format that is read, in octets.
 const FILE_MAX: u64 = 64 << 20;
 
-/// One count as it is told.
+/// One count, as displayed.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Line {
     pub(crate) mechanism: String,
@@ -54,16 +54,16 @@ pub(crate) fn store_path(state_dir: &Path) -> PathBuf {
     state_dir.join("state.db")
 }
 
-/// Where the counts were before they came into the store. A server that finds the file takes it over once.
+/// Where the counts were before the store existed. A server that finds the file migrates it once.
 pub(crate) fn old_path(state_dir: &Path) -> PathBuf {
     state_dir.join("logins.json")
 }
 
-/// Reads the file of the old form; nothing where there is none.
+/// Reads the file in the old format; nothing if there is none.
 ///
 /// # Errors
 ///
-/// The file cannot be read or makes no sense.
+/// The file cannot be read or is invalid.
 pub(crate) fn load_old(state_dir: &Path) -> io::Result<Option<Vec<Line>>> {
     let path = old_path(state_dir);
     match std::fs::metadata(&path) {
@@ -76,7 +76,7 @@ pub(crate) fn load_old(state_dir: &Path) -> io::Result<Option<Vec<Line>>> {
         .map_err(io::Error::other)
 }
 
-/// Reads the counts where no server runs that could tell them.
+/// Reads the counts if no server is running.
 ///
 /// # Errors
 ///

@@ -1,9 +1,9 @@
 //! Which known word an unknown one was meant to be.
 
-/// The word of `known` nearest to `typed`, when it is near enough to be a slip of the fingers.
+/// The word of `known` nearest to `typed`, if it is near enough to be a typing error.
 ///
-/// Near enough is one edit (insert, drop, replace, swap of neighbours) for every three letters, and at least
-/// one; case and `-` for `_` count as nothing. Failing that, a word that holds the other whole.
+/// Near enough means one edit (insert, delete, replace, swap of neighbours) for every three letters, and at
+/// least one; case and `-` for `_` do not count. Otherwise, a word that contains the other.
 pub(crate) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |word: &str| word.to_lowercase().replace('-', "_");
     let wanted = plain(typed);

@@ -1,4 +1,5 @@
-//! All files of a configuration as one document: each is parsed, what may stand in several is joined, the rest stands once.
+//! All files of a configuration as one document: each is parsed; what may occur in several is joined, the rest may occur only
+//! once.
 
 use std::path::{Path, PathBuf};
 
@@ -17,15 +18,16 @@ use super::stumbles::Stumble;
 /// Texts that were read against the tables of keys.
 pub(super) struct Document {
     pub(super) file: Postern,
-    /// Every path in it, as it is opened.
+    /// Every path in it, as opened.
     pub(super) paths: Vec<At<PathBuf>>,
     /// Every key with its value.
     pub(super) shown: Shown,
-    /// Where it is no TOML.
+    /// Where it is not valid TOML.
     pub(super) stumbles: Vec<Stumble>,
 }
 
-/// Reads the texts against the tables of keys; where one is no TOML, reading goes on behind it. Relative paths start at `base`.
+/// Reads the texts against the tables of keys; where one is not valid TOML, reading continues after the error. Relative paths
+/// start at `base`.
 pub(super) fn read(sources: &Sources, base: &Path, problems: &mut Problems) -> Document {
     let (mut whole, mut stumbles) = (DeTable::new(), Vec::new());
     for (_, text, start) in sources.each() {
@@ -100,7 +102,7 @@ fn join<'t>(
     );
 }
 
-/// Whether it is a list of tables alone.
+/// Whether it is a list containing only tables.
 fn is_tables(value: &DeValue<'_>) -> bool {
     value
         .as_array()
@@ -116,7 +118,7 @@ fn elements(value: Spanned<DeValue<'_>>) -> Vec<Spanned<DeValue<'_>>> {
     }
 }
 
-/// The value with the places that it has when its text starts at `by`.
+/// The value with its positions shifted, for a text that starts at `by`.
 fn shifted(value: Spanned<DeValue<'_>>, by: usize) -> Spanned<DeValue<'_>> {
     let span = moved(&value.span(), by);
     let inner = match value.into_inner() {

@@ -1,7 +1,7 @@
 //! Reading a configuration with the fragments that it includes.
 //!
-//! A fragment decides as much as the file that names it. So what holds for that file holds for each fragment: whoever is to read
-//! it asks a [`Gate`] first.
+//! A fragment is as powerful as the file that includes it. So the same rules apply to each fragment: a [`Gate`] is asked before
+//! it is read.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,10 +13,10 @@ use toml::de::DeTable;
 use super::problem::{Problems, Report, Span};
 use super::sources::Sources;
 
-/// The key that names fragments.
+/// The key that lists fragments.
 pub(super) const KEY: &str = "include";
 
-/// Largest file that is read.
+/// Largest file.
 const FILE_MAX: u64 = 4 << 20;
 
 /// Most files of one configuration.
@@ -25,10 +25,10 @@ const FILES_MAX: usize = 1_000;
 /// Largest configuration, over all files.
 const WHOLE_MAX: usize = 16 << 20;
 
-/// The files of a folder that are fragments.
+/// The extension of fragments in a folder.
 const EXTENSION: &str = "toml";
 
-/// Why a file or folder is not to be read.
+/// Why a file or folder must not be read.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Refusal {
     pub(crate) title: String,
@@ -38,7 +38,7 @@ pub(crate) struct Refusal {
 /// Says whether a file or folder may be read.
 pub(crate) type Gate<'g> = &'g dyn Fn(&Path) -> Result<(), Refusal>;
 
-/// All that was read.
+/// Everything that was read.
 pub(super) struct Gathered {
     pub(super) sources: Sources,
     /// Fragments that could not be read.
@@ -47,11 +47,11 @@ pub(super) struct Gathered {
     pub(super) folders: Vec<PathBuf>,
 }
 
-/// Reads the file at `path` and, by the leave of `gate`, what it includes. Paths start at the folder `base`.
+/// Reads the file at `path` and, if `gate` permits, what it includes. Paths start at the folder `base`.
 ///
 /// # Errors
 ///
-/// The file itself cannot be read. What is wrong with a fragment is among the problems.
+/// The file itself cannot be read. Errors in fragments are among the problems.
 pub(super) fn gather(path: &Path, base: &Path, gate: Gate<'_>) -> Result<Gathered, Report> {
     let text = read_text(path).map_err(|refusal| Report::unreadable(path, refusal.title, &refusal.remedy))?;
     let mut gathering = Gathering {
@@ -74,9 +74,9 @@ struct Gathering<'g> {
     base: &'g Path,
     gate: Gate<'g>,
     gathered: Gathered,
-    /// The files on the way to the one that is read now, as they are called and where they really are.
+    /// The chain of files up to the one being read, by name and by real path.
     open: Vec<(PathBuf, PathBuf)>,
-    /// Every file that was read, where it really is.
+    /// Every file that was read, by real path.
     seen: Vec<PathBuf>,
 }
 
@@ -93,7 +93,7 @@ impl Gathering<'_> {
         self.open.pop();
     }
 
-    /// What stands at a path: a fragment, or a folder of them.
+    /// Reads what is at a path: a fragment, or a folder of them.
     fn follow(&mut self, place: &Path, span: &Span) {
         if let Err(refusal) = (self.gate)(place) {
             return self.refuse(span, refusal, "not read");
@@ -159,7 +159,7 @@ impl Gathering<'_> {
     }
 }
 
-/// The paths that a text includes; what is no path is complained of when the key is read.
+/// The paths that a text includes; invalid paths are reported when the key is read.
 fn included(text: &str) -> Vec<(String, Span)> {
     let (document, _) = DeTable::parse_recoverable(text);
     let Some(value) = document.get_ref().get(KEY) else {
@@ -176,7 +176,7 @@ fn included(text: &str) -> Vec<(String, Span)> {
     elements.into_iter().filter_map(path).collect()
 }
 
-/// The fragments of a folder by name. Hidden files are none: editors leave such.
+/// The fragments of a folder by name. Hidden files do not count: editors leave some behind.
 fn fragments(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {

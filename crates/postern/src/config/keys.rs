@@ -30,7 +30,7 @@ pub(super) fn everywhere() -> Vec<(&'static str, String)> {
     all
 }
 
-/// Whether tables of this name, `listener` or `auth.mechanism`, stand in double brackets.
+/// Whether tables of this name, `listener` or `auth.mechanism`, use double brackets.
 pub(super) fn may_repeat(name: &str) -> bool {
     let header = format!("[[{name}]]");
     everywhere()

@@ -1,10 +1,10 @@
 //! Whether libraries are loaded.
 
-/// Whether libraries that the file names are loaded, which runs what is in them.
+/// Whether libraries named in the file are loaded, which executes their code.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Libraries {
-    /// As a server does.
+    /// Load them, as a server does.
     Load,
-    /// They are left alone, and so is what they would say.
+    /// Do not load them, and skip what they would report.
     Leave,
 }

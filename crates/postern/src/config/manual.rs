@@ -4,7 +4,7 @@ use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
 use super::reference;
 
-/// The page; `source` is named at its foot.
+/// The page; `source` appears in its footer.
 pub(crate) fn page(source: &str) -> String {
     let mut page = Roff::new();
     page.control("TH", ["postern.toml", "5", "", source, "Postern"]);
@@ -40,7 +40,7 @@ pub(crate) fn page(source: &str) -> String {
     page.render()
 }
 
-/// An example, which goes on over blank lines until its fence.
+/// An example, which continues over blank lines until the closing fence.
 fn example<'a>(first: &'a str, blocks: &mut impl Iterator<Item = &'a str>, page: &mut Roff) {
     page.control("PP", []);
     page.control("RS", ["4"]);
@@ -61,7 +61,7 @@ fn example<'a>(first: &'a str, blocks: &mut impl Iterator<Item = &'a str>, page:
     page.control("RE", []);
 }
 
-/// A title without its marks.
+/// A title without its markup.
 fn plain(text: &str) -> String {
     text.replace('`', "")
 }
@@ -107,7 +107,7 @@ fn without_links(text: &str) -> String {
     out + rest
 }
 
-/// What stands before a link, its label, and what stands behind it.
+/// The text before a link, its label, and the text after it.
 fn link(text: &str) -> Option<(&str, &str, &str)> {
     let (head, tail) = text.split_once("](")?;
     let (before, label) = head.rsplit_once('[')?;

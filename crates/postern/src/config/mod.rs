@@ -1,7 +1,7 @@
 //! The configuration: a TOML file as written ([`file`]), and as meant ([`checked`]).
 //!
-//! All mistakes of a file are found in one go. Syntax errors are recovered from, every key is looked at even after a
-//! mistake, and only a file without any becomes a [`Config`].
+//! All mistakes of a file are found in one go. Syntax errors are recovered from, every key is checked even after a mistake, and
+//! only a file without mistakes becomes a [`Config`].
 
 pub(crate) mod checked;
 mod distance;
@@ -36,7 +36,7 @@ use self::include::Gathered;
 use self::problem::Problems;
 use crate::rights;
 
-/// Reads and checks a configuration file. The report that comes with a configuration holds warnings only.
+/// Reads and checks a configuration file. The report that comes with a configuration only contains warnings.
 ///
 /// # Errors
 ///
@@ -45,7 +45,8 @@ pub(crate) fn load(path: &Path) -> Result<(Config, Report), Report> {
     Source::read(path)?.check(Libraries::Load)
 }
 
-/// The texts of a configuration. They are read once, so that what is checked as one user and used as another is the same.
+/// The texts of a configuration. They are read only once, so that the text checked as one user is the same that is used as
+/// another.
 pub(crate) struct Source {
     gathered: Gathered,
     /// The folder that relative paths start at, in fragments too: a table means the same in each file.
@@ -53,16 +54,16 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Reads the file and what it includes. Root reads no fragment that others can write, as it reads no such file.
+    /// Reads the file and what it includes. Root does not read fragments, just as it does not read files, that others can write.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or is no text.
+    /// The file cannot be read, or is not text.
     pub(crate) fn read(path: &Path) -> Result<Self, Report> {
         Self::read_by(path, &believed)
     }
 
-    /// The same, by the leave of `gate` for each fragment and folder of fragments.
+    /// The same, if `gate` permits each fragment and folder of fragments.
     ///
     /// # Errors
     ///
@@ -73,7 +74,8 @@ impl Source {
         Ok(Self { gathered, base })
     }
 
-    /// What is written, not checked against the world: `user add` comes before the first start, when not all is there.
+    /// What is written, not checked against the system: `user add` comes before the first start, when some things do not exist
+    /// yet.
     ///
     /// # Errors
     ///
@@ -96,7 +98,7 @@ impl Source {
         })
     }
 
-    /// What is meant, checked against the world as it looks to whoever runs this.
+    /// What is meant, checked against the system as seen by the calling user.
     ///
     /// # Errors
     ///
@@ -135,7 +137,7 @@ impl Source {
     }
 }
 
-/// Whether whoever runs this may believe a fragment.
+/// Whether the calling user may trust a fragment.
 pub(crate) fn believed(fragment: &Path) -> Result<(), Refusal> {
     rights::believe(fragment).map_err(|failure| {
         let (title, remedy) = failure.message.split_once('\n').unwrap_or((&failure.message, ""));
@@ -146,20 +148,20 @@ pub(crate) fn believed(fragment: &Path) -> Result<(), Refusal> {
     })
 }
 
-/// A configuration that was read, but not checked against the world.
+/// A configuration that was read, but not checked against the system.
 pub(crate) struct Written {
     path: PathBuf,
     file: Postern,
     /// Every path in it.
     named: Vec<PathBuf>,
-    /// The files that it includes, and the folders that it includes all of.
+    /// The included files, and the folders included as a whole.
     fragments: Vec<PathBuf>,
     folders: Vec<PathBuf>,
     shown: Shown,
 }
 
 impl Written {
-    /// The domain of addresses without one, as far as that is written.
+    /// The domain of addresses without one, if that is written.
     pub(crate) fn origin(&self) -> String {
         match &self.file.origin {
             Some(origin) => origin.value.clone(),
@@ -177,7 +179,7 @@ impl Written {
         &self.file.state_dir
     }
 
-    /// The places in the file system that the server uses.
+    /// The paths that the server uses.
     pub(crate) fn paths(&self) -> Paths {
         let mut paths = Paths::of(&self.path, &self.file, &self.named);
         let real = self
@@ -199,12 +201,13 @@ impl Written {
         checked::users_database(&self.file)
     }
 
-    /// The directories behind PAM's helper.
+    /// The directories that use the PAM helper.
     pub(crate) fn pam_directories(&self) -> Vec<postern_directory::PamSettings> {
         checked::pam_directories(&self.file)
     }
 
-    /// How the helper delivers to the users of this machine; where it listens, how many deliveries go on at once, and the largest message.
+    /// How the helper delivers to the users of this machine; where it listens, how many deliveries run at once, and the largest
+    /// message.
     pub(crate) fn system_users(&self) -> (postern_mda::Settings, &Path, u64, u64) {
         let table = &self.file.system_users;
         let size = *self.file.message_size_limit;
@@ -221,7 +224,7 @@ impl Written {
         self.file.user.as_ref().map(|user| user.value.as_str())
     }
 
-    /// The least characters of a password that `postern user` sets.
+    /// The minimum length of a password set by `postern user`.
     pub(crate) fn password_length(&self) -> usize {
         checked::password_length(&self.file)
     }
@@ -231,7 +234,7 @@ impl Written {
         checked::key_policy(&self.file, &checked::name_of_host(&self.file))
     }
 
-    /// The mechanisms that are on somewhere.
+    /// The mechanisms enabled anywhere.
     pub(crate) fn mechanisms(&self) -> Vec<postern_sasl::Mechanism> {
         checked::all_mechanisms(&self.file)
     }
@@ -251,7 +254,7 @@ impl Written {
         *self.file.history.enabled
     }
 
-    /// Where acts of administrators are written, and how long they are kept.
+    /// Where actions of administrators are recorded, and how long they are kept.
     pub(crate) fn acts(&self) -> (PathBuf, std::time::Duration) {
         checked::acts(&self.file)
     }

@@ -1,4 +1,4 @@
-//! Where a setting stands, in whichever of the files.
+//! Where a setting is written, in any of the files.
 
 use toml::de::DeValue;
 
@@ -7,10 +7,9 @@ use super::shown::{Shown, toml_of};
 /// A file, and the line in it, from 1.
 pub(crate) type Place = (String, usize);
 
-/// Where a setting such as `relay.networks` is written; `None` where it is not, and its default holds.
+/// Where a setting such as `relay.networks` is written; `None` if it is not set and its default applies.
 ///
-/// Of tables that are written several times, the one counts that `name`, `address` or `path` calls so; without a name the first that
-/// has the setting.
+/// Of repeated tables, the one whose `name`, `address` or `path` matches; without a name, the first that has the setting.
 pub(crate) fn of_setting<'s>(shown: &'s Shown, setting: &str, name: Option<&str>) -> Option<&'s Place> {
     let (table, key) = setting.rsplit_once('.').unwrap_or(("", setting));
     let of_key = |found: &'s Shown| {
@@ -24,7 +23,7 @@ pub(crate) fn of_setting<'s>(shown: &'s Shown, setting: &str, name: Option<&str>
         .or_else(|| meant(setting).into_iter().find_map(|found| found.place.as_ref()))
 }
 
-/// Where each table with this header stands, `[[alias]]`, in their order: file and line.
+/// Where each table with this header, such as `[[alias]]`, is written, in order: file and line.
 pub(crate) fn of_tables(shown: &Shown, header: &str) -> Vec<String> {
     let all = shown.tables.iter().filter(|table| table.header == header);
     all.map(|table| match &table.place {
@@ -34,7 +33,7 @@ pub(crate) fn of_tables(shown: &Shown, header: &str) -> Vec<String> {
     .collect()
 }
 
-/// The tables of this name, `relay` or `relay.certificate`; of repeated ones those that are called so.
+/// The tables with this path, `relay` or `relay.certificate`; of repeated ones, those that match the name.
 fn tables<'s>(shown: &'s Shown, called: &str, name: Option<&str>) -> Vec<&'s Shown> {
     let mut found = Vec::new();
     let mut open = vec![shown];

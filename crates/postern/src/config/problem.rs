@@ -26,7 +26,7 @@ pub(crate) struct Problem {
     pub(crate) severity: Severity,
     /// One line, lower case, without a full stop.
     pub(crate) title: String,
-    /// Where the text is that should change; without it the whole file is meant.
+    /// The text that should change; if missing, the whole file is meant.
     pub(crate) span: Option<Span>,
     /// A few words for the pointer under the text.
     pub(crate) label: String,
@@ -54,7 +54,7 @@ impl Problems {
         self.add(Severity::Error, span, title.into(), label.into(), remedy.into());
     }
 
-    /// Adds something that works, but probably not as wished.
+    /// Adds something that works, but probably not as intended.
     pub(crate) fn warning(
         &mut self,
         span: Option<Span>,
@@ -65,12 +65,12 @@ impl Problems {
         self.add(Severity::Warning, span, title.into(), label.into(), remedy.into());
     }
 
-    /// Whether one of them forbids to run.
+    /// Whether any of them prevents running.
     pub(crate) fn have_errors(&self) -> bool {
         self.errors() > 0
     }
 
-    /// How many of them forbid to run.
+    /// How many of them prevent running.
     pub(crate) fn errors(&self) -> usize {
         let errors = self
             .list
@@ -96,14 +96,14 @@ impl Problems {
         self.list.iter().any(inside)
     }
 
-    /// Takes over what another step has found.
+    /// Adds the problems found by another step.
     pub(crate) fn append(&mut self, mut more: Self) {
         self.list.append(&mut more.list);
         self.unread.append(&mut more.unread);
     }
 
-    /// A value of the table with this header could not be read, so what the table seems to lack may well be there: further errors
-    /// about the table as a whole are left out until that one is mended.
+    /// A value of the table with this header could not be read, so what seems to be missing may be there: further errors about
+    /// the table as a whole are suppressed until that one is fixed.
     pub(crate) fn not_read_in(&mut self, header: &Span) {
         self.unread.push(header.clone());
     }
@@ -122,8 +122,8 @@ impl Problems {
         });
     }
 
-    /// What a text that is no TOML brings with it is left out: a slip in one line makes the parser stumble over those below
-    /// it, and what was lost there is not missing. `broken` are the places where it stumbled, in their order.
+    /// Suppresses the consequences of invalid TOML: a mistake in one line makes the parser fail on those below it, and what was
+    /// lost there is not really missing. `broken` are the positions where it failed, in order.
     pub(crate) fn without_consequences(&mut self, text: &str, broken: &[Span]) {
         if broken.is_empty() {
             return;
@@ -141,7 +141,7 @@ impl Problems {
         });
     }
 
-    /// How many there are so far; to see whether a step added one.
+    /// How many there are so far, to tell whether a step added one.
     pub(crate) fn len(&self) -> usize {
         self.list.len()
     }
@@ -177,7 +177,7 @@ pub(crate) struct JsonProblem<'a> {
     column: Option<usize>,
     text: Option<&'a str>,
     problem: &'a str,
-    /// What is wrong with the text, or why that matters; empty where `problem` says all.
+    /// What is wrong with the text, or why that matters; empty if `problem` says it all.
     why: &'a str,
     remedy: &'a str,
 }
@@ -190,7 +190,7 @@ impl Report {
         problems.into_report(&Sources::of(path, ""))
     }
 
-    /// Whether there is anything that forbids to run.
+    /// Whether anything prevents running.
     pub(crate) fn has_errors(&self) -> bool {
         self.errors() > 0
     }
@@ -217,19 +217,19 @@ impl Report {
             .count()
     }
 
-    /// Makes an error of a warning with this title.
+    /// Turns a warning with this title into an error.
     pub(crate) fn insist(&mut self, title: &str) {
         for problem in self.problems.iter_mut().filter(|problem| problem.title == title) {
             problem.severity = Severity::Error;
         }
     }
 
-    /// Adds what was found later, by looking at the world instead of the file.
+    /// Adds what was found later, by checking the system instead of the file.
     pub(crate) fn extend(&mut self, more: Problems) {
         self.problems.extend(more.list);
     }
 
-    /// Adds what another user finds in the same file, and this one did not, as something that will be a mistake when he reads it.
+    /// Adds what only another user finds in the same file, as something that will be a mistake when that user reads it.
     pub(crate) fn foresee(&mut self, of_other: Self, when: &str) {
         let (errors, others): (Vec<Problem>, Vec<Problem>) = of_other
             .problems
@@ -247,7 +247,7 @@ impl Report {
         }
     }
 
-    /// The mistakes, each with the text it is about, for a terminal `width` columns wide.
+    /// The mistakes, each with the text concerned, for a terminal `width` columns wide.
     pub(crate) fn render(&self, colour: bool, width: usize) -> String {
         let renderer = if colour {
             Renderer::styled()
@@ -288,7 +288,7 @@ impl Report {
         }
     }
 
-    /// One line a mistake, for the log: `postern.toml:12: unknown key … (did you mean …?)`.
+    /// One line per mistake, for the log: `postern.toml:12: unknown key … (did you mean …?)`.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (Severity, String)> + '_ {
         self.problems.iter().map(|problem| {
             let place = match &problem.span {

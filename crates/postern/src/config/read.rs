@@ -13,7 +13,7 @@ use super::distance::nearest;
 use super::problem::{Problems, Span};
 use super::shown::{Shown, ShownKey, toml_of};
 
-/// A value and where it was written; without a place it is the default.
+/// A value and where it was written; without a position it is the default.
 #[derive(Clone, Debug)]
 pub(crate) struct At<T> {
     pub(crate) value: T,
@@ -35,7 +35,7 @@ impl<T> Deref for At<T> {
     }
 }
 
-/// What may stand after the `=` of a key.
+/// A kind of value that may follow the `=` of a key.
 pub(crate) trait Kind {
     /// What the program gets.
     type Value: PartialEq;
@@ -51,7 +51,7 @@ pub(crate) trait Kind {
         reader: &mut Reader<'_>,
     ) -> Option<Self::Value>;
 
-    /// A value for the remedy of a mistake, where the default of the key shows nothing. A TOML value.
+    /// An example value for the remedy of a mistake, if the key's default is not helpful. A TOML value.
     fn sample(&self) -> String {
         String::new()
     }
@@ -66,7 +66,7 @@ pub(crate) trait Kind {
 pub(crate) struct Below {
     /// Whether it is `[[key]]` and can be repeated.
     pub(crate) repeated: bool,
-    /// The tables it may be; several when a key such as `kind` chooses.
+    /// The tables it may be; several if a key such as `kind` chooses.
     pub(crate) shapes: Vec<Shape>,
 }
 
@@ -78,7 +78,7 @@ pub(crate) struct Shape {
     pub(crate) keys: Vec<KeyInfo>,
 }
 
-/// All there is to know of one key.
+/// Everything about one key.
 pub(crate) struct KeyInfo {
     pub(crate) name: &'static str,
     pub(crate) kind: String,
@@ -87,10 +87,10 @@ pub(crate) struct KeyInfo {
     pub(crate) below: Option<Below>,
 }
 
-/// What happens when the key is left out. Texts are TOML values.
+/// What happens if the key is absent. Texts are TOML values.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Presence {
-    /// This value is taken.
+    /// This value is used.
     Default(&'static str),
     /// That is a mistake; here is an example.
     Required(&'static str),
@@ -99,7 +99,7 @@ pub(crate) enum Presence {
 }
 
 impl Presence {
-    /// A value that may stand there.
+    /// A valid value.
     pub(crate) fn example(self) -> &'static str {
         match self {
             Self::Default(text) | Self::Required(text) | Self::Optional(text, _) => text,
@@ -107,7 +107,7 @@ impl Presence {
     }
 }
 
-/// A table as [`table!`] declares it.
+/// A table as declared by [`table!`].
 pub(crate) trait Table: PartialEq + Sized {
     const NAMES: &'static [&'static str];
     fn about() -> String;
@@ -115,20 +115,20 @@ pub(crate) trait Table: PartialEq + Sized {
     fn read(entries: &mut Entries<'_, '_>) -> Self;
 }
 
-/// Where in the document a value is: `limits.recipients`, and an example of what should stand there.
+/// Where in the document a value is: `limits.recipients`, and an example of a valid value.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     /// The table in its TOML form, `[limits]` or `[[listener]]`; empty at the top level.
     pub(crate) table: String,
     pub(crate) key: String,
-    /// A TOML value that may stand there; empty where none can be given.
+    /// A valid TOML value; empty if none can be given.
     pub(crate) example: String,
     /// Whether this is an element of a list.
     pub(crate) element: bool,
 }
 
 impl Place {
-    /// The table below this key, as it is written.
+    /// The header of the table below this key.
     pub(crate) fn header(&self, repeated: bool) -> String {
         let inner = self.table.trim_matches(['[', ']']);
         let dot = if inner.is_empty() { "" } else { "." };
@@ -150,7 +150,7 @@ impl Place {
         within(&self.table)
     }
 
-    /// The place of one element of a list that stands here.
+    /// The place of one element of a list at this place.
     pub(crate) fn element(&self) -> Self {
         let inner = self
             .example
@@ -180,18 +180,18 @@ pub(crate) struct Reader<'a> {
     /// The folder of the file: relative paths start here.
     pub(crate) base: &'a Path,
     pub(crate) problems: &'a mut Problems,
-    /// Lists every key of every table, as (name, table in TOML form), for keys that stand in the wrong one.
+    /// Lists every key of every table, as (name, table in TOML form), for keys in the wrong table.
     pub(crate) everywhere: fn() -> Vec<(&'static str, String)>,
-    /// Every path that was read, as the program opens it.
+    /// Every path that was read, as opened.
     pub(crate) paths: Vec<At<PathBuf>>,
-    /// The tables that are being read, each below the one before it; at the end the whole document.
+    /// The tables that are being read, each below the previous one; in the end the whole document.
     pub(crate) shown: Vec<Shown>,
     /// How many values could not be read.
     pub(crate) unread: usize,
 }
 
 impl Reader<'_> {
-    /// Says that the value is of another type than the key wants.
+    /// Reports a value of the wrong type.
     pub(crate) fn wrong_type(&mut self, value: &Spanned<DeValue<'_>>, place: &Place, wanted: &str) {
         let found = match value.get_ref() {
             DeValue::String(_) => "a text",
@@ -211,7 +211,7 @@ impl Reader<'_> {
         );
     }
 
-    /// Says that the value is of the right type, but no good.
+    /// Reports a value of the right type that is not valid.
     pub(crate) fn bad_value(
         &mut self,
         span: Span,
@@ -238,7 +238,7 @@ impl Reader<'_> {
         path
     }
 
-    /// Ends the table that is being read: it becomes part of the one around it.
+    /// Ends the current table: it becomes part of the enclosing one.
     fn close_table(&mut self) {
         if let [.., around, inner] = self.shown.as_mut_slice() {
             around.tables.push(std::mem::take(inner));
@@ -247,10 +247,10 @@ impl Reader<'_> {
     }
 }
 
-/// The entries of one table while its keys are taken out one by one.
+/// The entries of one table while its keys are taken one by one.
 pub(crate) struct Entries<'e, 'a> {
     table: &'e DeTable<'e>,
-    /// Where the table is written; `None` for one that was left out.
+    /// Where the table is written; `None` for an absent one.
     span: Option<Span>,
     /// `[limits]`, `[[listener]]`, or nothing for the top level.
     header: String,
@@ -273,7 +273,7 @@ impl<'e, 'a> Entries<'e, 'a> {
         }
     }
 
-    /// Reads all keys of `T`, then complains of those that `T` does not have.
+    /// Reads all keys of `T`, then reports those that `T` does not have.
     pub(crate) fn read_all<T: Table>(mut self) -> T {
         self.reader.shown.push(Shown::of(&self.header, self.span.clone()));
         let read = self.read_values();
@@ -282,7 +282,7 @@ impl<'e, 'a> Entries<'e, 'a> {
         read
     }
 
-    /// The same for a table with one more key, which was looked at already.
+    /// The same for a table with one more key, which has already been read.
     pub(crate) fn read_all_but<T: Table>(mut self, chosen_by: &'static str) -> T {
         self.reader.shown.push(Shown::of(&self.header, self.span.clone()));
         if let Some(value) = self.table.get(chosen_by) {
@@ -299,7 +299,7 @@ impl<'e, 'a> Entries<'e, 'a> {
         read
     }
 
-    /// Reads the values of all keys of `T`, and remembers whether one could not be read.
+    /// Reads the values of all keys of `T`, and records whether any could not be read.
     fn read_values<T: Table>(&mut self) -> T {
         let before = self.reader.unread;
         let read = T::read(self);
@@ -311,7 +311,7 @@ impl<'e, 'a> Entries<'e, 'a> {
         read
     }
 
-    /// Keeps what is in force, to be shown.
+    /// Stores the effective value, for display.
     fn show(
         &mut self,
         key: &str,
@@ -332,7 +332,7 @@ impl<'e, 'a> Entries<'e, 'a> {
         }
     }
 
-    /// The value of a key with a default; the default too when what is written is no good.
+    /// The value of a key with a default; also the default if the written value is invalid.
     pub(crate) fn default<K: Kind>(
         &mut self,
         name: &'static str,
@@ -378,7 +378,7 @@ impl<'e, 'a> Entries<'e, 'a> {
         found
     }
 
-    /// Keeps a key without a default, to be shown.
+    /// Stores a key without a default, for display.
     fn show_written<K: Kind>(&mut self, name: &str, kind: &K, absent: &str) {
         if kind.below().is_some() {
             return;
@@ -392,7 +392,7 @@ impl<'e, 'a> Entries<'e, 'a> {
         self.show(name, value, Some(absent), changed, span);
     }
 
-    /// The value of a key that must be there. `None` after the mistake was noted.
+    /// The value of a required key. `None` after the mistake was recorded.
     pub(crate) fn required<K: Kind>(
         &mut self,
         name: &'static str,
@@ -483,7 +483,7 @@ fn as_table(name: &str, example: &str) -> String {
     format!("[[{name}]] and below it {}", keys.join(" and "))
 }
 
-/// Reads a TOML value from a text of ours; `None` when it is not of that kind. With it come the tables that it is made of.
+/// Reads a TOML value from our own text; `None` if it is not of that kind. Also returns the tables that it contains.
 pub(crate) fn from_text<K: Kind>(
     kind: &K,
     text: &str,
@@ -506,7 +506,7 @@ pub(crate) fn from_text<K: Kind>(
     read.filter(|_| problems.len() == 0).map(|read| (read, tables))
 }
 
-/// Declares a table: the struct to read into, and everything that is to be known of its keys.
+/// Declares a table: the struct to read into, and all information about its keys.
 ///
 /// Every key is `name: type = kind, presence;` with a doc comment that becomes its documentation. Presences:
 /// `default "toml"`, `required "toml example"`, `optional "toml example" else "what absence means"`.

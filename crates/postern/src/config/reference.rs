@@ -84,7 +84,7 @@ fn table(title: &str, about: &str, keys: &[KeyInfo], header: &str, out: &mut Str
     }
 }
 
-/// What is said of a key and of the table below it; once, where one says what the other does and more.
+/// The text for a key and the table below it; once, if one includes the other.
 fn joined(key: &str, table: &str) -> String {
     let (key_text, table_text) = (key.trim_end_matches('.'), table.trim_end_matches('.'));
     if table.starts_with(key_text) {
@@ -110,7 +110,7 @@ fn entry(key: &KeyInfo, out: &mut String) {
 mod tests {
     use super::*;
 
-    /// `cargo run -p postern -- configuration-reference > docs/configuration.md` mends a failure.
+    /// `cargo run -p postern -- configuration-reference > docs/configuration.md` fixes a failure.
     #[test]
     fn the_document_is_up_to_date() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");

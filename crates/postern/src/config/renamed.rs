@@ -1,6 +1,6 @@
-//! Keys that had another name before, so that a file from then says what to write now.
+//! Renamed keys, so that an old file gets a message with the new name.
 
-/// The table in its TOML form, the name of before, the name of now.
+/// The table in its TOML form, the old name, the new name.
 const RENAMED: &[(&str, &str, &str)] = &[
     ("[auth]", "failures_until_bar", "failures_until_lockout"),
     ("[auth]", "bar_time", "lockout_time"),
@@ -12,7 +12,7 @@ const RENAMED: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// What a key of a table is called now, if it was called `key` before.
+/// The current name of a table's key that used to be called `key`.
 pub(super) fn new_name(table: &str, key: &str) -> Option<&'static str> {
     let found = RENAMED
         .iter()
@@ -25,7 +25,7 @@ mod tests {
     use super::*;
     use crate::config::read::Table as _;
 
-    /// Neither a typing error in the new name nor a key that is back under its old one stays unseen.
+    /// Detects typing errors in the new names, and keys that are back under their old ones.
     #[test]
     fn the_new_names_are_keys_and_the_old_ones_are_none() {
         let known = crate::config::file::Auth::NAMES;

@@ -1,6 +1,6 @@
-//! What is in force: every key of a configuration with its value, as it was read.
+//! What is in force: every key of a configuration with its value, as read.
 //!
-//! No value of a key is a secret: those stand in files of their own, of which the configuration has the path.
+//! No value is a secret: those are in separate files, of which the configuration has the path.
 
 use std::fmt::Write as _;
 
@@ -18,7 +18,7 @@ pub(crate) struct Shown {
     pub(crate) header: String,
     pub(crate) keys: Vec<ShownKey>,
     pub(crate) tables: Vec<Self>,
-    /// The file and the line that it begins in; none for one that is not written.
+    /// The file and line where it begins; none for one that is not written.
     #[serde(default)]
     pub(crate) place: Option<(String, usize)>,
     #[serde(skip)]
@@ -29,13 +29,13 @@ pub(crate) struct Shown {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct ShownKey {
     pub(crate) key: String,
-    /// As TOML; none where the key is left out and has no default.
+    /// As TOML; none if the key is absent and has no default.
     pub(crate) value: Option<String>,
-    /// What it means that there is no value.
+    /// The meaning of a missing value.
     pub(crate) absent: Option<String>,
     /// Whether the value differs from the default, or there is no default.
     pub(crate) changed: bool,
-    /// The file and the line that it is written in; none for a default.
+    /// The file and line where it is written; none for a default.
     pub(crate) place: Option<(String, usize)>,
     #[serde(skip)]
     pub(in crate::config) span: Option<Span>,
@@ -55,7 +55,7 @@ impl Shown {
         }
     }
 
-    /// The same of a default, which is written nowhere.
+    /// The same for a default, which is not written anywhere.
     pub(super) fn unwritten(mut self) -> Self {
         self.span = None;
         for key in &mut self.keys {
@@ -65,7 +65,7 @@ impl Shown {
         self
     }
 
-    /// Names the files and lines.
+    /// Adds the files and lines.
     pub(super) fn located(mut self, sources: &Sources) -> Self {
         let place = |span: Span| {
             let at = sources.locate(&span);
@@ -83,7 +83,7 @@ impl Shown {
         self
     }
 
-    /// As a configuration file. With `changed` only what differs from the defaults. Lines of other files than `main` say so.
+    /// As a configuration file. With `changed`, only what differs from the defaults. Lines from files other than `main` say so.
     pub(crate) fn as_toml(&self, changed: bool, main: &str) -> String {
         let mut text = String::new();
         self.write(changed, main, &mut text);
@@ -152,7 +152,7 @@ impl Shown {
         }
     }
 
-    /// The lines that one of two configurations has and the other has not, without places.
+    /// The lines that only one of two configurations has, without places.
     pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
         let lines = |shown: &Self| {
             let mut lines = Vec::new();
@@ -189,7 +189,7 @@ impl Shown {
         }
     }
 
-    /// Puts the values of another configuration in place of these keys of the top level and tables, such as `user` and `[spool]`.
+    /// Takes these top-level keys and tables, such as `user` and `[spool]`, from another configuration.
     pub(crate) fn keep(&mut self, names: &[&str], of: &Self) {
         self.keys.retain(|key| !names.contains(&key.key.as_str()));
         let kept = of.keys.iter().filter(|key| names.contains(&key.key.as_str()));

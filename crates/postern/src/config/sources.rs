@@ -1,13 +1,13 @@
-//! The texts of a configuration, one behind the other, so that one span names a place in any of its files.
+//! The concatenated texts of a configuration, so that one span identifies a position in any of its files.
 
 use std::path::{Path, PathBuf};
 
 use super::span::Span;
 
-/// The file that was named and those that it includes, in the order in which they are read.
+/// The main file and those that it includes, in reading order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sources {
-    /// All texts, each with a line feed behind it.
+    /// All texts, each followed by a line feed.
     text: String,
     files: Vec<File>,
 }
@@ -19,13 +19,13 @@ struct File {
     span: Span,
 }
 
-/// A place in one of the files.
+/// A position in one of the files.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Located<'s> {
     pub(crate) path: &'s Path,
     /// The text of this file.
     pub(crate) text: &'s str,
-    /// The place in this text, on character borders.
+    /// The position in this text, on character boundaries.
     pub(crate) span: Span,
     /// The line and the column where it starts, both from 1; columns count characters.
     pub(crate) line: usize,
@@ -33,7 +33,7 @@ pub(crate) struct Located<'s> {
 }
 
 impl Sources {
-    /// A configuration of one file.
+    /// A configuration with one file.
     pub(crate) fn of(path: &Path, text: &str) -> Self {
         let mut sources = Self::default();
         sources.add(path, text);
@@ -51,14 +51,14 @@ impl Sources {
         self.text.push('\n');
     }
 
-    /// The file that was named.
+    /// The main file.
     pub(crate) fn main(&self) -> &Path {
         self.files
             .first()
             .map_or_else(|| Path::new(""), |file| &file.path)
     }
 
-    /// All texts, one behind the other.
+    /// All texts, concatenated.
     pub(super) fn whole(&self) -> &str {
         &self.text
     }
@@ -81,7 +81,7 @@ impl Sources {
         self.files.iter().map(|file| file.path.as_path())
     }
 
-    /// The file that a span lies in, and where.
+    /// The file that contains a span, and where.
     pub(crate) fn locate(&self, span: &Span) -> Located<'_> {
         let file = self.files.iter().rev().find(|file| file.span.start <= span.start);
         let (path, text, start) = match file {
@@ -105,7 +105,7 @@ impl Sources {
     }
 }
 
-/// The span moved inside the text and onto character borders.
+/// The span, clamped to the text and to character boundaries.
 fn clamp(span: &Span, text: &str) -> Span {
     let down = |mut at: usize| {
         at = at.min(text.len());

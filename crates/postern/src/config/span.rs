@@ -1,6 +1,6 @@
-//! Places in the texts of a configuration.
+//! Positions in the texts of a configuration.
 
 use std::ops::Range;
 
-/// A place in the texts of a configuration, in octets from the start of the first file.
+/// A position in the texts of a configuration, in octets from the start of the first file.
 pub(crate) type Span = Range<usize>;

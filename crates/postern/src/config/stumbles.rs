@@ -1,8 +1,8 @@
-//! Where a file is no TOML, said in words that name the slip.
+//! Where a file is not valid TOML, explained in terms of the mistake.
 
 use super::problem::{Problems, Span};
 
-/// A place where the parser stumbled.
+/// A position where the parser failed.
 #[derive(Clone, Debug)]
 pub(super) struct Stumble {
     message: String,
@@ -10,7 +10,7 @@ pub(super) struct Stumble {
 }
 
 impl Stumble {
-    /// What the parser says of a text that starts at `start` in the whole.
+    /// The parser's errors for a text that starts at `start` in the whole.
     pub(super) fn of(error: &toml::de::Error, start: usize) -> Self {
         let span = error.span();
         Self {
@@ -24,7 +24,7 @@ impl Stumble {
     }
 }
 
-/// Adds what is no TOML to the problems, in place of the problems that come from it.
+/// Adds TOML syntax errors to the problems, in place of the problems that they cause.
 pub(super) fn explain(text: &str, stumbles: &[Stumble], problems: &mut Problems) {
     let broken: Vec<Span> = stumbles
         .iter()
@@ -46,17 +46,17 @@ pub(super) fn explain(text: &str, stumbles: &[Stumble], problems: &mut Problems)
     }
 }
 
-/// A slip in words.
+/// A mistake, explained.
 #[derive(Debug, Eq, PartialEq)]
 struct Said {
     title: String,
     label: String,
     remedy: String,
-    /// Where, if not where the parser stumbled.
+    /// Where it is, if not where the parser failed.
     span: Option<Span>,
 }
 
-/// Quotes that word processors and web pages make of plain ones.
+/// Quotes that word processors and web pages substitute for plain ones.
 const CURLY: [char; 8] = ['“', '”', '„', '‟', '‘', '’', '«', '»'];
 
 fn say(stumble: &Stumble, text: &str) -> Said {
@@ -82,7 +82,7 @@ fn say(stumble: &Stumble, text: &str) -> Said {
     }
 }
 
-/// A key or table that stands twice in one file.
+/// A key or table that occurs twice in one file.
 fn duplicate(line: &str, stumble: &Stumble) -> Said {
     let trimmed = line.trim();
     let header = trimmed.split_once(']').map_or(trimmed, |(header, _)| header);
@@ -117,7 +117,7 @@ fn duplicate(line: &str, stumble: &Stumble) -> Said {
     }
 }
 
-/// The first typographic quote outside of plain quotes, where such a thing can only be a slip.
+/// The first typographic quote outside plain quotes, where it can only be a mistake.
 fn curly(line: &str) -> Option<(usize, char)> {
     let mut open: Option<char> = None;
     for (at, c) in line.char_indices() {
@@ -133,7 +133,7 @@ fn curly(line: &str) -> Option<(usize, char)> {
     None
 }
 
-/// The line that holds a place, without its line feed.
+/// The line containing a position, without its line feed.
 fn line_around(text: &str, at: usize) -> Span {
     let mut at = at;
     while !text.is_char_boundary(at) {
@@ -144,8 +144,8 @@ fn line_around(text: &str, at: usize) -> Span {
     start..end
 }
 
-/// The first syntax error of each line, and of lines that follow one another the first one, with their number: a quote or
-/// bracket that is left open makes all below it wrong.
+/// The first syntax error of each line, and only the first of consecutive lines, with their number: an open quote or
+/// bracket makes everything below it wrong.
 fn first_of_each_run<'s>(text: &str, stumbles: &'s [Stumble]) -> Vec<(&'s Stumble, usize)> {
     let line_of = |stumble: &Stumble| {
         let at = stumble.start().min(text.len());

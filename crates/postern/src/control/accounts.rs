@@ -12,13 +12,13 @@ use super::protocol::Changed;
 use super::wishes::AccountWish;
 use crate::budgets::{held_reasons, hold_queued};
 
-/// Messages that are looked at in one go.
+/// Messages examined at once.
 const PAGE: usize = 1_000;
 
-/// How long a message may take that was counted when an account was let go, and is not in the queue yet.
+/// How long a message that was counted when an account was released may take to reach the queue.
 const UNDER_WAY: Duration = Duration::from_millis(300);
 
-/// Accounts that are shown of each budget.
+/// Accounts shown for each budget.
 const TOP: usize = 10;
 
 /// An account on hold.
@@ -29,7 +29,7 @@ pub(crate) struct AccountLine {
     pub(crate) hold: MarkInfo,
 }
 
-/// An account that was let go.
+/// A released account.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct AccountReleased {
     /// Messages that were released, or removed.
@@ -43,13 +43,13 @@ pub(crate) struct AccountReleased {
 pub(crate) struct BudgetLine {
     pub(crate) budget: String,
     pub(crate) per: String,
-    /// In words.
+    /// Its bounds, in words.
     pub(crate) bounds: Vec<String>,
-    /// Who has used most of it.
+    /// The accounts that have used most of it.
     pub(crate) top: Vec<BudgetUse>,
 }
 
-/// Who has used how much of a budget.
+/// An account's use of a budget.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct BudgetUse {
     pub(crate) account: String,
@@ -59,7 +59,7 @@ pub(crate) struct BudgetUse {
     pub(crate) bound: BoundInfo,
 }
 
-/// An account as budgets name it, however its login is written.
+/// An account in the form used by budgets, however its login is written.
 fn named(account: &str) -> String {
     normal_login(account).unwrap_or_else(|_| account.to_owned())
 }
@@ -77,7 +77,7 @@ pub(crate) fn list(budgets: &Budgets) -> Vec<AccountLine> {
         .collect()
 }
 
-/// Puts an account on hold, with what is queued of it.
+/// Puts an account on hold, with its queued mail.
 pub(crate) async fn hold(
     wish: &AccountWish,
     by: &str,
@@ -100,7 +100,7 @@ pub(crate) async fn hold(
     Ok(Changed { changed })
 }
 
-/// Lets an account go, and with it all that was held of it, or removes that; `None` if it was not on hold and nothing was held.
+/// Releases an account and its held mail, or removes that mail; `None` if it was not on hold and nothing was held.
 pub(crate) async fn release(
     wish: &AccountWish,
     by: &str,
@@ -112,7 +112,7 @@ pub(crate) async fn release(
     let was_held = budgets.release(&account).is_some();
     budgets.write_holds().await;
     let mut changed = clear(wish, by, spool).await?;
-    // What came in just then was held still.
+    // Mail that arrived just then was still held.
     tokio::time::sleep(UNDER_WAY).await;
     changed += clear(wish, by, spool).await?;
     if !was_held && changed == 0 {
@@ -131,7 +131,7 @@ pub(crate) async fn release(
     }))
 }
 
-/// Lets all go, or removes all, that is held of an account.
+/// Releases or removes all held mail of an account.
 async fn clear(wish: &AccountWish, by: &str, spool: &dyn Spool) -> Result<u64, SpoolError> {
     let reasons = held_reasons(&wish.account);
     let held = Filter {

@@ -1,4 +1,4 @@
-//! Acts of administrators, as the history records them: who asked, by the kernel's word, and why.
+//! Actions of administrators, as recorded in the history: who asked, according to the kernel, and why.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -13,7 +13,7 @@ use super::protocol::{Operation, Reply, Request, Which, WhichSessions};
 use super::wishes::Told;
 use crate::visible;
 
-/// Longest reason and name that are kept, in characters.
+/// Longest reason and name kept, in characters.
 const TEXT_MAX: usize = 500;
 
 /// Who runs this command, before it becomes somebody else; and why.
@@ -25,7 +25,7 @@ struct Asking {
 static ASKING: OnceLock<Asking> = OnceLock::new();
 static REASON: OnceLock<String> = OnceLock::new();
 
-/// Remembers who runs this command. Called first of all.
+/// Remembers who runs this command. Called first.
 pub(crate) fn remember_who() {
     let _ = ASKING.set(Asking {
         uid: geteuid(),
@@ -40,7 +40,7 @@ pub(crate) fn because(reason: Option<&str>) {
     }
 }
 
-/// What is told to the server with a request.
+/// What is sent to the server with a request.
 pub(crate) fn told() -> Told {
     Told {
         sudo_user: ASKING.get().and_then(|asking| asking.sudo_user.clone()),
@@ -48,7 +48,8 @@ pub(crate) fn told() -> Told {
     }
 }
 
-/// Records what this command has done by itself, with the rights that it has now. What cannot be recorded is said, and done all the same.
+/// Records what this command has done itself, with its current rights. If it cannot be recorded, that is reported, but the action
+/// stands.
 pub(crate) fn record(
     (folder, keep): &(PathBuf, Duration),
     act: &str,
@@ -84,7 +85,7 @@ fn write(folder: &Path, act: &Act, keep: Duration) -> Result<(), postern_history
     Acts::open(folder)?.record(act, keep)
 }
 
-/// Records what the server has done because it was asked to; nothing where that was no act, or nothing came of it.
+/// Records what the server has done on request; nothing if that was not an action, or had no effect.
 pub(super) async fn record_answer(
     asked: Option<(&'static str, Option<String>)>,
     reply: &Reply,
@@ -96,7 +97,7 @@ pub(super) async fn record_answer(
         return;
     };
     let changed = done.get("changed").and_then(serde_json::Value::as_u64);
-    // An account is on hold, or free again, whether or not mail of it was queued.
+    // An account is put on hold, or released, whether or not it had queued mail.
     if changed == Some(0) && !act.starts_with("account ") {
         return;
     }
@@ -110,7 +111,7 @@ pub(super) async fn record_answer(
     notice!(observers, Control Warning "act not recorded in the history", Error = shown(&problem));
 }
 
-/// What a request does, and on what, if it changes something.
+/// What a request does, and to what, if it changes something.
 pub(super) fn of(request: &Request) -> Option<(&'static str, Option<String>)> {
     Some(match request {
         Request::Queue(operation) => return of_queue(operation),
@@ -132,7 +133,7 @@ pub(super) fn of(request: &Request) -> Option<(&'static str, Option<String>)> {
     })
 }
 
-/// The same of what is done with the queue.
+/// The same for queue operations.
 pub(crate) fn of_queue(operation: &Operation) -> Option<(&'static str, Option<String>)> {
     Some(match operation {
         Operation::Hold(which) => ("queue hold", Some(messages(which))),
@@ -168,7 +169,7 @@ fn sessions(which: &WhichSessions) -> String {
     ])
 }
 
-/// All that is given, each with its name; `all` where nothing is.
+/// All given values, each with its name; `all` if there are none.
 fn joined<const N: usize>(parts: [(&str, Option<String>); N]) -> String {
     let given = parts.into_iter();
     let given: Vec<String> = given

@@ -1,4 +1,4 @@
-//! The side of the command line.
+//! The client side, for the command line.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -14,7 +14,7 @@ use super::protocol::{Asked, LINE_MAX, Reply, Request};
 use crate::exit::{Exit, Failure};
 use crate::rights;
 
-/// Longest wait for the server: a flush or removal of a large queue takes its time.
+/// Longest wait for the server: flushing or removing a large queue takes long.
 const ANSWER_MAX: Duration = Duration::from_secs(600);
 
 /// A connection to the running server.
@@ -23,11 +23,11 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Connects; `None` when no server runs on this state directory.
+    /// Connects; `None` if no server runs on this state directory.
     ///
     /// # Errors
     ///
-    /// The socket is there and cannot be used.
+    /// The socket exists but cannot be used.
     pub(crate) fn connect(state_dir: &Path) -> Result<Option<Self>, Failure> {
         let connected = super::address(state_dir).and_then(|(path, _folder)| rights::connect(&path));
         match connected {
@@ -64,7 +64,7 @@ impl Client {
         }
     }
 
-    /// Connects to the socket for users of this machine; `None` when no server answers there.
+    /// Connects to the socket for users of this machine; `None` if no server answers there.
     ///
     /// # Errors
     ///
@@ -99,16 +99,16 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The server says no, or is gone.
+    /// The server refuses, or is gone.
     pub(crate) fn ask(&mut self, request: &Request) -> Result<Value, Failure> {
         self.ask_for_content(request, |_| Ok(()))
     }
 
-    /// Asks for something that comes in pieces, and hands each on.
+    /// Requests something that arrives in pieces, and passes each on.
     ///
     /// # Errors
     ///
-    /// The server says no or is gone, or `piece` fails.
+    /// The server refuses or is gone, or `piece` fails.
     pub(crate) fn ask_for_content(
         &mut self,
         request: &Request,
@@ -137,11 +137,11 @@ impl Client {
         }
     }
 
-    /// Asks for what happens from now on, and hands each event on, until the server stops.
+    /// Requests events from now on, and passes each on, until the server stops.
     ///
     /// # Errors
     ///
-    /// The server says no or is gone, or `event` fails.
+    /// The server refuses or is gone, or `event` fails.
     pub(crate) fn follow(
         &mut self,
         request: &Request,
@@ -151,7 +151,7 @@ impl Client {
         self.send(request)?;
         loop {
             let reply = match self.reply() {
-                // A server that stops ends its conversations.
+                // A server that stops closes its connections.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
                 reply => reply.map_err(lost)?,
             };

@@ -1,16 +1,16 @@
-//! Whether all is well, and what is not: judged from what the server knows of itself, the gravest first, each with its remedy.
+//! Whether all is well, and what is not: judged from the server's own data, the most severe first, each with its remedy.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How grave it is. A monitor goes by the gravest.
+/// The severity. A monitor uses the most severe.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Verdict {
-    /// Mail is lost time or refused: somebody is to come now.
+    /// Mail is delayed or refused: somebody must act now.
     Critical,
-    /// It will be if nobody looks at it.
+    /// It will become critical if nobody acts.
     Warning,
     /// All is well.
     #[default]
@@ -27,10 +27,10 @@ pub(crate) struct Finding {
     pub(crate) remedy: String,
 }
 
-/// What is judged.
+/// The input of the judgement.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
-    /// Why no mail is taken.
+    /// Why no mail is accepted.
     pub(crate) no_mail: Option<String>,
     /// The folder of the queue.
     pub(crate) state_dir: String,
@@ -40,36 +40,36 @@ pub(crate) struct Facts {
     /// Messages that are older than [`OLD`].
     pub(crate) old: u64,
     pub(crate) disk_free: Option<u64>,
-    /// All directories, and those that do not answer with why.
+    /// All directories, and those that do not answer, with the reason.
     pub(crate) directories: usize,
     pub(crate) down: Vec<(String, String)>,
-    /// Providers of tokens that do not answer, with why.
+    /// Providers of tokens that do not answer, with the reason.
     pub(crate) providers: Vec<(String, String)>,
     /// Certificates, with the seconds until they expire.
     pub(crate) certificates: Vec<(String, i64)>,
-    /// Logins at smarthosts that fail, with why.
+    /// Logins at smarthosts that fail, with the reason.
     pub(crate) logins: Vec<(String, String)>,
     /// Kinds of mail that wait too long for a connection.
     pub(crate) short: Vec<String>,
     /// Accounts that are on hold, so that their mail waits.
     pub(crate) on_hold: Vec<String>,
-    /// Lines that matter and that the log had no room for.
+    /// Important lines that the log had to drop.
     pub(crate) lost_lines: u64,
 }
 
-/// Messages older than this should have gone.
+/// Messages older than this should have been delivered.
 pub(crate) const OLD: Duration = Duration::from_secs(4 * 3_600);
 
-/// How many of them are no more the usual few.
+/// How many of them are more than the usual few.
 const OLD_MANY: u64 = 100;
 
-/// Room on the disk below which somebody should look.
+/// Free disk space below which to warn.
 const DISK_LOW: u64 = 1 << 30;
 
-/// A certificate should be renewed by then.
+/// Time before expiry by which a certificate should be renewed.
 const CERTIFICATE_SOON: i64 = 14 * 86_400;
 
-/// What is not well, the gravest first.
+/// What is not well, the most severe first.
 pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
     let mut found = Vec::new();
     queue(facts, &mut found);
@@ -93,12 +93,12 @@ pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
             "look at the disk or program that the log goes to",
         ));
     }
-    // Those of one kind stay in their order.
+    // A stable sort: findings of one severity stay in order.
     found.sort_by_key(|finding| finding.verdict);
     found
 }
 
-/// The gravest.
+/// The most severe verdict.
 pub(crate) fn verdict(findings: &[Finding]) -> Verdict {
     findings
         .iter()

@@ -1,4 +1,5 @@
-//! Sessions and messages as they happen, for `postern trace --follow`: an observer that costs a look at a number while nobody follows.
+//! Sessions and messages as they happen, for `postern trace --follow`: an observer that costs one check of a number while nobody
+//! follows.
 
 use std::collections::{HashSet, VecDeque};
 use std::io;
@@ -21,19 +22,19 @@ use super::protocol::{PastStep, Reply};
 use super::wishes::Follow;
 use super::writing::{Writer, send};
 
-/// Followers at once; each has a connection of the control socket, which has others to serve.
+/// Most followers at once; each occupies a connection of the control socket, which also serves others.
 const FOLLOWERS_MAX: usize = 6;
 
-/// Events that wait for a follower; further ones are counted.
+/// Most events waiting for a follower; further ones are only counted.
 const WAITING_MAX: usize = 4_096;
 
-/// Sessions and messages that are followed at once; the oldest are forgotten.
+/// Most sessions and messages followed at once; the oldest are dropped.
 const FOLLOWED_MAX: usize = 10_000;
 
-/// How often a follower hears of nothing, so that it knows the server is there.
+/// How often an idle follower gets a sign of life from the server.
 const BEAT: Duration = Duration::from_secs(60);
 
-/// Who follows.
+/// The followers.
 pub(crate) struct Followers {
     count: AtomicUsize,
     all: RwLock<Vec<Arc<Follower>>>,
@@ -47,12 +48,12 @@ struct Follower {
     left_out: AtomicU64,
 }
 
-/// The sessions and messages that fit, by their ids, and those in which a part of what is asked for was said.
+/// The matching sessions and messages, by id, and those that have partly matched.
 #[derive(Default)]
 struct Followed {
     ids: HashSet<String>,
     order: VecDeque<String>,
-    /// What of the terms has been said where not all has yet: a bit for each.
+    /// Which terms have matched so far, if not all: a bit for each.
     said: std::collections::HashMap<String, u8>,
 }
 
@@ -91,7 +92,7 @@ impl Followers {
     }
 }
 
-/// Tells followers. It stands behind who remembers sessions in the list of observers.
+/// Notifies followers. In the list of observers, it comes after the one that records sessions.
 pub(crate) struct Follows(pub(crate) Arc<Followers>);
 
 impl Observer for Follows {
@@ -121,7 +122,7 @@ impl Follower {
             Look::Nothing => {}
             Look::Follows => self.tell(session, past(written)),
             Look::Begins => match recent.find(session) {
-                // What has happened before in it comes first; this event is the last of it.
+                // Earlier events of it come first; this event is the latest.
                 Some(before) if !session.is_empty() => {
                     for event in before.events {
                         self.tell(session, event);
@@ -154,11 +155,11 @@ fn past(written: Written<'_>) -> PastEvent {
 /// What an event is to a follower.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Look {
-    /// It is none of what is followed.
+    /// It is not followed.
     Nothing,
-    /// It is of something that is followed.
+    /// It belongs to something that is followed.
     Follows,
-    /// From it on its session is followed.
+    /// From this event on, its session is followed.
     Begins,
 }
 
@@ -169,7 +170,7 @@ impl Followed {
         }
         let known = self.ids.contains(session) || queue.is_some_and(|queue| self.ids.contains(queue));
         if known {
-            // A message of a session that is followed is followed to its end.
+            // A message of a followed session is followed to its end.
             if let Some(queue) = queue.filter(|queue| !self.ids.contains(*queue)) {
                 self.add(queue);
             }
@@ -219,7 +220,7 @@ impl Followed {
     }
 }
 
-/// Tells one client until it goes, or the server stops.
+/// Serves one follower until it disconnects or the server stops.
 pub(super) async fn serve(
     follow: Follow,
     followers: &Followers,
@@ -231,7 +232,7 @@ pub(super) async fn serve(
         Ok(added) => added,
         Err(problem) => return send(to, &Reply::Failed(problem)).await,
     };
-    // Who follows knows from this on that nothing is missed.
+    // From here on, the follower knows that nothing is missed.
     let mut result = send(to, &Reply::Items(Vec::new())).await;
     while result.is_ok() {
         let mut octet = [0];
@@ -241,7 +242,7 @@ pub(super) async fn serve(
                 result = send(to, &Reply::Done(Value::Null)).await;
                 break;
             }
-            // A client that says anything now, or goes, has enough.
+            // A client that sends anything now, or disconnects, wants to stop.
             _ = from.read(&mut octet) => break,
             _ = events.recv_many(&mut lines, 256) => {}
             () = tokio::time::sleep(BEAT) => {}

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::protocol::{PastSession, PastStep, Reply};
 
-/// Keeps what happens in sessions: the last ones in memory, all of them on disk, if wanted. Each event is written down once.
+/// Records what happens in sessions: the latest ones in memory, all of them on disk, if enabled. Each event is encoded once.
 pub(crate) struct Remembers {
     pub(crate) recent: Arc<History>,
     pub(crate) archive: Option<Archive>,
@@ -34,10 +34,10 @@ impl Observer for Remembers {
     }
 }
 
-/// How long whoever asks waits until the history is written.
+/// How long a caller waits until the history is written.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
 
-/// Has what has happened written to the history on disk; answers with what was counted there, with `null` where there is none.
+/// Flushes events to the history on disk; answers with its counters, with `null` if there is none.
 pub(super) async fn flush(archive: Option<Archive>) -> Reply {
     let Some(archive) = archive else {
         return Reply::Done(Value::Null);
@@ -52,11 +52,11 @@ pub(super) async fn flush(archive: Option<Archive>) -> Reply {
     }
 }
 
-/// What is kept of a session.
+/// What is recorded about a session.
 ///
 /// # Errors
 ///
-/// That it is not remembered, and for how long sessions are.
+/// That it is no longer remembered, and how long sessions are.
 pub(super) fn find(history: &History, session: &str, started_at: Timestamp) -> Result<PastSession, String> {
     let Some(past) = history.find(session) else {
         let HistoryLimits { sessions, memory } = history.limits();

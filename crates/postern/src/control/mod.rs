@@ -1,7 +1,7 @@
 //! The control socket: how `postern queue` and `postern reload` reach the running server.
 //!
-//! A Unix socket in the state directory, open to its owner alone. Who connects must be root or the user that the server
-//! runs as, whatever the permissions of the file say.
+//! A Unix socket in the state directory, accessible only by its owner. The client must be root or the user that the
+//! server runs as, whatever the permissions of the file say.
 
 pub(crate) mod accounts;
 pub(crate) mod acts;
@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Uid, User};
 
-/// Longest path that fits into the address of a Unix socket (`sun_path`), without its end mark.
+/// Longest path that fits in the address of a Unix socket (`sun_path`), without the terminating NUL.
 const PATH_MAX: usize = 107;
 
 /// The address of the socket in a state directory, and what keeps it valid.
@@ -43,7 +43,7 @@ fn address(state_dir: &Path) -> io::Result<(PathBuf, Option<File>)> {
     Ok((short, Some(folder)))
 }
 
-/// The name under which an administrator's acts are recorded.
+/// The name under which an administrator's actions are recorded.
 pub(crate) fn administrator(uid: Uid) -> String {
     match User::from_uid(uid) {
         Ok(Some(user)) => user.name,

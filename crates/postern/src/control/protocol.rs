@@ -1,6 +1,6 @@
-//! What is said on the control socket: one JSON value a line, a request and its answers.
+//! The protocol of the control socket: one JSON value per line, a request and its answers.
 //!
-//! The types that answers are made of are also what `--json` prints.
+//! The types of the answers are also what `--json` prints.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -17,7 +17,7 @@ pub(crate) const LINE_MAX: usize = 16 << 20;
 /// The name of the socket in the state directory.
 pub(crate) const SOCKET: &str = "control.sock";
 
-/// A request as it goes over the socket, with what is told besides.
+/// A request as sent over the socket, with additional data.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Asked {
     #[serde(flatten)]
@@ -32,11 +32,11 @@ pub(crate) struct Asked {
 pub(crate) enum Request {
     /// Anything about the queue.
     Queue(Operation),
-    /// The next hops that delivery knows of.
+    /// The next hops known to delivery.
     Destinations,
-    /// What the server is and how much it has to do.
+    /// The server's state and load.
     Status,
-    /// Statistics, a value for each day that has any.
+    /// Statistics, a value for each day with any.
     Statistics {
         /// The first day, in UTC.
         from: Date,
@@ -47,41 +47,41 @@ pub(crate) enum Request {
     Reload,
     /// The configuration in force.
     Configuration,
-    /// Who has logged in by which mechanism.
+    /// Who has logged in with which mechanism.
     Logins,
     /// The open sessions.
     Sessions(WhichSessions),
     /// End sessions.
     EndSessions(WhichSessions),
-    /// A session, over or not, as far as it is remembered.
+    /// A session, open or ended, as far as it is remembered.
     Session {
         /// Its id.
         session: String,
     },
-    /// What happens from now on, as long as the client listens.
+    /// Events from now on, as long as the client listens.
     Follow(Follow),
-    /// Write what has happened so far to the history on disk, and what was counted there.
+    /// Flush the history on disk, and return its counters.
     History,
     /// The accounts on hold.
     Accounts,
-    /// What is known of an account.
+    /// What is known about an account.
     Account {
         /// Its login, or its network.
         account: String,
     },
     /// Put an account on hold.
     HoldAccount(AccountWish),
-    /// Let an account go.
+    /// Release an account.
     ReleaseAccount(AccountWish),
     /// The budgets in force, with their use.
     Budgets,
     /// Accounts have changed: end the sessions whose login is no longer valid.
     RecheckLogins,
-    /// The providers of tokens and how they do.
+    /// The providers of tokens and their health.
     Providers,
     /// Who is locked out, or slowed.
     Lockouts,
-    /// Let somebody in again: all that is given has to match, and nothing given is everybody.
+    /// Lift lockouts: everything given must match; if nothing is given, all are lifted.
     Unlock {
         /// The login.
         login: Option<String>,
@@ -99,7 +99,7 @@ pub(crate) enum Request {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(tag = "operation", rename_all = "kebab-case")]
 pub(crate) enum Operation {
-    /// A piece of the listing.
+    /// A page of the listing.
     List {
         /// Which messages.
         filter: Which,
@@ -108,7 +108,7 @@ pub(crate) enum Operation {
         /// Most messages.
         limit: u32,
     },
-    /// Everything about one message but its content.
+    /// Everything about one message except its content.
     Show {
         /// The queue id.
         id: String,
@@ -120,25 +120,25 @@ pub(crate) enum Operation {
     },
     /// Keep from delivery.
     Hold(Which),
-    /// Let go.
+    /// Release.
     Release(Which),
     /// Try again now.
     Retry(Which),
-    /// Remove for good.
+    /// Remove permanently.
     Remove(Which),
-    /// Take messages out of what was put aside, or show which those are.
+    /// Recover messages from files that were moved aside, or list them.
     Recover {
-        /// Whether they come into the queue.
+        /// Whether to put them into the queue.
         import: bool,
     },
-    /// Try again now, all for a domain or all.
+    /// Try again now, all for a domain or everything.
     Flush {
         /// The recipient domain.
         domain: Option<String>,
     },
 }
 
-/// Which messages: those with these ids if there are any, else those that match all that is given.
+/// Which messages: those with these ids if there are any, otherwise those that match everything given.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Which {
     pub(crate) ids: Vec<String>,
@@ -149,19 +149,19 @@ pub(crate) struct Which {
     pub(crate) held: bool,
 }
 
-/// One line of an answer. [`Reply::Piece`] and [`Reply::Items`] are followed by others, the rest ends it.
+/// One line of an answer. [`Reply::Piece`] and [`Reply::Items`] are followed by more, the others end it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Reply {
     /// A piece of content, in base64.
     Piece(String),
-    /// The first elements of a long list; the result has the others.
+    /// The first elements of a long list; the result has the rest.
     Items(Vec<Value>),
     /// The result.
     Done(Value),
-    /// Nothing of that name.
+    /// There is nothing with that name.
     NotFound(String),
-    /// It did not work, and why.
+    /// It failed, and why.
     Failed(String),
 }
 
@@ -185,31 +185,31 @@ pub(crate) struct MessageLine {
     pub(crate) next_due: Timestamp,
     pub(crate) attempts: u32,
     pub(crate) last_reply: String,
-    /// What kind of failure that was, and what the host was waited for; see [`postern_mail::FailureKind`].
+    /// The kind of failure, and what was being waited for; see [`postern_mail::FailureKind`].
     #[serde(default)]
     pub(crate) failure: Option<String>,
     #[serde(default)]
     pub(crate) stage: Option<String>,
     /// Why it is held, and by whom.
     pub(crate) hold: Option<String>,
-    /// The rule by which it is held, and the mail filter that has decided so.
+    /// The rule by which it is held, and the mail filter that decided so.
     #[serde(default)]
     #[serde(rename = "rule")]
     pub(crate) hold_rule: Option<String>,
     #[serde(default)]
     #[serde(rename = "milter")]
     pub(crate) hold_milter: Option<String>,
-    /// What is wrong with it, where it is damaged.
+    /// What is wrong with it, if it is damaged.
     #[serde(default)]
     pub(crate) damaged: Option<String>,
     pub(crate) login: Option<String>,
 }
 
-/// A piece of the listing.
+/// A page of the listing.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Listing {
     pub(crate) messages: Vec<MessageLine>,
-    /// Whether there may be more behind the last one.
+    /// Whether there may be more after the last one.
     pub(crate) more: bool,
     pub(crate) totals: Totals,
 }
@@ -220,7 +220,7 @@ pub(crate) struct Totals {
     pub(crate) messages: u64,
     pub(crate) recipients: u64,
     pub(crate) held: u64,
-    /// Those held because they are damaged.
+    /// Messages held because they are damaged.
     #[serde(default)]
     pub(crate) damaged: u64,
     /// How often the queue's database could not be read since the start.
@@ -237,7 +237,7 @@ pub(crate) struct MessageView {
     pub(crate) line: MessageLine,
     pub(crate) envid: Option<String>,
     pub(crate) session: Option<String>,
-    /// Header fields that Postern has put in front.
+    /// Header fields added on top by Postern.
     pub(crate) prefix: String,
     pub(crate) all_recipients: Vec<RecipientView>,
 }
@@ -249,14 +249,14 @@ pub(crate) struct RecipientView {
     pub(crate) address: String,
     /// `fresh`, `queued`, `held`, or the outcome: `delivered`, `bounced`, `expired`, `removed`.
     pub(crate) state: String,
-    /// When it is tried next; none once it has its outcome.
+    /// When it is tried next; none once it has an outcome.
     pub(crate) due_at: Option<Timestamp>,
     pub(crate) attempts: u32,
     /// The host of the last attempt.
     pub(crate) relay: Option<String>,
     pub(crate) status: Option<String>,
     pub(crate) reply: Option<String>,
-    /// What kind of failure it was, and what the host was waited for.
+    /// The kind of failure, and what was being waited for.
     #[serde(default)]
     pub(crate) failure: Option<String>,
     #[serde(default)]
@@ -265,7 +265,7 @@ pub(crate) struct RecipientView {
     pub(crate) by: Option<String>,
 }
 
-/// Which sessions: all that is given has to match, and nothing given is every session.
+/// Which sessions: everything given must match; if nothing is given, every session does.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct WhichSessions {
     pub(crate) login: Option<String>,
@@ -278,18 +278,18 @@ pub(crate) struct WhichSessions {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct PastSession {
     pub(crate) session: String,
-    /// Events that had no room.
+    /// Events dropped for lack of room.
     pub(crate) left_out: u32,
-    /// Outcomes that have made room for later ones.
+    /// Outcomes dropped in favour of later ones.
     pub(crate) outcomes_left_out: u32,
     pub(crate) steps: Vec<PastStep>,
 }
 
-/// One thing that happened in it.
+/// One event in it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct PastStep {
     pub(crate) at: Timestamp,
-    /// The words of the event, as the log has them.
+    /// The words of the event, as in the log.
     pub(crate) event: String,
     /// Its fields, by their names in the log.
     #[serde(flatten)]
@@ -300,44 +300,44 @@ pub(crate) struct PastStep {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Status {
     pub(crate) version: String,
-    /// Of the server.
+    /// The server's process id.
     pub(crate) process: u32,
     pub(crate) started_at: Timestamp,
-    /// The gravest of the findings.
+    /// The most severe verdict of the findings.
     pub(crate) verdict: Verdict,
-    /// What is not well, the gravest first.
+    /// What is not well, the most severe first.
     pub(crate) findings: Vec<Finding>,
-    /// Sessions under way.
+    /// Open sessions.
     pub(crate) sessions: u32,
-    /// The most that there may be.
+    /// The limit on open sessions.
     pub(crate) sessions_max: u64,
     pub(crate) queue: Totals,
     /// Age of the oldest message in seconds; none in an empty queue.
     pub(crate) oldest_s: Option<u64>,
-    /// Octets that may still be written on the queue's disk, where the system says.
+    /// Free octets on the queue's disk, if the system tells.
     pub(crate) disk_free: Option<u64>,
-    /// The places for connections of each kind of mail.
+    /// The connections for each kind of mail.
     pub(crate) connections: Vec<PlacesStatus>,
     /// Those that know logins or recipients.
     pub(crate) directories: Vec<StatusDirectory>,
-    /// Why no mail is taken just now; none if it is.
+    /// Why no mail is currently accepted; none if it is.
     pub(crate) problem: Option<String>,
 }
 
-/// A directory, in few words.
+/// A directory, in short.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct StatusDirectory {
     pub(crate) directory: String,
-    /// `up`, `down`, or `unknown` when it was not asked yet.
+    /// `up`, `down`, or `unknown` if it was not asked yet.
     pub(crate) state: String,
 }
 
-/// A message in what was put aside.
+/// A message in files that were moved aside.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct RecoveredLine {
     #[serde(rename = "queue")]
     pub(crate) id: String,
-    /// Empty for `<>`, and where it cannot be read.
+    /// Empty for `<>`, and if it cannot be read.
     #[serde(rename = "from")]
     pub(crate) sender: String,
     /// Those without an outcome.
@@ -353,28 +353,27 @@ pub(crate) struct RecoveredLine {
 pub(crate) struct DirectoryLine {
     /// Its kind and its place in the configuration, from 1.
     pub(crate) directory: String,
-    /// `up`, `down`, or `unknown` when it was not asked yet.
+    /// `up`, `down`, or `unknown` if it was not asked yet.
     pub(crate) state: String,
     pub(crate) since: Option<Timestamp>,
     pub(crate) asked_at: Option<Timestamp>,
-    /// When it did not answer last, and why.
+    /// When it last failed to answer, and why.
     pub(crate) failed_at: Option<Timestamp>,
     pub(crate) last_error: Option<String>,
 }
 
-/// A lockout, or a login that is slowed.
+/// A lockout, or a slowed login.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct LockoutLine {
-    /// The network; none for a login that is slow from all networks that it has not logged in from.
+    /// The network; none for a login that is slowed from all networks from which it has not logged in.
     pub(crate) network: Option<String>,
-    /// The login, in the form in which spellings of it are one; none for all logins of a network, but those that have succeeded
-    /// from there.
+    /// The login, in normalised form; none for all logins from a network, except those that have succeeded from there.
     pub(crate) login: Option<String>,
     /// Failed logins that count.
     pub(crate) failures: u32,
-    /// How many lockouts in a row this is.
+    /// The number of consecutive lockouts.
     pub(crate) lockouts: u32,
-    /// Until when; none for a login that is only slow.
+    /// Until when; none for a login that is only slowed.
     pub(crate) until: Option<Timestamp>,
 }
 
@@ -384,11 +383,11 @@ pub(crate) struct ProviderLine {
     pub(crate) issuer: String,
     /// `keys` or `introspection`.
     pub(crate) check: String,
-    /// Why it did not answer when it was asked last; none if it did.
+    /// Why it did not answer the last time it was asked; none if it did.
     pub(crate) problem: Option<String>,
     /// Names and kinds of its keys.
     pub(crate) keys: Option<String>,
-    /// How old they are, in seconds.
+    /// Their age in seconds.
     pub(crate) age: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! What is done with the queue for an administrator, in the server and without one.
+//! Queue operations for an administrator, inside the server and without one.
 
 use jiff::Timestamp;
 use postern_mail::{Domain, FailureFact, QueueId};
@@ -13,24 +13,25 @@ use super::protocol::{
     Changed, Listing, MessageLine, MessageView, Operation, RecipientView, RecoveredLine, Totals, Which,
 };
 
-/// Messages in one piece of a listing.
+/// Most messages in one page of a listing.
 const PAGE_MAX: u32 = 1_000;
 
 /// Why an operation has no result.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OperationError {
-    /// No such message, or a text that is no id.
+    /// No such message, or an invalid id.
     #[error("{0}")]
     NotFound(String),
     /// The spool failed.
     #[error(transparent)]
     Spool(#[from] SpoolError),
-    /// A result that is no JSON.
+    /// A result that cannot be converted to JSON.
     #[error("cannot answer: {0}")]
     Json(#[from] serde_json::Error),
 }
 
-/// Does everything but [`Operation::Content`], which has [`content`]. `by` is the administrator's name.
+/// Does everything except [`Operation::Content`], for which there is [`content`]. `by` is the
+/// administrator's name.
 ///
 /// # Errors
 ///
@@ -72,7 +73,7 @@ pub(crate) async fn content(spool: &dyn Spool, id: &str) -> Result<BodyReader, O
     Ok(spool.open_body(&message))
 }
 
-/// A domain in the form that the queue has it in.
+/// A domain in the form used in the queue.
 fn known_domain(text: &str) -> Result<String, OperationError> {
     Domain::parse(text, true)
         .map(|domain| domain.to_string().to_lowercase())
@@ -235,7 +236,7 @@ fn stage(failure: Option<FailureFact>) -> Option<String> {
     failure?.stage.map(|stage| stage.to_string())
 }
 
-/// The word that a state or kind has in JSON.
+/// The JSON word for a state or kind.
 fn word(of: &impl Serialize) -> String {
     serde_json::to_value(of)
         .ok()

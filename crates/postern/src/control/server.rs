@@ -1,4 +1,4 @@
-//! The side of the server.
+//! The server side.
 
 mod answer;
 mod status;
@@ -36,13 +36,13 @@ use super::{accounts, acts, follow, history, sessions};
 use crate::rights;
 use crate::usage::Line;
 
-/// Connections at once; further ones wait.
+/// Most connections at once; further ones wait.
 const CONNECTIONS_MAX: usize = 16;
 
-/// Connections of users at once, besides; further ones wait.
+/// Most additional connections of users at once; further ones wait.
 const USERS_MAX: usize = 16;
 
-/// Longest request. Ids of messages are most of it.
+/// Longest request. Message ids take up most of it.
 const REQUEST_MAX: usize = 1 << 20;
 
 /// The socket, removed when dropped.
@@ -52,8 +52,8 @@ pub(crate) struct ControlSocket {
 }
 
 impl ControlSocket {
-    /// Binds the socket in the state directory. Call it only when the spool's lock is held: a socket that is there
-    /// already is one that a killed server left behind.
+    /// Binds the socket in the state directory. Only call it while holding the spool's lock: an existing socket
+    /// was then left behind by a killed server.
     ///
     /// # Errors
     ///
@@ -79,7 +79,7 @@ impl ControlSocket {
         let work = |(stream, _)| {
             let deps = deps.clone();
             async move {
-                // Who asked may have gone.
+                // The client may have disconnected.
                 let _ = converse(stream, &deps).await;
             }
         };
@@ -101,7 +101,7 @@ pub(crate) async fn serve_users(
     let work = |(stream, _)| {
         let (deps, queue_users) = (deps.clone(), Arc::clone(&queue_users));
         async move {
-            // Who asked may have gone.
+            // The client may have disconnected.
             let _ = users::converse(stream, &deps, &queue_users).await;
         }
     };
@@ -115,7 +115,7 @@ impl Drop for ControlSocket {
     }
 }
 
-/// Answers one client until it goes, is silent for too long, or says what cannot be understood.
+/// Serves one client until it disconnects, is silent for too long, or sends an invalid request.
 async fn converse(stream: UnixStream, deps: &Deps) -> io::Result<()> {
     let uid = Uid::from_raw(stream.peer_cred()?.uid());
     let (read, mut write) = stream.into_split();

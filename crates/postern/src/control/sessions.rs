@@ -13,11 +13,11 @@ use super::protocol::{Changed, WhichSessions};
 /// One open session.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct SessionLine {
-    /// Its name in the log.
+    /// Its id in the log.
     pub(crate) session: String,
-    /// Who has logged in.
+    /// The authenticated user.
     pub(crate) login: Option<String>,
-    /// As whom it acts, where that is another.
+    /// The identity it acts as, if different.
     pub(crate) acts_as: Option<String>,
     pub(crate) mechanism: Option<String>,
     pub(crate) logged_in_at: Option<Timestamp>,

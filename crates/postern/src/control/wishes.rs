@@ -1,30 +1,30 @@
-//! What whoever asks on the control socket wants, as it is sent.
+//! Requests on the control socket, as they are sent.
 
 use postern_history::Term;
 use serde::{Deserialize, Serialize};
 
-/// What an administrator wants done with an account.
+/// What to do with an account.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct AccountWish {
     pub(crate) account: String,
     pub(crate) reason: Option<String>,
-    /// Whether held mail is removed, and not let go.
+    /// Whether held mail is removed rather than released.
     #[serde(default)]
     pub(crate) remove: bool,
 }
 
-/// What whoever asks says besides what is to be done.
+/// Additional data about the caller of a request.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Told {
-    /// Who is behind the account: `SUDO_USER`.
+    /// The user behind the account: `SUDO_USER`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sudo_user: Option<String>,
-    /// Why.
+    /// The reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
 }
 
-/// What is followed: sessions and messages in which all that is given was said; everything if nothing is given.
+/// What to follow: sessions and messages that match everything given; all if nothing is given.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Follow {
     pub(crate) login: Option<String>,

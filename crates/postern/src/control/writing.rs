@@ -1,4 +1,4 @@
-//! How answers go out on the control socket.
+//! Sending answers on the control socket.
 
 use std::io;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::protocol::{LINE_MAX, Reply};
 
-/// Longest silence of a client, and longest wait until it takes an answer.
+/// Longest silence of a client, and longest wait until it reads an answer.
 pub(crate) const IDLE_MAX: Duration = Duration::from_secs(60);
 
 /// Where answers go.
 pub(crate) type Writer = tokio::net::unix::OwnedWriteHalf;
 
-/// Elements of a list on one line.
+/// Most elements of a list on one line.
 const ITEMS_MAX: usize = 1_000;
 
 /// Sends an answer, a long list in pieces, so that no line is longer than [`LINE_MAX`].

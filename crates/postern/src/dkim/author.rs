@@ -1,4 +1,4 @@
-//! Whom a message says that it is from, before and behind the filters.
+//! The authors that a message claims, before and after the filters.
 
 use postern_mail::{Domain, Header, Mailbox, mailbox_list};
 
@@ -7,12 +7,12 @@ use postern_mail::{Domain, Header, Mailbox, mailbox_list};
 pub(super) struct Authors {
     /// How many `From` fields there are.
     pub(super) fields: usize,
-    /// The addresses in them; `None` where they cannot be read without doubt.
+    /// The addresses in them; `None` if they are ambiguous.
     pub(super) mailboxes: Option<Vec<Mailbox>>,
 }
 
 impl Authors {
-    /// Of a header.
+    /// From a header.
     pub(super) fn of(header: &Header) -> Self {
         let mut mailboxes = Some(Vec::new());
         let mut fields = 0;

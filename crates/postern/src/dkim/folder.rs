@@ -1,5 +1,5 @@
-//! The keys of a domain that Postern makes itself: a folder below the state directory with a file for each, and one that says where
-//! each is in its life.
+//! The keys of a domain managed by Postern: a folder below the state directory with a file for each, and one that records the
+//! stage of each.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _};
@@ -23,21 +23,21 @@ pub(crate) struct KeyFolder {
     path: PathBuf,
 }
 
-/// The right to change the keys of a domain, which one process has at a time.
+/// A lock for changing the keys of a domain, held by one process at a time.
 pub(crate) struct Locked<'f> {
     folder: &'f KeyFolder,
     _lock: Flock<File>,
 }
 
 impl KeyFolder {
-    /// Of a domain in A-labels.
+    /// For a domain in A-labels.
     pub(crate) fn of(state_dir: &Path, domain: &str) -> Self {
         Self {
             path: state_dir.join("dkim").join(domain.to_ascii_lowercase()),
         }
     }
 
-    /// Where a key lies.
+    /// The file of a key.
     pub(crate) fn file(&self, selector: &str) -> PathBuf {
         self.path.join(format!("{selector}.pem"))
     }
@@ -46,18 +46,18 @@ impl KeyFolder {
         self.path.join("keys.json")
     }
 
-    /// When the keys were changed last; `None` where there are none.
+    /// When the keys were last changed; `None` if there are none.
     pub(crate) fn changed(&self) -> Option<std::time::SystemTime> {
         fs::metadata(self.state())
             .and_then(|metadata| metadata.modified())
             .ok()
     }
 
-    /// All keys; none where there is no folder.
+    /// All keys; none if there is no folder.
     ///
     /// # Errors
     ///
-    /// The file cannot be read or understood, in words.
+    /// The file cannot be read or understood, as text.
     pub(crate) fn ring(&self) -> Result<KeyRing, String> {
         let path = self.state();
         let text = match read(&path) {
@@ -72,7 +72,7 @@ impl KeyFolder {
     ///
     /// # Errors
     ///
-    /// Its file cannot be read, lies open to others, or holds no key, in words.
+    /// Its file cannot be read, is accessible to others, or has no key, as text.
     pub(crate) fn key(&self, selector: &str) -> Result<SigningKey, String> {
         let path = self.file(selector);
         let metadata = fs::symlink_metadata(&path);
@@ -89,11 +89,11 @@ impl KeyFolder {
         SigningKey::from_pem(&pem).map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    /// Keeps others from changing the keys until it is dropped; makes the folder if missing.
+    /// Keeps others from changing the keys until dropped; creates the folder if missing.
     ///
     /// # Errors
     ///
-    /// What the system says, in words.
+    /// What the system says, as text.
     pub(crate) fn lock(&self) -> Result<Locked<'_>, String> {
         let failed = |error: io::Error| format!("cannot use the folder {}: {error}", self.path.display());
         DirBuilder::new()
@@ -117,12 +117,12 @@ impl KeyFolder {
 }
 
 impl Locked<'_> {
-    /// Makes keys that are to sign next, and gives their selectors. With `selector` that is the name of the first; otherwise a free
-    /// one is chosen.
+    /// Creates the keys that will sign next, and returns their selectors. With `selector`, that is the first one's; otherwise an
+    /// unused one is chosen.
     ///
     /// # Errors
     ///
-    /// There are such keys already, or the disk fails, in words; nothing is changed then.
+    /// There are such keys already, or the disk fails, as text; then nothing is changed.
     pub(crate) fn make(
         &self,
         algorithms: &[Algorithm],
@@ -145,7 +145,7 @@ impl Locked<'_> {
         for (selector, algorithm) in &next {
             let (_, pem) = SigningKey::generate(*algorithm, bits).map_err(|error| error.to_string())?;
             let path = self.folder.file(selector);
-            // One of a selector that no ring names is what a crash has left.
+            // A file whose selector is not in the ring was left by a crash.
             write_private(&path, pem.as_bytes(), Existing::Replace)
                 .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
         }
@@ -153,11 +153,11 @@ impl Locked<'_> {
         Ok(next.into_iter().map(|(selector, _)| selector).collect())
     }
 
-    /// Writes down where each key is in its life.
+    /// Saves the stage of each key.
     ///
     /// # Errors
     ///
-    /// What the system says, in words.
+    /// What the system says, as text.
     pub(crate) fn save(&self, ring: &KeyRing) -> Result<(), String> {
         let path = self.folder.state();
         let text = serde_json::to_vec_pretty(ring).map_err(|error| error.to_string())?;
@@ -165,11 +165,11 @@ impl Locked<'_> {
             .map_err(|error| format!("cannot write {}: {error}", path.display()))
     }
 
-    /// Takes keys out and removes their files.
+    /// Removes keys and their files.
     ///
     /// # Errors
     ///
-    /// What the system says, in words.
+    /// What the system says, as text.
     pub(crate) fn remove(&self, selectors: &[String]) -> Result<(), String> {
         let mut ring = self.folder.ring()?;
         ring.remove(|key| selectors.contains(&key.selector));

@@ -1,4 +1,4 @@
-//! Signs messages on their way into the queue, behind all others who look at them.
+//! Signs messages on their way into the queue, after all other inspectors.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use super::sevenbit::{self, Fragile};
 #[derive(Clone)]
 pub(crate) struct DkimSigner {
     pub(crate) signers: Arc<ArcSwap<Signers>>,
-    /// Where mail goes, and in which form.
+    /// The settings of delivery: where mail goes, and in which form.
     pub(crate) delivery: Arc<ArcSwap<DeliverSettings>>,
     pub(crate) observers: Observers,
 }
@@ -33,7 +33,7 @@ impl Inspector for DkimSigner {
 
     fn begin(&self, arrival: &Arrival<'_>) -> Option<Box<dyn Inspection>> {
         let signers = self.signers.load_full();
-        // What the filter behind the queue hands back was signed when it came.
+        // Mail from the after-queue filter was signed when it first arrived.
         if matches!(arrival.origin, Origin::Stranger | Origin::Filtered) || signers.is_empty() {
             return None;
         }
@@ -51,11 +51,11 @@ impl Inspector for DkimSigner {
 struct Signing {
     signer: DkimSigner,
     signers: Arc<Signers>,
-    /// The authors whom the client has named.
+    /// The authors given by the client.
     claimed: Authors,
     /// The sender of the envelope, who becomes the author of a message without one.
     sender: Option<Mailbox>,
-    /// The body as it comes, in the form that the domain of the author signs it in.
+    /// The hash of the body as it arrives, in the form in which the author's domain signs it.
     body: Option<Arriving>,
 }
 
@@ -119,7 +119,7 @@ impl Inspection for Signing {
                     return Ok(());
                 }
                 Err(unsigned) => {
-                    // Mail of domains that nobody wants signed is nothing to speak of.
+                    // Mail of domains without signing is not worth reporting.
                     if unsigned.rule() != Rule::DkimNoDomain {
                         signer.not_signed(assembly, unsigned.rule(), &unsigned);
                     }
@@ -145,7 +145,7 @@ impl Inspection for Signing {
 }
 
 impl DkimSigner {
-    /// Whether a message that may change on the way is converted before it is signed.
+    /// Whether a message that may change in transit is converted before it is signed.
     fn converts(&self, assembly: &Assembly) -> bool {
         let delivery = self.delivery.load();
         delivery.eight_bit == EightBit::Convert && !sevenbit::stays_here(assembly, &delivery.routes)
@@ -182,7 +182,7 @@ impl DkimSigner {
     }
 }
 
-/// The fields of the signatures. RSA keeps a processor busy for a millisecond, so that is done where nobody else waits.
+/// The fields of the signatures. RSA takes a millisecond of CPU time, so that is done on a blocking thread.
 async fn fields(header: &Header, keys: &[Signer], hash: BodyHash) -> Result<Vec<NewField>, String> {
     let now = Timestamp::now();
     let sign = move |header: &Header, keys: &[Signer]| {

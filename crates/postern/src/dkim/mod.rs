@@ -1,4 +1,4 @@
-//! Signing of mail: which keys there are, and who uses them.
+//! Signing mail: the keys and their use.
 
 mod author;
 pub(crate) mod folder;
@@ -26,33 +26,33 @@ pub(crate) struct DkimDomain {
     pub(crate) domain: String,
     /// Whose mail it signs.
     pub(crate) scope: Scope,
-    /// Keys that the configuration names; without one those below the state directory are used.
+    /// Keys named in the configuration; if empty, those below the state directory are used.
     pub(crate) given: Vec<GivenKey>,
     pub(crate) fields: Arc<FieldNames>,
     pub(crate) canonicalization: Canonicalization,
     pub(crate) expires: Option<Duration>,
-    /// Whether the server goes on with rotations by itself.
+    /// Whether the server continues rotations automatically.
     pub(crate) automatic: bool,
     pub(crate) rotation: RotationSettings,
 }
 
-/// A key that the configuration names.
+/// A key named in the configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct GivenKey {
     pub(crate) selector: String,
     pub(crate) key: Arc<SigningKey>,
 }
 
-/// What mail is signed with, by domain.
+/// The signers, by domain.
 pub(crate) type Signers = SigningDomains<Vec<Signer>>;
 
 impl DkimDomain {
-    /// Whether its keys are made and kept by Postern.
+    /// Whether its keys are managed by Postern.
     pub(crate) fn is_managed(&self) -> bool {
         self.given.is_empty()
     }
 
-    /// Where its keys lie that are Postern's to make.
+    /// The folder of its keys if Postern manages them.
     pub(crate) fn folder(&self, state_dir: &Path) -> KeyFolder {
         KeyFolder::of(state_dir, &self.domain)
     }
@@ -72,7 +72,7 @@ impl DkimDomain {
     ///
     /// # Errors
     ///
-    /// A file of a key below the state directory cannot be used, in words.
+    /// A key file below the state directory cannot be used, as text.
     fn signers(&self, state_dir: &Path) -> Result<Vec<Signer>, String> {
         if !self.is_managed() {
             let signer = |given: &GivenKey| self.signer(&given.selector, Arc::clone(&given.key));
@@ -86,7 +86,7 @@ impl DkimDomain {
     }
 }
 
-/// All that signs now. A domain whose keys cannot be read signs with none; why is said in the second.
+/// All current signers. A domain whose keys cannot be read has none; the second part says why.
 pub(crate) fn signers(domains: &[DkimDomain], state_dir: &Path) -> (Signers, Vec<String>) {
     let (mut signers, mut problems) = (Signers::default(), Vec::new());
     for domain in domains {

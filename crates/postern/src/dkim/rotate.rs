@@ -19,15 +19,15 @@ pub(crate) enum Done {
     Rest,
     /// Nothing: DNS does not show the records of these selectors.
     Waiting(Vec<String>),
-    /// Keys were made, whose records are to be added.
+    /// Keys were created, whose records must be added.
     Made(Vec<Record>),
     /// These sign from now on.
     Switched(Vec<String>),
-    /// These are gone.
+    /// These were removed.
     Removed(Vec<String>),
 }
 
-/// A record to be put into DNS.
+/// A record to add to DNS.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub(crate) struct Record {
     pub(crate) selector: String,
@@ -39,7 +39,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Of a key.
+    /// The record of a key.
     pub(crate) fn of(domain: &str, selector: &str, key: &SigningKey) -> Self {
         Self {
             selector: selector.to_owned(),
@@ -49,17 +49,17 @@ impl Record {
         }
     }
 
-    /// As it stands in a zone file.
+    /// In zone file format.
     pub(crate) fn zone_line(&self) -> String {
         zone_line(&self.name, &self.text)
     }
 }
 
-/// What DNS has of a key.
+/// What DNS has for a key.
 ///
 /// # Errors
 ///
-/// It cannot be asked now.
+/// DNS cannot be queried now.
 pub(crate) async fn published(
     resolver: &Resolver,
     domain: &str,
@@ -100,7 +100,7 @@ pub(crate) async fn shown(
 ///
 /// # Errors
 ///
-/// The keys cannot be read or written, in words.
+/// The keys cannot be read or written, as text.
 pub(crate) async fn go_on(
     domain: &DkimDomain,
     state_dir: &Path,
@@ -123,7 +123,7 @@ pub(crate) async fn go_on(
     }
 }
 
-/// Takes a step, unless somebody else has changed the keys meanwhile.
+/// Takes a step, unless the keys have been changed meanwhile.
 fn take(folder: &KeyFolder, domain: &str, seen: &KeyRing, act: Act, now: Timestamp) -> Result<Done, String> {
     let locked = folder.lock()?;
     let mut ring = folder.ring()?;
@@ -151,7 +151,7 @@ fn take(folder: &KeyFolder, domain: &str, seen: &KeyRing, act: Act, now: Timesta
     }
 }
 
-/// The selectors of the keys at this stage.
+/// The selectors of the keys in this stage.
 pub(crate) fn selectors(ring: &KeyRing, stage: Stage) -> Vec<String> {
     ring.at(stage).map(|entry| entry.selector.clone()).collect()
 }

@@ -1,7 +1,8 @@
-//! The form in which a signed message leaves: in 7 bits and lines of ordinary length, which no host on the way has a reason to change.
+//! The form in which a signed message leaves: in 7 bits and with lines of ordinary length, which no host on the way has a reason
+//! to change.
 //!
-//! A host without `8BITMIME` gets a converted message (RFC 6152 section 3), and many hosts fold lines over 998 octets; a signature over
-//! the message as it came would not hold behind them.
+//! A host without `8BITMIME` gets a converted message (RFC 6152 section 3), and many hosts fold lines over 998 octets; a
+//! signature over the original message would then be invalid.
 
 use memchr::memchr;
 use postern_mail::sevenbit::{Converter, Survey};
@@ -18,7 +19,7 @@ const LINE_MAX: usize = 998;
 /// Octets that are converted at once.
 const BLOCK: usize = 16 << 10;
 
-/// Looks whether a body may be changed on the way.
+/// Checks whether a body may be changed in transit.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fragile {
     found: bool,
@@ -50,24 +51,24 @@ impl Fragile {
         let Some((last, before)) = text.split_last() else {
             return;
         };
-        // A CR that no LF follows.
+        // A CR not followed by LF.
         self.found |= self.after_cr || memchr(b'\r', before).is_some();
         self.after_cr = *last == b'\r';
         self.line += text.len();
     }
 
-    /// Whether it may.
+    /// Whether it may be changed.
     pub(crate) fn is_found(&self) -> bool {
         self.found || self.after_cr
     }
 }
 
-/// Whether a message stays on this machine, in Maildirs or with its users.
+/// Whether a message stays on this machine, in Maildirs or with system users.
 pub(super) fn stays_here(assembly: &Assembly, routes: &RouteTable) -> bool {
     let origin = Origin {
         sender: &assembly.envelope.sender,
         login: assembly.login.as_deref(),
-        // Where it ends up counts, not the filter on the way.
+        // The final destination counts, not the filter on the way.
         filtered: true,
         detour: None,
     };
@@ -97,11 +98,11 @@ pub(crate) async fn hash(
     Ok((hasher.finish(), fragile))
 }
 
-/// Converts the message, if it can be, and gives the hash of its new body. It is read twice: to see what is in it, and to convert it.
+/// Converts the message if possible, and returns the hash of its new body. It is read twice: to examine it, and to convert it.
 ///
 /// # Errors
 ///
-/// The body cannot be read, or another finds no room.
+/// The body cannot be read, or there is no room for the new one.
 pub(crate) async fn convert(
     assembly: &mut Assembly,
     bodies: &mut NewBodies<'_>,
@@ -154,9 +155,9 @@ pub(crate) async fn convert(
     Ok(Some(hasher.finish()))
 }
 
-/// A converted message on its way: its header in memory, its body into the spool.
+/// A message being converted: its header in memory, its body in the spool.
 struct Written<'b> {
-    /// What came before the end of the header, until that has come.
+    /// What came before the end of the header, until that has arrived.
     head: Option<Vec<u8>>,
     header: Header,
     hasher: BodyHasher,
@@ -181,7 +182,7 @@ impl Written<'_> {
         Ok(())
     }
 
-    /// Takes what belongs to the header, and gives what of the body has come behind it.
+    /// Takes what belongs to the header, and returns what has arrived of the body after it.
     fn end_header(&mut self, out: &[u8]) -> Vec<u8> {
         let Some(head) = &mut self.head else {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! The name servers of `net`, for the checks of `seal`: each question has its time, and all of them have theirs.
+//! The name servers of `net`, for the checks of `seal`: with a time limit for each query, and one for all of them.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,11 +8,11 @@ use futures_util::FutureExt as _;
 use postern_net::resolver::{ResolveError, Resolver};
 use postern_seal::dns::{Dns, Family, Lookup, NoAnswer};
 
-/// Questions about SPF of one message, and as many about all else. What RFC 7208 section 4.6.4 allows comes to 121 at most; signatures and
-/// chains that name as many domains as they can would come to more, and each of them can be somebody else's.
+/// Most SPF queries for one message, and as many for everything else. RFC 7208 section 4.6.4 allows 121 at most; signatures and
+/// chains with as many domains as possible would cause more, and each can be a victim's.
 const QUESTIONS_MAX: usize = 150;
 
-/// A resolver that answers until a moment, or so many questions, and then no more.
+/// A resolver that answers until a deadline, or up to a number of queries, and then no more.
 #[derive(Debug)]
 pub(crate) struct Bounded {
     resolver: Resolver,
@@ -21,7 +21,7 @@ pub(crate) struct Bounded {
     allowance: Allowance,
 }
 
-/// Questions that may be asked yet.
+/// Remaining queries.
 #[derive(Debug)]
 struct Allowance(AtomicUsize);
 
@@ -36,7 +36,7 @@ impl Allowance {
 }
 
 impl Bounded {
-    /// Questions may take `each`, and from now on `all` together.
+    /// Each query may take `each`, and all together `all` from now on.
     pub(crate) fn new(resolver: Resolver, each: Duration, all: Duration) -> Self {
         Self {
             resolver,

@@ -13,10 +13,10 @@ use postern_seal::judge::{Judgement, Moment, Watch, spf};
 use super::Bounded;
 use crate::config::JudgeSettings;
 
-/// Octets of a message that are read.
+/// Most octets of a message read.
 const MESSAGE_MAX: u64 = 256 << 20;
 
-/// Who would bring it.
+/// The client that would deliver it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bringer<'a> {
     pub(crate) peer: IpAddr,
@@ -25,7 +25,7 @@ pub(crate) struct Bringer<'a> {
     pub(crate) sender: Option<&'a Mailbox>,
 }
 
-/// Reads a file, or standard input for `-`, with the line ends that a message has on its way.
+/// Reads a file, or standard input for `-`, with the line ends of a message in transit.
 ///
 /// # Errors
 ///
@@ -40,7 +40,7 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(lines_of_the_net(&content))
 }
 
-/// A file may have the line ends of the system; what was signed had CRLF.
+/// A file may have the system's line ends; what was signed had CRLF.
 fn lines_of_the_net(content: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(content.len() + content.len() / 32);
     let mut before = 0;
@@ -54,7 +54,7 @@ fn lines_of_the_net(content: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Judges a message by the checks of `settings`.
+/// Judges a message with the checks in `settings`.
 pub(crate) async fn judge(
     content: &[u8],
     bringer: Bringer<'_>,

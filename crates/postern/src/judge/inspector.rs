@@ -1,4 +1,4 @@
-//! Judges what strangers bring: SPF is asked while the message arrives, the rest when it has ended.
+//! Judges strangers' mail: SPF is queried while the message arrives, the rest when it is complete.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,17 +20,17 @@ use super::reports::Reports;
 use super::verdict;
 use crate::config::JudgeSettings;
 
-/// Judges messages of strangers, and keeps logins from saying that they were judged.
+/// Judges strangers' messages, and removes forged results from authenticated users' mail.
 pub(crate) struct Judge {
     settings: Arc<JudgeSettings>,
     resolver: Resolver,
     observers: Observers,
-    /// Who counts for reports.
+    /// The counts for reports.
     reports: Arc<Reports>,
 }
 
 impl Judge {
-    /// `None` where no check is made: then it costs nothing.
+    /// `None` if no checks are made: then it costs nothing.
     pub(crate) fn new(
         settings: JudgeSettings,
         resolver: Resolver,
@@ -94,8 +94,8 @@ impl Inspector for Judge {
     }
 }
 
-/// Takes out of what a login brings all that claims to be of this server (RFC 8601 section 5). Machines that relay by network or
-/// certificate may have judged it in its name.
+/// Removes from authenticated users' mail everything that claims to be from this server (RFC 8601 section 5). Machines that
+/// relay by network or certificate may have judged mail on its behalf.
 struct Cleaning(Arc<JudgeSettings>);
 
 impl Inspection for Cleaning {
@@ -133,7 +133,7 @@ async fn ask_spf(dns: &Bounded, facts: &Facts, receiver: &str) -> spf::Outcome {
     spf::check(dns, &asked).await
 }
 
-/// What is known of a message at its beginning.
+/// What is known about a message at its beginning.
 #[derive(Clone, Debug)]
 struct Facts {
     session: String,
@@ -151,7 +151,7 @@ struct Judging {
     reports: Arc<Reports>,
     facts: Facts,
     spf: Option<AbortOnDropHandle<spf::Outcome>>,
-    /// From its header on.
+    /// The checks, from the header on.
     watch: Option<Watch>,
 }
 
@@ -187,7 +187,7 @@ impl Judging {
             self.settings.timeout,
         );
         let spf = match self.spf.take() {
-            // It ends by itself, within its time.
+            // It ends by itself, within its time limit.
             Some(asked) => asked.await.ok(),
             None => None,
         };
@@ -242,7 +242,7 @@ impl Judging {
     }
 }
 
-/// The results cannot be written: without them nobody behind us would know that the message was judged.
+/// The results cannot be written: without them, later readers would not know that the message was judged.
 fn not_written(error: &postern_mail::fields::FieldError) -> Refusal {
     Refusal {
         rule: postern_policy::Rule::BodyInspected,

@@ -1,4 +1,5 @@
-//! Aggregate reports of DMARC: counted as messages are judged, kept in the store, sent when their day has ended.
+//! Aggregate reports of DMARC: counted as messages are judged, saved in the store, sent after their day has
+//! ended.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -20,19 +21,19 @@ use tokio_util::sync::CancellationToken;
 use super::dns::Bounded;
 use super::verdict::Verdict;
 
-/// How often it is written and looked for what has ended. A crash loses no more of it.
+/// How often counts are saved, and ended days looked for. A crash loses at most this much.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Reports that are made at once: a day ends for all domains together.
+/// Most reports made at once: a day ends for all domains together.
 const REPORTS_AT_ONCE: usize = 50;
 
-/// For one question about a report, and for all of them.
+/// Time limits for one query for a report, and for all of them.
 const LOOKUP_TIME: (Duration, Duration) = (Duration::from_secs(8), Duration::from_secs(60));
 
-/// For how long what was counted is kept while it cannot be sent.
+/// How long counts are kept while they cannot be sent.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
 
-/// Counts.
+/// The counts for reports.
 #[derive(Debug, Default)]
 pub(crate) struct Reports(Mutex<Gathered>);
 
@@ -45,10 +46,10 @@ impl Reports {
             .count(judgement, peer, verdict.action, vouched, today());
     }
 
-    /// Takes back what was counted before a restart.
+    /// Restores the counts from before a restart.
     async fn restore(&self, store: &dyn Store) -> Result<(), StoreError> {
         for record in store.all(Space::DmarcReports).await? {
-            // What an earlier version wrote otherwise is as good as forgotten.
+            // Data in an earlier version's format counts as forgotten.
             if let Ok(tally) = serde_json::from_str(&record.value) {
                 self.0.lock().restore(tally);
             }
@@ -82,17 +83,17 @@ fn today() -> Day {
     Timestamp::now().as_second().div_euclid(24 * 3_600)
 }
 
-/// Where reports go out.
+/// How reports are sent.
 pub(crate) struct Outlet {
     pub(crate) spool: Arc<dyn Spool>,
     pub(crate) inspectors: Arc<ArcSwap<Inspectors>>,
     pub(crate) resolver: Resolver,
     pub(crate) observers: Observers,
-    /// Who sends them, if anybody does.
+    /// The reporting organisation, if reports are sent.
     pub(crate) reporter: Arc<ArcSwap<Option<Reporter>>>,
 }
 
-/// Keeps and sends what is counted until `shutdown`.
+/// Saves and sends the counts until `shutdown`.
 pub(crate) async fn keep(
     reports: Arc<Reports>,
     store: impl Store,
@@ -195,7 +196,7 @@ impl Outlet {
         let message_id = format!("{id}@{}", reporter.receiver);
         let content = message(tally, report, reporter, &to.to_string(), &message_id, now);
         let mut recipient = Recipient::new(to.clone());
-        // Nobody reads what comes back of it.
+        // Nobody reads bounces of it.
         recipient.notify = Notify::Never;
         let envelope = Envelope {
             sender: ReversePath::Null,

@@ -1,4 +1,4 @@
-//! Seals what an alias forwards to the outside (RFC 8617): who gets it finds there what was found here.
+//! Seals mail that an alias forwards to the outside (RFC 8617): so its receiver learns our results.
 
 use std::sync::Arc;
 
@@ -19,18 +19,18 @@ use postern_spool::{Arrival, Assembly, Inspection, InspectionFuture, Inspector, 
 
 use crate::dkim::{Fragile, Signers, convert, hash};
 
-/// Seals messages, behind all others who look at them.
+/// Seals messages, after all other inspectors.
 #[derive(Clone)]
 pub(crate) struct ArcSealer {
     /// The domain that seals.
     pub(crate) domain: Domain,
-    /// The name of this server in what it has found.
+    /// The name of this server in its results.
     pub(crate) authserv_id: Arc<str>,
     /// The keys of `[[dkim]]`.
     pub(crate) signers: Arc<ArcSwap<Signers>>,
-    /// Which domains are not outside.
+    /// The settings of reception: which domains are local.
     pub(crate) receive: Arc<ArcSwap<ReceiveSettings>>,
-    /// In which form mail leaves.
+    /// The settings of delivery: in which form mail leaves.
     pub(crate) delivery: Arc<ArcSwap<DeliverSettings>>,
     pub(crate) observers: Observers,
 }
@@ -54,7 +54,7 @@ impl Inspector for ArcSealer {
 }
 
 impl ArcSealer {
-    /// Whether somebody outside gets it. A stranger reaches those by an alias alone.
+    /// Whether it has outside recipients. Strangers reach those only through aliases.
     fn leaves(&self, envelope: &Envelope) -> bool {
         let settings = self.receive.load();
         let own = |domain: &Domain| {
@@ -68,7 +68,7 @@ impl ArcSealer {
             .any(|recipient| !own(recipient.address.domain()))
     }
 
-    /// The key that seals: RSA where there is one, which every verifier knows.
+    /// The key that seals: RSA if there is one, since every verifier supports it.
     fn key(&self) -> Option<Sealer> {
         let signers = self.signers.load();
         let found = signers.find(&self.domain)?;
@@ -137,7 +137,7 @@ impl Inspection for Sealing {
 }
 
 impl ArcSealer {
-    /// What was found of the message, as our field has it.
+    /// The results for the message, from our field.
     fn results(&self, assembly: &mut Assembly) -> Option<String> {
         let own = assembly.own_fields();
         assembly
@@ -147,8 +147,8 @@ impl ArcSealer {
             .map(|(_, field)| String::from_utf8_lossy(&field.unfolded()).replace(";\t", ";\n\t"))
     }
 
-    /// Whether a message that may change on the way is converted before it is sealed. One with a signature that holds is not: all hosts
-    /// but few take it as it is, and the signature tells them more than our seal.
+    /// Whether a message that may change in transit is converted before it is sealed. One with a valid signature is not: nearly
+    /// all hosts accept it unchanged, and the signature is worth more to them than our seal.
     fn converts(&self, results: &str) -> bool {
         self.delivery.load().eight_bit == EightBit::Convert && !has_result(results, "dkim", "pass")
     }

@@ -1,4 +1,4 @@
-//! What is done about a message by what the checks say, and the fields that tell of it.
+//! What to do with a message according to the checks, and the fields that report it.
 
 use postern_mail::fields::{FieldError, NewField};
 use postern_mail::{Domain, Header, Mailbox};
@@ -12,12 +12,12 @@ use crate::config::JudgeSettings;
 /// The field of messages that are marked.
 const MARK: &str = "X-Postern-Judged";
 
-/// What came of the checks.
+/// The verdict from the checks.
 pub(crate) struct Verdict {
     pub(crate) results: Results,
     pub(crate) action: Action,
     pub(crate) decided: Option<Decided>,
-    /// `Authentication-Results`, and the mark where there is one.
+    /// `Authentication-Results`, and the mark if there is one.
     pub(crate) fields: Vec<NewField>,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct Verdict {
 ///
 /// # Errors
 ///
-/// [`FieldError`]: the field cannot be written, which values of bounded length do not cause.
+/// [`FieldError`]: the field cannot be written, which does not happen with values of bounded length.
 pub(crate) fn of(
     judgement: &Judgement,
     (peer, helo, sender): (IpAddr, &str, Option<&Mailbox>),
@@ -56,7 +56,7 @@ pub(crate) fn of(
 }
 
 impl Verdict {
-    /// Puts its fields below the first `own` ones, which are this server's, and takes out what strangers wrote in its name.
+    /// Puts its fields below the first `own` ones, which are this server's, and removes what strangers wrote in its name.
     ///
     /// # Errors
     ///
@@ -76,7 +76,7 @@ fn is_forged(field: postern_mail::fields::Field<'_>, authserv_id: &str) -> bool 
             && (is_by(field.value(), authserv_id) || hides_author(field.value()))
 }
 
-/// Takes out what claims to be of this server, of a header whose first `own` fields are.
+/// Removes what claims to be from this server, from a header whose first `own` fields really are.
 pub(crate) fn forget_forged(header: &mut Header, own: usize, authserv_id: &str) {
     let mut place = 0;
     header.retain(|field| {

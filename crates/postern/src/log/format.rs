@@ -1,7 +1,7 @@
 //! One event as one line.
 //!
-//! Values come from peers in part. A line break, an escape sequence or a change of writing direction in one would forge
-//! other lines or hide this one, so all such characters are escaped, in both forms.
+//! Some values come from peers. A line break, an escape sequence or a change of writing direction in one would forge other lines
+//! or hide this one, so all such characters are escaped, in both formats.
 
 use std::fmt;
 
@@ -14,17 +14,18 @@ use super::json::{self, Details};
 use super::text::{CUT, VALUE_MAX, level_word, timestamp, with_text};
 use crate::visible::is_hidden;
 
-/// How a line looks.
+/// The format of a line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Look {
-    /// A JSON object in place of the readable form.
+    /// A JSON object instead of the readable format.
     pub(super) json: bool,
-    /// For the journal: its priority in front, as `sd-daemon(3)` has it, and no time in the readable form, since it has its own.
+    /// For the journal: a priority prefix, as in `sd-daemon(3)`, and no time in the readable format, since the journal has its
+    /// own.
     pub(super) journal: bool,
 }
 
 impl Look {
-    /// What stands before the words.
+    /// The beginning of a line, before the words.
     fn begin(self, level: Level, now: Timestamp, line: &mut Vec<u8>) {
         if self.journal {
             line.extend_from_slice(priority(level));
@@ -36,7 +37,7 @@ impl Look {
     }
 }
 
-/// The level of an event, as `tracing` has it.
+/// The level of an event, as a `tracing` level.
 pub(super) fn level_of(fact: &Fact<'_>) -> Level {
     match fact.level() {
         postern_events::Level::Error => Level::ERROR,
@@ -65,7 +66,7 @@ pub(super) fn fact(fact: &Fact<'_>, look: Look, now: Timestamp, line: &mut Vec<u
 
 /// Appends what a library or a part of the program says in detail.
 ///
-/// Warnings and errors have `level=` behind the word, events of libraries `target=`.
+/// Warnings and errors have `level=` after the word, events of libraries `target=`.
 pub(super) fn detail(event: &Event<'_>, look: Look, now: Timestamp, line: &mut Vec<u8>) {
     let metadata = event.metadata();
     look.begin(*metadata.level(), now, line);
@@ -118,7 +119,7 @@ pub(super) fn own(
     line.push(b'\n');
 }
 
-/// Says the level where it is not that of every day.
+/// Appends the level unless it is the normal one.
 fn append_level(level: Level, line: &mut Vec<u8>) {
     if level != Level::INFO {
         line.extend_from_slice(b" level=");
@@ -136,7 +137,7 @@ fn priority(level: Level) -> &'static [u8] {
     }
 }
 
-/// Appends ` name=value`, unless there is none or it is empty.
+/// Appends ` name=value`, unless the value is absent or empty.
 fn readable_field(name: &str, value: Value<'_>, line: &mut Vec<u8>) {
     let begin = |line: &mut Vec<u8>| {
         line.push(b' ');
@@ -166,7 +167,7 @@ fn readable_field(name: &str, value: Value<'_>, line: &mut Vec<u8>) {
     }
 }
 
-/// Writes ` name=value` for every field that is not empty; the message is kept apart, it goes in front.
+/// Writes ` name=value` for every field that is not empty; the message is kept separate, since it goes first.
 struct Readable<'a> {
     line: &'a mut Vec<u8>,
     word: Vec<u8>,
@@ -193,7 +194,7 @@ impl Readable<'_> {
     }
 }
 
-/// Appends a value, in quotes where it needs them.
+/// Appends a value, quoted if necessary.
 fn readable_value(value: &str, line: &mut Vec<u8>) {
     let bare = value.len() <= VALUE_MAX
         && value
@@ -243,7 +244,7 @@ fn number(value: u64, line: &mut Vec<u8>) {
     line.extend_from_slice(&digits[at..]);
 }
 
-/// Appends the text for the readable form, which is cut at [`VALUE_MAX`].
+/// Appends the text in readable form, truncated at [`VALUE_MAX`].
 fn escape(text: &str, line: &mut Vec<u8>) {
     let start = line.len();
     for c in text.chars() {

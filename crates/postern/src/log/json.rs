@@ -1,4 +1,5 @@
-//! One event as a JSON object, written by `serde_json`; what would not be seen in it, or would turn the direction of writing, is escaped.
+//! One event as a JSON object, written by `serde_json`; invisible characters, and those that change the writing direction, are
+//! escaped.
 
 use std::fmt;
 use std::io;
@@ -26,7 +27,7 @@ pub(super) fn object(
     let mut time = Vec::with_capacity("2026-11-22T09:30:20.123Z".len());
     timestamp(now, &mut time);
     let mut serializer = Serializer::with_formatter(line, Visible);
-    // A vector takes all that is written to it.
+    // Writing to a Vec does not fail.
     let Ok(mut map) = serializer.serialize_map(None) else {
         return;
     };
@@ -37,16 +38,16 @@ pub(super) fn object(
     let _ = map.end();
 }
 
-/// The fields of an object that is being written.
+/// The fields of an object being written.
 pub(super) trait Fields {
-    /// Adds a text, cut at [`VALUE_MAX`].
+    /// Adds a text, truncated at [`VALUE_MAX`].
     fn text(&mut self, name: &str, value: &str);
 
     fn number(&mut self, name: &str, value: i128);
 
     fn flag(&mut self, name: &str, value: bool);
 
-    /// Adds a value, unless there is none.
+    /// Adds a value, unless it is absent.
     fn value(&mut self, name: &str, value: Value<'_>) {
         match value {
             Value::Absent => {}
@@ -81,13 +82,13 @@ fn add<M: SerializeMap>(map: &mut M, name: &str, value: &(impl Serialize + ?Size
     let _ = map.serialize_entry(name, value);
 }
 
-/// The first [`VALUE_MAX`] octets, or some less, so that no character is cut in two.
+/// The first [`VALUE_MAX`] octets, or slightly less, so that no character is split.
 fn beginning(text: &str) -> &str {
     let at = (0..=VALUE_MAX).rev().find(|at| text.is_char_boundary(*at));
     &text[..at.unwrap_or(0)]
 }
 
-/// The fields of what a library says.
+/// The fields of a library's event.
 pub(super) struct Details<'f>(pub(super) &'f mut dyn Fields);
 
 fn name(field: &Field) -> &'static str {
@@ -116,7 +117,7 @@ impl Visit for Details<'_> {
     }
 }
 
-/// JSON on one line, whose hidden characters are escaped too (RFC 8259 section 7).
+/// JSON on one line, with hidden characters escaped too (RFC 8259 section 7).
 struct Visible;
 
 impl Formatter for Visible {

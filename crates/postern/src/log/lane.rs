@@ -1,4 +1,4 @@
-//! Which lines matter, and which are about what strangers do.
+//! Which lines are important, and which are caused by strangers.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,15 +10,16 @@ use tracing::{Event, Level, Metadata};
 /// What a line is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Kind {
-    /// Logins, mail that was taken and what became of it, acts of administrators, the server itself. Never gives way.
+    /// Logins, accepted mail and its outcome, actions of administrators, the server itself. Never dropped in favour
+    /// of others.
     Matters,
-    /// What strangers cause at their own pace: refusals, handshakes. They have a budget.
+    /// What strangers can cause at any rate: refusals, handshakes. Limited by a budget.
     Strangers,
-    /// What was asked for by a level of detail, and what libraries say.
+    /// Debug output, and what libraries log.
     Detail,
 }
 
-/// Tells by what stands in the source alone, so that it costs nothing.
+/// Decided from the call site alone, so that it costs nothing.
 pub(super) fn kind(metadata: &Metadata<'_>) -> Kind {
     if *metadata.level() > Level::INFO || !metadata.target().starts_with("postern") {
         return Kind::Detail;
@@ -26,9 +27,9 @@ pub(super) fn kind(metadata: &Metadata<'_>) -> Kind {
     let has = |name| metadata.fields().field(name).is_some();
     match metadata.target() {
         "postern::refuse" => Kind::Strangers,
-        // What a delivery has met has no peer.
+        // Events of deliveries have no peer.
         "postern::tls" if has("peer") => Kind::Strangers,
-        // A login that succeeded has no reason.
+        // A successful login has no reason.
         "postern::login" if has("reason") => Kind::Strangers,
         _ => Kind::Matters,
     }
@@ -55,7 +56,7 @@ impl About {
 }
 
 impl About {
-    /// The same of an event.
+    /// The same for an event.
     pub(super) fn of_fact(fact: &Fact<'_>) -> Self {
         let mut about = Self::default();
         fact.fields(&mut |key, value| match (key, value) {

@@ -1,11 +1,11 @@
-//! The log: one line an event, readable or JSON, written by a thread of its own.
+//! The log: one line per event, readable or JSON, written by a separate thread.
 //!
-//! An event costs its caller the formatting into a buffer of the thread and one copy under a short lock; the writer
-//! thread gathers what comes within a few milliseconds into one write. When the sink is slower than the server, lines
-//! wait; beyond a bound they are dropped and counted: mail goes on.
+//! An event costs its caller formatting into a thread-local buffer and one copy under a short lock; the writer thread combines
+//! what arrives within a few milliseconds into one write. If the sink is slower than the server, lines wait; beyond a limit
+//! they are dropped and counted: mail goes on.
 //!
-//! Lines about what strangers do have a budget by network and in all, and a small room to wait in. What matters has none of the
-//! one and a large room of its own, so nobody can drive a login out of the log by being refused.
+//! Lines caused by strangers have a budget per network and in total, and a small queue. Important lines have no budget and a
+//! large queue of their own, so nobody can push a login out of the log by being refused.
 
 mod format;
 mod json;
@@ -37,7 +37,7 @@ use self::observer::LogObserver;
 use self::shared::{Shared, Style, rank};
 use self::sink::{Lane, Sink};
 
-/// Keeps the log running; ends with everything written when dropped.
+/// Keeps the log running; when dropped, everything is written and it ends.
 pub(crate) struct Log {
     shared: Arc<Shared>,
 }
@@ -69,23 +69,23 @@ impl Log {
         Ok(Self { shared })
     }
 
-    /// The log as one who is told of events.
+    /// The log as an observer of events.
     pub(crate) fn observer(&self) -> Box<dyn Observer> {
         Box::new(LogObserver {
             shared: Arc::clone(&self.shared),
         })
     }
 
-    /// What tells how much the log had no room for.
+    /// The counts of lines that the log had to drop.
     pub(crate) fn losses(&self) -> Losses {
         Losses(Arc::clone(&self.shared))
     }
 
-    /// Takes other settings, and opens the file anew.
+    /// Changes the settings, and reopens the file.
     ///
     /// # Errors
     ///
-    /// When the file cannot be opened; the log then goes on as before.
+    /// When the file cannot be opened; the log then continues as before.
     pub(crate) fn change(&self, settings: &LogSettings) -> std::io::Result<()> {
         self.shared.sink.retarget(&settings.target)?;
         let style = &self.shared.style;
@@ -104,18 +104,18 @@ impl Log {
         Ok(())
     }
 
-    /// Writes what is waiting. Lines that come later go straight to standard error.
+    /// Writes waiting lines. Later lines go directly to standard error.
     pub(crate) fn finish(&self) {
         self.shared.sink.finish();
     }
 }
 
-/// Tells how much the log had no room for.
+/// Counts the lines that the log had to drop.
 #[derive(Clone)]
 pub(crate) struct Losses(Arc<Shared>);
 
 impl Losses {
-    /// Lines since the start: those that matter, and those that strangers cause.
+    /// Dropped lines since the start: important ones, and those caused by strangers.
     pub(crate) fn lines(&self) -> (u64, u64) {
         let dropped = self.0.sink.dropped_ever();
         (dropped.matters, dropped.noise)
@@ -134,7 +134,7 @@ struct LineLayer {
 }
 
 impl LineLayer {
-    /// Libraries speak only from warnings upwards, unless everything was asked for.
+    /// Libraries only log from warnings upwards, unless everything was requested.
     fn wants(&self, metadata: &Metadata<'_>) -> bool {
         let chosen = self.shared.level.load(Ordering::Relaxed);
         let ours = metadata.target().starts_with("postern");

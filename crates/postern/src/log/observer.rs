@@ -12,7 +12,7 @@ use super::lane::About;
 use super::shared::{Shared, rank};
 use super::sink::Lane;
 
-/// Writes a line of each event.
+/// Writes a line for each event.
 pub(super) struct LogObserver {
     pub(super) shared: Arc<Shared>,
 }
@@ -44,7 +44,7 @@ impl Observer for LogObserver {
         };
         LINE.with(|line| match line.try_borrow_mut() {
             Ok(mut line) => write(&mut line),
-            // A value whose formatting tells of an event by itself.
+            // A value whose formatting itself emits an event.
             Err(_) => write(&mut Vec::new()),
         });
     }

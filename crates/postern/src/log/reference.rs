@@ -104,8 +104,8 @@ fn table<'a>(remedy: &str, rules: impl Iterator<Item = &'a Rule>) -> String {
     out
 }
 
-/// The table that a document has under this name: `yes relay. local.` for the rules of these beginnings that say yes, `no` for all
-/// that refuse or note, `events` for the events.
+/// The table that a document has under this name: `yes relay. local.` for the rules with these prefixes that say yes, `no` for
+/// all that refuse or note, `events` for the events.
 fn named(name: &str) -> Option<String> {
     let mut words = name.split(' ');
     let table = match words.next()? {
@@ -125,7 +125,7 @@ fn named(name: &str) -> Option<String> {
     Some(table)
 }
 
-/// A document with its tables made anew. One stands between `<!-- rules: NAME -->` and `<!-- end of rules -->`.
+/// A document with its tables regenerated. Each is between `<!-- rules: NAME -->` and `<!-- end of rules -->`.
 pub(crate) fn with_tables(document: &str) -> String {
     const BEGIN: &str = "<!-- rules: ";
     const END: &str = "<!-- end of rules -->";
@@ -156,7 +156,7 @@ mod tests {
         std::fs::read_to_string(path).unwrap_or_default()
     }
 
-    /// `cargo run -p postern -- log-reference > docs/log.md` mends a failure.
+    /// `cargo run -p postern -- log-reference > docs/log.md` fixes a failure.
     #[test]
     fn the_document_is_up_to_date() {
         assert!(
@@ -165,7 +165,7 @@ mod tests {
         );
     }
 
-    /// `cargo run -p postern -- log-reference --tables docs/guide.md > g; mv g docs/guide.md` mends a failure.
+    /// `cargo run -p postern -- log-reference --tables docs/guide.md > g; mv g docs/guide.md` fixes a failure.
     #[test]
     fn the_tables_of_the_guide_are_up_to_date() {
         let guide = document("guide.md");
@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn what_listings_say_is_in_the_dictionary() {
         let source = include_str!("../control/protocol.rs");
-        // What is asked for is not what is said.
+        // Requests are not output.
         let questions = source.split("pub(crate) struct Which").nth(1).unwrap();
         let answers = questions.split_once("\n}\n").unwrap().1;
         let sessions = include_str!("../control/sessions.rs");
@@ -295,7 +295,7 @@ mod tests {
         }
     }
 
-    /// The lines of a source text that tell of something from `info` upwards by `tracing`.
+    /// The lines of a source text that log through `tracing` from `info` upwards.
     fn told_by_tracing(source: &str) -> Vec<&str> {
         let tells = |line: &&str| {
             let code = line.split("//").next().unwrap_or_default();
@@ -308,15 +308,15 @@ mod tests {
         source.lines().filter(tells).collect()
     }
 
-    /// What matters is told to observers, by typed events or `notice!`, so that the keys are those of the dictionary and everybody
-    /// hears of it. `debug!` and `trace!` are for who looks for a mistake in the program.
+    /// Important things go to observers, as typed events or `notice!`, so that the keys are those of the dictionary and all
+    /// observers get them. `debug!` and `trace!` are for debugging the program.
     #[test]
     fn tracing_is_for_debug_and_trace_alone() {
         let example = "tracing::info!(target: \"a\", \"x\");\n  warn!(%error);\ndebug!(\"y\"); my_info!(z); // error!(\n";
         assert_eq!(told_by_tracing(example).len(), 2);
         let mut found = Vec::new();
         for (file, text) in all_sources() {
-            // This file, whose text speaks of them.
+            // This file itself mentions them.
             if !file.ends_with("log/reference.rs") {
                 found.extend(
                     told_by_tracing(&text)

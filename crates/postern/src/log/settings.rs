@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 
 use tracing::Level;
 
-/// How a line looks.
+/// The format of a line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Format {
     /// `2026-11-22T09:30:20.123Z accepted session=… queue=…`
     Readable,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
 /// Where lines go.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Target {
-    /// Standard error, which systemd hands to the journal.
+    /// Standard error, which systemd passes to the journal.
     Stderr,
     /// Standard output, where containers keep their log.
     Stdout,
@@ -26,8 +26,8 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    /// Whether what is written there goes to the journal of systemd, which says so by `$JOURNAL_STREAM`: device and inode of the
-    /// stream (`systemd.exec(5)`).
+    /// Whether it is connected to systemd's journal, according to `$JOURNAL_STREAM`: device and inode of the stream
+    /// (`systemd.exec(5)`).
     pub(super) fn is_journal(&self) -> bool {
         let stream = match self {
             Self::Stderr => "/proc/self/fd/2",
@@ -38,7 +38,7 @@ impl Target {
     }
 }
 
-/// Whether a file is the one that `DEVICE:INODE` names.
+/// Whether a file is the one given by `DEVICE:INODE`.
 fn is_stream(named: &str, file: &Path) -> bool {
     std::fs::metadata(file).is_ok_and(|found| named == format!("{}:{}", found.dev(), found.ino()))
 }
@@ -49,7 +49,7 @@ pub(crate) struct LogSettings {
     pub(crate) format: Format,
     pub(crate) level: Level,
     pub(crate) target: Target,
-    /// Lines a second about refused clients and handshakes, in the long run.
+    /// Average lines per second about refused clients and handshakes.
     pub(crate) refusals_per_second: u32,
 }
 

@@ -1,4 +1,4 @@
-//! What all parts of the log share: the level, how lines look, and where they go.
+//! What all parts of the log share: the level, the format, and the target.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -19,7 +19,7 @@ pub(super) struct Shared {
     pub(super) sink: Sink,
 }
 
-/// What the writer's own lines need, too.
+/// The part that the writer's own lines also need.
 pub(super) struct Style {
     pub(super) json: AtomicBool,
     /// Whether lines go to the journal.
@@ -28,7 +28,7 @@ pub(super) struct Style {
 }
 
 impl Style {
-    /// What the log has to say of itself: lines that were dropped, and from time to time those for which there was no budget.
+    /// The log's lines about itself: dropped lines, and from time to time those that exceeded the budget.
     pub(super) fn own_lines(&self, dropped: Dropped, tell: bool, lines: &mut Vec<u8>) {
         let look = self.look();
         let now = jiff::Timestamp::now();
@@ -62,14 +62,14 @@ impl Style {
         }
     }
 
-    /// Whether there is a budget for a line about a stranger.
+    /// Whether the budget allows a line about a stranger.
     pub(super) fn admits(&self, event: &Event<'_>) -> bool {
         let about = About::of(event);
         self.noise.lock().admit(about.peer, &about.rule, Instant::now())
     }
 }
 
-/// Levels as numbers that grow with detail.
+/// Levels as numbers that increase with detail.
 pub(super) fn rank(level: Level) -> u8 {
     match level {
         Level::ERROR => 1,

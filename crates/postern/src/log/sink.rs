@@ -12,10 +12,11 @@ use parking_lot::{Condvar, Mutex};
 
 use super::settings::Target;
 
-/// Most octets of lines that can give way. Beyond it they are dropped, and counted in the log once there is room.
+/// Most octets of droppable lines. Beyond that they are dropped, and counted in the log once there is room.
 pub(super) const NOISE_MAX: usize = 4 << 20;
 
-/// The same for lines that matter, which have room of their own: hours of a busy server, should the disk be full for so long.
+/// The same for important lines, which have their own queue: enough for hours of a busy server, should the disk be full for so
+/// long.
 pub(super) const MATTERS_MAX: usize = 64 << 20;
 
 /// How long the writer gathers lines before it writes them.
@@ -27,28 +28,28 @@ const OWN_EVERY: Duration = Duration::from_secs(30);
 /// How long the writer waits after a write has failed.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How long the end of the log waits for a target that takes nothing, such as a pipe that nobody reads. What is left then is lost:
-/// a server that stops is not to hang on its log.
+/// How long shutdown waits for a target that accepts nothing, such as a pipe that nobody reads. What is left then is lost: a
+/// server that stops must not hang on its log.
 const FINISH_MAX: Duration = Duration::from_secs(10);
 
-/// Whether a line gives way to others.
+/// Whether a line may be dropped for others.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Lane {
     Matters,
     Noise,
 }
 
-/// Lines for which there was no room.
+/// Lines dropped for lack of room.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Dropped {
     pub(super) matters: u64,
     pub(super) noise: u64,
 }
 
-/// Adds the log's own lines: about what was dropped, and with `true` what else there is to tell.
+/// Adds the log's own lines: about what was dropped, and with `true` everything else it has to report.
 pub(super) type Own = Box<dyn FnMut(Dropped, bool, &mut Vec<u8>) + Send>;
 
-/// Where lines are handed in.
+/// Where lines are submitted.
 pub(super) struct Sink {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -63,14 +64,14 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// Lines of both lanes, in the order in which they came.
+    /// Lines of both lanes, in order of arrival.
     waiting: Vec<u8>,
-    /// Octets of them that are noise.
+    /// How many of those octets are droppable.
     noise: usize,
     dropped: Dropped,
     /// The same since the start.
     dropped_ever: Dropped,
-    /// Another sink to go over to, and the lines that still belong to the one before.
+    /// The next sink to switch to, and the lines that still belong to the previous one.
     next: Option<(Vec<u8>, Output)>,
     ending: bool,
     over: bool,
@@ -97,14 +98,14 @@ impl Output {
         }
     }
 
-    /// Writes as much as it can; what is left in `lines` is to be written later.
+    /// Writes as much as it can; what is left in `lines` must be written later.
     fn write(&mut self, lines: &mut Vec<u8>) {
         let mut done = 0;
         while done < lines.len() {
             let rest = &lines[done..];
             let written = match self {
                 Self::Stderr => io::stderr().write(rest),
-                // Without the flush, what stands behind the last line end would wait.
+                // Without the flush, what follows the last line end would wait.
                 Self::Stdout => io::stdout()
                     .write(rest)
                     .and_then(|count| io::stdout().flush().map(|()| count)),
@@ -114,7 +115,7 @@ impl Output {
                 Ok(0) => break,
                 Ok(count) => done += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // A log that cannot be written has no place to say so.
+                // A log that cannot be written has nowhere to report that.
                 Err(_) => break,
             }
         }
@@ -156,7 +157,7 @@ impl Sink {
         })
     }
 
-    /// Hands in whole lines. Never waits for the disk.
+    /// Submits whole lines. Never waits for the disk.
     pub(super) fn push(&self, lines: &[u8], lane: Lane) {
         let mut state = self.shared.state.lock();
         if state.ending {
@@ -186,12 +187,12 @@ impl Sink {
         }
     }
 
-    /// Lines for which there was no room, since the start.
+    /// Lines dropped for lack of room, since the start.
     pub(super) fn dropped_ever(&self) -> Dropped {
         self.shared.state.lock().dropped_ever
     }
 
-    /// Opens another target; lines handed in from now on go there.
+    /// Opens another target; lines submitted from now on go there.
     pub(super) fn retarget(&self, target: &Target) -> io::Result<()> {
         let output = Output::open(target)?;
         let mut state = self.shared.state.lock();
@@ -204,13 +205,13 @@ impl Sink {
         Ok(())
     }
 
-    /// Writes what is waiting and ends the thread, unless the target takes nothing for [`FINISH_MAX`]. Later lines go straight to
+    /// Writes waiting lines and ends the thread, unless the target accepts nothing for [`FINISH_MAX`]. Later lines go directly to
     /// standard error.
     pub(super) fn finish(&self) {
         self.finish_within(FINISH_MAX);
     }
 
-    /// Whether all was written.
+    /// Returns whether everything was written.
     fn finish_within(&self, longest: Duration) -> bool {
         let end = Instant::now() + longest;
         let Some(writer) = self.writer.lock().take() else {
@@ -236,7 +237,7 @@ struct Writer<'a> {
     output: Output,
     own: Own,
     own_due: Instant,
-    /// Lines taken over and not written yet.
+    /// Lines taken from the queue but not written yet.
     lines: Vec<u8>,
 }
 
@@ -255,8 +256,8 @@ impl<'a> Writer<'a> {
         while !self.round() {}
     }
 
-    /// Adds the log's own lines. A fault in those costs them alone: the log goes on without them, and the panic is told on standard
-    /// error.
+    /// Adds the log's own lines. A fault in those only affects them: the log continues without them, and the panic is reported on
+    /// standard error.
     fn add_own(&mut self, dropped: Dropped, tell: bool) {
         let length = self.lines.len();
         let (own, lines) = (&mut self.own, &mut self.lines);
@@ -267,14 +268,14 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Writes what has come; true when it was the last time.
+    /// Writes what has arrived; true if it was the last time.
     fn round(&mut self) -> bool {
         let mut state = self.shared.state.lock();
         while state.is_idle() && self.lines.is_empty() && Instant::now() < self.own_due {
             self.shared.wake.wait_until(&mut state, self.own_due);
         }
         if !self.lines.is_empty() && !state.ending && state.next.is_none() {
-            // The last write has failed. What comes meanwhile waits within the bounds.
+            // The last write failed. What arrives meanwhile waits, within the limits.
             self.shared.wake.wait_for(&mut state, RETRY);
         } else if !state.ending {
             drop(state);
@@ -317,7 +318,7 @@ impl<'a> Writer<'a> {
 mod tests {
     use super::*;
 
-    /// For what comes soon, on a busy machine too.
+    /// For something that happens soon, even on a busy machine.
     const PATIENCE: Duration = Duration::from_secs(60);
 
     fn sink(path: &std::path::Path) -> Sink {
@@ -353,7 +354,7 @@ mod tests {
         let sink = sink(&path);
         let block = vec![b'x'; NOISE_MAX];
         let mut number = 0;
-        // The writer may take the first block before the second comes.
+        // The writer may take the first block before the second arrives.
         while sink.shared.state.lock().dropped.noise < 10 {
             sink.push(&block, Lane::Noise);
             sink.push(format!("\nlogin {number}\n").as_bytes(), Lane::Matters);
@@ -373,7 +374,7 @@ mod tests {
         );
     }
 
-    /// A log without its thread would say nothing, and look as if there were nothing to say.
+    /// A log without its thread would be silent, and look as if there were nothing to report.
     #[test]
     fn a_panic_over_its_own_lines_does_not_end_the_log() {
         let folder = tempfile::tempdir().unwrap();
@@ -384,18 +385,18 @@ mod tests {
         };
         let sink = Sink::start(&Target::File(path.clone()), Box::new(own)).unwrap();
         sink.push(b"login 1\n", Lane::Matters);
-        // The end asks for own lines, too.
+        // Shutdown asks for own lines, too.
         assert!(sink.finish_within(PATIENCE));
         assert_eq!(std::fs::read_to_string(path).unwrap(), "login 1\n");
     }
 
-    /// A pipe that nobody reads: who logs goes on, what there is no room for is counted, and all the rest comes once it is read.
+    /// A pipe that nobody reads: logging threads continue, what does not fit is counted, and the rest arrives once it is read.
     #[test]
     fn a_target_that_takes_nothing_holds_nobody_up() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pipe");
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
-        // Held open for reading, so that the writer's side opens, and not read.
+        // Held open for reading, so that the writer's side opens, but not read.
         let mut pipe = OpenOptions::new().read(true).write(true).open(&path).unwrap();
         let stalled = sink(&path);
         let block = [vec![b'x'; NOISE_MAX - 1], b"\n".to_vec()].concat();
@@ -415,7 +416,7 @@ mod tests {
             let tail = String::from_utf8_lossy(&read[read.len().saturating_sub(200)..]).into_owned();
             tail.contains("Dropped { matters: 0, noise: ") && tail.contains("login 1\n")
         };
-        // Were one of them lost, this would wait for ever.
+        // If one of them were lost, this would wait for ever.
         while !is_told(&read) {
             let count = io::Read::read(&mut pipe, &mut piece).unwrap();
             read.extend_from_slice(&piece[..count]);

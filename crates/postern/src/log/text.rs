@@ -1,4 +1,5 @@
-//! What both forms of a line have in common: how long a value is, the time, the words for levels.
+//! What both formats of a line have in common: the length of values, the time, the words for
+//! levels.
 
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
@@ -6,10 +7,10 @@ use std::fmt::{self, Write as _};
 use jiff::Timestamp;
 use tracing::Level;
 
-/// Longest value in a line, in octets; the rest is cut and marked with [`CUT`].
+/// Longest value in a line, in octets; the rest is cut off and marked with [`CUT`].
 pub(super) const VALUE_MAX: usize = 2_048;
 
-/// Stands where a value was cut.
+/// Marks a truncated value.
 pub(super) const CUT: &str = "…";
 
 pub(super) fn level_word(level: Level) -> &'static str {
@@ -22,7 +23,7 @@ pub(super) fn level_word(level: Level) -> &'static str {
     }
 }
 
-/// Appends UTC with milliseconds. The part down to the second is kept for the events that share it.
+/// Appends UTC with milliseconds. The part down to the second is cached for events that share it.
 pub(super) fn timestamp(now: Timestamp, line: &mut Vec<u8>) {
     thread_local! {
         static SECOND: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
@@ -39,7 +40,7 @@ pub(super) fn timestamp(now: Timestamp, line: &mut Vec<u8>) {
     line.extend_from_slice(&[b'.', digit(milli / 100), digit(milli / 10), digit(milli), b'Z']);
 }
 
-/// Formats into a text that the thread keeps, and hands it on.
+/// Formats into a thread-local buffer, and passes it on.
 pub(super) fn with_text(value: fmt::Arguments<'_>, then: impl FnOnce(&str)) {
     thread_local! {
         static TEXT: RefCell<String> = const { RefCell::new(String::new()) };
@@ -50,7 +51,7 @@ pub(super) fn with_text(value: fmt::Arguments<'_>, then: impl FnOnce(&str)) {
             let _ = text.write_fmt(value);
             then(&text);
         }
-        // A value whose formatting logs by itself.
+        // A value whose formatting itself logs.
         Err(_) => then(&value.to_string()),
     });
 }

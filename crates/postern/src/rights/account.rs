@@ -1,4 +1,4 @@
-//! An account of the system, and how root becomes it.
+//! A system account, and how root becomes it.
 
 use std::ffi::CString;
 use std::fmt;
@@ -11,26 +11,26 @@ use nix::unistd::{Gid, Uid, User, fchown, geteuid, initgroups, setgid, setgroups
 
 use crate::exit::{Exit, Failure};
 
-/// An account of the system.
+/// A system account.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Account {
     pub(crate) uid: Uid,
     pub(crate) gid: Gid,
-    /// None where the system knows the number alone.
+    /// None if the system only knows the uid.
     pub(crate) name: Option<String>,
 }
 
-/// Which groups come along.
+/// Which groups to take on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Groups {
-    /// The account's own group alone.
+    /// Only the account's primary group.
     Own,
-    /// All that the account is in, as those that it has when it serves.
+    /// All groups of the account, as when serving.
     All,
 }
 
 impl Account {
-    /// The account with this number; `gid` stands in for its group where the system does not know it.
+    /// The account with this uid; `gid` is used as its group if the system does not know it.
     pub(crate) fn of(uid: Uid, gid: Gid) -> Self {
         match User::from_uid(uid) {
             Ok(Some(user)) => Self::from(user),
@@ -38,18 +38,18 @@ impl Account {
         }
     }
 
-    /// Gives a folder to the account, and nothing that somebody has put in its place.
+    /// Changes a folder's owner to the account, but not anything put in its place.
     pub(crate) fn give_folder(&self, folder: &Path) -> io::Result<()> {
         let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let held = open(folder, flags, Mode::empty())?;
         Ok(fchown(&held, Some(self.uid), Some(self.gid))?)
     }
 
-    /// Becomes the account, for good. Does nothing where the process is it already.
+    /// Becomes the account permanently. Does nothing if the process already runs as it.
     ///
     /// # Errors
     ///
-    /// The system refuses, or the rights could be got back.
+    /// The system refuses, or the privileges could be regained.
     pub(crate) fn become_for_good(&self, groups: Groups) -> Result<(), Failure> {
         if geteuid() == self.uid {
             return Ok(());

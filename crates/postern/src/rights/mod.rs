@@ -1,4 +1,4 @@
-//! What root may do without lending its rights to somebody else: whose files it believes, and as whom it works.
+//! What root may do without lending its rights to somebody else: whose files it trusts, and as which user it works.
 
 mod account;
 mod owner;
@@ -17,12 +17,13 @@ use nix::unistd::{Uid, geteuid};
 
 use crate::exit::{Exit, Failure};
 
-/// Becomes, as root, the owner of a folder before anything in it is opened: what that account has put there, such as a link to a
-/// file of root's, is then followed with its rights. Does nothing where all the way to the folder is root's, and for others than root.
+/// If root, becomes the owner of a folder before anything in it is opened: what that account has put there, such as a link to one
+/// of root's files, is then followed with its rights. Does nothing if the whole path to the folder belongs to root, and for users
+/// other than root.
 ///
 /// # Errors
 ///
-/// Everybody may put things there, or the system refuses.
+/// The folder is world-writable, or the system refuses.
 pub(crate) fn enter(folder: &Path) -> Result<(), Failure> {
     match owner_of(folder)? {
         Some(account) => account.become_for_good(Groups::Own),
@@ -30,11 +31,11 @@ pub(crate) fn enter(folder: &Path) -> Result<(), Failure> {
     }
 }
 
-/// The same for a folder that is made if missing: root makes it for `account`, where it is given, in a folder of its own.
+/// The same for a folder that is created if missing: root creates it for `account`, if given, in a folder that root owns.
 ///
 /// # Errors
 ///
-/// As [`enter`], or the folder cannot be made.
+/// As [`enter`], or the folder cannot be created.
 pub(crate) fn enter_or_make(folder: &Path, account: Option<&Account>) -> Result<(), Failure> {
     if !is_there(folder) {
         make(folder, account)?;
@@ -43,8 +44,8 @@ pub(crate) fn enter_or_make(folder: &Path, account: Option<&Account>) -> Result<
     make(folder, None)
 }
 
-/// Makes a folder with those above it, for its owner alone. Root makes it for `account`, but only in a folder that is root's: in
-/// that of another it is left to be made later, with the other's rights.
+/// Creates a folder and its parents, accessible only by its owner. Root creates it for `account`, but only in a folder that root
+/// owns: in another's, it is created later, with that user's rights.
 ///
 /// # Errors
 ///
@@ -61,7 +62,7 @@ pub(crate) fn make(folder: &Path, account: Option<&Account>) -> Result<(), Failu
         .create(folder)
         .map_err(failed)?;
     match account {
-        // Nobody else can have put another folder there: those above are root's.
+        // Nobody else can have put another folder there: its parents belong to root.
         Some(account) if geteuid().is_root() => account.give_folder(folder).map_err(failed),
         _ => Ok(()),
     }
@@ -71,11 +72,11 @@ fn is_there(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
-/// Who root has to become before it touches `path`: the first account on the way there that is not root.
+/// The account that root must become before it touches `path`: the first owner on the path who is not root.
 ///
 /// # Errors
 ///
-/// Everybody may put things there.
+/// A folder is world-writable.
 pub(crate) fn owner_of(path: &Path) -> Result<Option<Account>, Failure> {
     if !geteuid().is_root() {
         return Ok(None);
@@ -99,8 +100,8 @@ pub(crate) fn owner_of(path: &Path) -> Result<Option<Account>, Failure> {
     }
 }
 
-/// Whether root may believe what stands in a file: it decides what root does, so only root may have written it. Others than root
-/// believe whatever they name.
+/// Whether root may trust the content of a file: it decides what root does, so only root may have written it. Users other than
+/// root trust whatever they name.
 ///
 /// # Errors
 ///

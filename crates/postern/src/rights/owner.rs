@@ -1,4 +1,4 @@
-//! Whose a path is: every folder and link on the way to a file decides what is found there.
+//! Who owns a path: every folder and link on the way to a file decides what is found there.
 
 use std::fmt;
 use std::fs;
@@ -10,10 +10,10 @@ use nix::unistd::{Gid, Uid, getegid};
 
 use super::Account;
 
-/// Links on the way to one file.
+/// Most links on the way to one file.
 const LINKS_MAX: usize = 40;
 
-/// The way to a file: every folder, link and file on it, from the root on. What does not exist is left out.
+/// The way to a file: every folder, link and file on it, from the root. What does not exist is left out.
 #[derive(Clone, Debug)]
 pub(crate) struct Path {
     steps: Vec<Step>,
@@ -51,16 +51,16 @@ pub(crate) struct Stranger {
 pub(crate) enum Why {
     /// It belongs to another account.
     Owner { uid: Uid, gid: Gid },
-    /// Its group or everybody may write there.
+    /// Its group or everybody may write to it.
     Writable { mode: u32 },
 }
 
 impl Path {
-    /// Goes the way to `path`, following links.
+    /// Walks the way to `path`, following links.
     ///
     /// # Errors
     ///
-    /// What the system says, but for what does not exist; or too many links.
+    /// What the system says, except that something does not exist; or too many links.
     pub(crate) fn walk(path: &FilePath) -> io::Result<Self> {
         let (mut steps, mut links) = (Vec::new(), 0);
         let mut at = PathBuf::from("/");
@@ -106,8 +106,8 @@ impl Path {
         })
     }
 
-    /// The first on the way who is none of `ours`. Who may write to a folder decides what is in it, but where the sticky bit keeps
-    /// each to his own, as in /tmp; our own group, and root's, is not somebody else.
+    /// The first owner on the way who is not in `ours`. Anyone who may write to a folder decides what is in it, except if the
+    /// sticky bit restricts each to their own files, as in /tmp; our own group, and root's, do not count as somebody else.
     pub(crate) fn stranger(&self, ours: &[Uid]) -> Option<Stranger> {
         self.steps.iter().find_map(|step| {
             let why = if !ours.contains(&step.uid) {
@@ -127,7 +127,7 @@ impl Path {
         })
     }
 
-    /// Whether somebody who is not root has led the way to a file that is not his own, by a link of his.
+    /// Whether somebody other than root has redirected the path, with their own link, to a file that is not theirs.
     pub(crate) fn is_planted(&self) -> Option<Account> {
         let owner = self.steps.iter().find(|step| !step.uid.is_root())?;
         let end = self
@@ -144,12 +144,12 @@ impl Path {
 }
 
 impl Step {
-    /// Whether others than its owner can change what is found from here on.
+    /// Whether users other than its owner can change what is found from here on.
     fn is_writable(&self) -> bool {
         let ours = self.gid.as_raw() == 0 || self.gid == getegid();
         let by_others = self.mode & 0o002 != 0 || (self.mode & 0o020 != 0 && !ours);
         match self.kind {
-            // The rights of a link mean nothing.
+            // The permissions of a link mean nothing.
             Kind::Link => false,
             Kind::Folder => by_others && self.mode & 0o1000 == 0,
             Kind::Other => by_others,
@@ -183,7 +183,7 @@ fn step(at: &FilePath) -> io::Result<(Step, Option<PathBuf>)> {
 }
 
 impl Stranger {
-    /// What makes the place ours alone.
+    /// The remedy that makes the place only ours.
     pub(crate) fn remedy(&self) -> String {
         let at = self.at.display();
         match self.why {

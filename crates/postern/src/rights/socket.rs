@@ -1,4 +1,4 @@
-//! Sockets in the file system: made for their owner alone, given rights, connected to, and none of it through a link.
+//! Unix sockets: created for their owner only, given permissions, connected to, and never through a link.
 
 use std::fs;
 use std::io;
@@ -15,7 +15,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1_024;
 
-/// Whose a socket becomes, and who may connect.
+/// The owner of a socket, and who may connect.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rights {
     pub(crate) owner: Option<u32>,
@@ -23,9 +23,9 @@ pub(crate) struct Rights {
     pub(crate) mode: u32,
 }
 
-/// Makes a socket that nobody but its owner can connect to until it is given other rights.
+/// Creates a socket to which only its owner can connect until it gets other permissions.
 ///
-/// The file gets the mode of the socket, so that the umask, which is that of all threads, is left alone.
+/// The file gets the socket's mode, so that the umask, which is shared by all threads, need not be changed.
 ///
 /// # Errors
 ///
@@ -39,12 +39,12 @@ pub(crate) fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(socket.into())
 }
 
-/// Connects to the socket at `path`. Root does so only where the socket is that of the folder's owner: by a link or a second name in
-/// his folder, he could have root talk to another server.
+/// Connects to the socket at `path`. Root only does so if the socket belongs to the folder's owner, who could otherwise make root
+/// talk to another server through a link or hard link.
 ///
 /// # Errors
 ///
-/// What the system says, or what is there is no such socket.
+/// What the system says, or that it is not such a socket.
 pub(crate) fn connect(path: &Path) -> io::Result<UnixStream> {
     if !geteuid().is_root() {
         return UnixStream::connect(path);
@@ -63,28 +63,28 @@ pub(crate) fn connect(path: &Path) -> io::Result<UnixStream> {
     UnixStream::connect(format!("/proc/self/fd/{}", held.as_raw_fd()))
 }
 
-/// Whether it is a socket, by this name alone.
+/// Whether it is a socket that has only this name.
 fn is_only_socket(found: &FileStat) -> bool {
     let kind = SFlag::from_bits_truncate(found.st_mode & SFlag::S_IFMT.bits());
     kind == SFlag::S_IFSOCK && found.st_nlink == 1
 }
 
-/// Gives the socket at `path` these rights: first the owner's, then the owner, then those of others. So nobody but the owner
-/// before may use it too early, and root needs no right over files of others where only the owner may connect.
+/// Gives the socket at `path` these permissions: first the owner's, then the owner, then those of others. So only the previous
+/// owner could use it too early, and root needs no rights over others' files if only the owner may connect.
 ///
-/// Root does this in folders that others may write to. What somebody puts in the socket's place, such as a link to another
-/// file, is left as it is.
+/// Root does this in folders that others may write to. Whatever somebody puts in the socket's place, such as a link to another
+/// file, is not changed.
 ///
 /// # Errors
 ///
-/// What is there is no socket, or has another name beside this one; or the system refuses.
+/// It is not a socket, or has another name besides this one; or the system refuses.
 pub(crate) fn give(path: &Path, rights: Rights) -> io::Result<()> {
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let held = open(path, flags, Mode::empty())?;
     if !is_only_socket(&fstat(&held)?) {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
-    // The descriptor opens nothing, so its mode is set by its name: that leads to this very file.
+    // The descriptor is `O_PATH`, so the mode is set through its name in /proc, which leads to this very file.
     let name = format!("/proc/self/fd/{}", held.as_raw_fd());
     let set = |mode: u32| fs::set_permissions(&name, fs::Permissions::from_mode(mode));
     set(rights.mode & 0o700)?;

@@ -1,4 +1,4 @@
-//! The secret behind the salts of accounts that do not exist, kept across restarts.
+//! The secret for the salts of nonexistent accounts, kept across restarts.
 
 use std::io;
 use std::path::Path;
@@ -12,11 +12,11 @@ use crate::exit::{Exit, Failure};
 /// The file in the state directory.
 const FILE: &str = "decoy.key";
 
-/// Reads the secret, or draws it at the first start. Servers of one name may share it.
+/// Reads the secret, or generates it at the first start. Servers with the same name may share it.
 ///
 /// # Errors
 ///
-/// It cannot be read or written, or is no secret of ours.
+/// It cannot be read or written, or is not such a secret.
 pub(super) fn load(state_dir: &Path) -> Result<DecoySecret, Failure> {
     let path = state_dir.join(FILE);
     let failed = |error: &io::Error| Failure::io(&format!("cannot use {}", path.display()), error);

@@ -1,4 +1,4 @@
-//! Keeps the keys that mail is signed with: loads them, and goes on with rotations that are under way.
+//! Manages the keys with which mail is signed: loads them, and continues rotations in progress.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -16,13 +16,13 @@ use tokio_util::sync::CancellationToken;
 use crate::dkim::rotate::{self, Done};
 use crate::dkim::{DkimDomain, DkimSigner, Signers, signers};
 
-/// How often it is looked whether keys have changed.
+/// How often to check whether keys have changed.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// How often DNS is asked for the records of keys that wait for it.
 const ASK_EVERY: Duration = Duration::from_secs(120);
 
-/// The keys of the configuration that counts now.
+/// The keys of the current configuration.
 pub(super) struct Keeper {
     state_dir: PathBuf,
     domains: ArcSwap<Vec<DkimDomain>>,
@@ -32,7 +32,7 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// With the keys that there are.
+    /// With the existing keys.
     pub(super) fn new(
         domains: Vec<DkimDomain>,
         state_dir: &Path,
@@ -50,13 +50,13 @@ impl Keeper {
         Arc::new(keeper)
     }
 
-    /// Goes over to these domains.
+    /// Switches to these domains.
     pub(super) fn take(&self, domains: Vec<DkimDomain>) {
         self.domains.store(Arc::new(domains));
         self.load();
     }
 
-    /// Who signs; nobody where no domain is to be signed.
+    /// The signing inspector; none if no domain is signed.
     pub(super) fn inspector(&self, delivery: &Arc<ArcSwap<DeliverSettings>>) -> Option<Arc<dyn Inspector>> {
         if self.domains.load().is_empty() {
             return None;
@@ -73,7 +73,7 @@ impl Keeper {
         &self.signers
     }
 
-    /// Reads the keys anew.
+    /// Reads the keys again.
     fn load(&self) {
         let (signers, problems) = signers(&self.domains.load(), &self.state_dir);
         for problem in problems {
@@ -103,7 +103,7 @@ impl Keeper {
             if now != seen {
                 seen = now;
                 self.load();
-                // Whoever has made keys by hand need not wait for long.
+                // Somebody who has created keys manually need not wait long.
                 asked.clear();
             }
             tokio::select! {
@@ -113,7 +113,7 @@ impl Keeper {
         }
     }
 
-    /// When the keys of each domain were changed last.
+    /// When the keys of each domain were last changed.
     fn seen(&self) -> Vec<(String, Option<SystemTime>)> {
         let domains = self.domains.load();
         let managed = domains.iter().filter(|domain| domain.is_managed());
@@ -122,7 +122,7 @@ impl Keeper {
             .collect()
     }
 
-    /// Takes the next step of a rotation, if there is one to take.
+    /// Takes the next step of a rotation, if there is one.
     async fn go_on(&self, domain: &DkimDomain) {
         let (name, observers) = (&domain.domain, &self.observers);
         match rotate::go_on(domain, &self.state_dir, &self.resolver, Timestamp::now()).await {

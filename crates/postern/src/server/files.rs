@@ -7,7 +7,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use crate::config::Config;
 
 /// Files besides those of sessions, bodies, deliveries and sockets: the queue, directories, the log, and connections that are
-/// told why they are not taken.
+/// refused with a reason.
 const FIXED: u64 = 512;
 
 /// What the configuration can ask for.
@@ -15,9 +15,9 @@ const FIXED: u64 = 512;
 struct Wanted {
     sessions: u64,
     bodies: u64,
-    /// Connections to other servers. Each may have a body open, too.
+    /// Connections to other servers. Each may also have a body open.
     deliveries: u64,
-    /// Connections of neighbours, and listeners.
+    /// Connections of neighbouring services, and listeners.
     neighbours: u64,
 }
 
@@ -34,7 +34,7 @@ impl Wanted {
         .fold(0, u64::saturating_add)
     }
 
-    /// What fits into `limit`: of what is left for them, sessions get 60 percent, bodies 15, deliveries the rest.
+    /// What fits in `limit`: of what remains, sessions get 60 percent, bodies 15, deliveries the rest.
     fn within(self, limit: u64) -> Self {
         if self.sum() <= limit {
             return self;
@@ -52,9 +52,9 @@ impl Wanted {
     }
 }
 
-/// Makes the configuration smaller where fewer files may be open at once than it can ask for, and says so.
+/// Reduces the configured limits if fewer files may be open at once than they require, and reports that.
 pub(super) fn fit(config: &mut Config) -> Option<String> {
-    // As it was at the start: later the system may not be asked any more.
+    // The value at start: later the system cannot be asked any more.
     static LIMIT: OnceLock<Option<u64>> = OnceLock::new();
     let limit = (*LIMIT.get_or_init(|| Some(getrlimit(Resource::RLIMIT_NOFILE).ok()?.0)))?;
     let neighbours = config

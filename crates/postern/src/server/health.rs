@@ -1,4 +1,4 @@
-//! What directories get from the program, and the task that looks after their health.
+//! What directories get from the program, and the task that checks their health.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use postern_net::resolver::Resolver;
 use postern_sasl::DecoySecret;
 use tokio_util::sync::CancellationToken;
 
-/// How often it is looked which directories are due.
+/// How often to check which directories are due.
 const STEP: Duration = Duration::from_secs(1);
 
 /// The program's resolver, for directories whose servers are named in DNS.
@@ -31,7 +31,7 @@ impl FindServers for Services {
     }
 }
 
-/// What directories need of the program around them.
+/// What directories need from the program.
 pub(super) fn environment(
     resolver: &Resolver,
     decoy: &DecoySecret,
@@ -46,7 +46,7 @@ pub(super) fn environment(
     }
 }
 
-/// What tables need of the program around them.
+/// What tables need from the program.
 pub(super) fn around(observers: &Observers) -> Environment {
     Environment {
         observers: observers.clone(),
@@ -54,7 +54,7 @@ pub(super) fn around(observers: &Observers) -> Environment {
     }
 }
 
-/// Asks directories that are down, and those that nobody asks, until `shutdown`.
+/// Probes directories that are down, and unused ones, until `shutdown`.
 pub(super) async fn keep(directories: Arc<ArcSwap<Directories>>, shutdown: CancellationToken) {
     loop {
         let round = async {

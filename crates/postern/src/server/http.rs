@@ -14,7 +14,7 @@ use super::watch::Watch;
 use super::web::{self, Monitor};
 use crate::config::checked::{HttpConfig, SocketPlace};
 
-/// One for monitors that is bound and not served yet.
+/// A socket for monitors that is bound but not served yet.
 pub(super) type BoundHttp = Bound<HttpConfig>;
 
 impl Placed for HttpConfig {
@@ -24,7 +24,7 @@ impl Placed for HttpConfig {
 }
 
 impl Listener {
-    /// Into the runtime.
+    /// Moves it into the runtime.
     fn enter_http(self) -> std::io::Result<HttpListener> {
         Ok(match self {
             Self::Unix(listener) => HttpListener::Unix(tokio::net::UnixListener::from_std(listener)?),
@@ -33,7 +33,7 @@ impl Listener {
     }
 }
 
-/// One at work.
+/// One being served.
 struct Running {
     place: SocketPlace,
     router: Arc<ArcSwap<Router>>,
@@ -43,7 +43,7 @@ struct Running {
     file: Option<FileGuard>,
 }
 
-/// All at work.
+/// All being served.
 pub(super) struct Http {
     watch: Watch,
     monitor: Arc<Monitor>,
@@ -121,7 +121,7 @@ impl Http {
         wanted.iter().filter(is_new).collect()
     }
 
-    /// Goes over to another configuration: `bound` are those that were [`missing`](Self::missing). Returns warnings.
+    /// Switches to another configuration: `bound` are those that were [`missing`](Self::missing). Returns warnings.
     pub(super) fn change(&mut self, wanted: &[HttpConfig], bound: Vec<BoundHttp>) -> Vec<String> {
         let mut warnings = Vec::new();
         for mut one in std::mem::take(&mut self.running) {

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::watch::Watch;
 use crate::config::checked::ListenerConfig;
 
-/// A socket that is bound and not served yet.
+/// A socket that is bound but not served yet.
 pub(super) struct Bound {
     config: ListenerConfig,
     socket: TcpListener,
@@ -40,7 +40,7 @@ pub(super) fn bind_all<'a>(
     if errors.is_empty() { Ok(bound) } else { Err(errors) }
 }
 
-/// One listener at work.
+/// One listener being served.
 struct Running {
     address: SocketAddr,
     settings: Arc<ArcSwap<ListenerSettings>>,
@@ -48,14 +48,14 @@ struct Running {
     task: JoinHandle<()>,
 }
 
-/// All listeners at work.
+/// All listeners being served.
 pub(super) struct Listeners {
     watch: Watch,
     receiver: Arc<Receiver>,
-    /// Ends the sessions of all, those of removed listeners too.
+    /// Ends all sessions, including those of removed listeners.
     stop: CancellationToken,
     running: Vec<Running>,
-    /// Those that a reload took away, until their sessions have ended.
+    /// Listeners removed by a reload, until their sessions have ended.
     leaving: Vec<JoinHandle<()>>,
     observers: Observers,
 }
@@ -131,8 +131,8 @@ impl Listeners {
         missing
     }
 
-    /// Goes over to another configuration: `bound` are those that were [`missing`](Self::missing). Listeners that stay go on
-    /// with their new settings; those that are gone accept no more, and their sessions go on.
+    /// Switches to another configuration: `bound` are those that were [`missing`](Self::missing). Remaining listeners
+    /// continue with their new settings; removed ones no longer accept, but their sessions continue.
     pub(super) fn change(&mut self, wanted: &[ListenerConfig], bound: Vec<Bound>) {
         let mut wanted: Vec<&ListenerConfig> = wanted.iter().collect();
         let mut staying = Vec::new();

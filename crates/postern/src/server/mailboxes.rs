@@ -1,4 +1,4 @@
-//! Whose mailboxes are here, for delivery: by the directories, aliases and settings that count now.
+//! Local mailboxes, for delivery: according to the current directories, aliases and settings.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use postern_policy::AskedDomains as _;
 use postern_receive::{AskNextHop, HopAnswer, Settings, Told};
 use tracing::debug;
 
-/// What the answers are made from; a reload swaps it.
+/// The data for the answers; a reload swaps it.
 pub(super) struct LocalMailboxes {
     pub(super) settings: Arc<ArcSwap<Settings>>,
     pub(super) directories: Arc<ArcSwap<Directories>>,

@@ -1,4 +1,4 @@
-//! What is to be known after a restart besides the queue: read at the start, written now and then and at the end.
+//! State that survives a restart, besides the queue: read at start, saved periodically and at shutdown.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use tokio_util::sync::CancellationToken;
 use super::usage;
 use crate::usage::store_path;
 
-/// How often all is written. A crash loses no more of it.
+/// How often everything is saved. A crash loses at most this much.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// How often failed logins are written, if there are new ones: who guesses and can make the server crash gains little by it.
+/// How often failed logins are saved, if there are new ones: so an attacker who can crash the server gains little for guessing.
 const FAILURES_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Opens the store. Nothing in it is needed for mail: a damaged one begins anew, and without any the server forgets at its end what
-/// it knows, as the log says then.
+/// Opens the store. Nothing in it is needed for mail: a damaged one is replaced by a new one, and without any, the server loses
+/// its state when it stops, as the log then says.
 pub(super) async fn open(state_dir: &Path, observers: &Observers) -> Option<SqliteStore> {
     let path = store_path(state_dir);
     let opening = path.clone();
@@ -50,7 +50,7 @@ pub(super) async fn open(state_dir: &Path, observers: &Observers) -> Option<Sqli
     Some(store)
 }
 
-/// Takes back what was known of logins before, and how many there were.
+/// Restores what was known about logins, and their counts.
 pub(super) async fn restore_logins(
     receiver: &Receiver,
     store: &SqliteStore,
@@ -68,21 +68,21 @@ pub(super) async fn restore_logins(
     usage::restore(receiver, store, state_dir, observers).await;
 }
 
-/// Takes back what was counted against budgets before, and who is on hold.
+/// Restores the budget counts, and the accounts on hold.
 pub(super) async fn restore_budgets(receiver: &Receiver, store: &SqliteStore, observers: &Observers) {
     if let Err(error) = receiver.restore_budgets(store).await {
         notice!(observers, Run Warning "what was counted against budgets cannot be read", Reason = shown(&error));
     }
 }
 
-/// Takes back what was known of hosts before.
+/// Restores what was known about hosts.
 pub(super) async fn restore_hosts(deliverer: &Deliverer, store: &SqliteStore, observers: &Observers) {
     if let Err(error) = deliverer.restore_hosts(store).await {
         notice!(observers, Attempt Warning "what was known of hosts cannot be read", Reason = shown(&error));
     }
 }
 
-/// Writes it until `shutdown`, and then once more.
+/// Saves it until `shutdown`, and then once more.
 pub(super) async fn keep(
     receiver: Receiver,
     deliverer: Deliverer,
@@ -118,7 +118,7 @@ pub(super) async fn keep(
         wait = FAILURES_INTERVAL;
         if let Err(error) = written {
             notice!(observers, Run Warning "what is known of logins and hosts is not written", Reason = shown(&error));
-            // A full disk is not tried, and told of, every few seconds.
+            // A full disk is not tried, and reported, every few seconds.
             wait = INTERVAL;
         }
         if ended {
@@ -127,16 +127,16 @@ pub(super) async fn keep(
     }
 }
 
-/// Who writes, and what is written already.
+/// The saving task, and what has been saved.
 struct Keeper {
     receiver: Receiver,
     deliverer: Deliverer,
     store: SqliteStore,
     observers: Observers,
     budgets: Arc<Budgets>,
-    /// What was written last may have been under way just then.
+    /// What was last saved may have been changing at that time.
     kept_at: Option<Instant>,
-    /// The failures that are in the store, by their number of changes.
+    /// The failures in the store, by change counter.
     failures: Option<u64>,
 }
 

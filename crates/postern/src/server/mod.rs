@@ -57,10 +57,10 @@ use crate::log::Log;
 use crate::rights::Account;
 use crate::{firstrun, locate, output};
 
-/// How much longer than the time for sessions and deliveries the end may take.
+/// How much longer than the grace period shutdown may take.
 const END_MARGIN: Duration = Duration::from_secs(5);
 
-/// Reloads that wait at once.
+/// Most waiting reloads.
 const RELOADS_MAX: usize = 4;
 
 /// Runs until told to stop.
@@ -88,7 +88,7 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
     if let Some(account) = &account {
         privileges::become_account(account)?;
     }
-    // What is given up here is given up by this thread and by those that it starts: there are no others yet.
+    // What is given up here applies to this thread and those that it starts: there are no others yet.
     let confinement = confinement::confine(&config, &paths);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -110,7 +110,7 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
     let observers = Observers::new(vec![
         log.observer(),
         Box::new(remembers),
-        // Behind who remembers: what has happened before in a session is asked of that.
+        // After the recorder of sessions, which is asked for earlier events of a session.
         Box::new(Follows(Arc::clone(&followers))),
         Box::new(Arc::clone(&metrics)),
         Box::new(statistics::Counts(Arc::clone(&statistics))),
@@ -157,7 +157,7 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
 struct Start {
     config: Config,
     bound: AllBound,
-    /// The places that files can be opened in, where not everywhere.
+    /// The paths where files can be opened, if not everywhere.
     granted: Option<Granted>,
     announcement: Option<String>,
     observers: Observers,
@@ -174,11 +174,11 @@ fn start_archive(settings: Option<postern_history::Settings>) -> Result<Option<A
 
 /// Threads for work that blocks: body files, Maildirs, password hashes (which have a bound of their own below this).
 ///
-/// More would not make a disk faster, and each keeps memory of its own: with 512, a hundred messages of 25 MiB at once took
-/// 232 MiB, with 32 they take 125 MiB.
+/// More would not make a disk faster, and each keeps its own memory: with 512, a hundred messages of 25 MiB at once took 232 MiB,
+/// with 32 they take 125 MiB.
 const BLOCKING_THREADS: usize = 32;
 
-/// The configuration, made now if there is none, and what to tell about it.
+/// The configuration, created if there is none, and what to report about it.
 fn find_or_make(arg: &ConfigArg) -> Result<(PathBuf, Option<String>), Failure> {
     let made_here = PathBuf::from(firstrun::FOLDER).join(firstrun::FILE);
     match locate::configuration(arg)? {
@@ -200,9 +200,9 @@ fn find_or_make(arg: &ConfigArg) -> Result<(PathBuf, Option<String>), Failure> {
     }
 }
 
-/// Binds all that the server listens on.
+/// Binds everything that the server listens on.
 fn bind_all(config: &Config, account: Option<&Account>) -> Result<AllBound, Failure> {
-    // Who can connect to a port finds the sockets there too.
+    // A client that can connect to a port must find the sockets ready too.
     let sockets = bind_sockets(config, account)?;
     let http = sockets::bind_all(&config.http, account).map_err(|errors| not_bound(&errors))?;
     let local = config
@@ -218,7 +218,7 @@ fn bind_all(config: &Config, account: Option<&Account>) -> Result<AllBound, Fail
     })
 }
 
-/// Says so where what is in use is in use by a server in the same folder, whichever port or socket was tried first.
+/// If something is in use by a server on the same state directory, says so, whichever port or socket was tried first.
 fn beside_another(mut failure: Failure, state_dir: &Path) -> Failure {
     let in_use = matches!(failure.exit, Exit::TryAgain);
     if in_use && let Ok(Some(_)) = Client::connect(state_dir) {
@@ -247,7 +247,7 @@ fn bind(config: &Config) -> Result<Vec<Bound>, Failure> {
     })
 }
 
-/// The sockets for neighbours. Those without an owner in the file belong to whom the server becomes.
+/// The sockets for neighbouring services. Those without a configured owner belong to the user that the server becomes.
 fn bind_sockets(config: &Config, user: Option<&Account>) -> Result<Vec<BoundSocket>, Failure> {
     sockets::bind_all(&config.sockets, user).map_err(|errors| not_bound(&errors))
 }
@@ -273,13 +273,13 @@ fn tell_report(report: &Report, observers: &Observers) {
     }
 }
 
-/// The signals that are listened to.
+/// The signals that are handled.
 struct Signals {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
-    /// Nobody waits for it. But unheard it would end the server when a file reaches the limit of `ulimit -f`; so the write
-    /// fails instead, and the spool says what became of it.
+    /// Nothing waits for it. But unhandled, it would kill the server when a file reaches the limit of `ulimit -f`; this way the
+    /// write fails instead, and the spool reports it.
     _file_size: Signal,
 }
 
@@ -302,7 +302,7 @@ impl Signals {
         }
     }
 
-    /// Waits for `SIGTERM` or `SIGINT`; says which.
+    /// Waits for `SIGTERM` or `SIGINT`; returns which.
     async fn stop(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
@@ -311,7 +311,7 @@ impl Signals {
     }
 }
 
-/// Starts the services, then waits for signals and wishes.
+/// Starts the services, then waits for signals and requests.
 async fn run(start: Start, user: &str, log: &Log) -> Result<(), Failure> {
     let Start {
         config,
@@ -367,7 +367,7 @@ async fn run(start: Start, user: &str, log: &Log) -> Result<(), Failure> {
             },
             Some(wish) = wished.recv() => {
                 let result = reload(&mut services, log, &notifier, &observers).await;
-                // Who asked may have gone.
+                // The client may have disconnected.
                 let _ = wish.send(result);
             }
         }
@@ -383,7 +383,7 @@ async fn run(start: Start, user: &str, log: &Log) -> Result<(), Failure> {
         again = signals.stop() => {
             notice!(observers, Run Warning "stopped at once", Signal = again);
             log.finish();
-            // What was accepted is on disk: this too is an orderly end.
+            // What was accepted is on disk: so this is also an orderly end.
             std::process::exit(cause.exit() as i32);
         }
     }
@@ -391,7 +391,7 @@ async fn run(start: Start, user: &str, log: &Log) -> Result<(), Failure> {
     cause.result()
 }
 
-/// Tells that the server begins to stop, or has stopped. The signal is named once.
+/// Reports that the server is stopping, or has stopped. The signal is named once.
 fn tell_end(cause: &Cause, word: &'static str, observers: &Observers) {
     match cause {
         Cause::Signal(signal) => observers.tell(Stopping {
@@ -406,7 +406,7 @@ fn tell_end(cause: &Cause, word: &'static str, observers: &Observers) {
 enum Cause {
     /// It was told to.
     Signal(&'static str),
-    /// One of its tasks is over.
+    /// One of its tasks ended.
     Ended(Ended),
 }
 
@@ -418,7 +418,7 @@ impl Cause {
         }
     }
 
-    /// How `serve` ends, and what it says last.
+    /// The exit of `serve`, and its last message.
     fn result(self) -> Result<(), Failure> {
         let exit = self.exit();
         match self {
@@ -433,7 +433,7 @@ impl Cause {
     }
 }
 
-/// Reads everything again. The result is for who asked; the log has it in any case.
+/// Reloads everything. The result is for the caller; the log gets it in any case.
 async fn reload(
     services: &mut Services,
     log: &Log,
@@ -468,7 +468,8 @@ async fn reload(
 mod tests {
     use super::*;
 
-    /// With the tests of `watch`, which see that a task's end or panic is told of, this is all of the way from a task to the exit code.
+    /// Together with the tests of `watch`, which check that a task's end or panic is reported, this covers the whole way from a
+    /// task to the exit code.
     #[test]
     fn a_server_without_one_of_its_tasks_ends_with_70() {
         let ended = Ended {

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-/// The way to the service manager, if there is one.
+/// The connection to the service manager, if there is one.
 pub(super) struct Notifier {
     socket: Option<(UnixDatagram, SocketAddr)>,
 }
 
 impl Notifier {
-    /// Takes the address from `NOTIFY_SOCKET`. Without one, or with one that is no good, nothing is ever sent.
+    /// Takes the address from `NOTIFY_SOCKET`. Without one, or with an invalid one, nothing is ever sent.
     pub(super) fn from_environment() -> Self {
         let address = std::env::var("NOTIFY_SOCKET")
             .ok()
@@ -32,8 +32,8 @@ impl Notifier {
         self.send(&format!("READY=1\nSTATUS={status}"));
     }
 
-    /// Tells the manager twice in each of its intervals that the server is alive, for as long as tasks are run; never ends. Does nothing
-    /// where the manager does not ask for it (`WatchdogSec=`).
+    /// Tells the manager twice in each of its intervals that the server is alive, as long as tasks are running; never ends. Does
+    /// nothing if the manager does not ask for it (`WatchdogSec=`).
     pub(super) async fn keep_alive(self: Arc<Self>) {
         let variable = |name| std::env::var(name).ok();
         let own = std::process::id();
@@ -59,13 +59,13 @@ impl Notifier {
 
     fn send(&self, message: &str) {
         if let Some((socket, address)) = &self.socket {
-            // A manager that does not listen is no reason to fail.
+            // A manager that does not listen is not a reason to fail.
             let _ = socket.send_to_addr(message.as_bytes(), address);
         }
     }
 }
 
-/// Within which time the manager wants to hear of this process (`sd_watchdog_enabled(3)`).
+/// The interval in which the manager expects a sign of life (`sd_watchdog_enabled(3)`).
 fn interval(micros: Option<String>, process: Option<String>, own: u32) -> Option<Duration> {
     if process.is_some_and(|process| process.parse() != Ok(own)) {
         return None;

@@ -11,13 +11,13 @@ use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::rights::{self, Account, Groups};
 
-/// File descriptors that are wanted at least: every session, delivery and body file takes one.
+/// Minimum number of file descriptors wanted: every session, delivery and body file takes one.
 const FILES_WANTED: u64 = 65_536;
 
-/// Ports below this one are the system's.
+/// Ports below this one are privileged.
 const PRIVILEGED_PORTS: u16 = 1_024;
 
-/// Raises the number of files that may be open at once, as far as that is allowed. Returns what it is now.
+/// Raises the number of files that may be open at once, as far as allowed. Returns the new value.
 pub(super) fn raise_file_limit() -> u64 {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
         return 1_024;
@@ -30,7 +30,7 @@ pub(super) fn raise_file_limit() -> u64 {
     }
 }
 
-/// The account that the process will become, if it is root and one is named.
+/// The account that the process will become, if it is root and one is configured.
 ///
 /// # Errors
 ///
@@ -56,20 +56,20 @@ pub(super) fn target_account(name: Option<&str>) -> Result<Option<Account>, Fail
     }
 }
 
-/// What is said where root serves and nobody has said that it should.
+/// The warning if the server runs as root without being told to.
 pub(crate) const ROOT_SERVES: &str = "the server runs as root, and so would whoever finds a fault in it: \
      add `user = \"postern\"` (or `user = \"root\"` if it is meant)";
 
-/// Whether root would serve without a word of it in the file.
+/// Whether the server would run as root without the file saying so.
 pub(crate) fn serves_as_root(config: &Config) -> bool {
     geteuid().is_root() && config.user.is_none()
 }
 
-/// Refuses to serve the network as root: a port of the system's at an address that is not the loopback.
+/// Refuses to serve the network as root: a privileged port at an address other than loopback.
 ///
 /// # Errors
 ///
-/// Root was to, and the file does not say that it should.
+/// It would run as root, and the file does not say that it should.
 pub(super) fn refuse_root(config: &Config) -> Result<(), Failure> {
     let is_public = |address: &std::net::SocketAddr| {
         !address.ip().is_loopback() && (1..PRIVILEGED_PORTS).contains(&address.port())
@@ -84,15 +84,16 @@ pub(super) fn refuse_root(config: &Config) -> Result<(), Failure> {
     }
 }
 
-/// Makes the state directory, for its owner alone; root makes it for the account that the process will become.
+/// Creates the state directory, accessible only by its owner; root creates it for the account that the process
+/// will become.
 ///
 /// # Errors
 ///
-/// It cannot be made, is no folder, or belongs to somebody else.
+/// It cannot be created, is not a folder, or belongs to somebody else.
 pub(super) fn prepare_state_dir(path: &Path, account: Option<&Account>) -> Result<(), Failure> {
     rights::make(path, account)?;
     let Ok(found) = std::fs::metadata(path) else {
-        // In a folder of the account's own, in which root makes nothing.
+        // In a folder that the account owns, where root creates nothing.
         return Ok(());
     };
     if !found.is_dir() {
@@ -107,7 +108,8 @@ pub(super) fn prepare_state_dir(path: &Path, account: Option<&Account>) -> Resul
     check_owner(path, Uid::from_raw(found.uid()), account)
 }
 
-/// The server must own its state directory, whoever it will be: the queue in it is open to nobody else.
+/// The server must own its state directory, whichever user it becomes: the queue in it is accessible to nobody
+/// else.
 fn check_owner(path: &Path, owner: Uid, account: Option<&Account>) -> Result<(), Failure> {
     let us = account.map_or_else(geteuid, |account| account.uid);
     if us.is_root() || us == owner {
@@ -125,13 +127,13 @@ fn check_owner(path: &Path, owner: Uid, account: Option<&Account>) -> Result<(),
     ))
 }
 
-/// Becomes the account, for good, and leaves no capability behind that a program started later could have.
+/// Becomes the account permanently, leaving no capability that a program started later could get.
 ///
 /// # Errors
 ///
-/// The system refuses, or the rights could be got back.
+/// The system refuses, or the privileges could be regained.
 pub(super) fn become_account(account: &Account) -> Result<(), Failure> {
-    // The kernel may not know all of them, and in a container not all are root's to give up.
+    // The kernel may not know all of them, and in a container root may not have all of them.
     for capability in CapabilitySet::all().iter() {
         let _ = remove_capability_from_bounding_set(capability);
     }

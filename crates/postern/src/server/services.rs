@@ -58,7 +58,7 @@ pub(super) struct Services {
     resolver: Resolver,
     own_tokens: Arc<TokenSources>,
     dkim: Arc<Keeper>,
-    /// Looks after the keys of signatures until `stop_memory`.
+    /// Manages signing keys until `stop_memory`.
     dkim_keeper: JoinHandle<()>,
     /// Renews those tokens until `stop_memory`.
     keeper: JoinHandle<()>,
@@ -73,10 +73,10 @@ pub(super) struct Services {
     reports: Arc<Reports>,
     reporting: Option<JoinHandle<()>>,
     statistics: Arc<Statistics>,
-    /// Who gets them by mail.
+    /// The recipients of the digest.
     digest: Arc<ArcSwap<Digest>>,
     counting: Option<JoinHandle<()>>,
-    /// Tells of accounts on hold until `stop_memory`.
+    /// Notifies about accounts on hold until `stop_memory`.
     budget_news: JoinHandle<()>,
     stop_memory: CancellationToken,
     decoy: DecoySecret,
@@ -97,11 +97,11 @@ struct Shared {
     directories: Arc<ArcSwap<Directories>>,
     tokens: Arc<ArcSwap<Verifier>>,
     aliases: Arc<ArcSwap<Aliases>>,
-    /// Every key with its value, to be shown.
+    /// Every key with its value, for display.
     shown: Arc<ArcSwap<Shown>>,
-    /// Where acts of administrators are written, and how long they are kept.
+    /// Where actions of administrators are recorded, and how long they are kept.
     acts: Arc<ArcSwap<(PathBuf, Duration)>>,
-    /// Who sends reports of DMARC.
+    /// The sender of DMARC reports.
     reporter: Arc<ArcSwap<Option<Reporter>>>,
     /// Judges, filters and signers.
     inspectors: Arc<ArcSwap<Inspectors>>,
@@ -110,25 +110,25 @@ struct Shared {
 /// Keys and tables that a reload does not change.
 const AT_START: [&str; 3] = ["user", "sandbox", "[spool]"];
 
-/// What happened: in memory of late, and on disk where that is on.
+/// What happened: recent events in memory, and on disk if enabled.
 pub(super) struct Histories {
     pub(super) history: Arc<History>,
     pub(super) archive: Option<Archive>,
-    /// Who is told as it happens.
+    /// The live followers.
     pub(super) followers: Arc<Followers>,
 }
 
-/// What only a restart changes, and what tells whether names are looked up otherwise.
+/// What only a restart changes, and what shows whether name resolution has changed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Fixed {
     path: PathBuf,
     state_dir: PathBuf,
     user: Option<String>,
     sandbox: bool,
-    /// In text form, to be compared.
+    /// As text, for comparison.
     spool: String,
     resolver: ResolverSettings,
-    /// The folder of the history on disk, where that is on.
+    /// The folder of the history on disk, if enabled.
     archive: Option<PathBuf>,
 }
 
@@ -145,7 +145,7 @@ impl Fixed {
                 "{:?}",
                 SpoolSettings {
                     directory: PathBuf::new(),
-                    // Follows from [delivery], which a reload changes.
+                    // Derived from [delivery], which a reload may change.
                     downtime_max: Duration::ZERO,
                     ..config.spool.clone()
                 }
@@ -168,7 +168,7 @@ impl Fixed {
     }
 }
 
-/// Who is told of events, and what of them is read later.
+/// The observers of events, and what is read from them later.
 pub(super) struct Observing {
     pub(super) observers: Observers,
     pub(super) histories: Histories,
@@ -179,8 +179,8 @@ pub(super) struct Observing {
 }
 
 impl Services {
-    /// Opens the queue, then serves and delivers. Files can be opened in the places that were `granted` alone. Reloads that the
-    /// control socket is asked for go to `wishes`; all tasks are under `watch`.
+    /// Opens the queue, then serves and delivers. Files can only be opened in the `granted` paths. Reload requests from the
+    /// control socket go to `wishes`; all tasks are supervised by `watch`.
     pub(super) async fn start(
         config: Config,
         bound: AllBound,
@@ -449,16 +449,16 @@ impl Services {
         self.spool.counts().messages
     }
 
-    /// Reads the configuration again and goes over to it, as a whole or not at all. Returns warnings.
+    /// Reads the configuration again and switches to it, completely or not at all. Returns warnings.
     ///
-    /// Sessions and attempts under way end under the settings they began with.
+    /// Sessions and attempts in progress finish with the settings they started with.
     ///
     /// # Errors
     ///
     /// All mistakes; nothing was changed.
     pub(super) async fn reload(&mut self, log: &Log) -> Result<Vec<String>, Vec<String>> {
         let lines = |report: &config::Report| report.lines().map(|(_, line)| line).collect::<Vec<_>>();
-        // What can no longer be opened would look as if it could not be read.
+        // Paths that can no longer be opened would look unreadable.
         let granted = self.granted.as_ref();
         let in_reach = |fragment: &Path| match granted {
             Some(granted) if !granted.reads(fragment) => Err(Refusal {
@@ -470,7 +470,7 @@ impl Services {
         let source = Source::read_by(&self.fixed.path, &in_reach).map_err(|report| lines(&report))?;
         let written = source.written().map_err(|report| lines(&report))?;
         if written.state_dir() != self.fixed.state_dir {
-            // Users and mailboxes lie below it: half of a move would be worse than none.
+            // Users and mailboxes are below it: a partial move would be worse than none.
             return Err(vec![format!(
                 "`state_dir` has changed, which takes a restart; this server works in {}",
                 self.fixed.state_dir.display()
@@ -523,7 +523,7 @@ impl Services {
         let mut warnings = lines(&report);
         warnings.extend(too_few_files);
         warnings.extend(self.fixed.differences(&fixed));
-        // The servers of the system and trust anchors may have changed without a word of it in the file.
+        // The system's name servers and the trust anchors may have changed without a change in the file.
         let elsewhere = fixed.resolver.nameservers.is_empty() || fixed.resolver.trust_anchors.is_some();
         if fixed.resolver != self.fixed.resolver || elsewhere {
             self.resolver.become_like(&resolver);
@@ -580,7 +580,8 @@ impl Services {
         warnings.extend(self.http.change(&config.http, http));
         warnings.extend(Local::change(self.local.as_ref(), config.local.as_ref()));
         self.deliverer.reloaded();
-        // Logins that the new configuration takes away end. Directories are asked for that, and the reload does not wait for them.
+        // Sessions whose logins are no longer valid under the new configuration end. This requires asking directories, and the
+        // reload does not wait for that.
         let receiver = self.receiver.clone();
         tokio::spawn(async move { receiver.recheck_logins().await });
         Ok(warnings)
@@ -609,14 +610,14 @@ impl Services {
     }
 }
 
-/// Whoever delivers asks the next hops about recipients.
+/// Delivery asks the next hops about recipients.
 fn ask_next_hops(settings: &ReceiveSettings, deliverer: &Deliverer) {
     if let Some(hops) = &settings.next_hops {
         hops.start(Arc::new(HopAsker(deliverer.clone())));
     }
 }
 
-/// Why a reload cannot name a place that the start did not.
+/// Why a reload cannot use a path that was not configured at start.
 fn out_of_reach(path: &Path) -> String {
     format!(
         "{} is new to this server, which has closed all other places to itself at its start: restart it \
@@ -629,7 +630,7 @@ fn swap<T>(value: T) -> Arc<ArcSwap<T>> {
     Arc::new(ArcSwap::from_pointee(value))
 }
 
-/// Who looks at messages.
+/// The inspectors of messages.
 fn inspectors(
     judge: JudgeSettings,
     resolver: &Resolver,
@@ -645,7 +646,7 @@ fn inspectors(
     Inspectors::new(all)
 }
 
-/// Who seals what was judged and goes on to the outside.
+/// The sealer of judged mail that is forwarded to the outside.
 fn sealer(
     settings: &JudgeSettings,
     dkim: &Keeper,
@@ -710,8 +711,7 @@ async fn open_directories(
         .map_err(|error| chain(&error))
 }
 
-/// Providers that stay as they were keep their keys.
-/// The resolver; name servers that it cannot ask are told of.
+/// The resolver; name servers that it cannot ask are reported.
 fn open_resolver(config: &Config, observers: &Observers) -> Result<Resolver, ResolverSetupError> {
     let resolver = Resolver::new(&config.resolver)?;
     for server in resolver.passed_over() {

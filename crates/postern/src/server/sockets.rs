@@ -1,4 +1,5 @@
-//! The sockets on which neighbours have logins checked: bound with the rights of their files, served, changed, removed.
+//! The sockets on which neighbouring services have credentials checked: bound with their file permissions, served, changed,
+//! removed.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -19,9 +20,9 @@ use crate::config::checked::{SocketConfig, SocketFile, SocketPlace};
 use crate::exit::chain;
 use crate::rights::{self, Account, Rights};
 
-/// What is to be served at a place.
+/// Something to be served at a place.
 pub(super) trait Placed: Clone {
-    /// Where.
+    /// The place.
     fn place(&self) -> &SocketPlace;
 }
 
@@ -31,7 +32,7 @@ impl Placed for SocketConfig {
     }
 }
 
-/// A socket that is bound and not served yet. Its file goes with it.
+/// A socket that is bound but not served yet. Its file is removed with it.
 pub(super) struct Bound<C> {
     pub(super) config: C,
     pub(super) listener: Listener,
@@ -49,17 +50,18 @@ impl<C: Placed> Bound<C> {
     }
 }
 
-/// One on which neighbours have logins checked.
+/// A socket on which neighbouring services have credentials checked.
 pub(super) type BoundSocket = Bound<SocketConfig>;
 
-/// One that accepts, outside of any runtime: it is bound before the process drops its rights, and so before there are threads.
+/// A listening socket outside any runtime: it is bound before the process drops its privileges, and so before there are
+/// threads.
 pub(super) enum Listener {
     Unix(UnixListener),
     Tcp(TcpListener),
 }
 
 impl Listener {
-    /// Into the runtime.
+    /// Moves it into the runtime.
     fn enter(self) -> io::Result<SocketListener> {
         Ok(match self {
             Self::Unix(listener) => SocketListener::Unix(tokio::net::UnixListener::from_std(listener)?),
@@ -73,7 +75,7 @@ pub(super) struct FileGuard(PathBuf);
 
 impl Drop for FileGuard {
     fn drop(&mut self) {
-        // In a folder of root's it stays behind: the next start replaces it.
+        // In a folder owned by root it stays behind: the next start replaces it.
         let _ = std::fs::remove_file(&self.0);
     }
 }
@@ -81,15 +83,15 @@ impl Drop for FileGuard {
 /// Why a socket cannot be bound.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SocketError {
-    /// The file of it.
+    /// Its file.
     #[error("cannot make the socket {}{}", path.display(), remedy(source))]
     Path {
-        /// Which.
+        /// The path.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
-    /// Its port.
+    /// Its TCP address.
     #[error(transparent)]
     Address(#[from] listen::ListenError),
 }
@@ -116,7 +118,7 @@ fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
-/// Binds all, or none. Files without an owner of their own belong to the user that the process will become.
+/// Binds all, or none. Files without a configured owner belong to the user that the process will become.
 ///
 /// # Errors
 ///
@@ -144,7 +146,7 @@ fn bind<C: Placed>(config: &C, user: Option<&Account>) -> Result<Bound<C>, Socke
     })
 }
 
-/// Binds a port, or a socket of the file system, whose file goes with the guard.
+/// Binds a port, or a Unix socket, whose file is removed with the guard.
 fn bind_place(
     place: &SocketPlace,
     user: Option<&Account>,
@@ -162,7 +164,7 @@ fn bind_place(
     })
 }
 
-/// Binds the socket of a file, which gets its rights; it goes with the guard.
+/// Binds a Unix socket with its permissions; it is removed with the guard.
 pub(super) fn bind_file(file: &SocketFile, user: Option<&Account>) -> io::Result<(UnixListener, FileGuard)> {
     remove_stale(&file.path)?;
     let listener = rights::bind(&file.path);
@@ -178,13 +180,13 @@ pub(super) fn bind_file(file: &SocketFile, user: Option<&Account>) -> io::Result
     Ok((listener, guard))
 }
 
-/// Whether what is made in this folder gets the folder's group (its bit for that is set): then that group is meant.
+/// Whether files in this folder get the folder's group (the setgid bit is set): then that group is intended.
 fn gives_its_group(path: &Path) -> bool {
     let folder = path.parent().unwrap_or_else(|| Path::new("/"));
     std::fs::metadata(folder).is_ok_and(|folder| folder.permissions().mode() & 0o2000 != 0)
 }
 
-/// Gives the file of a socket the rights that a new configuration tells; a warning where it cannot be done.
+/// Gives a socket's file the permissions from a new configuration; returns a warning if that fails.
 pub(super) fn change_rights(was: &SocketPlace, wanted: &SocketPlace) -> Option<String> {
     let (true, SocketPlace::Path(file)) = (was != wanted, wanted) else {
         return None;
@@ -197,7 +199,7 @@ pub(super) fn change_rights(was: &SocketPlace, wanted: &SocketPlace) -> Option<S
     ))
 }
 
-/// The rights that the configuration tells.
+/// The permissions from the configuration.
 fn rights_in(file: &SocketFile) -> Rights {
     Rights {
         owner: file.owner,
@@ -206,7 +208,7 @@ fn rights_in(file: &SocketFile) -> Rights {
     }
 }
 
-/// Removes a socket that nobody answers on any more.
+/// Removes a stale socket.
 fn remove_stale(path: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -220,23 +222,23 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     std::fs::remove_file(path)
 }
 
-/// One socket at work.
+/// One socket being served.
 struct Running {
     place: SocketPlace,
     settings: Arc<ArcSwap<SocketSettings>>,
-    /// Ends this one, and its connections.
+    /// Ends it and its connections.
     stop: CancellationToken,
     task: JoinHandle<()>,
     file: Option<FileGuard>,
 }
 
-/// All sockets at work.
+/// All sockets being served.
 pub(super) struct Sockets {
     watch: Watch,
     receiver: Receiver,
     stop: CancellationToken,
     running: Vec<Running>,
-    /// Those that a reload took away, until their connections have ended.
+    /// Sockets removed by a reload, until their connections have ended.
     leaving: Vec<JoinHandle<()>>,
     observers: Observers,
 }
@@ -295,7 +297,7 @@ impl Sockets {
         wanted.iter().filter(is_new).collect()
     }
 
-    /// Goes over to another configuration: `bound` are those that were [`missing`](Self::missing). Returns warnings.
+    /// Switches to another configuration: `bound` are those that were [`missing`](Self::missing). Returns warnings.
     pub(super) fn change(&mut self, wanted: &[SocketConfig], bound: Vec<BoundSocket>) -> Vec<String> {
         let mut warnings = Vec::new();
         for mut one in std::mem::take(&mut self.running) {
@@ -308,7 +310,8 @@ impl Sockets {
                 }
                 None => {
                     notice!(self.observers, Connect Info "listener removed", Address = shown(&one.place));
-                    // Neighbours keep connections open for hours, and nobody is to log in through them any more.
+                    // Neighbouring services keep connections open for hours, but nobody must authenticate through them any
+                    // more.
                     one.stop.cancel();
                     drop(one.file);
                     self.leaving.push(one.task);
@@ -362,7 +365,7 @@ mod tests {
         assert!(taken.in_use(), "{taken}");
         assert!(taken.to_string().contains("another program"), "{taken}");
         assert_eq!(mode(), 0o620, "nothing was touched");
-        // As a crash leaves it: the file without anybody behind it.
+        // As after a crash: the file without a listener.
         let BoundSocket { listener, file, .. } = first;
         std::mem::forget(file);
         drop(listener);

@@ -16,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::checked::Digest;
 
-/// How often days that have changed are written. A crash loses no more.
+/// How often changed days are saved. A crash loses at most this much.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// The key under which it is kept until which day digests were sent.
+/// The key for the last day for which a digest was sent.
 const SENT: &str = "digest";
 
 /// Counts events for the statistics.
@@ -35,7 +35,7 @@ fn now() -> DateTime {
     TimeZone::UTC.to_datetime(Timestamp::now())
 }
 
-/// How digests go out.
+/// How digests are sent.
 pub(super) struct Post {
     pub(super) spool: Arc<dyn Spool>,
     pub(super) inspectors: Arc<ArcSwap<Inspectors>>,
@@ -45,7 +45,7 @@ pub(super) struct Post {
     pub(super) days_max: usize,
 }
 
-/// Keeps the statistics in the store and sends digests until `shutdown`, and writes once more.
+/// Saves the statistics and sends digests until `shutdown`, then saves once more.
 pub(super) async fn keep(
     statistics: Arc<Statistics>,
     store: impl Store,
@@ -63,7 +63,8 @@ pub(super) async fn keep(
     loop {
         let mut written = write(&statistics, &store, post.days_max).await;
         if !ended && let Some(day) = due(sent, now(), &post.digest.load()) {
-            // Noted first: once for each day, also if a stop comes between. Who asks for the first time gets that of today.
+            // Recorded first: once for each day, even if the server stops in between. The first time, the digest is for
+            // today.
             let first = sent.replace(day).is_none();
             written = written.and(note_sent(&store, day).await);
             if !first {
@@ -83,12 +84,12 @@ pub(super) async fn keep(
     }
 }
 
-/// Takes back what was kept; returns the day of the last digest.
+/// Restores saved data; returns the day of the last digest.
 async fn restore(statistics: &Statistics, store: &impl Store) -> Result<Option<Date>, StoreError> {
     let records = store.all(Space::Statistics).await?;
     let sent = records.iter().find(|record| record.key == SENT);
     let sent = sent.and_then(|record| record.value.parse().ok());
-    // What cannot be read is as good as forgotten.
+    // What cannot be read counts as forgotten.
     let days = records
         .iter()
         .filter_map(|record| serde_json::from_str::<Day>(&record.value).ok());
@@ -116,7 +117,7 @@ async fn write(statistics: &Statistics, store: &impl Store, days_max: usize) -> 
     written
 }
 
-/// When a day is forgotten that is kept for so many.
+/// When a day's record expires, if that many days are kept.
 fn end_of(date: Date, days_max: usize) -> Option<Timestamp> {
     let days = i64::try_from(days_max).ok()?;
     let end = date.checked_add(days.days()).ok()?;
@@ -132,7 +133,7 @@ async fn note_sent(store: &impl Store, day: Date) -> Result<(), StoreError> {
     store.apply(Space::Statistics, vec![Change::Put(record)]).await
 }
 
-/// The day that a digest is to be sent of now: yesterday, from the hour on, if that was not done.
+/// The day whose digest is due now: yesterday, from the given hour on, if not sent yet.
 fn due(sent: Option<Date>, now: DateTime, digest: &Digest) -> Option<Date> {
     if digest.to.is_empty() || now.hour() < digest.hour {
         return None;
@@ -142,7 +143,7 @@ fn due(sent: Option<Date>, now: DateTime, digest: &Digest) -> Option<Date> {
 }
 
 impl Post {
-    /// Queues the digest of a day, for all who get it.
+    /// Queues the digest of a day, for all its recipients.
     async fn send(&self, statistics: &Statistics, day: Date) {
         let digest = self.digest.load_full();
         let days = statistics.days(day, day);
@@ -166,7 +167,7 @@ impl Post {
         );
         let recipient = |to: &postern_mail::Mailbox| {
             let mut recipient = Recipient::new(to.clone());
-            // Nobody reads what comes back of it.
+            // Nobody reads bounces of it.
             recipient.notify = Notify::Never;
             recipient
         };

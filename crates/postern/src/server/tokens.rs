@@ -1,4 +1,4 @@
-//! The tokens of logins at smarthosts: made from the configuration, kept over reloads, renewed by a timer.
+//! Token sources for logins at smarthosts: created from the configuration, kept across reloads, renewed by a timer.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -15,13 +15,13 @@ use postern_oauth::acquire::{TokenSettings, TokenSource, TokenStore};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-/// How often it is looked whether a token is to be renewed.
+/// How often to check whether a token must be renewed.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 
 /// All sources, by the login's name.
 pub(super) type Sources = HashMap<String, Arc<TokenSource>>;
 
-/// The sources of the configuration that counts now.
+/// The sources of the current configuration.
 pub(super) struct TokenSources {
     store: TokenStore,
     current: ArcSwap<Sources>,
@@ -40,7 +40,7 @@ impl TokenSources {
     ///
     /// # Errors
     ///
-    /// What cannot be used, in words.
+    /// What cannot be used, as text.
     pub(super) fn prepare(&self, settings: Vec<TokenSettings>) -> Result<Sources, String> {
         let before = self.current.load();
         let make = |settings: TokenSettings| {
@@ -59,17 +59,17 @@ impl TokenSources {
         settings.into_iter().map(make).collect()
     }
 
-    /// Goes over to these.
+    /// Switches to these.
     pub(super) fn take(&self, sources: Sources) {
-        // What has failed may have been mended before the reload.
+        // What failed may have been fixed before the reload.
         for source in sources.values() {
             source.retry();
         }
         self.current.store(Arc::new(sources));
     }
 
-    /// Renews tokens ahead of their end, until `stop`; at the start it fetches what is missing, so that what does not work shows
-    /// before mail waits for it.
+    /// Renews tokens before they expire, until `stop`; at start, fetches missing ones, so that problems show before mail waits
+    /// for them.
     pub(super) async fn keep(self: Arc<Self>, stop: CancellationToken) {
         loop {
             let sources = self.current.load_full();
@@ -88,7 +88,7 @@ impl TokenSources {
         }
     }
 
-    /// When the tokens end, by the login's name; those that there are.
+    /// The expiry of existing tokens, by the login's name.
     pub(super) fn ends(&self) -> Vec<(String, u64)> {
         let sources = self.current.load();
         let ends = sources
@@ -97,7 +97,7 @@ impl TokenSources {
         ends.collect()
     }
 
-    /// Resolves when no fetch is under way.
+    /// Resolves when no fetch is in progress.
     pub(super) async fn settled(&self) {
         for source in self.current.load_full().values() {
             source.settled().await;

@@ -1,4 +1,4 @@
-//! Takes over the counts of logins from the file that they were in before they came into the store.
+//! Migrates the counts of logins from their former file to the store.
 
 use std::path::{Path, PathBuf};
 
@@ -8,8 +8,8 @@ use postern_store::Store;
 
 use crate::usage;
 
-/// Reads the counts of the store, and those of the old file if the store has none. That file is removed when what it says is in the
-/// store, and left alone where it makes no sense: it is of no use to mail.
+/// Reads the counts from the store, or from the old file if the store has none. That file is removed once its content is in the
+/// store, and left alone if invalid: mail does not need it.
 pub(super) async fn restore(receiver: &Receiver, store: &dyn Store, state_dir: &Path, observers: &Observers) {
     if let Err(error) = receiver.restore_usage(store).await {
         notice!(observers, Login Warning "the counts of logins cannot be read", Reason = shown(&error));

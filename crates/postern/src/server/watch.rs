@@ -1,5 +1,5 @@
-//! The tasks without which a server is none: whoever of them ends or panics before the end ends the server, so that whatever
-//! started it starts it anew. A server that took mail and delivered none would look healthy for days.
+//! Supervises essential tasks: if one ends or panics early, the server ends, so that it is restarted. A server that accepted
+//! mail but delivered none would look healthy for days.
 
 use std::any::Any;
 use std::fmt;
@@ -10,10 +10,10 @@ use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// A task that is over before its time.
+/// A task that ended early.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Ended {
-    /// What it did: `delivery`.
+    /// Its name, such as `delivery`.
     pub(super) task: String,
     /// The message of its panic; none if it returned.
     pub(super) panic: Option<String>,
@@ -28,13 +28,13 @@ impl fmt::Display for Ended {
     }
 }
 
-/// Starts tasks and tells of the first that ends before its time. Cloning gives another handle to the same one.
+/// Starts tasks and reports the first that ends early. Clones are handles to the same watch.
 #[derive(Clone)]
 pub(super) struct Watch {
     ended: mpsc::UnboundedSender<Ended>,
 }
 
-/// Where the watch tells.
+/// The receiver of the watch's reports.
 pub(super) struct Alarm {
     ended: mpsc::UnboundedReceiver<Ended>,
     /// Keeps the channel open while nothing is watched.
@@ -42,7 +42,7 @@ pub(super) struct Alarm {
 }
 
 impl Watch {
-    /// A watch over nothing yet, and where it tells.
+    /// An empty watch, and the receiver of its reports.
     pub(super) fn new() -> (Self, Alarm) {
         let (sender, ended) = mpsc::unbounded_channel();
         let watch = Self { ended: sender };
@@ -53,7 +53,7 @@ impl Watch {
         (watch, alarm)
     }
 
-    /// Starts a task. It is over before its time if it panics, or returns while `may_end` says no.
+    /// Starts a task. It has ended early if it panics, or returns while `may_end` says no.
     pub(super) fn spawn(
         &self,
         task: impl Into<String>,
@@ -62,31 +62,31 @@ impl Watch {
     ) -> JoinHandle<()> {
         let (task, ended) = (task.into(), self.ended.clone());
         tokio::spawn(async move {
-            // Nothing that the task leaves behind is used again: the server ends.
+            // Nothing left behind by the task is used again: the server ends.
             let result = AssertUnwindSafe(work).catch_unwind().await;
             let panic = match result {
                 Ok(()) if may_end() => return,
                 Ok(()) => None,
                 Err(panic) => Some(message(&*panic)),
             };
-            // Without a listener the server is ending already.
+            // Without a receiver, the server is already ending.
             let _ = ended.send(Ended { task, panic });
         })
     }
 }
 
 impl Alarm {
-    /// Waits for a task that is over before its time.
+    /// Waits for a task that ends early.
     pub(super) async fn ended(&mut self) -> Ended {
         match self.ended.recv().await {
             Some(ended) => ended,
-            // Not while there is this one's own watch.
+            // This cannot happen while its own watch exists.
             None => std::future::pending().await,
         }
     }
 }
 
-/// What a panic says.
+/// The message of a panic.
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
@@ -140,7 +140,7 @@ mod tests {
         assert!(alarm.ended().now_or_never().is_none());
     }
 
-    /// The unit starts a server again that ends for this reason.
+    /// The systemd unit restarts a server that ends for this reason.
     #[test]
     fn the_unit_restarts_it() {
         let unit = include_str!("../../../../packaging/postern.service");

@@ -1,4 +1,4 @@
-//! How strangers are looked at, and how senders of forwarded mail are rewritten.
+//! How strangers are checked, and how senders of forwarded mail are rewritten.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use super::{Checking, clamp, files, values};
 use crate::config::file;
 use crate::config::read::At;
 
-/// Most lists: each is a question for each stranger that connects.
+/// Most lists: each means a query for each stranger that connects.
 const LISTS_MAX: usize = 50;
 
-/// Octets of a file of secrets that are read.
+/// Largest file of secrets, in octets.
 const SECRETS_MAX: u64 = 64 * 1_024;
 
 /// Shortest secret, in octets.
@@ -56,7 +56,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> ScreenSettings {
     warn_of_lists(c, &settings);
     let mut settings = settings;
     if settings.thresholds == Thresholds::default() {
-        // Nothing follows from what they say, unless an access rule asks for it.
+        // Their answers have no effect unless an access rule uses them.
         settings.lists.clear();
     }
     warn_of_early_talk(c);
@@ -137,7 +137,7 @@ fn warn_of_early_talk(c: &mut Checking<'_>) {
     }
 }
 
-/// How senders are rewritten, where `[srs]` is there.
+/// How senders are rewritten, if there is an `[srs]`.
 pub(super) fn srs(c: &mut Checking<'_>) -> Option<Arc<Srs>> {
     let written = c.file.srs.as_ref()?;
     let domain = written.domain.as_ref()?;

@@ -1,4 +1,4 @@
-//! Logins at smarthosts: what they are made of, and which routes may use them.
+//! Credentials for smarthosts: their parts, and which routes may use them.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use crate::config::file::{LayerWord, LoginTable, LoginToken, RouteTable};
 use crate::config::problem::Problems;
 use crate::config::read::At;
 
-/// All logins, by their name.
+/// All logins, by name.
 pub(super) fn check(c: &mut Checking<'_>) -> HashMap<Arc<str>, Arc<Login>> {
     let mut logins = HashMap::new();
     for written in &c.file.login.value {
@@ -92,7 +92,7 @@ fn login(written: &At<LoginTable>, name: &At<String>, c: &mut Checking<'_>) -> O
     })
 }
 
-/// What proves the login.
+/// The secret of the login.
 fn secret(written: &At<LoginTable>, c: &mut Checking<'_>) -> Option<LoginSecret> {
     if let (Some(token), Some(_)) = (&written.token, &written.password_file) {
         c.problems.error(
@@ -150,7 +150,7 @@ pub(super) fn tokens(c: &mut Checking<'_>) -> Vec<TokenSettings> {
 
 fn token(name: &At<String>, written: &At<LoginToken>, c: &mut Checking<'_>) -> Option<TokenSettings> {
     let mut secret = |file: &Option<At<PathBuf>>, what| match file {
-        // A mistake in it was reported; then nothing runs.
+        // A mistake in it has been reported; then nothing runs.
         Some(file) => read_file(file, what, c).map(Some),
         None => Some(None),
     };
@@ -196,7 +196,8 @@ fn token(name: &At<String>, written: &At<LoginToken>, c: &mut Checking<'_>) -> O
     })
 }
 
-/// A file that only root can read is read at the start, and no more at a reload, when the process has become another user.
+/// A file that only root can read is read at start, but cannot be read on reload, when the process has become another
+/// user.
 pub(super) fn warn_of_owner(file: &At<PathBuf>, c: &mut Checking<'_>) {
     use std::os::unix::fs::MetadataExt as _;
     let Some(user) = &c.file.user else { return };
@@ -245,7 +246,7 @@ fn certificate(
     }
 }
 
-/// The login of a route, if the route is one that a password may go over.
+/// The login of a route, if a password may be sent over that route.
 pub(super) fn of_route(
     route: &At<RouteTable>,
     logins: &[At<LoginTable>],
@@ -296,7 +297,7 @@ pub(super) fn of_route(
     })
 }
 
-/// A password goes to verified hosts, unless the route says otherwise in plain words.
+/// A password is only sent to verified hosts, unless the route explicitly says otherwise.
 fn check_exception(route: &At<RouteTable>, login: &At<String>, problems: &mut Problems) {
     let exception = &route.login_to_unverified_host;
     let verified = route.tls.is_always() && route.verifies();

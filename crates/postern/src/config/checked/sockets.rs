@@ -1,4 +1,4 @@
-//! Sockets for neighbours: places that can be bound, rights that keep strangers out, accounts that exist.
+//! Sockets for neighbouring services: paths that can be bound, permissions that keep strangers out, accounts that exist.
 
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
@@ -14,7 +14,7 @@ use crate::config::file::AuthSocketTable;
 use crate::config::problem::Span;
 use crate::config::read::At;
 
-/// Longest path of a socket: what the system's structure has room for, less its end.
+/// Longest path of a socket: the size of the system's structure, minus the terminating NUL.
 pub(super) const PATH_MAX: usize = 107;
 
 /// One socket with where to bind it.
@@ -41,7 +41,7 @@ pub(crate) struct SocketFile {
 }
 
 impl SocketPlace {
-    /// Whether it is bound already where the other is.
+    /// Whether it is bound at the same place as the other.
     pub(crate) fn is_at(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Path(one), Self::Path(other)) => one.path == other.path,
@@ -140,13 +140,14 @@ fn place(table: &At<AuthSocketTable>, protocol: SocketProtocol, c: &mut Checking
     })
 }
 
-/// Where a socket is to be, as it is written.
+/// The place for a socket, as written.
 pub(super) enum Named<'a> {
     Path(&'a At<PathBuf>),
     Address(&'a At<SocketAddr>),
 }
 
-/// The one place of a table that may name either; `what` it is for, and an example, stand in the error about none and both.
+/// The place in a table that may have either kind; `what` it is for, and an example, are used in the errors about none or
+/// both.
 pub(super) fn one_place<'a, T>(
     (path, address): (&'a Option<At<PathBuf>>, &'a Option<At<SocketAddr>>),
     table: &At<T>,
@@ -229,7 +230,7 @@ fn warn_of_strangers(table: &AuthSocketTable, c: &mut Checking<'_>) {
     }
 }
 
-/// A port has no mode: every program here can connect, and tell whatever address it likes.
+/// A port has no mode: every local program can connect and claim any address.
 fn warn_of_neighbours(address: &At<SocketAddr>, c: &mut Checking<'_>) {
     c.problems.warning(
         address.span.clone(),
@@ -255,7 +256,7 @@ fn group(name: &At<String>, c: &mut Checking<'_>) -> Option<u32> {
     found.map(|group| group.gid.as_raw())
 }
 
-/// Where root starts the server it matters; elsewhere the file may be meant for another machine.
+/// It matters if root starts the server; otherwise the file may be meant for another machine.
 fn unknown(span: Option<Span>, what: &str, name: &str, c: &mut Checking<'_>) {
     let title = format!("there is no {what} {name:?} on this machine");
     let database = if what == "user" { "passwd" } else { "group" };
@@ -317,7 +318,7 @@ fn refuse_what_never_works(table: &At<AuthSocketTable>, protocol: SocketProtocol
     }
 }
 
-/// The account that mail processes get.
+/// The account for mail processes.
 fn accounts(
     table: &At<AuthSocketTable>,
     protocol: SocketProtocol,

@@ -9,7 +9,7 @@ use crate::config::file::{EngineWord, SqlTable};
 use crate::config::problem::Span;
 use crate::config::read::At;
 
-/// The engine, `Some(None)` for SQLite; `None` when the problems say why not.
+/// The engine, `Some(None)` for SQLite; `None` if the problems say why not.
 fn engine(table: &SqlTable) -> Option<Option<SqlEngine>> {
     Some(match table.engine.as_ref()?.value {
         EngineWord::PostgreSql => Some(SqlEngine::PostgreSql),
@@ -18,12 +18,12 @@ fn engine(table: &SqlTable) -> Option<Option<SqlEngine>> {
     })
 }
 
-/// Whether a query of this directory finds the same for a login in whatever domain.
+/// Whether a query of this directory finds the same for a login in any domain.
 pub(super) fn takes_any_domain(table: &SqlTable, query: &str) -> bool {
     engine(table).is_some_and(|engine| of_any_domain(query, engine))
 }
 
-/// The settings; `None` when the problems say why not.
+/// The settings; `None` if the problems say why not.
 pub(super) fn check(table: &SqlTable, span: Option<Span>, c: &mut Checking<'_>) -> Option<SqlSettings> {
     let engine = engine(table)?;
     let queries = [
@@ -75,7 +75,7 @@ pub(super) fn check(table: &SqlTable, span: Option<Span>, c: &mut Checking<'_>) 
     Some(settings)
 }
 
-/// Where a key is written, of those that can be wrong.
+/// Where a key that can be wrong is written.
 fn place_of(table: &SqlTable, key: &str) -> Option<Span> {
     fn at<T>(at: &Option<At<T>>) -> Option<Span> {
         at.as_ref()?.span.clone()
@@ -96,7 +96,7 @@ fn place_of(table: &SqlTable, key: &str) -> Option<Span> {
     }
 }
 
-/// Its collations find a row by names that are spelled otherwise, and without the row's own name nobody can see that.
+/// Its collations find a row by differently spelled names, and without the row's own name that goes unnoticed.
 fn warn_of_folding(key: &str, query: Option<&At<String>>, c: &mut Checking<'_>) {
     let Some(query) = query.filter(|query| !tells_login(query)) else {
         return;

@@ -9,15 +9,15 @@ use super::{Checking, clamp};
 pub(crate) struct StatisticsConfig {
     /// Days that are kept.
     pub(crate) days: usize,
-    /// Names of each kind that are told apart in a day; none for no statistics.
+    /// Names of each kind distinguished in a day; zero disables statistics.
     pub(crate) names: usize,
     pub(crate) digest: Digest,
 }
 
-/// The mail about them.
+/// The daily mail about them.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Digest {
-    /// Who gets it; nobody for none.
+    /// Its recipients; if empty, it is not sent.
     pub(crate) to: Vec<Mailbox>,
     /// When, in UTC.
     pub(crate) hour: i8,

@@ -22,7 +22,7 @@ pub(super) fn target(file: &Postern) -> Target {
     }
 }
 
-/// Whether any mail goes there, or to a program that the helper runs.
+/// Whether any mail goes there, or to a program run by the helper.
 fn is_used(file: &Postern) -> bool {
     let leads_there = |to: Option<RouteTo>| to == Some(RouteTo::System);
     *file.delivery.system_users
@@ -33,7 +33,7 @@ fn is_used(file: &Postern) -> bool {
             .any(|route| leads_there(route.to.as_ref().map(|to| to.value)))
 }
 
-/// How the helper is reached; `None` where no mail goes there.
+/// How the helper is reached; `None` if no mail goes there.
 pub(super) fn check(c: &mut Checking<'_>) -> Option<SystemUsers> {
     let written = &c.file.system_users;
     check_mailbox(c);
@@ -43,7 +43,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Option<SystemUsers> {
         let settings = system_users(c.file);
         SystemUsers {
             socket: written.socket.value.clone(),
-            // Others may be before it in the helper's line.
+            // Others may be ahead of it in the helper's queue.
             patience: 3 * settings.longest(),
             place: match settings.agent.first() {
                 Some(agent) => agent.clone(),
@@ -53,7 +53,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Option<SystemUsers> {
     })
 }
 
-/// What the helper is told by the configuration.
+/// The helper's part of the configuration.
 pub(crate) fn system_users(file: &Postern) -> postern_mda::Settings {
     let written = &file.system_users;
     postern_mda::Settings {
@@ -71,7 +71,7 @@ pub(crate) fn system_users(file: &Postern) -> postern_mda::Settings {
     }
 }
 
-/// A pattern that leads each user to a mailbox of the user's own.
+/// The pattern must give each user a separate mailbox.
 fn check_mailbox(c: &mut Checking<'_>) {
     let pattern = &c.file.system_users.mailbox;
     let is_home = pattern.starts_with("~/") && pattern.len() > 2;
@@ -106,7 +106,7 @@ fn check_mailbox(c: &mut Checking<'_>) {
         .error(pattern.span.clone(), title, "cannot be used", remedy);
 }
 
-/// A program, as the helper is told of it.
+/// A program, as passed to the helper.
 fn one(pipe: &PipeTable) -> Pipe {
     Pipe {
         name: pipe.name.as_ref().map(|at| at.value.clone()).unwrap_or_default(),
@@ -223,7 +223,7 @@ fn check_agent(c: &mut Checking<'_>) {
     }
 }
 
-/// Mail for local domains goes one way.
+/// Mail for local domains can only go one way.
 pub(super) fn warn_of_exclusion(c: &mut Checking<'_>) {
     let delivery = &c.file.delivery;
     if !*delivery.system_users {

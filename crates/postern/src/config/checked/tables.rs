@@ -1,4 +1,4 @@
-//! Look-up tables: those of `[[table]]`, and those that other keys name directly. Each is opened once.
+//! Look-up tables: those of `[[table]]`, and direct references in other keys. Each is opened once.
 
 use std::collections::HashSet;
 
@@ -46,7 +46,7 @@ pub(super) fn check(c: &mut Checking<'_>) {
     }
 }
 
-/// The table that a key names; `None` when the problems say why not.
+/// The table to which a key refers; `None` if the problems say why not.
 pub(super) fn open(reference: &Reference, span: Option<Span>, c: &mut Checking<'_>) -> Option<Lookup> {
     if let Reference::Named(name) = reference {
         if let Some(known) = c.tables.named(name) {
@@ -69,7 +69,7 @@ pub(super) fn open(reference: &Reference, span: Option<Span>, c: &mut Checking<'
     }
 }
 
-/// The tables that a key names, as far as they can be opened.
+/// The tables to which a key refers, as far as they can be opened.
 pub(super) fn open_all(references: &[At<Reference>], c: &mut Checking<'_>) -> Vec<Lookup> {
     let mut opened = Vec::with_capacity(references.len());
     for reference in references {
@@ -78,7 +78,7 @@ pub(super) fn open_all(references: &[At<Reference>], c: &mut Checking<'_>) -> Ve
     opened
 }
 
-/// A name that no table has. One whose table could not be opened has been complained of.
+/// A name without a table. One whose table could not be opened has been reported.
 fn unknown(name: &str, span: Option<Span>, c: &mut Checking<'_>) {
     let names = c.file.table.iter().filter_map(|table| table.value.name());
     let names: Vec<&str> = names.map(|name| name.value.as_str()).collect();
@@ -375,8 +375,8 @@ fn missing(key: &str, example: &str, span: Option<Span>, c: &mut Checking<'_>) {
     );
 }
 
-/// Adds the domains of a table that has them one by one. A domain with a dot in front, or `*.`, stands for all names below it.
-/// What is no domain is told.
+/// Adds the domains of a table that lists them individually. A domain with a leading dot, or `*.`, stands for all names below
+/// it. Anything that is not a domain is reported.
 pub(super) fn domains(
     lookup: &Lookup,
     set: &mut postern_policy::DomainSet,
@@ -408,7 +408,7 @@ pub(super) fn domains(
     }
 }
 
-/// Whether a table has its keys one by one, in memory.
+/// Whether a table has individual keys in memory.
 pub(super) fn is_listed(lookup: &Lookup) -> bool {
     let parts = lookup.parts();
     parts

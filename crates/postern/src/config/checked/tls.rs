@@ -1,4 +1,4 @@
-//! Certificates and keys: loaded already, so that a mistake shows before anything changes.
+//! Certificates and keys: already loaded, so that mistakes are found before anything changes.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use crate::config::problem::{Problems, Span};
 use crate::config::read::At;
 use crate::exit::chain;
 
-/// How long before its end a certificate is warned of.
+/// How long before a certificate's expiry to warn.
 const EXPIRES_SOON: Duration = Duration::from_secs(21 * 86_400);
 
 pub(super) fn check(c: &mut Checking<'_>) -> Option<ServerTls> {
@@ -92,13 +92,13 @@ pub(super) fn check(c: &mut Checking<'_>) -> Option<ServerTls> {
     }
 }
 
-/// Where something that revokes client certificates stands.
+/// Where something that revokes client certificates is written.
 fn revocation_span(written: &Tls) -> Option<Span> {
     let crl = written.client_crl.iter().find_map(|at| at.span.clone());
     crl.or_else(|| written.client_denied.iter().find_map(|at| at.span.clone()))
 }
 
-/// TLS towards next hops.
+/// TLS to next hops.
 pub(super) fn check_client(c: &mut Checking<'_>) -> Option<TlsClients> {
     let written = &c.file.delivery.tls;
     let verification = match &written.ca_file {
@@ -123,7 +123,7 @@ pub(super) fn check_client(c: &mut Checking<'_>) -> Option<TlsClients> {
     }
 }
 
-/// The two ways of TLS towards next hops, with an own certificate or without.
+/// The two kinds of TLS to next hops, with or without a client certificate.
 fn load_clients(
     file: &Postern,
     verification: Verification,
@@ -137,7 +137,7 @@ fn load_clients(
         })
     };
     let unverified = load(Verification::None)?;
-    // A machine without authorities can do without them until a route asks for them.
+    // A machine without authorities does not need them until a route does.
     let needed = file.route.iter().any(|route| route.verifies()) || !file.delivery.tls.verified.is_empty();
     let verified = match load(verification) {
         Err(TlsError::Trust(TrustError::NoSystemRoots(_))) if !needed => unverified.clone(),
@@ -146,7 +146,7 @@ fn load_clients(
     Ok(TlsClients { unverified, verified })
 }
 
-/// TLS towards a smarthost with the certificate of a login. Mistakes in the authorities are reported elsewhere.
+/// TLS to a smarthost with the certificate of a login. Mistakes in the authorities are reported elsewhere.
 pub(super) fn check_own(
     certificate: Option<&At<PathBuf>>,
     key: Option<&At<PathBuf>>,
@@ -161,7 +161,7 @@ pub(super) fn check_own(
     load_clients(c.file, verification, Some(files)).ok()
 }
 
-/// One certificate with its key, tried by itself so that the mistake has a place.
+/// One certificate with its key, tried separately so that a mistake can be located.
 fn identity(
     certificate: Option<&At<PathBuf>>,
     key: Option<&At<PathBuf>>,
@@ -200,7 +200,7 @@ fn identity(
     }
 }
 
-/// Where the mistake is, and what helps.
+/// Where the mistake is, and the remedy.
 fn explain<'a>(
     error: &TlsError,
     certificate: &'a At<PathBuf>,
@@ -270,7 +270,7 @@ fn explain<'a>(
     }
 }
 
-/// Clients that verify will turn away when the host's own name is in no certificate.
+/// Clients that verify certificates will disconnect if the host's own name is in none of them.
 fn warn_of_names(tls: &ServerTls, c: &mut Checking<'_>) {
     let matches = |name: &String| {
         let name = name.to_lowercase();
@@ -306,7 +306,8 @@ fn warn_of_names(tls: &ServerTls, c: &mut Checking<'_>) {
     );
 }
 
-/// A key that only root can read is read at the start, and no more at a reload, when the process has become another user.
+/// A key that only root can read is read at start, but cannot be read on reload, when the process has become another
+/// user.
 fn warn_of_owner(c: &mut Checking<'_>) {
     let Some(user) = &c.file.user else { return };
     let Ok(Some(owner)) = User::from_name(user) else {
@@ -346,7 +347,7 @@ fn crl_problems(tls: &ServerTls, now: Timestamp) -> Problems {
     problems
 }
 
-/// Certificates that clients will not take, now or soon, as warnings.
+/// Certificates that clients reject, or soon will, as warnings.
 fn certificate_problems(tls: &ServerTls, now: Timestamp) -> Problems {
     let mut problems = Problems::default();
     for identity in tls.identities() {

@@ -1,4 +1,4 @@
-//! Kinds of texts that have a meaning in mail.
+//! Kinds of texts with a meaning in mail.
 
 use std::net::IpAddr;
 
@@ -101,7 +101,7 @@ word! {
 }
 
 word! {
-    /// A domain, all names below one, or all.
+    /// A domain, all names below one, or everything.
     DomainPattern("domain, \"*.domain\" or \"*\"", "\"example.org\"", String) = |written, place| {
         match DomainSet::new([written]) {
             Ok(_) => Ok(written.to_owned()),
@@ -121,7 +121,7 @@ word! {
 }
 
 word! {
-    /// A login, all that end in a domain, or all.
+    /// A login, all that end in a domain, or everything.
     LoginPattern("login, \"@domain\" or \"*\"", "\"acaird\"", String) = |written, place| {
         match LoginSet::new([written]) {
             Ok(_) => Ok(written.to_owned()),
@@ -146,7 +146,7 @@ word! {
 }
 
 word! {
-    /// What stands between a name and a detail of an address.
+    /// The separator between name and detail in an address.
     Separator("character, or \"\"", "\"+\"", Option<char>) = |written, place| {
         let mut chars = written.chars();
         let separator = chars.next();
@@ -209,7 +209,7 @@ word! {
 }
 
 word! {
-    /// The left side of an alias.
+    /// The left-hand side of an alias.
     AliasPattern("address, or @domain", "\"info@example.org\"", String) = |written, place| {
         match key_of(written) {
             Ok(_) => Ok(written.to_owned()),
@@ -244,7 +244,7 @@ word! {
 }
 
 word! {
-    /// What a client is told that is refused.
+    /// The reply to a refused client.
     RefusalWords("code, enhanced code and text", "\"550 5.7.1 Not here\"", RefusalText) = |written, place| {
         RefusalText::parse(written).map_err(|error| split(&error, place))
     }
@@ -354,7 +354,7 @@ word! {
 }
 
 word! {
-    /// What a client is told.
+    /// The text of a reply.
     ReplyText("text of up to 300 ASCII characters", "\"{address} is blocked\"", String) = |written, place| {
         if (1..=300).contains(&written.len()) && written.bytes().all(|octet| (b' '..=b'~').contains(&octet)) {
             Ok(written.to_owned())

@@ -13,7 +13,7 @@ pub(crate) use self::table::{List, OneOrList, Section, Sections, shape, tables_o
 
 use super::read::{Place, Reader};
 
-/// Splits an error that ends in its remedy, `not so; write it so`, into both.
+/// Splits an error that ends with its remedy, `not so; write it so`.
 pub(crate) fn split(error: &impl std::fmt::Display, place: &Place) -> (String, String) {
     let whole = error.to_string();
     match whole.rsplit_once("; ") {
@@ -22,7 +22,7 @@ pub(crate) fn split(error: &impl std::fmt::Display, place: &Place) -> (String, S
     }
 }
 
-/// Reads a text and gives it to `read`, whose errors are a label and a remedy.
+/// Reads a text and passes it to `read`, whose errors are a label and a remedy.
 pub(crate) fn text<T>(
     value: &Spanned<DeValue<'_>>,
     place: &Place,

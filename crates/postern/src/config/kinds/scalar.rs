@@ -147,7 +147,7 @@ impl Kind for Time {
     }
 }
 
-/// A score within bounds, which may be below zero, but not zero.
+/// A score within bounds, which may be negative but not zero.
 pub(crate) struct Score;
 
 impl Score {
@@ -250,7 +250,7 @@ impl Kind for FilePath {
     }
 }
 
-/// Rights to a file, in octal digits.
+/// File permissions, in octal digits.
 pub(crate) struct FileMode;
 
 impl Kind for FileMode {
@@ -301,7 +301,7 @@ impl Kind for Socket {
             |written| {
                 let canonical = |at: SocketAddr| SocketAddr::new(at.ip().to_canonical(), at.port());
                 let plain = written.parse::<SocketAddr>().map(|at| match at {
-                    // An interface (`%eth0`) stays with its address.
+                    // An interface (`%eth0`) is part of its address.
                     SocketAddr::V6(v6) if v6.scope_id() != 0 => at,
                     _ => canonical(at),
                 });
@@ -385,7 +385,7 @@ impl Kind for Network {
 
 /// A type with a fixed set of words.
 pub(crate) trait Choice: Copy + Debug + PartialEq + 'static {
-    /// The words and what they stand for, the usual one first.
+    /// The words and what they stand for, the default first.
     const WORDS: &'static [(&'static str, Self)];
 }
 

@@ -1,4 +1,4 @@
-//! Configurations of several files, and what of a configuration is shown.
+//! Configurations of several files, and how a configuration is shown.
 
 use std::path::Path;
 
@@ -216,7 +216,7 @@ mail = \"2m\" # conf.d/a.toml:5
     );
 }
 
-/// What is shown is a configuration that means the same.
+/// The output is a configuration that means the same.
 #[test]
 fn what_is_shown_can_be_read() {
     for name in ["seed.toml", "relay.toml"] {
@@ -258,7 +258,8 @@ fn differences_are_named() {
     );
 }
 
-/// No key holds a secret: what is called one is the path of a file, or says how one is dealt with.
+/// No key contains a secret: keys named like one have the path of a file, or say how one is
+/// handled.
 #[test]
 fn no_key_is_a_secret() {
     fn walk(keys: Vec<KeyInfo>, found: &mut Vec<String>) {

@@ -1,4 +1,4 @@
-//! One line a mistake: where it is, and what to do about it.
+//! One line per mistake: where it is, and what to do about it.
 
 use super::found_in;
 
@@ -267,7 +267,7 @@ fn each_mistake_has_its_line_and_remedy() {
     assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
 
-/// What looks like those mistakes and is none.
+/// What looks like those mistakes but is not.
 #[test]
 fn what_is_meant_is_not_warned_of() {
     #[rustfmt::skip]

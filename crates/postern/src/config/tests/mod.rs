@@ -50,7 +50,7 @@ impl Site {
         self.certificate_for(name, names, 100)
     }
 
-    /// The same for so many days.
+    /// The same, valid for that many days.
     fn certificate_for(&self, name: &str, names: &[&str], days: u32) -> &Self {
         use postern_net::ca::{Authority, AuthorityRequest, CertificateRequest};
         use postern_net::file::Existing;
@@ -80,7 +80,7 @@ impl Site {
         load(&self.path("postern.toml"))
     }
 
-    /// All that was found, as `line: severity: title | label | remedy`, with the folder's path taken out.
+    /// All that was found, as `line: severity: title | label | remedy`, with the folder's path removed.
     fn found(&self) -> Vec<String> {
         let report = match self.load() {
             Ok((_, report)) | Err(report) => report,
@@ -102,7 +102,7 @@ impl Site {
     }
 }
 
-/// The problems of a configuration made of `PLAIN`, a listener and these lines.
+/// The problems of a configuration made from `PLAIN`, a listener and these lines.
 fn found_in(lines: &str) -> Vec<String> {
     Site::new(&format!("{PLAIN}{lines}\n{LISTENER}")).found()
 }
@@ -198,13 +198,13 @@ fn a_mistake_hides_and_makes_no_other() {
             assert!(found.starts_with(want), "{shows}: {found}");
         }
     }
-    // A quote that is left open makes all below it wrong: that is one mistake.
+    // An open quote makes everything below it wrong: that is one mistake.
     let found = Site::new("hostname = \"a.b\"\nlocal_domains = [\"x\n[[listener\naddress=1\n").found();
     assert_eq!(found.len(), 1, "{found:#?}");
     assert!(found[0].starts_with("2: error: not TOML"), "{found:?}");
 }
 
-/// What an operator sees, to the letter.
+/// What an operator sees, literally.
 #[test]
 fn the_display_points_at_the_text() {
     let site = Site::new(
@@ -249,7 +249,7 @@ fn certificates_are_tried() {
     site.certificate("mx", &["mx.example.org"]);
     assert_eq!(site.found(), [""; 0]);
 
-    // Open to others: refused, with the command that mends it.
+    // Accessible to others: refused, with the command that fixes it.
     fs::set_permissions(site.path("certs/mx.key"), fs::Permissions::from_mode(0o660)).unwrap();
     let found = site.found();
     assert_eq!(
@@ -269,7 +269,7 @@ fn certificates_are_tried() {
         "{found:?}"
     );
 
-    // A certificate that is none, and one for another name.
+    // An invalid certificate, and one for another name.
     site.file("certs/mx.crt", "nothing", 0o644);
     assert!(
         site.found()[0].starts_with("6: error: no certificate in"),
@@ -388,7 +388,7 @@ fn the_seed_file_means_what_it_says() {
     assert!(matches!(&rule.target, Target::Hosts { via, .. } if via.len() == 1 && via[0].port == 2626));
 }
 
-/// Who asks for TLS gets the host that was meant, unless the file says otherwise.
+/// Required TLS also verifies the host, unless the file says otherwise.
 #[test]
 fn required_tls_is_verified_unless_the_file_says_otherwise() {
     #[rustfmt::skip]
@@ -412,7 +412,7 @@ fn required_tls_is_verified_unless_the_file_says_otherwise() {
     }
 }
 
-/// What the documentation calls the default is the default of the crate whose setting it is.
+/// The documented defaults are those of the crates that own the settings.
 #[test]
 fn defaults_are_those_of_the_services() {
     let site = Site::new(&format!("{PLAIN}{LISTENER}[[directory]]\nkind = \"users\"\n"));
@@ -516,7 +516,7 @@ fn defaults_and_examples_can_be_read() {
         let stumbles = read(&sources, Path::new("/"), &mut problems).stumbles;
         assert!(stumbles.is_empty(), "{document}");
         let report = problems.into_report(&sources);
-        // In a document of its own other keys are missing; this one must be fine.
+        // In a separate document other keys are missing, but this one must be valid.
         let about_it = |line: &String| {
             line.contains(&format!("`{name}`")) && line.contains("wrong type")
                 || line.contains(&format!("`{name}`")) && line.contains("has an invalid value")
@@ -527,7 +527,7 @@ fn defaults_and_examples_can_be_read() {
 }
 
 proptest::proptest! {
-    /// Whatever stands in the file, reading and showing it ends without a panic.
+    /// Whatever is in the file, reading and showing it never panics.
     #[test]
     fn any_text_is_survived(text in "[a-z\\[\\]=\"'#{},.0-9 \n]{0,200}") {
         let mut problems = Problems::default();
@@ -553,7 +553,7 @@ proptest::proptest! {
     }
 }
 
-/// The defaults of a table are those of the crate that uses them.
+/// The defaults of a table are those of the crate that uses it.
 #[test]
 fn a_filter_has_the_defaults_of_filters() {
     let milter = "[[milter]]\nname = \"x\"\naddress = \"inet:8891@localhost\"\n";

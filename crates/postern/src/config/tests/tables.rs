@@ -62,7 +62,7 @@ fn domains_and_recipients_from_tables() {
         ("two.example", true, false),
         ("a.below.example", true, false),
         ("three.example", false, true),
-        // Nobody has asked yet.
+        // Nothing has been queried yet.
         ("p7.example", false, false),
     ] {
         assert_eq!(is(&relay.local_domains, name), local, "{name}");

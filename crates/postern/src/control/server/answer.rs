@@ -1,4 +1,4 @@
-//! What the socket works on, and what it answers.
+//! The data behind the socket, and its answers.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use crate::control::protocol::Reply;
 use crate::control::queue::OperationError;
 use crate::log::Losses;
 
-/// A wish to reload, and where its result goes.
+/// A request to reload, and where its result goes.
 pub(crate) type ReloadWish = oneshot::Sender<Result<serde_json::Value, String>>;
 
-/// What the control socket works on.
+/// The data behind the control socket.
 #[derive(Clone)]
 pub(crate) struct Deps {
     pub(crate) spool: Arc<dyn Spool>,
@@ -36,31 +36,31 @@ pub(crate) struct Deps {
     pub(crate) tokens: Arc<ArcSwap<Verifier>>,
     /// The configuration in force.
     pub(crate) shown: Arc<ArcSwap<Shown>>,
-    /// Reloads are done one after the other, by the task that also listens to signals.
+    /// Reloads are done one after the other, by the task that also handles signals.
     pub(crate) reload: mpsc::Sender<ReloadWish>,
     /// Recent sessions.
     pub(crate) history: Arc<History>,
-    /// What is counted by day.
+    /// The daily statistics.
     pub(crate) statistics: Arc<Statistics>,
-    /// The settings of reception in force.
+    /// The current settings of reception.
     pub(crate) settings: Arc<ArcSwap<ReceiveSettings>>,
     /// The certificates in force.
     pub(crate) tls: Arc<ArcSwap<Option<ServerTls>>>,
     /// Where the queue is.
     pub(crate) state_dir: Arc<Path>,
-    /// What the log had no room for.
+    /// What the log had to drop.
     pub(crate) losses: Losses,
-    /// The history on disk, where it is on.
+    /// The history on disk, if enabled.
     pub(crate) archive: Option<postern_history::History>,
-    /// Who is told what happens, as it happens.
+    /// The live followers.
     pub(crate) followers: Arc<Followers>,
-    /// The server stops.
+    /// Signals that the server stops.
     pub(crate) stop: CancellationToken,
-    /// Where acts of administrators are written, and how long they are kept.
+    /// Where actions of administrators are recorded, and how long they are kept.
     pub(crate) acts: Arc<ArcSwap<(PathBuf, Duration)>>,
-    /// Who is on hold, and what was counted.
+    /// The accounts on hold, and the counts.
     pub(crate) budgets: Arc<postern_receive::Budgets>,
-    /// Who is told what administrators do.
+    /// The observers of administrators' actions.
     pub(crate) observers: Observers,
 }
 

@@ -14,13 +14,13 @@ use crate::control::findings::{self, Facts};
 use crate::control::protocol::{Status, StatusDirectory};
 use crate::control::queue::totals;
 
-/// The last look at the ages of the queue: it reads something of every message.
+/// The last computed ages of the queue: computing them reads part of every message.
 static AGES: Mutex<Option<(Instant, Ages)>> = Mutex::const_new(None);
 
-/// For how long they are remembered.
+/// How long they are remembered.
 const AGES_LAST: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// What the server is, how much it has to do, and what is not well.
+/// The server's state, load, and findings.
 pub(super) async fn status(deps: &Deps) -> Status {
     let now = Timestamp::now();
     let problem = match deps.spool.state() {

@@ -1,4 +1,4 @@
-//! What users of this machine hear of the queue: their own mail, and no more.
+//! What local users may see of the queue: only their own mail.
 
 use std::io;
 use std::time::Duration;
@@ -21,15 +21,15 @@ const IDLE_MAX: Duration = Duration::from_secs(10);
 /// Longest request.
 const REQUEST_MAX: u64 = 4_096;
 
-/// Who asks.
+/// The asking user.
 struct Asking {
-    /// Name and number.
+    /// Name and uid.
     label: String,
-    /// Whether it is about the whole queue.
+    /// Whether the user may see the whole queue.
     all: bool,
 }
 
-/// Answers one program until it goes, is silent, or says what cannot be understood.
+/// Serves one program until it disconnects, is silent, or sends an invalid request.
 pub(super) async fn converse(
     stream: UnixStream,
     deps: &Deps,
@@ -86,7 +86,7 @@ async fn answer(operation: Operation, asking: &Asking, deps: &Deps) -> Reply {
     }
 }
 
-/// The totals of what is listed, in the place of those of the whole queue.
+/// The totals of what is listed, instead of those of the whole queue.
 fn own_totals(listing: Value) -> Value {
     let Ok(mut listing) = serde_json::from_value::<Listing>(listing) else {
         return Value::Null;

@@ -1,4 +1,4 @@
-//! Files, by Landlock: the places of the configuration and those of the system, and nothing else.
+//! Files, with Landlock: only the paths of the configuration and those of the system.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +9,11 @@ use landlock::{
 
 use crate::config::Paths;
 
-/// The newest interface of the kernel that is made use of. Older kernels do as much as they know.
+/// The newest kernel interface used. Older kernels do as much as they support.
 const NEWEST: ABI = ABI::V6;
 
-/// What libraries and look-ups read: name service and time zones, authorities, Kerberos, load and limits.
+/// Paths that libraries and look-ups read: name service and time zones, authorities, Kerberos, load and
+/// limits.
 const OF_THE_SYSTEM: [&str; 12] = [
     "/etc",
     "/usr",
@@ -28,7 +29,7 @@ const OF_THE_SYSTEM: [&str; 12] = [
     "/gnu/store",
 ];
 
-/// Variables that name further files for libraries.
+/// Environment variables that name further files for libraries.
 const VARIABLES: [&str; 7] = [
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
@@ -39,18 +40,18 @@ const VARIABLES: [&str; 7] = [
     "CREDENTIALS_DIRECTORY",
 ];
 
-/// Why files are not confined.
+/// Why file access is not restricted.
 const ABSENT: &str =
     "the kernel has no Landlock (Linux 5.19 and later have it), or a filter around this server forbids it";
 
-/// The places that are open, with all that is below them.
+/// The accessible paths, with everything below them.
 pub(in crate::server) struct Granted {
     read: Vec<PathBuf>,
     write: Vec<PathBuf>,
     by: &'static str,
 }
 
-/// Closes everything but those places, for this thread and those that it starts.
+/// Denies access to everything but those paths, for this thread and those that it starts.
 ///
 /// # Errors
 ///
@@ -90,7 +91,7 @@ impl Granted {
 
     fn enforce(&self) -> Result<RulesetStatus, RulesetError> {
         let read = AccessFs::ReadFile | AccessFs::ReadDir;
-        // No link and no device can be planted anywhere, and nothing can be run.
+        // No link or device can be created anywhere, and nothing can be executed.
         let write = AccessFs::from_all(NEWEST)
             & !(AccessFs::Execute
                 | AccessFs::MakeSym
@@ -100,7 +101,7 @@ impl Granted {
                 | AccessFs::IoctlDev);
         let null: BitFlags<AccessFs> = AccessFs::ReadFile | AccessFs::WriteFile;
         let ruleset = Ruleset::default()
-            // Without it no file moves from one folder to another, as mail does in a Maildir.
+            // Without it, no file can move between folders, as mail does in a Maildir.
             .set_compatibility(CompatLevel::HardRequirement)
             .handle_access(AccessFs::Refer)?
             .set_compatibility(CompatLevel::BestEffort)
@@ -113,12 +114,12 @@ impl Granted {
         Ok(ruleset.restrict_self()?.ruleset)
     }
 
-    /// What they are enforced by.
+    /// What enforces them.
     pub(super) fn by(&self) -> String {
         self.by.to_owned()
     }
 
-    /// Whether a file can be read, or what is in a folder.
+    /// Whether a file, or the content of a folder, can be read.
     pub(in crate::server) fn reads(&self, path: &Path) -> bool {
         let Some(path) = place(path) else { return true };
         self.read
@@ -127,7 +128,7 @@ impl Granted {
             .any(|folder| path.starts_with(folder))
     }
 
-    /// What of another configuration lies elsewhere: it cannot be opened any more.
+    /// Paths of another configuration that are not covered: they can no longer be opened.
     pub(in crate::server) fn beyond(&self, paths: &Paths) -> Vec<PathBuf> {
         let within = |folders: &[PathBuf], path: &PathBuf| {
             let Some(path) = place(path) else { return true };
@@ -145,7 +146,7 @@ impl Granted {
     }
 }
 
-/// The nearest folder to a path that exists, where it really is; none for the root, which would be everything.
+/// The nearest existing folder to a path, as a real path; none for the root, which would be everything.
 fn place(path: &Path) -> Option<PathBuf> {
     let real = path.ancestors().find_map(|folder| folder.canonicalize().ok())?;
     (real != Path::new("/")).then_some(real)

@@ -1,6 +1,6 @@
-//! What the server gives up once it has what it needs, so that a fault in it is of little use to an attacker.
+//! What the server gives up once it has what it needs, so that a vulnerability in it is of little use to an attacker.
 //!
-//! All of this holds for the thread that asks for it and for those that it starts: call it before there are others.
+//! All of this applies to the calling thread and to those that it starts: call it before there are others.
 
 mod files;
 mod syscalls;
@@ -14,7 +14,7 @@ use crate::config::{Config, Paths};
 
 /// What is in force.
 pub(super) struct Confinement {
-    /// No program that it starts gets rights that it does not have.
+    /// No program that it starts gets privileges that it does not have.
     no_new_privileges: bool,
     /// Nobody but root can look into its memory, and it is never written to a file.
     no_dumps: bool,
@@ -22,7 +22,8 @@ pub(super) struct Confinement {
     syscalls: Result<(), String>,
 }
 
-/// Gives up all that `config` has no need of. What the kernel does not have stays open, and [`Confinement::log`] tells.
+/// Gives up everything that `config` does not need. What the kernel does not support stays unrestricted, and
+/// [`Confinement::log`] says so.
 pub(super) fn confine(config: &Config, paths: &Paths) -> Confinement {
     let off = || "switched off by `sandbox`".to_owned();
     let no_dumps = prctl::set_dumpable(false).is_ok() && setrlimit(Resource::RLIMIT_CORE, 0, 0).is_ok();
@@ -33,7 +34,7 @@ pub(super) fn confine(config: &Config, paths: &Paths) -> Confinement {
             true => files::restrict(paths),
             false => Err(off()),
         },
-        // The filter comes last: it forbids some of what is done above.
+        // The filter comes last: it forbids some of the calls made above.
         syscalls: match config.sandbox {
             true => syscalls::restrict(config.receive.auth.kerberos.is_some()),
             false => Err(off()),
@@ -42,7 +43,7 @@ pub(super) fn confine(config: &Config, paths: &Paths) -> Confinement {
 }
 
 impl Confinement {
-    /// Says what is in force, and warns of what is not.
+    /// Reports what is in force, and warns about what is not.
     pub(super) fn tell(&self, user: &str, observers: &Observers) {
         let say = |yes: bool| if yes { "yes" } else { "no" };
         let files = self
@@ -72,7 +73,7 @@ impl Confinement {
         }
     }
 
-    /// The places that files can be opened in; none where all can.
+    /// The paths where files can be opened; none if everywhere.
     pub(super) fn granted(self) -> Option<Granted> {
         self.files.ok()
     }

@@ -1,7 +1,7 @@
-//! Calls of the kernel, by seccomp: what only administrators and debuggers ask for is refused.
+//! System calls, with seccomp: calls that only administrators and debuggers need are refused.
 //!
-//! What is refused is listed, not what is allowed: libraries of the system, for Kerberos and name service, work in this process, and
-//! a new version of one may need a call that an old list does not have.
+//! It is a deny list, not an allow list: system libraries for Kerberos and name service run in this process, and a new version of
+//! one may need a call missing from an old list.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use seccompiler::{
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// Refused whatever the arguments are.
+/// Refused whatever the arguments.
 const REFUSED: &[i64] = &[
     // Other programs, and other processes.
     libc::SYS_execve,
@@ -25,7 +25,7 @@ const REFUSED: &[i64] = &[
     libc::SYS_process_madvise,
     libc::SYS_kcmp,
     libc::SYS_pidfd_getfd,
-    // Other rights.
+    // Other privileges.
     libc::SYS_setuid,
     libc::SYS_setgid,
     libc::SYS_setreuid,
@@ -55,7 +55,7 @@ const REFUSED: &[i64] = &[
     libc::SYS_fanotify_init,
     libc::SYS_quotactl,
     libc::SYS_mknodat,
-    // The kernel itself, and parts of it in which faults are often found.
+    // The kernel itself, and parts in which vulnerabilities are often found.
     libc::SYS_init_module,
     libc::SYS_finit_module,
     libc::SYS_delete_module,
@@ -100,7 +100,7 @@ const REFUSED_OF_THIS_MACHINE: &[i64] = &[];
 /// The kernel's store of keys. Kerberos may keep its tickets there.
 const KEYRINGS: &[i64] = &[libc::SYS_add_key, libc::SYS_request_key, libc::SYS_keyctl];
 
-/// Told to be unknown to the kernel: the C library then takes the older call, whose arguments can be looked at.
+/// Reported as unknown to the kernel: the C library then uses the older call, whose arguments can be checked.
 const UNKNOWN: &[i64] = &[
     libc::SYS_clone3,
     libc::SYS_io_uring_setup,
@@ -108,7 +108,7 @@ const UNKNOWN: &[i64] = &[
     libc::SYS_io_uring_register,
 ];
 
-/// Kinds of sockets that are opened: the Internet's, the file system's, and the one that asks for the machine's addresses.
+/// Allowed socket families: Internet, Unix, and the one for querying the machine's addresses.
 const SOCKETS: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
 /// New namespaces, in which even an ordinary user is root.
@@ -122,7 +122,7 @@ const NAMESPACES: [i32; 7] = [
     libc::CLONE_NEWCGROUP,
 ];
 
-/// Calls of the other numbering of 64-bit machines (x32) have this bit set.
+/// Calls with the other numbering on 64-bit machines (x32) have this bit set.
 #[cfg(target_arch = "x86_64")]
 const OTHER_NUMBERING: i64 = 0x4000_0000;
 
@@ -168,11 +168,11 @@ fn rules(kerberos: bool) -> Result<Rules, seccompiler::BackendError> {
     rules.insert(libc::SYS_socket, vec![others]);
     let namespaces = NAMESPACES.iter().map(|bits| has(0, *bits));
     rules.insert(libc::SYS_clone, namespaces.collect::<Result<_, _>>()?);
-    // Memory that was written is never run.
+    // Written memory is never executed.
     rules.insert(libc::SYS_mmap, vec![has(2, libc::PROT_WRITE | libc::PROT_EXEC)?]);
     rules.insert(libc::SYS_mprotect, vec![has(2, libc::PROT_EXEC)?]);
     rules.insert(libc::SYS_pkey_mprotect, vec![has(2, libc::PROT_EXEC)?]);
-    // A file that lends its owner's rights.
+    // A setuid or setgid file.
     let lends = |argument| Ok(vec![has(argument, 0o4000)?, has(argument, 0o2000)?]);
     rules.insert(libc::SYS_fchmod, lends(1)?);
     rules.insert(libc::SYS_fchmodat, lends(2)?);
@@ -192,7 +192,7 @@ fn rules(kerberos: bool) -> Result<Rules, seccompiler::BackendError> {
             .map(|(call, rule)| (call | OTHER_NUMBERING, rule.clone()))
             .collect();
         rules.extend(again);
-        // Those that have numbers of their own there, `execve` and `ptrace` among them.
+        // Calls with different numbers there, including `execve` and `ptrace`.
         rules.extend((512..=547).map(|call| (call | OTHER_NUMBERING, Vec::new())));
     }
     Ok(rules)

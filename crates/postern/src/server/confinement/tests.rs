@@ -1,4 +1,4 @@
-//! What a server that somebody has taken over cannot do any more: tried from threads that have given it up.
+//! What a compromised server can no longer do: tried from threads that have given it up.
 
 use std::fs;
 use std::io;
@@ -15,7 +15,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::*;
 
-/// Runs in a thread of its own, which alone gives up what is given up.
+/// Runs in a separate thread, so that only that thread is restricted.
 fn alone<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| scope.spawn(work).join().unwrap())
 }
@@ -50,7 +50,7 @@ fn files_elsewhere_are_closed() {
             Err(why) => panic!("{why}"),
         };
         let at = |name: &str| here.path().join(name);
-        // What the server has to do.
+        // What the server must do.
         fs::write(at("tmp/mail"), "x").unwrap();
         fs::rename(at("tmp/mail"), at("new/mail")).unwrap();
         fs::hard_link(at("new/mail"), at("tmp/again")).unwrap();
@@ -59,11 +59,11 @@ fn files_elsewhere_are_closed() {
         crate::rights::bind(&at("socket")).unwrap();
         fs::read(read.join("file")).unwrap();
         fs::read("/etc/passwd").unwrap();
-        // A filter's socket may be anywhere, and be named by a reload.
+        // A filter's socket may be anywhere, and be added by a reload.
         UnixStream::connect(elsewhere.join("socket")).unwrap();
         drop(neighbour);
         fs::write("/dev/null", "x").unwrap();
-        // What somebody else would like to.
+        // What an attacker would like to do.
         assert!(is_denied(fs::read(elsewhere.join("file"))), "read elsewhere");
         assert!(
             is_denied(fs::write(read.join("file"), "y")),
@@ -99,7 +99,7 @@ fn files_elsewhere_are_closed() {
                 "signal another process"
             );
         }
-        // And what a reload is told.
+        // And the error on a reload.
         assert!(granted.beyond(&paths).is_empty());
         let more = Paths {
             read: vec![elsewhere.clone(), read.join("below")],
@@ -126,14 +126,14 @@ fn calls_for_administrators_are_refused() {
             Err(why) if why.contains("no filter for this kind") => return eprintln!("not tried: {why}"),
             Err(why) => panic!("{why}"),
         }
-        // What the server has to do.
+        // What the server must do.
         Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
         Socket::new(Domain::UNIX, Type::DGRAM, None).unwrap();
         std::thread::spawn(|| fs::read("/etc/passwd").unwrap())
             .join()
             .unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-        // What somebody else would like to.
+        // What an attacker would like to do.
         assert!(is_denied(Command::new("/bin/true").status()), "run a program");
         assert!(
             memfd_create(c"x", MFdFlags::empty()).is_err(),

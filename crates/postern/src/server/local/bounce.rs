@@ -1,4 +1,5 @@
-//! The report to a user that a dropped message was refused: nobody is there any more whom an exit status could tell.
+//! The report to a user that a message in the drop folder was refused: there is no longer a caller to get an exit
+//! status.
 
 use jiff::Timestamp;
 use postern_mail::report::{Action, Original, RETURN_WHOLE_MAX, Report, ReportKind, ReportRecipient};
@@ -6,12 +7,12 @@ use postern_mail::{Domain, Mailbox, ParseOptions, Status};
 use postern_submit::header::Header;
 use postern_submit::{Handover, Refusal};
 
-/// What a report is made of.
+/// The data of a report.
 pub(super) struct Bounce<'a> {
     pub(super) hostname: &'a str,
     /// The domain of addresses without one.
     pub(super) domain: &'a Domain,
-    /// The user who has handed it in.
+    /// The user who submitted it.
     pub(super) user: &'a str,
     pub(super) handover: &'a Handover,
     pub(super) header: &'a Header,
@@ -20,18 +21,18 @@ pub(super) struct Bounce<'a> {
     pub(super) id: &'a str,
 }
 
-/// A report, to be handed in.
+/// A report, ready to be submitted.
 pub(super) struct Written {
     pub(super) handover: Handover,
     pub(super) header: Header,
     pub(super) body: Vec<u8>,
 }
 
-/// Writes a report; `None` where there is no sender, or none wants to hear.
+/// Writes a report; `None` if there is no sender, or the sender does not want one.
 ///
 /// # Errors
 ///
-/// Nobody can be told: the sender is not an address.
+/// Nobody can be notified: the sender is not an address.
 pub(super) fn write(bounce: &Bounce<'_>) -> Result<Option<Written>, String> {
     let sender = bounce.handover.sender.as_deref().unwrap_or(bounce.user);
     if sender.is_empty() || !bounce.handover.notify.failure() {
@@ -89,7 +90,7 @@ pub(super) fn write(bounce: &Bounce<'_>) -> Result<Option<Written>, String> {
         original: Original {
             head: bounce.header.octets(),
             rest: b"",
-            // More than is here: the header alone is returned.
+            // Larger than the header alone: so only the header is returned.
             len: bounce.header.octets().len() as u64 + 1,
         },
         return_whole_max: RETURN_WHOLE_MAX,

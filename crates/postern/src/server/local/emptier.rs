@@ -1,4 +1,5 @@
-//! Empties the drop folder: each message is handed in, as its owner's, through the same door as if the owner's program stood there.
+//! Empties the drop folder: each message is submitted on behalf of its owner, in the same way as if the owner's program submitted
+//! it.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -21,22 +22,22 @@ use tokio_util::sync::CancellationToken;
 use super::bounce::{self, Bounce};
 use super::folder::{Aside, Folder, TakeError, Waiting};
 
-/// How often it is looked whether there is anything new.
+/// How often to check whether there is anything new.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// When a message is tried again that was not taken.
+/// When a message that was not accepted is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(60);
 
-/// When something is looked at again that is no message and cannot be put aside.
+/// When something that is not a message and cannot be moved aside is checked again.
 const STUCK: Duration = Duration::from_secs(24 * 3_600);
 
-/// Largest header of a dropped message. What comes through the door is bounded by the server's own limit.
+/// Largest header of a dropped message. Messages submitted normally are bounded by the server's own limit.
 const HEADER_MAX: usize = 2 << 20;
 
-/// Lines of the log about files that are put aside, in one look at the folder.
+/// Most log lines about files moved aside, in one scan of the folder.
 const TOLD_MAX: usize = 20;
 
-/// Longest silence of the server towards itself.
+/// Longest silence of the server in its own sessions.
 const SILENCE_MAX: Duration = Duration::from_secs(900);
 
 /// Empties the folder.
@@ -46,19 +47,19 @@ pub(super) struct Emptier {
     accounts: Arc<dyn Accounts>,
     settings: Arc<ArcSwap<Settings>>,
     observers: Observers,
-    /// Messages that were not taken, and when each is tried again. Those of one look at the folder at most.
+    /// Messages that were not accepted, and when each is tried again. At most those of one scan of the folder.
     later: HashMap<String, Instant>,
     seen: Option<SystemTime>,
     warned: bool,
 }
 
-/// What is to be done with a file after a try.
+/// What to do with a file after an attempt.
 enum After {
-    /// It is done.
+    /// It is done: remove it.
     Remove,
-    /// It is tried again.
+    /// Keep it and try again.
     Keep,
-    /// It is no message.
+    /// It is not a message: move it aside.
     Aside(String),
 }
 
@@ -117,7 +118,7 @@ impl Emptier {
         }
     }
 
-    /// Looks once, and takes what is there. Says whether there is more.
+    /// Scans once, and processes what is there. Returns whether there is more.
     async fn look(&mut self, stop: &CancellationToken) -> io::Result<bool> {
         let path = self.path.clone();
         let now = Instant::now();
@@ -162,7 +163,7 @@ impl Emptier {
         if removed > 0 {
             let _ = folder.sync();
         }
-        // A time of the folder that is as young as its resolution may hide a change.
+        // If the folder's time is as recent as the clock's resolution, it may hide a change.
         let settled = tried == 0 && changed.elapsed().is_ok_and(|age| age > Duration::from_secs(1));
         self.seen = settled.then_some(changed);
         Ok(found.more && removed > 0)
@@ -200,7 +201,7 @@ impl Emptier {
         );
     }
 
-    /// Tries to hand in one message.
+    /// Tries to submit one message.
     async fn take(&self, folder: &Arc<Folder>, waiting: &Waiting) -> After {
         let (folder, name) = (Arc::clone(folder), waiting.name.clone());
         let opened = tokio::task::spawn_blocking(move || open(&folder, &name)).await;
@@ -287,7 +288,7 @@ impl Emptier {
         After::Keep
     }
 
-    /// Tells the sender who will not get the message.
+    /// Tells the sender which recipients will not get the message.
     async fn bounce(
         &self,
         message: &Opened,
@@ -332,7 +333,7 @@ impl Emptier {
         }
     }
 
-    /// Lets a program of this user speak through the door.
+    /// Opens a session as if a program of this user had connected.
     async fn through_the_door<T: Send + 'static>(
         &self,
         uid: u32,
@@ -351,7 +352,7 @@ impl Emptier {
     }
 }
 
-/// A message, open.
+/// An opened message.
 struct Opened {
     file: File,
     uid: u32,
@@ -361,16 +362,16 @@ struct Opened {
     body_len: u64,
 }
 
-/// Why there is no message to hand in.
+/// Why there is no message to submit.
 #[derive(Debug, thiserror::Error)]
 enum OpenError {
-    /// The file is none.
+    /// The file cannot be taken.
     #[error(transparent)]
     Take(#[from] TakeError),
-    /// What is in it is none.
+    /// Its content is not a valid message.
     #[error(transparent)]
     Drop(#[from] DropError),
-    /// The header does not end.
+    /// The header has no end.
     #[error("the header is larger than {} MiB", HEADER_MAX >> 20)]
     Header,
     /// It cannot be read.
@@ -412,7 +413,7 @@ fn envelope_of(file: &mut File) -> Result<Vec<u8>, OpenError> {
     Ok(start)
 }
 
-/// Notes in the file who needs nothing more.
+/// Marks finished recipients in the file.
 fn cross_out(message: &Opened, done: &[String]) -> io::Result<()> {
     if done.is_empty() {
         return Ok(());

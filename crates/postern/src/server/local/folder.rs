@@ -1,4 +1,4 @@
-//! The drop folder: made with its rights, looked through as an attacker's place, each message opened as what it is.
+//! The drop folder: created with its permissions, scanned as a place that attackers can write to, each message opened safely.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{DirBuilder, File, Permissions};
@@ -17,16 +17,16 @@ use postern_submit::custody::{self, ASIDE, FOLDER_MODE, FileFacts, NotTaken};
 use crate::exit::{Exit, Failure};
 use crate::rights::{self, Account};
 
-/// Messages of one user that are known of at once; further ones are found later.
+/// Most messages of one user known at once; further ones are found later.
 const PER_USER: usize = 100;
 
-/// Users whose messages are known of at once.
+/// Most users whose messages are known at once.
 const USERS: usize = 10_000;
 
-/// How old a file is whose writer has died.
+/// The age at which a file's writer is assumed dead.
 const UNFINISHED_AGE: Duration = Duration::from_secs(24 * 3_600);
 
-/// Makes a folder that others pass through, with those above it, for the account that the process will become.
+/// Creates a folder that others may traverse, with its parents, for the account that the process will become.
 ///
 /// # Errors
 ///
@@ -49,11 +49,11 @@ pub(super) fn prepare_parent(folder: &Path, account: Option<&Account>) -> Result
     }
 }
 
-/// Makes the drop folder where it is missing, and looks whether its rights are right.
+/// Creates the drop folder if missing, and checks its permissions.
 ///
 /// # Errors
 ///
-/// It cannot be made, or has other rights or another owner.
+/// It cannot be created, or has other permissions or another owner.
 pub(super) fn prepare(folder: &Path, account: Option<&Account>) -> Result<(), Failure> {
     if !folder.exists() && rights::owner_of(folder)?.is_none() {
         if let Some(parent) = folder.parent() {
@@ -76,11 +76,11 @@ pub(super) fn prepare(folder: &Path, account: Option<&Account>) -> Result<(), Fa
     })
 }
 
-/// What is wrong with a folder that is there, for a server of this user and group.
+/// What is wrong with an existing folder, for a server with this user and group.
 ///
 /// # Errors
 ///
-/// It cannot be looked at.
+/// It cannot be examined.
 pub(crate) fn fault(folder: &Path, user: Uid, group: Gid) -> io::Result<Option<String>> {
     let found = std::fs::symlink_metadata(folder)?;
     let right = found.is_dir()
@@ -95,7 +95,7 @@ pub(crate) fn fault(folder: &Path, user: Uid, group: Gid) -> io::Result<Option<S
     }))
 }
 
-/// What root does about it.
+/// The remedy, for root.
 pub(crate) fn remedy(folder: &Path, account: &Account) -> String {
     format!(
         "chown {account}:{1} {0} && chmod {FOLDER_MODE:o} {0}",
@@ -112,14 +112,14 @@ fn make(folder: &Path, account: Option<&Account>) -> io::Result<()> {
     std::fs::set_permissions(folder, Permissions::from_mode(FOLDER_MODE))
 }
 
-/// The folder, open.
+/// The open folder.
 pub(super) struct Folder {
     path: PathBuf,
     held: File,
     group: u32,
 }
 
-/// A message that waits.
+/// A waiting message.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Waiting {
     pub(super) name: String,
@@ -129,11 +129,11 @@ pub(super) struct Waiting {
 /// What was found in the folder.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// Messages, those of different users in turn.
+    /// Messages, alternating between users.
     pub(super) waiting: Vec<Waiting>,
     /// Whether there are more than were listed.
     pub(super) more: bool,
-    /// Names that are none of ours.
+    /// File names that are not ours.
     pub(super) strange: usize,
 }
 
@@ -150,21 +150,21 @@ impl Folder {
         })
     }
 
-    /// The path of a file in it, for people.
+    /// The path of a file in it, for display.
     pub(super) fn path_of(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// When something in it was made, renamed or removed last.
+    /// When something in it was last created, renamed or removed.
     pub(super) fn changed_at(&self) -> io::Result<SystemTime> {
         self.held.metadata()?.modified()
     }
 
-    /// Lists the messages that wait, but for those in `passed`. What was left unfinished long ago is removed.
+    /// Lists the waiting messages, except those in `passed`. Old unfinished files are removed.
     pub(super) fn scan(&self, passed: &HashSet<String>) -> io::Result<Found> {
         let mut found = Found::default();
         let mut by_user: HashMap<u32, Vec<String>> = HashMap::new();
-        // This very folder, whatever stands at its path now.
+        // This very folder, whatever is at its path now.
         let listing = std::fs::read_dir(format!("/proc/self/fd/{}", self.held.as_raw_fd()))?;
         for entry in listing {
             let name = entry?.file_name();
@@ -183,7 +183,7 @@ impl Folder {
                 found.strange += 1;
                 continue;
             }
-            // Who has gone meanwhile is gone.
+            // Entries may disappear meanwhile.
             let Ok(seen) = fstatat(&self.held, name, AtFlags::AT_SYMLINK_NOFOLLOW) else {
                 continue;
             };
@@ -212,11 +212,11 @@ impl Folder {
         }
     }
 
-    /// Opens a message of its owner, whatever stands under the name.
+    /// Opens an owner's message, checking what is really under the name.
     ///
     /// # Errors
     ///
-    /// It is none, or cannot be read.
+    /// It is not a message, or cannot be read.
     pub(super) fn take(&self, name: &str) -> Result<(File, u32), TakeError> {
         let flags =
             OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
@@ -224,7 +224,7 @@ impl Folder {
             Ok(opened) => opened,
             Err(Errno::ELOOP | Errno::EISDIR | Errno::ENXIO) => return Err(NotTaken::NotRegular.into()),
             Err(Errno::ENOENT) => return Err(TakeError::Gone),
-            // It has other rights, or another group.
+            // It has other permissions, or another group.
             Err(Errno::EACCES) => return Err(NotTaken::Group.into()),
             Err(error) => return Err(TakeError::System(error.into())),
         };
@@ -243,8 +243,8 @@ impl Folder {
         Ok(unlinkat(&self.held, name, UnlinkatFlags::NoRemoveDir)?)
     }
 
-    /// Gives a name to it under which nobody looks for messages. A link or a pipe, which holds nothing, is removed: the server may
-    /// make neither, and so cannot rename one.
+    /// Renames it so that it is no longer taken for a message. A link or a FIFO, which has no content, is removed: the server may
+    /// not create these, and so cannot rename them.
     pub(super) fn put_aside(&self, name: &str) -> io::Result<Aside> {
         let seen = fstatat(&self.held, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
         let kind = SFlag::from_bits_truncate(seen.st_mode & SFlag::S_IFMT.bits());
@@ -263,30 +263,30 @@ impl Folder {
     }
 }
 
-/// What became of something that is no message.
+/// What happened to something that is not a message.
 #[derive(Debug)]
 pub(super) enum Aside {
     /// It has this name now.
     Renamed(String),
-    /// It is gone.
+    /// It was removed.
     Removed,
 }
 
 /// Why there is nothing to take.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TakeError {
-    /// It is no message.
+    /// It is not a message.
     #[error(transparent)]
     NotTaken(#[from] NotTaken),
     /// Its owner has removed it.
     #[error("it is gone")]
     Gone,
-    /// The system says no, perhaps for now.
+    /// A system error, possibly temporary.
     #[error("{0}")]
     System(io::Error),
 }
 
-/// One message of each user, then the next of each, so that nobody waits for all those of another.
+/// One message of each user, then the next of each, so that nobody has to wait for all of another's.
 fn in_turn(by_user: HashMap<u32, Vec<String>>) -> Vec<Waiting> {
     let mut users: Vec<(u32, std::vec::IntoIter<String>)> = by_user
         .into_iter()

@@ -1,4 +1,5 @@
-//! The door for users of this machine: its sockets and its folder, bound and made while there are rights to, then served.
+//! Submission by local users: its sockets and folder, bound and created while the process has the privileges, then
+//! served.
 
 mod bounce;
 mod emptier;
@@ -22,18 +23,18 @@ use crate::control;
 use crate::exit::{Exit, Failure, chain};
 use crate::rights::Account;
 
-/// A door that is not served yet.
+/// The local entry point, not served yet.
 pub(super) struct BoundLocal {
     config: LocalConfig,
     submit: (UnixListener, FileGuard),
     queue: (UnixListener, FileGuard),
 }
 
-/// Binds the sockets and makes the folder, for the account that the process will become.
+/// Binds the sockets and creates the folder, for the account that the process will become.
 ///
 /// # Errors
 ///
-/// What cannot be made, with the remedy.
+/// What cannot be created, with the remedy.
 pub(super) fn bind(config: &LocalConfig, account: Option<&Account>) -> Result<BoundLocal, Failure> {
     folder::prepare(&config.drop, account)?;
     if let Some(parent) = config.socket.path.parent() {
@@ -72,7 +73,7 @@ impl Accounts for SystemAccounts {
     }
 }
 
-/// What the door works with.
+/// What the local entry point needs.
 pub(super) struct LocalDeps {
     pub(super) receiver: Receiver,
     pub(super) settings: Arc<ArcSwap<Settings>>,
@@ -81,7 +82,7 @@ pub(super) struct LocalDeps {
     pub(super) observers: Observers,
 }
 
-/// The door at work.
+/// The local entry point being served.
 pub(super) struct Local {
     config: LocalConfig,
     queue_users: Arc<ArcSwap<Vec<String>>>,
@@ -136,7 +137,7 @@ impl Local {
         })
     }
 
-    /// Goes over to another configuration, as far as that needs no restart. Returns a warning where it does.
+    /// Switches to another configuration, as far as possible without a restart. Otherwise returns a warning.
     pub(super) fn change(local: Option<&Self>, wanted: Option<&LocalConfig>) -> Option<String> {
         let same = match (local, wanted) {
             (Some(local), Some(wanted)) => {
@@ -159,7 +160,7 @@ impl Local {
     }
 }
 
-/// Warns of messages that wait in the folder at the default place while nothing takes them.
+/// Warns about messages waiting in the default folder while nothing processes it.
 pub(super) fn warn_of_waiting(config: Option<&LocalConfig>, observers: &Observers) {
     let default = std::path::Path::new(crate::commands::sendmail::DROP);
     if config.is_none() && std::fs::read_dir(default).is_ok_and(|mut entries| entries.next().is_some()) {

@@ -14,23 +14,23 @@ use serde::Serialize;
 use super::monitor::{Monitor, Probed};
 use crate::exit::chain;
 
-/// For how long the proof that the queue can be written is good: a probe costs a sync.
+/// How long a successful write test of the queue counts: a probe costs a sync.
 const PROBE_LASTS: Duration = Duration::from_secs(5);
 
 /// How long a write may take.
 const PROBE_MAX: Duration = Duration::from_secs(5);
 
-/// What readiness is judged by.
+/// The input for judging readiness.
 #[derive(Clone, Debug)]
 struct Facts {
     stopping: bool,
-    /// Listeners for mail that accept, and the door for programs of this machine.
+    /// Active mail listeners, including the entry point for local programs.
     listeners: usize,
     sessions: u64,
     sessions_max: u64,
     wrote: Probed,
     disk_free: Option<u64>,
-    /// The largest message that may come.
+    /// The largest message that may arrive.
     message_max: u64,
     /// Directories that do not answer.
     down: Vec<String>,
@@ -43,9 +43,9 @@ struct Health {
     ready: bool,
     /// Why not.
     reasons: Vec<String>,
-    /// What is wrong besides, which does not keep mail from being taken.
+    /// Other problems, which do not keep mail from being accepted.
     notes: Vec<String>,
-    /// Milliseconds that the last write to the queue has taken.
+    /// Milliseconds taken by the last write to the queue.
     write_ms: Option<u64>,
 }
 
@@ -89,7 +89,7 @@ pub(super) async fn live() -> Response {
     json(StatusCode::OK, &serde_json::json!({ "live": true }))
 }
 
-/// Whether mail would be taken, with `503` and the reasons if not.
+/// Whether mail would be accepted; `503` with the reasons if not.
 pub(super) async fn ready(State(monitor): State<Arc<Monitor>>) -> Response {
     let health = judge(monitor.facts().await);
     let status = if health.ready {
@@ -124,7 +124,7 @@ impl Monitor {
         }
     }
 
-    /// Has something written to the queue, unless that was done a moment ago. Several who ask share one write.
+    /// Tests writing to the queue, unless that was done a moment ago. Concurrent callers share one write.
     async fn probe(&self) -> Probed {
         let mut remembered = self.remembered.probe.lock().await;
         if let Some((at, probed)) = &*remembered

@@ -1,4 +1,4 @@
-//! What monitors are answered: numbers and health.
+//! Pages for monitors: metrics and health.
 
 mod health;
 mod monitor;
@@ -31,15 +31,15 @@ pub(super) fn router(config: &HttpConfig, monitor: &Arc<Monitor>) -> Router {
     router.with_state(Arc::clone(monitor))
 }
 
-/// What a configuration has counted.
+/// What a configuration wants counted.
 pub(super) struct Wanted {
     names: ConfiguredNames,
-    /// Whether somebody may read the numbers.
+    /// Whether metrics are served anywhere.
     on: bool,
 }
 
 impl Wanted {
-    /// By this configuration, with these directories.
+    /// From this configuration, with these directories.
     pub(super) fn of(config: &Config, directories: &Directories) -> Self {
         let listeners = config.listeners.iter().map(|one| one.settings.name.clone());
         let sockets = config.sockets.iter().map(|one| one.settings.name.clone());
@@ -55,7 +55,7 @@ impl Wanted {
         }
     }
 
-    /// From now on it is counted.
+    /// Starts counting it.
     pub(super) fn count(&self, metrics: &Metrics) {
         metrics.expect(&self.names);
         metrics.switch(self.on);

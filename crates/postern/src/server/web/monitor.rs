@@ -1,4 +1,4 @@
-//! What is asked when a monitor asks.
+//! Answers for monitors.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -18,10 +18,10 @@ use tokio_util::sync::CancellationToken;
 use crate::log::Losses;
 use crate::server::tokens::TokenSources;
 
-/// How long the last write to the queue took, or why there was none.
+/// How long the last write to the queue took, or why it failed.
 pub(super) type Probed = Result<Duration, String>;
 
-/// What is asked when a monitor asks.
+/// The data sources for monitors.
 pub(in crate::server) struct Monitor {
     pub(in crate::server) metrics: Arc<Metrics>,
     pub(in crate::server) spool: Arc<dyn Spool>,
@@ -33,15 +33,15 @@ pub(in crate::server) struct Monitor {
     pub(in crate::server) tokens: Arc<TokenSources>,
     pub(in crate::server) losses: Losses,
     pub(in crate::server) started_at: Timestamp,
-    /// Listeners for mail that accept.
+    /// Active mail listeners.
     pub(in crate::server) listeners: AtomicUsize,
-    /// The server stops.
+    /// Whether the server is stopping.
     pub(in crate::server) stopping: CancellationToken,
-    /// What costs something is asked from time to time only, and by one at a time.
+    /// Expensive data is only queried from time to time, by one caller at a time.
     pub(in crate::server) remembered: Remembered,
 }
 
-/// The last answers to what costs something, and when they came.
+/// The latest expensive data, and when it was queried.
 #[derive(Default)]
 pub(in crate::server) struct Remembered {
     pub(super) ages: Mutex<Option<(Instant, Timestamp, Ages)>>,

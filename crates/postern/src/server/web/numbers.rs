@@ -15,13 +15,13 @@ use postern_spool::{Ages, SpoolState};
 use super::monitor::Monitor;
 use crate::commands::version;
 
-/// Ages that messages are counted by.
+/// Ages by which messages are counted.
 const OLDER: [(&str, i64); 4] = [("1h", 1), ("4h", 4), ("1d", 24), ("3d", 72)];
 
-/// For how long ages are remembered: to ask for them reads something of every message.
+/// How long ages are cached: computing them reads part of every message.
 const AGES_LAST: Duration = Duration::from_secs(30);
 
-/// Answers with all numbers.
+/// Answers with all metrics.
 pub(super) async fn metrics(State(monitor): State<Arc<Monitor>>, asked: HeaderMap) -> Response {
     let accept = asked.get(ACCEPT).and_then(|value| value.to_str().ok());
     let format = Format::for_accept(accept.unwrap_or_default());
@@ -97,7 +97,7 @@ impl Monitor {
         }
     }
 
-    /// The ages of the queue, at most some seconds old, with the queue time they were asked at; `None` while it cannot be read.
+    /// The ages of the queue, at most some seconds old, with the queue time of the query; `None` while it cannot be read.
     pub(super) async fn ages(&self) -> Option<(Timestamp, Ages)> {
         let mut remembered = self.remembered.ages.lock().await;
         let lasts = |at: Instant, ages: &Ages| at.elapsed() < AGES_LAST && ages.oldest.is_some();

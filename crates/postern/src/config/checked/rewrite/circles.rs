@@ -8,10 +8,10 @@ use postern_policy::rewrite::{Rule, Tables, Way, target};
 
 use super::super::Checking;
 
-/// Entries of a table that are looked at one by one.
+/// Most entries of a table checked individually.
 const ENTRIES_CHECKED: usize = 100_000;
 
-/// Mistakes that are told of one rule.
+/// Most mistakes reported for one rule.
 const MISTAKES_MAX: usize = 10;
 
 pub(super) fn check(rewriting: &Rewriting, c: &mut Checking<'_>) {
@@ -50,7 +50,7 @@ fn of_table(rewriting: &Rewriting, rule: &Rule, look_up: Tables, table: &Lookup,
         let Some(address) = example(key, &rewriting.origin) else {
             continue;
         };
-        // What a place stands for is not known here.
+        // The values of placeholders are not known here.
         let filled = look_up.sendmail && value.contains('%');
         if !filled && let Err(error) = target(value, &address, None, &rewriting.origin) {
             mistakes.push(format!(

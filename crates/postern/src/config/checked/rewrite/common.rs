@@ -1,4 +1,4 @@
-//! What the tables of rules have in common: whose mail they are for, where, and which addresses.
+//! What the rules' tables have in common: whose mail they apply to, where, and which addresses.
 
 use postern_mail::Domain;
 use postern_policy::access::names::AddressSet;
@@ -9,7 +9,7 @@ use crate::config::distance::nearest;
 use crate::config::problem::Span;
 use crate::config::read::At;
 
-/// Most rules, checks or copies: each is looked at for each message.
+/// Most rules, checks or copies: each is evaluated for each message.
 const RULES_MAX: usize = 200;
 
 /// The domain of addresses without one.
@@ -20,7 +20,7 @@ pub(in crate::config::checked) fn origin(c: &Checking<'_>) -> Domain {
         .unwrap_or_else(|| c.domain.clone())
 }
 
-/// Whose mail a rule is for.
+/// Whose mail a rule applies to.
 pub(super) fn whose(
     written: Option<&At<Vec<At<String>>>>,
     usual: Whose,
@@ -69,7 +69,7 @@ pub(super) fn whose(
     whose
 }
 
-/// The listeners of a rule, which exist.
+/// The listeners of a rule, which must exist.
 pub(super) fn listeners(
     written: Option<&At<Vec<At<String>>>>,
     when: When,
@@ -128,7 +128,7 @@ pub(super) fn addresses(written: &[At<String>], key: &str, table: &str, c: &mut 
     set
 }
 
-/// Says what is wrong with a name that is used twice, or with too many tables.
+/// Reports duplicate names and too many tables.
 pub(super) fn names<'a>(
     written: impl Iterator<Item = Option<&'a At<String>>>,
     table: &str,

@@ -1,4 +1,4 @@
-//! Rewriting, header checks and copies: one way for each rule, tables that can be read, patterns that compile, no circles.
+//! Rewriting, header checks and copies: one way for each rule, readable tables, patterns that compile, no loops.
 
 mod checks;
 mod circles;
@@ -17,11 +17,11 @@ use crate::outward::OutwardRules;
 
 pub(super) use self::common::origin;
 
-/// What was made of the three.
+/// The result of all three.
 pub(super) struct Content {
-    /// For what comes in; `None` where there is nothing.
+    /// For incoming mail; `None` if there is nothing.
     pub(super) coming_in: Option<Arc<ContentSettings>>,
-    /// For what goes out, likewise.
+    /// For outgoing mail, likewise.
     pub(super) going_out: Option<Arc<dyn Outward>>,
 }
 

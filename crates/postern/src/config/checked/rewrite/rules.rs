@@ -14,7 +14,7 @@ use crate::config::read::At;
 
 const TABLE: &str = "[[rewrite]]";
 
-/// The rules, where there are some.
+/// The rules, if there are any.
 pub(super) fn check(c: &mut Checking<'_>) -> Option<Rewriting> {
     let written = &c.file.rewrite.value;
     if written.is_empty() {
@@ -37,7 +37,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Option<Rewriting> {
         }
     }
     rewriting.domain_tables = c.domain_tables[asked_before..].to_vec();
-    // They are asked here alone, when an address is rewritten.
+    // They are only queried here, when an address is rewritten.
     c.domain_tables.truncate(asked_before);
     if !c.problems.have_errors() {
         circles::check(&rewriting, c);
@@ -182,7 +182,7 @@ fn masquerade_list(table: &At<RewriteTable>, c: &mut Checking<'_>) -> Masquerade
     list
 }
 
-/// Keys that mean something for tables alone.
+/// Keys that only make sense for tables.
 fn check_beside(table: &At<RewriteTable>, way: &str, c: &mut Checking<'_>) {
     if way == "table" {
         return;
@@ -207,7 +207,8 @@ fn check_beside(table: &At<RewriteTable>, way: &str, c: &mut Checking<'_>) {
     }
 }
 
-/// What is appended to names without a domain is for the header; in the envelope there are none by then.
+/// Appending a domain to bare names only concerns the header; in the envelope there are none left by
+/// then.
 fn check_classes(table: &At<RewriteTable>, way: &Way, classes: &[Class], c: &mut Checking<'_>) {
     let Way::Append(append) = way else { return };
     if append.domain.is_none() && !classes.iter().any(|class| class.is_in_header()) {
@@ -223,7 +224,7 @@ fn check_classes(table: &At<RewriteTable>, way: &Way, classes: &[Class], c: &mut
     }
 }
 
-/// What is rewritten on the way out breaks signatures that were made on the way in.
+/// Rewriting on the way out breaks signatures made on the way in.
 fn warn_of_signatures(table: &At<RewriteTable>, rule: &Rule, c: &mut Checking<'_>) {
     if rule.when != When::Out || !rule.classes.in_header() || c.file.dkim.is_empty() {
         return;
