@@ -11,13 +11,13 @@ use tokio::sync::Notify;
 /// How far ahead times are kept. What is due later is found by a later scan of the spool.
 pub(crate) const HORIZON: Duration = Duration::from_secs(60);
 
-/// Times are rounded up to this, so that mail of one domain that comes due together is looked for once.
+/// Times are rounded up to this, so that mail of one domain that is due at about the same time is read together.
 const GRAIN_MS: i64 = 50;
 
-/// Most domains asked for, and most times kept. Beyond that the next scan finds what was left out.
+/// Most domains noted, and most times kept. The next scan finds what was left out.
 const ENTRIES_MAX: usize = 50_000;
 
-/// Shared between those who defer or run short of mail, and the one who reads the spool.
+/// Shared between the tasks that defer mail or run short of it, and the reader of the spool.
 #[derive(Debug, Default)]
 pub(crate) struct Agenda {
     entries: Mutex<Entries>,
@@ -69,7 +69,7 @@ impl Agenda {
         }
     }
 
-    /// Takes the domains that are to be looked at now.
+    /// Takes the domains to look at now.
     pub(crate) fn take_domains(&self, now: Timestamp) -> Vec<Arc<str>> {
         let mut entries = self.entries.lock();
         while let Some((time, _)) = entries.times.first() {
@@ -83,7 +83,7 @@ impl Agenda {
         entries.domains.drain().collect()
     }
 
-    /// Whether all domains are to be looked at; asking takes the wish away.
+    /// Whether to look at all domains; asking resets this.
     pub(crate) fn take_everywhere(&self) -> bool {
         std::mem::take(&mut self.entries.lock().all)
     }
@@ -93,7 +93,7 @@ impl Agenda {
         self.entries.lock().times.first().map(|(time, _)| *time)
     }
 
-    /// Resolves when something was added that changes what to do next.
+    /// Resolves when an addition changes what to do next.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
     }

@@ -1,4 +1,4 @@
-//! Tables of routes that have to be asked before mail takes a way.
+//! Tables of routes that must be asked before mail is routed.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use postern_mail::Mailbox;
 
 use crate::mailboxes::Asked;
 
-/// A table of routes that is asked for each recipient. What it said is kept by the
-/// [`AskedRoutes`](postern_policy::route::AskedRoutes) of [`Settings::routes`](crate::Settings::routes); where it cannot be asked,
-/// those say [`Unknown`](postern_policy::route::Target::Unknown), and the mail is deferred.
+/// A table of routes that is asked for each recipient. Its answers are kept by the
+/// [`AskedRoutes`](postern_policy::route::AskedRoutes) of [`Settings::routes`](crate::Settings::routes); if it cannot be asked,
+/// those return [`Unknown`](postern_policy::route::Target::Unknown), and the mail is deferred.
 pub trait AskRoutes: fmt::Debug + Send + Sync {
-    /// Whether nobody need be asked about a recipient.
+    /// Whether the answer for a recipient is already known.
     fn knows(&self, recipient: &Mailbox) -> bool;
 
     /// Asks about a recipient.

@@ -1,4 +1,4 @@
-//! Deferred mail in memory: the lease on it, and its part of the memory that there is.
+//! Deferred mail in memory: the lease on it, and its share of the available memory.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ pub(crate) struct Claims {
     memory: Mutex<Memory>,
 }
 
-/// How many there may be, and are.
+/// How many are allowed, and in use.
 struct Memory {
     shares: Shares,
     usage: Usage,
@@ -28,18 +28,18 @@ impl Claims {
         })
     }
 
-    /// Follows a new bound. Claims stay.
+    /// Follows a new limit. Existing claims stay.
     pub(crate) fn follow(&self, total: usize) {
         self.memory.lock().shares = Shares::of(total);
     }
 
-    /// How many more there may be of a class; `proven` is whether they are for a host that has taken mail recently.
+    /// How many more a class may have; `proven` says that they are for a host that has accepted mail recently.
     pub(crate) fn room(&self, class: Class, proven: bool) -> usize {
         let memory = self.memory.lock();
         memory.shares.room(&memory.usage, class, proven)
     }
 
-    /// Whether half of what a class may always have is free.
+    /// Whether half of the reserved share of a class is free.
     pub(crate) fn is_half_empty(&self, class: Class, proven: bool) -> bool {
         let Memory { shares, usage } = &*self.memory.lock();
         let most = match (proven, shares.reserved(class)) {
@@ -49,7 +49,7 @@ impl Claims {
         shares.room(usage, class, proven) >= most.div_ceil(2)
     }
 
-    /// Takes leased work into memory. Whether there is room for it is to be asked before.
+    /// Takes leased work into memory. Ask first whether there is room for it.
     pub(crate) fn take(self: &Arc<Self>, lease: Lease, class: Class, proven: bool) -> Claim {
         self.memory.lock().usage.take(class, proven, 1);
         Claim {
@@ -61,7 +61,7 @@ impl Claims {
     }
 }
 
-/// Mail of one message for one domain is in memory. Given back on drop.
+/// One message's mail for one domain in memory. Released on drop.
 pub(crate) struct Claim {
     _lease: Lease,
     claims: Arc<Claims>,

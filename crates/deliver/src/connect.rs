@@ -1,4 +1,4 @@
-//! From a next hop to a dialogue that is ready: hosts in order, addresses of each, greeting, TLS.
+//! From a next hop to a ready dialogue: hosts in order, addresses of each, greeting, TLS.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub(crate) struct Dialer<'a> {
     pub(crate) quirks: &'a Quirks,
     /// A random number, which decides between hosts of equal preference.
     pub(crate) seed: u64,
-    /// Hosts that have had their chance in this attempt.
+    /// Hosts already tried in this attempt.
     pub(crate) avoid: &'a [Relay],
     /// The place of the connection.
     pub(crate) seat: &'a Seat,
@@ -50,19 +50,19 @@ pub(crate) struct Dialer<'a> {
     pub(crate) observers: &'a Observers,
 }
 
-/// What there is to log in with, at whatever host is reached.
+/// The credentials for whatever host is reached.
 pub(crate) struct Credentials {
     pub(crate) login: Arc<Login>,
     pub(crate) route: RouteLogin,
     pub(crate) token: Option<SecretString>,
 }
 
-/// Why no host was willing.
+/// Why no dialogue could be opened.
 pub(crate) enum NotOpened {
     Failed(Failure),
-    /// This part of the network has all the connections it may have.
+    /// This address or network has all the connections it may have.
     Full(Site),
-    /// A host refused the login, with its token or otherwise; or none was one to log in to.
+    /// A host refused the login, with its token or otherwise; or no host was suitable for it.
     Login {
         failure: Failure,
         token: bool,
@@ -79,29 +79,29 @@ enum NoAddress {
 /// A host of a next hop.
 struct Host {
     hop: Hop,
-    /// How far the MX records that name it are proven, where DNSSEC is on.
+    /// How far the MX records that name it are proven, if DNSSEC is on.
     mx: Option<Proof>,
 }
 
 /// A host with the addresses that are tried.
 struct Found {
     candidates: Vec<Candidate>,
-    /// How far the DNS has proven the way, where DNSSEC is on.
+    /// How far DNSSEC proves the path, if it is on.
     way: Way,
-    /// What it says of the host's certificate.
+    /// What DNS says about the host's certificate.
     dane: dane::Known,
 }
 
-/// Why one address did not do.
+/// Why one address failed.
 enum Refusal {
-    /// TLS could not be made; in the clear it might do.
+    /// TLS failed; cleartext might work.
     Tls(Failure),
     /// The login was refused; the other hosts of the route have the same accounts.
     Login {
         failure: Failure,
         token: bool,
     },
-    /// The host is not one to log in to; another one may be.
+    /// The host is not suitable for the login; another one may be.
     Unfit(Failure),
     /// It is this server itself.
     Ourselves(Failure),
@@ -124,7 +124,7 @@ impl Refusal {
 }
 
 impl Dialer<'_> {
-    /// Connects to the first host that is willing.
+    /// Connects to the first host that accepts a session.
     ///
     /// # Errors
     ///
@@ -140,7 +140,7 @@ impl Dialer<'_> {
                 Ok(found) => found,
                 Err(NoAddress::Ourselves(failure)) => {
                     worst = Some(later(worst, failure));
-                    // Less preferred hosts would only send it here (RFC 5321 section 5.1).
+                    // Less preferred hosts would only send it back here (RFC 5321 section 5.1).
                     break;
                 }
                 Err(NoAddress::Failed(failure)) => {
@@ -196,7 +196,7 @@ impl Dialer<'_> {
         if let Some(site) = full {
             return Err(NotOpened::Full(site));
         }
-        // What needs an administrator is told before what may pass by itself.
+        // A problem that needs an administrator takes precedence over one that may resolve itself.
         if let Some(failure) = unfit {
             return Err(NotOpened::Login {
                 failure,
@@ -213,7 +213,8 @@ impl Dialer<'_> {
         Err(NotOpened::Failed(worst.unwrap_or_else(none)))
     }
 
-    /// Counts a connection to a host that DNS or a literal has named. Those that an administrator has named are few, and each has its bound.
+    /// Counts a connection to a host named by DNS or an address literal. Hosts named by an administrator are few, and each has
+    /// its limit.
     fn enter(&self, hop: &NextHop, to: &Endpoint) -> Result<(), Site> {
         match to {
             Endpoint::Tcp(address) if hop.is_outside() => self.seat.enter(address.ip()),
@@ -254,8 +255,8 @@ impl Dialer<'_> {
         }
     }
 
-    /// The same with the hosts that are tried when all of a domain's own fail, or when it has none that can be found. A domain that says it
-    /// takes no mail (RFC 7505) has said all there is to say.
+    /// The same with the fallback hosts, for when all of a domain's own fail or cannot be found. Not for a domain that says that
+    /// it accepts no mail (RFC 7505).
     async fn with_fallback(&self, found: Result<Vec<Host>, Failure>) -> Result<Vec<Host>, Failure> {
         let fallback = &self.settings.fallback;
         let says_no = |failure: &Failure| matches!(&*failure.cause, Cause::Dns(DnsFact::NullMx, _));
@@ -272,7 +273,7 @@ impl Dialer<'_> {
         }
     }
 
-    /// The hosts that a route names: each itself, or those of its MX records. One without usable records is passed over where there are
+    /// The hosts that a route names: each directly, or through its MX records. One without usable records is skipped if there are
     /// others.
     async fn named_hosts(&self, via: &[Hop]) -> Result<Vec<Host>, Failure> {
         let mut hosts = Vec::with_capacity(via.len());
@@ -306,7 +307,7 @@ impl Dialer<'_> {
         }
     }
 
-    /// What is told of a proof: nothing where nobody has looked for one.
+    /// The proof to report: none if DNSSEC is off.
     fn told(&self, proof: Proof) -> Option<Proof> {
         (self.resolver.dnssec() != Dnssec::Off).then_some(proof)
     }
@@ -375,12 +376,12 @@ impl Dialer<'_> {
             .map(String::as_str)
     }
 
-    /// The addresses of one host that are to be tried, each with its tries; `mx` is how far the host itself is proven.
+    /// The addresses of one host to try, each with its tries; `mx` is how far the host itself is proven.
     async fn candidates(&self, host: &Hop, hop: &NextHop, mx: Option<Proof>) -> Result<Found, NoAddress> {
         let mut way = Way { mx, addresses: None };
         let mut dane = dane::Known::default();
         let found = match &host.host {
-            // Those of MX records are names by now.
+            // MX records have already become names.
             HopHost::Unix(_) | HopHost::Mx(_) => Vec::new(),
             HopHost::Ip(ip) => vec![*ip],
             HopHost::Name(name) => {
@@ -454,7 +455,7 @@ impl Dialer<'_> {
         })
     }
 
-    /// Tries one address, once more where the plan has a further try.
+    /// Tries one address, twice if the plan has a second try.
     async fn open_candidate(
         &self,
         hop: &NextHop,
@@ -504,8 +505,8 @@ impl Dialer<'_> {
         };
         let mut opening = Opening::new(protocol, self.helo(hop), wish);
         let mut step = OpeningStep::Read(Stage::Greeting);
-        // Whether TLS was made and the host has not said yes inside: with TLS 1.3 it judges the client's last message after the
-        // client takes the handshake for made, so only its answer shows that it is.
+        // Whether the handshake is done but the host has not answered inside TLS: with TLS 1.3 it checks the client's last
+        // message after the client considers the handshake done, so only its answer confirms it.
         let mut untried = false;
         loop {
             step = match step {
@@ -556,8 +557,8 @@ impl Dialer<'_> {
         }
     }
 
-    /// The failure of a host that greets with this server's own name. Behind a port of one's own choice there may be another program
-    /// of this host that goes by the same name.
+    /// The failure of a host that greets with this server's own name. On a configured port there may be another program on this
+    /// host with the same name.
     fn is_ourselves(
         &self,
         hop: &NextHop,
@@ -572,7 +573,7 @@ impl Dialer<'_> {
         ours.then(|| looping(&hop.kind, &why()))
     }
 
-    /// The dialogue is open: logs in, where the route says so.
+    /// The dialogue is open: authenticates, if the route says so.
     async fn ready(
         &self,
         hop: &NextHop,
@@ -618,7 +619,7 @@ impl Dialer<'_> {
 
     async fn connect(&self, to: &Endpoint, relay: &Relay, hop: &NextHop) -> Result<Wire, Failure> {
         let timeouts = &self.settings.timeouts;
-        // In a hurry there is time for a second address, too.
+        // When hurried, leave time for a second address.
         let limit = match self.seat.hurry() {
             Some(hurry) => timeouts.connect.min(hurry / 3),
             None => timeouts.connect,
@@ -643,7 +644,7 @@ impl Dialer<'_> {
         })
     }
 
-    /// Makes the TLS handshake on a connection that was told `220` to `STARTTLS`.
+    /// Performs the TLS handshake on a connection after `220` to `STARTTLS`.
     async fn secure(&self, target: &Target<'_>, session: Session, by: Try) -> Result<Session, Refusal> {
         let (relay, protocol) = (session.relay.clone(), session.protocol);
         let tls_failure = |text: String| {
@@ -661,7 +662,7 @@ impl Dialer<'_> {
                 "TLS is not spoken on a socket of the file system".into(),
             ));
         };
-        // A login with a certificate of its own shows that one.
+        // A login with a certificate of its own presents that one.
         let own = self
             .login
             .as_ref()
@@ -698,7 +699,7 @@ impl Dialer<'_> {
     }
 }
 
-/// Where a connection goes, and what is known of the host.
+/// Where a connection goes, and what is known about the host.
 struct Target<'a> {
     hop: &'a NextHop,
     host: &'a Hop,
@@ -706,8 +707,8 @@ struct Target<'a> {
     dane: &'a dane::Known,
 }
 
-/// The names of which an authority's certificate must have one: that at which the TLSA records stand, the host's, and the
-/// recipient's domain (RFC 7672 section 3.2.2).
+/// The names of which a CA-issued certificate must have one: that of the TLSA records, the host's, and the recipient's domain
+/// (RFC 7672 section 3.2.2).
 fn reference_names<'a>(target: &Target<'a>, base: &'a str) -> Vec<&'a str> {
     let host = match &target.host.host {
         HopHost::Name(name) => Some(&**name),
@@ -735,7 +736,7 @@ fn host_name(host: &Hop) -> String {
     }
 }
 
-/// Of two failures the one that counts: a host that may be willing later outweighs one that never will be.
+/// Of two failures the one that counts: a temporary one outweighs a permanent one.
 fn later(before: Option<Failure>, now: Failure) -> Failure {
     match before {
         Some(before) if !before.permanent && now.permanent => before,
@@ -766,8 +767,8 @@ fn mx_failure(domain: &str, error: &ResolveError) -> Failure {
 }
 
 fn address_failure(name: &str, hop: &NextHop, error: &ResolveError) -> Failure {
-    // A domain without MX records is its own host (RFC 5321 section 5.1); without an address it cannot get mail, ever. The host of
-    // an MX record or of a route that has none is somebody's mistake, and mistakes are mended.
+    // A domain without MX records is its own host (RFC 5321 section 5.1); without an address it can never get mail. If the host
+    // of an MX record or of a route has none, this is a mistake that may be corrected.
     let own_host = matches!(&hop.kind, HopKind::Mx(domain) if **domain == *name);
     match error {
         ResolveError::Bogus(_) => bogus(&format!("the address of {name}")),
@@ -798,7 +799,7 @@ fn address_failure(name: &str, hop: &NextHop, error: &ResolveError) -> Failure {
     }
 }
 
-/// A host without an address of the kind that its route wants.
+/// A host without an address of the family that its route requires.
 fn no_address_of(name: &str, family: Family) -> Failure {
     let kind = match family {
         Family::V6 => "IPv6",
@@ -812,7 +813,7 @@ fn no_address_of(name: &str, family: Family) -> Failure {
     )
 }
 
-/// What the DNS says is not what was signed: it waits until the domain's owner, or whoever is in between, has mended it.
+/// The DNS answer fails DNSSEC validation: the mail waits until this is corrected.
 fn bogus(what: &str) -> Failure {
     let text = format!(
         "{what} cannot be trusted: the DNSSEC signatures are wrong, missing, or out of date, by a mistake of the domain or because \
@@ -822,7 +823,7 @@ fn bogus(what: &str) -> Failure {
     Failure::temporary(Status(4, 7, 0), &Relay::Nowhere, cause)
 }
 
-/// Without its TLSA records nobody knows whether the host may be spoken to in the clear.
+/// Without its TLSA records it is unknown whether cleartext is allowed with the host.
 fn tlsa_unknown(name: &str, why: &str, bogus: bool) -> Failure {
     let text = format!("cannot look up the TLSA records of {name}: {why}");
     let fact = if bogus { DnsFact::Bogus } else { DnsFact::NoAnswer };
@@ -830,14 +831,14 @@ fn tlsa_unknown(name: &str, why: &str, bogus: bool) -> Failure {
     Failure::temporary(Status(4, 7, 0), &Relay::Nowhere, cause)
 }
 
-/// The route lets mail go by DANE only.
+/// The route requires DANE.
 fn no_dane(name: &str, why: NoDane) -> Failure {
     let text = format!("the route has `tls = \"dane-only\"`, and {name} cannot be held to it: {why}");
     let cause = Cause::Dns(DnsFact::NoTlsa, text.into());
     Failure::temporary(Status(4, 7, 0), &Relay::Nowhere, cause)
 }
 
-/// The host of an MX record that leads to nobody else.
+/// The host of an MX record with only forbidden addresses.
 fn unreachable_host(name: &str, unreachable: Unreachable) -> Failure {
     let detail = if matches!(unreachable, Unreachable::Loopback(_)) {
         6
@@ -852,7 +853,7 @@ fn unreachable_host(name: &str, unreachable: Unreachable) -> Failure {
     )
 }
 
-/// The failure of a way that leads back here. A route is the administrator's to mend, and mail waits for it.
+/// The failure of a route that leads back here. If it is configured, the administrator can correct it, and mail waits for that.
 fn looping(kind: &HopKind, why: &str) -> Failure {
     match kind {
         HopKind::Mx(domain) => loops_back(domain, why),
@@ -877,10 +878,10 @@ fn loops_back(domain: &str, why: &str) -> Failure {
     Failure::permanent(Status(5, 4, 6), &Relay::Nowhere, Cause::Loop(text.into()))
 }
 
-/// A host that greets with no, or does not want to be introduced to.
+/// A host that refuses in its greeting, or refuses `EHLO`.
 ///
-/// 521 and 556 say that the host takes no mail at all (RFC 7504). Other codes, 554 among them, speak of this connection: the
-/// client's address may have been listed for an hour, and mail that waits is not lost.
+/// 521 and 556 say that the host accepts no mail at all (RFC 7504). Other codes, including 554, are about this connection: the
+/// client's address may be blocklisted for an hour, and mail that waits is not lost.
 fn unwelcome(stage: Stage, reply: &Reply, relay: &Relay) -> Failure {
     let mut failure = Failure::refused(stage, reply, relay);
     failure.permanent = matches!(reply.code, 521 | 556);
@@ -889,7 +890,7 @@ fn unwelcome(stage: Stage, reply: &Reply, relay: &Relay) -> Failure {
     failure
 }
 
-/// How much TLS a try wants.
+/// The TLS mode of a try.
 fn wanted(by: Try) -> TlsWanted {
     match (by.tls, by.certificate) {
         (Tls::Never, _) => TlsWanted::None,
@@ -920,7 +921,7 @@ fn broken(error: &SessionError, relay: &Relay) -> Refusal {
     Refusal::Other(Failure::lost(relay, error.stage(), error.to_string()))
 }
 
-/// TLS that was made and did not hold until the first answer inside.
+/// TLS that broke after the handshake, before the first answer inside.
 fn tls_broken(error: &SessionError, relay: &Relay) -> Refusal {
     let text = format!("TLS broke right after the handshake: {error}");
     let cause = Cause::Tls(TlsFact::BrokeAfterwards, text.into());

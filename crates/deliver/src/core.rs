@@ -1,4 +1,4 @@
-//! What all parts of delivery share: destinations, bounds, and the way from what happened to the spool.
+//! What all parts of delivery share: destinations, limits, and the recording of outcomes in the spool.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -37,14 +37,13 @@ use crate::telling::Telling;
 use crate::ways;
 use crate::work::{self, Due, Work};
 
-/// Domains whose destination is remembered, and destinations kept that have nothing to do.
+/// Most domains whose destination is remembered, and most idle destinations kept.
 const KNOWN_MAX: usize = 20_000;
 
 /// How long a destination without mail is kept in the listing.
 const QUIET: Duration = Duration::from_secs(600);
 
-/// What a worker does from its start to its end; see `worker::run`. The core starts workers and does not know
-/// what they do.
+/// What a worker does from start to end; see `worker::run`. The core starts workers without knowing what they do.
 pub(crate) type Labour = fn(Arc<Core>, Arc<Destination>, Post) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
 pub(crate) struct Core {
@@ -57,14 +56,14 @@ pub(crate) struct Core {
     registry: Mutex<Registry>,
     pub(crate) places: Arc<Places>,
     pub(crate) storage: Storage,
-    /// For each class, and for hosts that took mail recently and others, whether due mail was left in the spool because too much was
-    /// in memory.
+    /// For each class, and for hosts that accepted mail recently and others, whether due mail was left in the spool because
+    /// memory was full.
     starved: [[AtomicBool; 2]; 3],
-    /// Whether there was a message that goes a way of its own: from then on the domain alone decides about none.
+    /// Whether there was a message with a route of its own: from then on the domain alone never decides.
     detours: AtomicBool,
-    /// No new work.
+    /// Cancelled: no new work.
     pub(crate) stop: CancellationToken,
-    /// No more patience.
+    /// Cancelled: stop waiting for attempts.
     pub(crate) kill: CancellationToken,
     pub(crate) workers: TaskTracker,
     pub(crate) settling: TaskTracker,
@@ -75,25 +74,25 @@ pub(crate) struct Core {
 struct Registry {
     by_name: HashMap<String, Arc<Destination>>,
     by_domain: HashMap<Box<str>, Arc<Destination>>,
-    /// The settings under which `by_domain` holds.
+    /// The settings for which `by_domain` is valid.
     settings: Option<Arc<Settings>>,
-    /// Whether sender and login decide, too.
+    /// Whether routes also depend on sender and login.
     asks_origin: bool,
-    /// Domains in which the whole address decides.
+    /// Domains in which routes depend on the whole address.
     address_domains: HashSet<Box<str>>,
-    /// How many names there are when the next look for those that are not used is worth it.
+    /// The number of names from which the next search for unused ones is worthwhile.
     next_clearance: usize,
 }
 
 impl Registry {
-    /// Whether the whole address decides in a domain.
+    /// Whether the route depends on the whole address in a domain.
     fn asks_address(&self, domain: &Domain, text: &str, settings: &Settings) -> bool {
         self.address_domains.contains(text)
             || settings.routes.asks_tables()
             || settings.system.is_some() && settings.routes.is_by_user(domain)
     }
 
-    /// Keeps strangers from filling it with names: of too many, those go first that have nothing to do.
+    /// Keeps strangers from filling it with names: if there are too many, idle ones are dropped first.
     fn make_room(&mut self, now: Timestamp) {
         if self.by_name.len() < self.next_clearance.max(KNOWN_MAX) {
             return;
@@ -101,17 +100,17 @@ impl Registry {
         self.by_domain.clear();
         self.forget_disused(now, Duration::ZERO);
         if self.by_name.len() >= KNOWN_MAX {
-            // Pauses go, too: that costs an attempt each, no more.
+            // Pauses are lost too, which only costs one attempt each.
             self.by_name
                 .retain(|_, destination| Arc::strong_count(destination) > 1 || !destination.is_empty());
         }
-        // Looked through again when it has grown by half, so that each new name pays little for it.
+        // Searched again when it has grown by half, so that the amortised cost per name is small.
         self.next_clearance = self.by_name.len() + self.by_name.len() / 2;
     }
 
-    /// Forgets what has not been used for so long.
+    /// Forgets what has not been used for this long.
     fn forget_disused(&mut self, now: Timestamp, quiet: Duration) {
-        // Nobody but the registry can hold one whose count is one, and nobody can get at it while it is locked.
+        // With a count of one, only the registry holds it, and nobody can get it while the registry is locked.
         self.by_name.retain(|_, destination| {
             Arc::strong_count(destination) > 1 || !destination.is_disused(now, quiet)
         });
@@ -143,12 +142,12 @@ impl Core {
         })
     }
 
-    /// The time that waits and ages go by; see [`Spool::now`](postern_spool::Spool::now).
+    /// The time for waits and ages; see [`Spool::now`](postern_spool::Spool::now).
     pub(crate) fn now(&self) -> Timestamp {
         self.deps.spool.now()
     }
 
-    /// A notice with its time as people read it.
+    /// A notice with its time in system time, for people.
     pub(crate) fn shown(&self, notice: Notice) -> Notice {
         match notice {
             Notice::Delayed { until } => Notice::Delayed {
@@ -158,7 +157,7 @@ impl Core {
         }
     }
 
-    /// Tells the spool how long waits are now.
+    /// Tells the spool the current wait times.
     pub(crate) fn announce_waits(&self) {
         let settings = self.deps.settings.load();
         let longest = settings.retry.intervals.iter().max().copied().unwrap_or_default();
@@ -182,7 +181,7 @@ impl Core {
         if by_domain && let Some(known) = registry.by_domain.get(&*text) {
             return known.clone();
         }
-        // Many rules take a while, and everybody needs the registry.
+        // Many rules take a while, and everything needs the registry.
         drop(registry);
         let hop = NextHop::find(recipient, origin, &settings.routes, settings.mx_port);
         let name = hop.name();
@@ -199,7 +198,7 @@ impl Core {
         destination
     }
 
-    /// What mail for one domain may have several destinations by.
+    /// What the destination of mail for one domain may depend on.
     pub(crate) fn asks(&self, domain: &Domain, settings: &Arc<Settings>) -> Asks {
         let registry = self.registry(settings);
         Asks {
@@ -208,12 +207,12 @@ impl Core {
         }
     }
 
-    /// Notes that there are messages that go a way of their own.
+    /// Notes that there are messages with a route of their own.
     pub(crate) fn note_detour(&self) {
         self.detours.store(true, Ordering::Relaxed);
     }
 
-    /// The registry, with nothing in it that other settings have brought.
+    /// The registry, without entries from other settings.
     fn registry(&self, settings: &Arc<Settings>) -> MutexGuard<'_, Registry> {
         let mut registry = self.registry.lock();
         let same = registry
@@ -238,7 +237,7 @@ impl Core {
         all
     }
 
-    /// Forgets destinations that have not been used for long, and follows changed bounds.
+    /// Forgets destinations that have not been used for long, and follows changed limits.
     pub(crate) fn tidy(&self) {
         let now = self.now();
         let mut registry = self.registry.lock();
@@ -248,7 +247,7 @@ impl Core {
         self.follow_settings();
     }
 
-    /// Shares out what new settings give.
+    /// Applies the limits of new settings.
     fn follow_settings(&self) {
         let settings = self.deps.settings.load();
         self.places
@@ -278,7 +277,7 @@ impl Core {
         }
     }
 
-    /// Asks the tables of routes about recipients of a fresh message, and then hands them to their destinations.
+    /// Asks the tables of routes about recipients of a fresh message, then hands them to their destinations.
     fn learn_and_hand_out(self: &Arc<Self>, message: &Arc<Message>, dues: Vec<Due>) {
         let (core, message) = (self.clone(), message.clone());
         self.workers.spawn(async move {
@@ -291,7 +290,7 @@ impl Core {
                     () = core.stop.cancelled() => return,
                     () = ways::learn(recipients, &settings) => {}
                 }
-                // Those of other settings have other tables.
+                // Other settings have other tables.
                 if Arc::ptr_eq(&settings, &core.deps.settings.load()) {
                     return core.hand_out_known(&message, dues, &settings);
                 }
@@ -299,7 +298,7 @@ impl Core {
         });
     }
 
-    /// The same, where the tables of routes have been asked.
+    /// The same, once the tables of routes have been asked.
     pub(crate) fn hand_out_known(
         self: &Arc<Self>,
         message: &Arc<Message>,
@@ -337,7 +336,7 @@ impl Core {
         }
     }
 
-    /// Gives all that waits to the destinations that new settings choose, and tries again where a pause may have lost its reason.
+    /// Moves all waiting mail to the destinations chosen by new settings, and retries where a pause may no longer be justified.
     pub(crate) fn reroute(self: &Arc<Self>) {
         self.announce_waits();
         self.follow_settings();
@@ -353,7 +352,7 @@ impl Core {
         self.agenda.look_everywhere();
     }
 
-    /// Starts workers for what waits, as far as the bounds allow.
+    /// Starts workers for what waits, as far as the limits allow.
     pub(crate) fn staff(self: &Arc<Self>, destination: &Arc<Destination>, settings: &Settings) {
         for class in destination.short_of(&settings.limits) {
             let room = || self.places.room(class, destination);
@@ -364,7 +363,7 @@ impl Core {
                     }
                     break;
                 };
-                // Somebody else may have been quicker.
+                // Another task may have been quicker.
                 let Some(post) = Post::take_up(destination, seat, &settings.limits, room()) else {
                     break;
                 };
@@ -378,7 +377,7 @@ impl Core {
         self.workers.spawn((self.labour)(self.clone(), destination, post));
     }
 
-    /// Asks for more from the spool if a destination runs short of what is there.
+    /// Reads more from the spool if a destination runs short while there is more.
     pub(crate) fn replenish(&self, destination: &Destination) {
         if let Some(shortage) = destination.shortage() {
             for domain in shortage.domains {
@@ -390,7 +389,7 @@ impl Core {
         }
     }
 
-    /// Notes that memory was too full to read what is due of a class; when half of its share is free again, the spool is looked at.
+    /// Notes that memory was too full to read due mail of a class; when half of its share is free again, the spool is read.
     pub(crate) fn note_starved(&self, class: Class, proven: bool) {
         self.starved[class.index()][usize::from(proven)].store(true, Ordering::Relaxed);
     }
@@ -421,7 +420,7 @@ impl Core {
             .iter()
             .map(|due| RecipientOutcome {
                 index: due.index,
-                // Since when it waits, so that the oldest is read back first.
+                // When it arrived, so that the oldest is read back first.
                 outcome: Outcome::Deferred {
                     until: work.queued_at,
                     attempt: None,
@@ -458,8 +457,8 @@ impl Core {
         });
     }
 
-    /// Decides, logs, reports and records what became of recipients of one message. What is to be reported is kept back a
-    /// moment for what else is under way of the message.
+    /// Decides, logs, reports and records the outcomes of recipients of one message. What must be reported is held back briefly
+    /// for other outcomes of the message.
     pub(crate) fn conclude(self: &Arc<Self>, settings: &Settings, conclusion: Conclusion) {
         let Conclusion {
             message,
@@ -469,7 +468,7 @@ impl Core {
             held,
             sent_on,
         } = conclusion;
-        // Waits and ages go by the queue's time, which nobody can set; what people read goes by the system's.
+        // Waits and ages use queue time, which cannot be set; people are shown system time.
         let now = self.now();
         let wall = Timestamp::now();
         let count = fates.len();
@@ -481,7 +480,7 @@ impl Core {
             };
             let (relay, replied) = match &fate {
                 Fate::Failed(failure) => (failure.relay.clone(), failure.is_reply()),
-                // Where mail lies on this machine is nobody's business.
+                // Where mail is stored on this machine is not disclosed.
                 Fate::Delivered { relay, .. } => (relay.clone(), public),
             };
             let words_of_peer = match &fate {
@@ -496,7 +495,7 @@ impl Core {
                 not_before,
                 jitter: jitter(message.id, due.attempts),
             };
-            // That a report asks for no reports is meant for others: whoever is to hear of double bounces does.
+            // A report's `NOTIFY=NEVER` is meant for other servers: double bounces are still reported here if configured.
             let notify = match message.origin {
                 Origin::Report => postern_mail::Notify::Unspecified,
                 _ => recipient.notify,
@@ -516,7 +515,7 @@ impl Core {
                 outcome: decision.outcome,
             };
             let part = if note.is_some() {
-                // It is told with the report.
+                // It is logged with the report.
                 reported.tellings.push(telling);
                 &mut reported
             } else {
@@ -530,14 +529,14 @@ impl Core {
             part.notes.extend(note);
             part.outcomes.push(outcome);
         }
-        // Only what is on its way to the disk counts as that.
+        // Only what is being written counts as unsettled.
         reported.held = Held {
             claims: held.claims.clone(),
             unsettled: None,
             look_again: held.look_again.clone(),
         };
         silent.held = held;
-        // With an outcome that they belong to, in one transaction.
+        // In one transaction with an outcome that they belong to.
         match silent.outcomes.is_empty() {
             false => silent.sent_on = sent_on,
             true => reported.sent_on = sent_on,
@@ -551,7 +550,7 @@ impl Core {
         self.follow(message.id, gathered);
     }
 
-    /// Reports what is to be reported now, or waits for more of it. The end of delivery is waited for by nobody.
+    /// Reports what must be reported now, or waits for more of it. When delivery stops, nothing waits.
     fn follow(self: &Arc<Self>, id: QueueId, gathered: Gathered<Part>) {
         let wait = match gathered {
             Gathered::Now(parts) => return self.report(parts),
@@ -568,7 +567,7 @@ impl Core {
         });
     }
 
-    /// Makes the reports of one message, and tells of and records the outcomes that they are about.
+    /// Makes the reports of one message, and logs and records the outcomes that they are about.
     fn report(self: &Arc<Self>, parts: Vec<Part>) {
         let mut parts = parts.into_iter();
         let Some(mut part) = parts.next() else { return };
@@ -625,7 +624,7 @@ impl Core {
                     notice!(observers, Spool Warning "not settled, it will be tried again", Queue = shown(&id), Error = shown(&error));
                 }
             }
-            // The spool is told of both by their being dropped, and must not be before it has the outcomes.
+            // Dropping both tells the spool, which must not happen before it has the outcomes.
             let Held { claims, unsettled, look_again } = held;
             drop((claims, further, message, unsettled));
             let now = core.now();
@@ -645,14 +644,14 @@ struct Part {
     message: Arc<Message>,
     at: Timestamp,
     outcomes: Vec<RecipientOutcome>,
-    /// How each of the outcomes is told of; empty where that is done.
+    /// The log events of the outcomes; empty if already logged.
     tellings: Vec<Telling>,
-    /// What a report says of them.
+    /// What a report says about them.
     notes: Vec<Note>,
-    /// When which domain is to be looked at again.
+    /// When to look at which domain again.
     timers: Vec<(Timestamp, Arc<str>)>,
     held: Held,
-    /// Claims of parts that were joined.
+    /// Claims of parts that were merged.
     further: Vec<Arc<Vec<Claim>>>,
     /// Messages that are queued with the outcomes.
     sent_on: Vec<NewMessage>,
@@ -686,8 +685,8 @@ impl Part {
     }
 }
 
-/// A number from 0 to 1 that differs from message to message and from attempt to attempt, and is the same for all recipients of
-/// one: they stay together to the end, and share its report.
+/// A number from 0 to 1 that differs between messages and attempts, but is the same for all recipients of a message: they stay
+/// together to the end, and share its report.
 fn jitter(id: QueueId, attempts: u32) -> f64 {
     let mut bits = id.as_i64().unsigned_abs() ^ (u64::from(attempts) << 56);
     for factor in [0xbf58_476d_1ce4_e5b9_u64, 0x94d0_49bb_1331_11eb] {
@@ -696,20 +695,20 @@ fn jitter(id: QueueId, attempts: u32) -> f64 {
     f64::from((bits >> 32) as u32) / f64::from(u32::MAX)
 }
 
-/// What became of recipients of one message.
+/// The outcomes of recipients of one message.
 pub(crate) struct Conclusion {
     pub(crate) message: Arc<Message>,
     pub(crate) fates: Vec<(Due, Fate)>,
     /// No further attempt before this.
     pub(crate) not_before: Option<Timestamp>,
-    /// Whether the hosts of this way are in the DNS for all to see; what is said of others stays here.
+    /// Whether the hosts of this route are public in DNS; details about others are not disclosed.
     pub(crate) public: bool,
     pub(crate) held: Held,
-    /// Messages that take the place of what was concluded, for others: queued with it, all or nothing.
+    /// Messages for others that replace what was concluded: queued with it, all or nothing.
     pub(crate) sent_on: Vec<NewMessage>,
 }
 
-/// What is given back when the outcomes are on stable storage.
+/// What is released when the outcomes are on stable storage.
 #[derive(Default)]
 pub(crate) struct Held {
     pub(crate) claims: Arc<Vec<Claim>>,
@@ -718,16 +717,16 @@ pub(crate) struct Held {
     pub(crate) look_again: Vec<Arc<str>>,
 }
 
-/// What a way may depend on besides the domain.
+/// What a route may depend on besides the domain.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Asks {
-    /// Sender, login, and whether a filter has seen the mail.
+    /// Sender, login, and whether the after-queue filter has seen the mail.
     pub(crate) origin: bool,
     /// The whole address of the recipient.
     pub(crate) address: bool,
 }
 
-/// Whom a message is from.
+/// Who a message is from.
 pub(crate) fn from(message: &Message) -> origin::Origin<'_> {
     origin::Origin {
         sender: &message.envelope.sender,
@@ -737,12 +736,12 @@ pub(crate) fn from(message: &Message) -> origin::Origin<'_> {
     }
 }
 
-/// Whether mail of this kind goes by no filter behind the queue: it has been there, or is this server's own.
+/// Whether mail of this origin need not go to the after-queue filter: it has been there, or is this server's own.
 pub(crate) fn is_filtered(origin: Origin) -> bool {
     matches!(origin, Origin::Filtered | Origin::Report)
 }
 
-/// A domain as the spool knows it.
+/// A domain as text, as in the spool.
 fn domain_text(domain: &Domain) -> Cow<'_, str> {
     match domain {
         Domain::Name(name) => Cow::Borrowed(name),
@@ -755,7 +754,7 @@ pub(crate) fn domain_of(message: &Message, due: &Due) -> Option<Arc<str>> {
     Some(domain_text(recipient.address.domain()).into())
 }
 
-/// Domains of a claimed message of which the work had not all recipients: the others may have come due meanwhile.
+/// Domains of a claimed message of which the work did not have all recipients: the others may have become due meanwhile.
 pub(crate) fn look_again(message: &Message, recipients: &[Due]) -> Vec<Arc<str>> {
     let all = &message.envelope.recipients;
     if all.len() == recipients.len() {

@@ -1,4 +1,4 @@
-//! Asking a host once more without what it may have refused for no good reason.
+//! Trying a host once more without optional parameters that it may have refused.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use crate::exchange::Exchanged;
 use crate::offer::{Offer, deciding};
 use crate::session::Session;
 
-/// Asks once more, without courtesies, for recipients whose refusal may have been about those; a second refusal is the answer.
-/// Returns for each recipient whether it is the second answer that counts.
+/// Tries once more, without optional parameters, for recipients whose refusal may have been about those; a second refusal is
+/// final. Returns for each recipient whether the second reply counts.
 ///
-/// What the peer took without is not asked of it again in this session.
+/// Parameters without which the peer accepted are not sent again in this session.
 pub(crate) async fn ask_without(
     session: &mut Session,
     offer: &Offer<'_>,
@@ -65,7 +65,7 @@ pub(crate) async fn ask_without(
     let mut helped = false;
     for (place, verdict) in places.into_iter().zip(second.verdicts) {
         match &verdict {
-            // It has had enough of us: its first answer stands.
+            // It closed the connection: its first reply stands.
             Verdict::Lost(at) if *at != Stage::EndOfData => {}
             Verdict::Refused(_, reply) if reply.code == 421 => {}
             _ => {
@@ -91,7 +91,7 @@ pub(crate) async fn ask_without(
     plainly
 }
 
-/// Where a refusal may be about parameters: at `MAIL`, or for some recipient.
+/// The stage of a refusal that may be about parameters: `MAIL`, or a recipient.
 fn refused_at(verdicts: &[Verdict], auth: bool) -> Option<Stage> {
     verdicts.iter().find_map(|verdict| match verdict {
         Verdict::Refused(stage @ (Stage::Mail | Stage::Recipient), reply)
@@ -103,13 +103,13 @@ fn refused_at(verdicts: &[Verdict], auth: bool) -> Option<Stage> {
     })
 }
 
-/// Whether a refusal at this stage may be about parameters, `AUTH=` among them on `MAIL`.
+/// Whether a refusal at this stage may be about parameters, including `AUTH=` on `MAIL`.
 fn may_help(stage: Stage, reply: &Reply, auth: bool) -> bool {
     objection::may_mean_parameters(reply, auth && stage == Stage::Mail)
 }
 
-/// The peer, and what is declared to it, without courtesies: at `MAIL` without all, for recipients without the wishes for reports,
-/// since the others have been taken. `None` where the content cannot be looked at.
+/// The peer, and what is declared to it, without optional parameters: at `MAIL` without all, for recipients without those for
+/// reports, since the others were accepted. `None` if the content cannot be read.
 async fn without(
     session: &Session,
     offer: &Offer<'_>,
@@ -133,7 +133,7 @@ async fn without(
         };
         return Some((plain, declared));
     }
-    // Of a large message only the header may have been looked at, and the sender taken at his word.
+    // Of a large message only the header may have been examined, and the declaration trusted.
     let examined = examine(offer.spool, offer.message, &plain).await.ok()?;
     let recipient = &deciding(addressed)?.address;
     let check = |peer: &Capabilities| {

@@ -1,4 +1,4 @@
-//! What the DNS says of a host's certificate: its TLSA records, looked up where they count (RFC 7672 section 2.2).
+//! What DNS says about a host's certificate: its TLSA records, looked up where they count (RFC 7672 section 2.2).
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use postern_net::tls::TlsaSet;
 use postern_policy::transport::Tlsa;
 use tokio::time::timeout;
 
-/// What is known of a host's TLSA records.
+/// What is known about a host's TLSA records.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
     /// What follows from them.
     pub(crate) tlsa: Tlsa,
-    /// Those that can be used, with the name at which they stand: the host asks for its certificate by that (RFC 7672 section 3.2.1).
+    /// The usable ones, with their base name, which is sent as SNI (RFC 7672 section 3.2.1).
     pub(crate) named: Option<(TlsaSet, String)>,
-    /// Whether what the DNS has of them is bogus.
+    /// Whether they are bogus.
     pub(crate) bogus: bool,
 }
 
-/// Looks up the records of `host`, whose addresses are proven: first at the name that its aliases lead to, where there are some
-/// (RFC 7672 section 2.2.2).
+/// Looks up the records of `host`, whose addresses are proven: first at the name to which its CNAMEs lead, if there are any (RFC
+/// 7672 section 2.2.2).
 pub(crate) async fn look(
     resolver: &Resolver,
     host: &str,
@@ -43,7 +43,7 @@ pub(crate) async fn look(
     }
 }
 
-/// What an answer means; `None` for no proven records, so that another name may have some.
+/// The meaning of an answer; `None` for no proven records, so that another name is tried.
 fn read(base: &str, answer: Proven<Result<Vec<TlsaRecord>, ResolveError>>) -> Option<Known> {
     match (answer.found, answer.proof) {
         (Ok(records), Proof::Secure) => Some(match TlsaSet::read(&records) {
@@ -58,7 +58,7 @@ fn read(base: &str, answer: Proven<Result<Vec<TlsaRecord>, ResolveError>>) -> Op
             },
         }),
         (Ok(_), Proof::Insecure) => None,
-        // A resolver that cannot say is no better than one that says they are wrong (RFC 7672 section 2.1.1).
+        // No answer is treated like a bogus one (RFC 7672 section 2.1.1).
         (Ok(_), proof) => Some(Known::unknown(
             format!("what the DNS has of them is {proof}"),
             proof == Proof::Bogus,

@@ -1,4 +1,4 @@
-//! Delivery as a whole: started, looked at, told of new settings, stopped.
+//! Delivery as a whole: start, status, new settings, stop.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use crate::destination::Destination;
 use crate::status::{DestinationStatus, PlacesStatus};
 use crate::{hop, intake, usher, worker};
 
-/// How often destinations that nobody uses any more are forgotten.
+/// How often unused destinations are forgotten.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 
-/// How long outcomes that are on their way to the spool are waited for at the end.
+/// How long to wait at the end for outcomes to be written to the spool.
 const SETTLE_WAIT: Duration = Duration::from_secs(10);
 
-/// Delivers what the spool holds. Cloning gives another handle to the same one.
+/// Delivers what the spool holds. Clones are handles to the same one.
 #[derive(Clone)]
 pub struct Deliverer {
     pub(crate) core: Arc<Core>,
@@ -38,7 +38,7 @@ impl Deliverer {
         }
     }
 
-    /// Takes back which hosts had taken mail before a restart. Gives how many. To be called before [`run`](Self::run).
+    /// Restores which hosts had accepted mail before a restart. Returns how many. To be called before [`run`](Self::run).
     ///
     /// # Errors
     ///
@@ -47,28 +47,28 @@ impl Deliverer {
         self.core.places.restore(store).await
     }
 
-    /// Writes down which hosts have taken mail within the last `within`.
+    /// Writes which hosts have accepted mail within the last `within`.
     ///
     /// # Errors
     ///
-    /// The store cannot be written: what it has stays as it was.
+    /// The store cannot be written: its content stays as it was.
     pub async fn keep_hosts(&self, store: &dyn Store, within: Duration) -> Result<(), StoreError> {
         self.core.places.keep(store, within).await
     }
 
-    /// Delivers until `shutdown`, or until the spool is closed; then gives attempts under way the time that [`Timeouts::shutdown`](crate::Timeouts::shutdown)
-    /// allows, and returns. Run it once.
+    /// Delivers until `shutdown`, or until the spool is closed; then gives current attempts the time that
+    /// [`Timeouts::shutdown`](crate::Timeouts::shutdown) allows, and returns. Run it once.
     ///
-    /// What is not delivered by then stays in the spool; close that afterwards, since outcomes are settled to the last moment.
+    /// What is not delivered by then stays in the spool; close that afterwards, since outcomes are settled until the last moment.
     ///
     /// # Panics
     ///
-    /// When a task that it cannot do without has panicked; what is under way is ended first, as for `shutdown`.
+    /// If an essential task has panicked; current attempts are ended first, as for `shutdown`.
     pub async fn run(&self, shutdown: CancellationToken) {
         let core = &self.core;
         core.announce_waits();
         let subscription = core.deps.spool.subscribe();
-        // Until `stop`, so that an end of any of them is the end of all.
+        // They run until `stop`, so that if one ends early, all are ended.
         let mut helpers = tokio::task::JoinSet::new();
         helpers.spawn(intake::read(core.clone()));
         helpers.spawn(usher::run(core.clone()));
@@ -117,7 +117,7 @@ impl Deliverer {
         }
     }
 
-    /// Every next hop that was used recently, has mail waiting, or is logged in to, by name; for `queue list`.
+    /// Every next hop that was used recently, has mail waiting, or has a login, by name; for `queue list`.
     #[must_use]
     pub fn destinations(&self) -> Vec<DestinationStatus> {
         let settings = self.core.deps.settings.load();
@@ -144,21 +144,21 @@ impl Deliverer {
             .collect()
     }
 
-    /// The places for connections of each kind of mail; for `queue list`.
+    /// The places for connections of each class of mail; for `queue list`.
     #[must_use]
     pub fn places(&self) -> Vec<PlacesStatus> {
         self.core.places.status()
     }
 
-    /// Follows new settings at once: mail that waits in memory goes where they say, and pauses end. Call it after swapping them;
-    /// without it mail that was taken out of the spool before goes by the old ones.
+    /// Follows new settings at once: mail waiting in memory is rerouted, and pauses end. Call it after swapping them; otherwise
+    /// mail already read from the spool follows the old ones.
     pub fn reloaded(&self) {
         self.core.reroute();
     }
 
     /// Ends the pause of the destination of `domain`, or of all, and looks for due mail at once.
     ///
-    /// Makes nothing due that is not: that is the spool's `flush`, which calls for this by itself.
+    /// Does not make mail due: that is the spool's `flush`, which triggers this by itself.
     pub fn flush(&self, domain: Option<&str>) {
         intake::flush(&self.core, domain);
     }

@@ -1,4 +1,4 @@
-//! What delivery works with.
+//! The dependencies of delivery.
 
 use std::sync::Arc;
 
@@ -12,23 +12,23 @@ use crate::settings::Settings;
 use crate::tls::TlsClients;
 use crate::tokens::Tokens;
 
-/// What delivery works with.
+/// The dependencies of delivery.
 #[derive(Clone)]
 pub struct Deps {
-    /// Where the mail is.
+    /// The queue.
     pub spool: Arc<dyn Spool>,
-    /// Who looks at reports before they are queued.
+    /// The inspectors of reports before they are queued.
     pub inspectors: Arc<ArcSwap<Inspectors>>,
     /// How to deliver; swapped by a reload.
     pub settings: Arc<ArcSwap<Settings>>,
-    /// Where names are looked up.
+    /// The resolver for names.
     pub resolver: Resolver,
     /// TLS towards next hops; swapped by a reload.
     pub tls: Arc<ArcSwap<TlsClients>>,
-    /// Where logins get OAuth tokens from.
+    /// The source of OAuth tokens for logins.
     pub tokens: Arc<dyn Tokens>,
-    /// Who has a mailbox here.
+    /// Knows who has a mailbox here.
     pub mailboxes: Arc<dyn Mailboxes>,
-    /// Who is told what becomes of the mail.
+    /// The observers of events.
     pub observers: Observers,
 }

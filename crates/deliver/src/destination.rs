@@ -1,4 +1,4 @@
-//! One next hop at work: its queue in memory, its workers, and how it fares.
+//! One next hop in use: its queue in memory, its workers, and its state.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -22,14 +22,14 @@ use crate::status::{DestinationStatus, LoginState, LoginStatus, WaitingByClass};
 use crate::time;
 use crate::work::Work;
 
-/// Domains whose backlog is remembered one by one.
+/// Most domains whose backlog is remembered individually.
 const BACKLOG_MAX: usize = 256;
 
 /// Below this many waiting messages that were read from the spool, more are fetched from there.
 const LOW_WATER: usize = 100;
 
-/// Deferred messages read for a destination that pauses, in each [`SLOW_PERIOD`]. Each is put off without an attempt, but for those
-/// whose time is over, which bounce; so a million of them is gone through in the end, at a cost nobody notices.
+/// Deferred messages read for a paused destination in each [`SLOW_PERIOD`]. Each is deferred again without an attempt, except
+/// expired ones, which bounce; so even a million of them are processed eventually, at a negligible cost.
 const SLOW_READ: usize = 200;
 
 /// See [`SLOW_READ`].
@@ -43,7 +43,7 @@ pub(crate) struct Destination {
     /// One permit for each idle worker that has been called to work.
     calls: Semaphore,
     delivered: AtomicU64,
-    /// For which classes it stands in line for a place; see [`InLine`](crate::in_line::InLine).
+    /// The classes for which it is in line for a place; see [`InLine`](crate::in_line::InLine).
     in_line: [AtomicBool; 3],
 }
 
@@ -55,25 +55,25 @@ struct State {
     /// Workers of each class, idle ones included.
     workers: [usize; 3],
     idle: usize,
-    /// Workers that were started or called and have not asked for work since: each is good for one message.
+    /// Workers that were started or called and have not asked for work since: each will take one message.
     coming: usize,
     /// Its concurrency limit, its pauses, its rate.
     fares: HopState<Failure>,
     last_error: Option<(Timestamp, String)>,
-    /// How far the DNS had proven the way when it was gone last.
+    /// How far DNSSEC proved the path at the last connection.
     way: Way,
     login: LoginState,
-    /// What the login failed by last.
+    /// The last failure of the login.
     login_fault: Option<LoginFault>,
     backlog: BTreeSet<Arc<str>>,
     backlog_unknown: bool,
-    /// Since when, and how many messages may still be read in this period of a pause.
+    /// The start of the current period of a pause, and how many messages were read in it.
     slow_read: (Instant, usize),
     last_used: Instant,
 }
 
-/// By what failures of a login are told apart: hosts write an id or the time into their replies. Our own words have no code,
-/// and count.
+/// What distinguishes failures of a login: the text is left out, since hosts put ids or times into their replies. Our own texts
+/// have no code, so they count.
 type LoginFault = (u16, Status, Option<String>);
 
 /// What a worker finds when it asks for work.
@@ -86,7 +86,7 @@ pub(crate) enum Taken {
     Leave,
 }
 
-/// A connection that its destination counts, until it is dropped.
+/// A connection that is counted by its destination until dropped.
 #[must_use]
 pub(crate) struct Connected(Arc<Destination>);
 
@@ -96,14 +96,14 @@ impl Drop for Connected {
     }
 }
 
-/// What is waiting in the spool for a destination that has room again.
+/// Mail waiting in the spool for a destination that has room again.
 pub(crate) struct Shortage {
     pub(crate) domains: BTreeSet<Arc<str>>,
     pub(crate) everywhere: bool,
 }
 
 impl Destination {
-    /// A destination that nobody has used; `name` is the hop's.
+    /// A new destination; `name` is the hop's.
     pub(crate) fn new(name: String, hop: NextHop) -> Self {
         let state = State {
             queues: Default::default(),
@@ -131,7 +131,7 @@ impl Destination {
         }
     }
 
-    /// The bounds that hold here: those of all, where its route does not say otherwise.
+    /// The limits that apply here: the general ones, unless its route says otherwise.
     pub(crate) fn bounds<'l>(&self, limits: &'l Limits) -> Cow<'l, Limits> {
         let lane = &self.hop.lane;
         if lane.connections.is_none()
@@ -151,7 +151,7 @@ impl Destination {
         Cow::Owned(own)
     }
 
-    /// Puts work into the queue, and wakes an idle worker if there is one; gives it back when the queue is full.
+    /// Adds work to the queue, and wakes an idle worker if there is one; returns the work if the queue is full.
     ///
     /// Call [`Core::staff`](crate::core::Core::staff) afterwards.
     pub(crate) fn offer(&self, work: Work, limits: &Limits) -> Result<(), Work> {
@@ -159,7 +159,7 @@ impl Destination {
         state.queues[work.class.index()].push(work, limits)?;
         state.last_used = time::now();
         if state.idle > 0 {
-            // Taken off the count here, so that the next message wakes another one.
+            // Uncounted here, so that the next message wakes another one.
             state.idle -= 1;
             state.coming += 1;
             drop(state);
@@ -168,7 +168,7 @@ impl Destination {
         Ok(())
     }
 
-    /// Puts work back that was not tried, ahead of all other.
+    /// Puts back untried work, ahead of all other.
     pub(crate) fn put_back(&self, work: Work) {
         let mut state = self.state.lock();
         state.queues[work.class.index()].put_back(work);
@@ -188,13 +188,13 @@ impl Destination {
         Class::ALL.into_iter().filter(move |class| short[class.index()])
     }
 
-    /// Whether one more worker is wanted for mail of this class, and does not wait in line already. `free` is how many places
-    /// are left for that.
+    /// Whether one more worker is wanted for mail of this class that is not already waiting in line. `free` is the number of
+    /// places left for that.
     pub(crate) fn wants(&self, class: Class, limits: &Limits, free: usize) -> bool {
         !self.is_in_line(class) && self.state.lock().wants(class, &self.bounds(limits), free)
     }
 
-    /// Whether one more worker is to be started for mail of this class; if so, it counts from now on.
+    /// Whether to start one more worker for mail of this class; if so, it counts from now on.
     pub(crate) fn hire(&self, class: Class, limits: &Limits, free: usize) -> bool {
         let mut state = self.state.lock();
         let wanted = state.wants(class, &self.bounds(limits), free);
@@ -205,14 +205,13 @@ impl Destination {
         wanted
     }
 
-    /// For [`InLine`](crate::in_line::InLine) alone: marks that it stands in line for a place of this class. `false` when it does
-    /// already.
+    /// Only for [`InLine`](crate::in_line::InLine): marks that it is in line for a place of this class. `false` if it already is.
     pub(crate) fn enter_line(&self, class: Class) -> bool {
         !self.in_line[class.index()].swap(true, Ordering::AcqRel)
     }
 
-    /// For [`InLine`](crate::in_line::InLine) alone: it stands in line no longer. Takes no lock, so that a line that is locked may
-    /// drop its entries.
+    /// Only for [`InLine`](crate::in_line::InLine): it is no longer in line. Takes no lock, so that a locked line may drop its
+    /// entries.
     pub(crate) fn leave_line(&self, class: Class) {
         self.in_line[class.index()].store(false, Ordering::Release);
     }
@@ -221,16 +220,17 @@ impl Destination {
         self.in_line[class.index()].load(Ordering::Acquire)
     }
 
-    /// Who submitted the mail of this class that is next.
+    /// The submitter of the next mail of this class.
     pub(crate) fn submitter(&self, class: Class) -> u64 {
         self.state.lock().queues[class.index()]
             .submitter()
             .unwrap_or_default()
     }
 
-    /// The next message for a worker with a place of class `own`: in turn of the classes for which it has one, or gets one by `change`.
+    /// The next message for a worker with a place of class `own`: by turns of the classes for which it has a place, or gets one
+    /// through `change`.
     ///
-    /// `arriving` is to be set the first time a worker asks, and the first time after it was called.
+    /// `arriving` must be set the first time a worker asks, and the first time after it was called.
     pub(crate) fn take(
         &self,
         own: Class,
@@ -253,14 +253,14 @@ impl Destination {
         }
     }
 
-    /// Resolves when an idle worker is called to work; it is not idle then.
+    /// Resolves when an idle worker is called to work; it is then no longer idle.
     pub(crate) async fn called(&self) {
         if let Ok(call) = self.calls.acquire().await {
             call.forget();
         }
     }
 
-    /// Several messages of one class at once, for mailboxes, whose writer waits for the disk once for all of them.
+    /// Several messages of one class at once, for mailboxes, whose writer syncs once for all of them.
     pub(crate) fn take_more(&self, class: Class, most: usize) -> Vec<Work> {
         let mut state = self.state.lock();
         (0..most)
@@ -268,8 +268,8 @@ impl Destination {
             .collect()
     }
 
-    /// An idle worker wants to end. `false` when it has been called already: it has to wait for [`Destination::called`], which
-    /// resolves at once, and look once more.
+    /// An idle worker wants to end. `false` if it was already called: it must wait for [`Destination::called`], which resolves at
+    /// once, and ask again.
     pub(crate) fn withdraw(&self, class: Class) -> bool {
         let mut state = self.state.lock();
         if state.idle == 0 {
@@ -287,14 +287,14 @@ impl Destination {
         state.coming -= usize::from(arriving);
     }
 
-    /// An idle worker ends without having withdrawn, whether it was called or not.
+    /// An idle worker ends without having withdrawn, whether or not it was called.
     pub(crate) fn leave_idle(&self, class: Class) {
         let mut state = self.state.lock();
         state.workers[class.index()] -= 1;
         if state.idle > 0 {
             state.idle -= 1;
         } else {
-            // It was called: the call is taken back.
+            // It was called: the call is cancelled.
             state.coming -= 1;
             if let Ok(call) = self.calls.try_acquire() {
                 call.forget();
@@ -302,17 +302,17 @@ impl Destination {
         }
     }
 
-    /// Notes how far the DNS has proven the way.
+    /// Notes how far DNSSEC proves the path.
     pub(crate) fn note_way(&self, way: Way) {
         self.state.lock().way = way;
     }
 
-    /// Whether more than one worker is here.
+    /// Whether there is more than one worker.
     pub(crate) fn has_company(&self) -> bool {
         self.state.lock().workers() > 1
     }
 
-    /// More from the spool is wanted and welcome.
+    /// What to read from the spool, if more is wanted and there is room for it.
     pub(crate) fn shortage(&self) -> Option<Shortage> {
         let mut state = self.state.lock();
         let read: usize = state.queues.iter().map(Queue::read).sum();
@@ -340,7 +340,7 @@ impl Destination {
         Class::ALL.map(|class| state.queues[class.index()].room(limits))
     }
 
-    /// How many deferred messages may be read for it just now: a few at a time while it pauses.
+    /// How many deferred messages may be read for it now: a few at a time while it is paused.
     pub(crate) fn allowance(&self, now: Timestamp) -> usize {
         let mut state = self.state.lock();
         if state.fares.paused(now).is_none() {
@@ -352,13 +352,13 @@ impl Destination {
         state.slow_read.1
     }
 
-    /// Notes that so many were read.
+    /// Notes that this many were read.
     pub(crate) fn note_read(&self, count: usize) {
         let mut state = self.state.lock();
         state.slow_read.1 = state.slow_read.1.saturating_sub(count);
     }
 
-    /// The pause, if it goes on at `now`.
+    /// The pause, if there is one at `now`.
     pub(crate) fn paused(&self, now: Timestamp) -> Option<Pause<Failure>> {
         self.state.lock().fares.paused(now).cloned()
     }
@@ -369,7 +369,7 @@ impl Destination {
         Connected(self.clone())
     }
 
-    /// No connection could be made. `pause_for` says how long to pause after so many failures in a row.
+    /// No connection could be made. `pause_for` says how long to pause after a number of failures in a row.
     pub(crate) fn connect_failed(
         &self,
         now: Timestamp,
@@ -383,12 +383,12 @@ impl Destination {
             .connect_failed(now, time::now(), failure.clone(), pause_for)
     }
 
-    /// A host that had taken the connection let a time limit pass; see [`HopState::stalled`].
+    /// A host timed out after it had accepted the connection; see [`HopState::stalled`].
     pub(crate) fn stalled(&self, now: Timestamp, failure: &Failure, pause_for: impl Fn(u32) -> Duration) {
         self.state.lock().fares.stalled(now, failure.clone(), pause_for);
     }
 
-    /// A message was taken by the other side.
+    /// The other side accepted a message.
     pub(crate) fn succeeded(&self, limits: &Limits) {
         self.delivered.fetch_add(1, Ordering::Relaxed);
         let most = self.bounds(limits).connections_per_destination;
@@ -400,7 +400,7 @@ impl Destination {
         self.state.lock().last_error = Some((now, error));
     }
 
-    /// Notes how a login went. Whether that is news.
+    /// Notes the result of a login. Returns whether that is news.
     pub(crate) fn note_login(&self, now: Timestamp, went: Result<&'static str, &Failure>) -> bool {
         let mut state = self.state.lock();
         let fault = went.err().map(login_fault);
@@ -437,12 +437,12 @@ impl Destination {
         self.state.lock().fares.end_pause();
     }
 
-    /// When the next message may be sent, `rate` being messages a second; the place is taken by asking.
+    /// When the next message may be sent, at `rate` messages per second; each call takes a slot.
     pub(crate) fn sending_time(&self, rate: f64) -> Instant {
         self.state.lock().fares.sending_time(time::now(), rate)
     }
 
-    /// Forgets messages that nobody has begun with.
+    /// Forgets messages that no worker has begun.
     pub(crate) fn forget(&self, ids: &[QueueId]) {
         let mut state = self.state.lock();
         let gone: Vec<Work> = state
@@ -450,7 +450,7 @@ impl Destination {
             .iter_mut()
             .flat_map(|queue| queue.forget(ids))
             .collect();
-        // Dropping a message tells the spool, which is not to happen under the lock.
+        // Dropping a message tells the spool, which must not happen under the lock.
         drop(state);
         drop(gone);
     }
@@ -481,7 +481,7 @@ impl Destination {
         state.workers() == 0 && state.waiting() == 0
     }
 
-    /// How it stands. `now` and all times here are queue time; `shown` makes the system's time of them.
+    /// Its status. `now` and all times here are queue time; `shown` converts them to system time.
     pub(crate) fn status(&self, now: Timestamp, shown: impl Fn(Timestamp) -> Timestamp) -> DestinationStatus {
         let state = self.state.lock();
         DestinationStatus {
@@ -539,12 +539,12 @@ impl State {
         if self.queues[class.index()].is_empty() || self.waiting() <= self.coming {
             return false;
         }
-        // The fewer are left, the fewer one destination gets, so that slow ones cannot have them all.
+        // The fewer are left, the fewer one destination gets, so that slow ones cannot take them all.
         self.workers() < self.fares.limit(limits.connections_per_destination)
             && self.workers[class.index()] < 1 + free / 4
     }
 
-    /// The next message of the classes that a worker has a place for, or gets one.
+    /// The next message of a class for which a worker has or gets a place.
     fn next(&mut self, own: Class, change: impl Fn(Class) -> bool) -> Option<Work> {
         let first = Class::of_turn(self.turn);
         let others = Class::ALL.into_iter().filter(|class| *class != first);

@@ -1,4 +1,4 @@
-//! What has to be known of a message before it is offered to a host, and how it is converted for one that takes 7 bits.
+//! What must be known about a message before it is offered to a host, and how it is converted for one that takes only 7 bits.
 
 use memchr::memchr2_iter;
 use postern_mail::BodyKind;
@@ -13,10 +13,10 @@ use crate::session::BLOCK;
 /// Longest line that every server takes, in octets without its end (RFC 5321 section 4.5.3.1.6).
 const LINE_MAX: usize = 998;
 
-/// Octets of a message in which its header is looked for.
+/// Octets of a message in which its header is searched for.
 const HEADER_MAX: usize = 256 << 10;
 
-/// What has to be known of a message before it is offered to a peer.
+/// What must be known about a message before it is offered to a peer.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Examined {
     pub(crate) content: Content,
@@ -24,8 +24,8 @@ pub(crate) struct Examined {
     pub(crate) received: u32,
 }
 
-/// Looks at the content of a message, as far as it matters to this peer: all of a message in memory, of a large one only the header
-/// where what was declared will do.
+/// Examines the content of a message, as far as it matters to this peer: all of a message in memory, of a large one only the
+/// header if the declaration is enough.
 ///
 /// # Errors
 ///
@@ -70,18 +70,18 @@ pub(crate) async fn examine(
     })
 }
 
-/// How a message goes to a host that takes 7 bits, and what that comes to.
+/// How a message is sent to a host that takes only 7 bits, and the size of the result.
 pub(crate) struct Conversion {
     pub(crate) plan: Plan,
     pub(crate) content: Content,
 }
 
-/// Plans the conversion of a message. It is read twice: once to see what is in it, once to count what it becomes, which `SIZE` and
-/// `BDAT` have to say before.
+/// Plans the conversion of a message. It is read twice: once to find out what is in it, once to count the octets of the result,
+/// which `SIZE` and `BDAT` must announce.
 ///
 /// # Errors
 ///
-/// When the spool cannot read it; within, why it cannot be converted.
+/// If the spool cannot read it; the inner error says why it cannot be converted.
 pub(crate) async fn conversion(
     spool: &dyn Spool,
     message: &Message,
@@ -120,7 +120,7 @@ pub(crate) async fn conversion(
     Ok(Ok(Conversion { plan, content }))
 }
 
-/// Tells text from what `DATA` cannot carry.
+/// Finds content that `DATA` cannot carry.
 #[derive(Default)]
 struct LineScan {
     binary: bool,

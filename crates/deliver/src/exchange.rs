@@ -10,30 +10,30 @@ use crate::pieces::Pieces;
 use crate::session::{BLOCK, Session, SessionError, limit};
 use crate::settings::Timeouts;
 
-/// Content up to this size may go along with the envelope, before the peer has taken a recipient.
+/// Content up to this size may be sent along with the envelope, before the peer has accepted a recipient.
 pub(crate) const EAGER_MAX: u64 = 32 << 10;
 
-/// How long to wait for what a peer said before it closed in the middle of the content.
+/// How long to wait for the last replies of a peer that closed the connection during the content.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// What one transaction came to.
+/// The result of one transaction.
 #[derive(Debug)]
 pub(crate) struct Exchanged {
     /// One for each recipient.
     pub(crate) verdicts: Vec<Verdict>,
     /// Whether the session can be used for another message.
     pub(crate) reusable: bool,
-    /// Whether the peer said nothing at all: on a session that had waited, it had most likely closed before.
+    /// Whether the peer sent no reply at all: if the session was idle before, it had most likely been closed.
     pub(crate) unanswered: bool,
     /// Why the connection broke, for [`Verdict::Lost`].
     pub(crate) error: Option<String>,
-    /// Whether the peer let a time limit pass.
+    /// Whether the peer timed out.
     pub(crate) timed_out: bool,
-    /// Whether the content went by `BDAT`.
+    /// Whether the content was sent with `BDAT`.
     pub(crate) chunked: bool,
 }
 
-/// Hands over one message to a session whose peer is taken to be able to do what `peer` says.
+/// Hands over one message to a session whose peer is assumed to have the capabilities `peer`.
 pub(crate) async fn exchange(
     session: &mut Session,
     peer: &Capabilities,
@@ -105,8 +105,8 @@ enum ContentError {
     Spool(#[from] SpoolError),
 }
 
-/// Writes the content into the session's output, converted where that is planned, and sends all but the end of it, which goes when
-/// the reply is asked for.
+/// Writes the content to the session's output, converted if planned, and sends all but the end of it, which is sent when the
+/// reply is awaited.
 async fn send_content(
     session: &mut Session,
     timeouts: &Timeouts,

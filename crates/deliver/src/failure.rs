@@ -1,4 +1,4 @@
-//! Why an attempt did not succeed, and what follows from that.
+//! Why an attempt failed, and what follows from that.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use postern_spool::Attempt;
 use crate::meaning::status_of;
 use crate::relay::Relay;
 
-/// Octets of a reply that are kept in spool, log and reports.
+/// Most octets of a reply that are kept in spool, log and reports.
 const REPLY_MAX: usize = 1_000;
 
 /// A failure of one recipient, or of the whole attempt.
@@ -23,20 +23,20 @@ const REPLY_MAX: usize = 1_000;
 pub(crate) struct Failure {
     pub(crate) permanent: bool,
     pub(crate) status: Status,
-    /// The host that is to blame, if one was reached.
+    /// The host that caused it, if one was reached.
     pub(crate) relay: Relay,
-    /// How far the DNS has proven the way to it, where DNSSEC is on.
+    /// How far DNSSEC proves the path to it, if it is on.
     pub(crate) way: Way,
     /// Shared by all recipients of an attempt.
     pub(crate) cause: Arc<Cause>,
 }
 
-/// What made an attempt fail. Texts are for people; what follows from a failure follows from the rest.
+/// What made an attempt fail. Texts are for people; decisions are based on the rest.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Cause {
-    /// The host said no.
+    /// The host refused.
     Refused {
-        /// To what.
+        /// In which stage.
         stage: Stage,
         reply: Reply,
     },
@@ -46,31 +46,31 @@ pub(crate) enum Cause {
     Unreached(Words),
     /// The connection broke.
     Lost {
-        /// What was waited for, if that is known.
+        /// What was awaited, if known.
         stage: Option<Stage>,
-        /// Whether the host may have taken the message all the same.
+        /// Whether the host may have accepted the message.
         taken: bool,
         text: Words,
     },
-    /// TLS that there has to be is not there, or could not be made.
+    /// Required TLS is not available, or failed.
     Tls(TlsFact, Words),
-    /// The login was not to be had, or was not taken.
+    /// The credentials were not available, or not accepted.
     Login {
-        /// What the host said to it.
+        /// The host's reply.
         reply: Option<Reply>,
         text: Words,
     },
     /// The host lacks what the message needs.
     Unmet(Unmet),
-    /// The way leads back to this server.
+    /// The route leads back to this server.
     Loop(Words),
-    /// Nobody has that mailbox.
+    /// There is no such mailbox.
     NoMailbox(Words),
-    /// The settings do not let it go: no route, no place, no time.
+    /// The settings do not allow delivery: no route, no place, no time.
     Settings(Words),
-    /// A user's mailbox, or the program that takes the user's mail.
+    /// A problem with a user's mailbox, or the user's delivery program.
     Mailbox(MailboxFact, Words),
-    /// This host itself: its disk, its directories.
+    /// A problem of this host: its disk, its directories.
     Local(Words),
 }
 
@@ -79,15 +79,15 @@ pub(crate) enum Cause {
 pub(crate) enum MailboxFact {
     /// The user has no room left.
     Full,
-    /// Another program holds it.
+    /// Another program has locked it.
     Locked,
     /// It cannot be written to, or must not be.
     Unusable,
-    /// The program that takes the mail refuses it, or failed.
+    /// The user's delivery program refused the mail, or failed.
     Agent,
 }
 
-/// Words of this program. What a peer has made long in them is cut.
+/// A text of this program. Long parts that came from a peer are cut.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Words(String);
 
@@ -103,22 +103,22 @@ impl From<&str> for Words {
     }
 }
 
-/// What DNS has to say of a domain or host.
+/// A DNS fact about a domain or host.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum DnsFact {
     /// There is no such domain.
     NoDomain,
-    /// The domain takes no mail (RFC 7505).
+    /// The domain accepts no mail (RFC 7505).
     NullMx,
-    /// Its records name no host that can be used.
+    /// Its records name no usable host.
     NoHost,
-    /// It leads to an address where nobody else is.
+    /// It points to a forbidden address.
     NoWay,
     /// No answer.
     NoAnswer,
-    /// An answer whose signatures contradict it.
+    /// An answer that fails DNSSEC validation.
     Bogus,
-    /// No proven TLSA record, where the route demands one.
+    /// No proven TLSA record, though the route requires one.
     NoTlsa,
 }
 
@@ -127,7 +127,7 @@ pub(crate) enum DnsFact {
 pub(crate) enum TlsFact {
     /// It is not offered, or refused.
     NotOffered,
-    /// The handshake failed, the verification of the certificate being part of it.
+    /// The handshake failed, including verification of the certificate.
     Handshake,
     /// The certificate is not one that the host's TLSA records name.
     Dane,
@@ -136,7 +136,7 @@ pub(crate) enum TlsFact {
 }
 
 impl Cause {
-    /// The host's reply, or our own words.
+    /// The host's reply, or our own text.
     pub(crate) fn text(&self) -> Cow<'_, str> {
         match self {
             Self::Refused { reply, .. } => shorten(reply.to_string()).into(),
@@ -154,7 +154,7 @@ impl Cause {
         }
     }
 
-    /// What the host said.
+    /// The host's reply.
     pub(crate) fn reply(&self) -> Option<&Reply> {
         match self {
             Self::Refused { reply, .. } => Some(reply),
@@ -163,7 +163,7 @@ impl Cause {
         }
     }
 
-    /// What is kept of it beside the text.
+    /// What is kept of it besides the text.
     fn fact(&self) -> FailureFact {
         let (kind, stage) = match self {
             Self::Refused { stage, .. } => (FailureKind::Refused, Some(*stage)),
@@ -239,22 +239,22 @@ impl Failure {
         }
     }
 
-    /// The same, on a way that is proven so far.
+    /// The same, with a path that is proven this far.
     pub(crate) fn on(self, way: Way) -> Self {
         Self { way, ..self }
     }
 
-    /// For now.
+    /// A temporary failure.
     pub(crate) fn temporary(status: Status, relay: &Relay, cause: Cause) -> Self {
         Self::new(false, status, relay, cause)
     }
 
-    /// For good.
+    /// A permanent failure.
     pub(crate) fn permanent(status: Status, relay: &Relay, cause: Cause) -> Self {
         Self::new(true, status, relay, cause)
     }
 
-    /// The host said no. Only 5xx is for good; a reply that makes no sense at its place is taken as a fault that may pass.
+    /// The host refused. Only 5xx is permanent; a reply that makes no sense at this stage counts as a temporary fault.
     pub(crate) fn refused(stage: Stage, reply: &Reply, relay: &Relay) -> Self {
         let cause = Cause::Refused {
             stage,
@@ -263,7 +263,7 @@ impl Failure {
         Self::new(reply.is_permanent(), status_of(stage, reply), relay, cause)
     }
 
-    /// The same, but for now.
+    /// The same, but temporary.
     pub(crate) fn passing(self) -> Self {
         Self {
             permanent: false,
@@ -277,8 +277,8 @@ impl Failure {
         Self::broke(relay, Some(stage), false, text)
     }
 
-    /// The connection broke. After the end of the data the message may have arrived; it is tried again all the same, since
-    /// a repeat is better than a loss (RFC 5321 section 4.5.3.2.6, RFC 1047).
+    /// The connection broke. After the end of the data the message may have arrived; it is still tried again, since a duplicate
+    /// is better than a loss (RFC 5321 section 4.5.3.2.6, RFC 1047).
     pub(crate) fn lost(relay: &Relay, stage: Option<Stage>, text: impl Into<Words>) -> Self {
         Self::broke(relay, stage, true, text)
     }
@@ -293,7 +293,7 @@ impl Failure {
         Self::permanent(unmet.status(), relay, Cause::Unmet(unmet))
     }
 
-    /// The host's reply, or our own words.
+    /// The host's reply, or our own text.
     pub(crate) fn text(&self) -> Cow<'_, str> {
         self.cause.text()
     }
@@ -303,7 +303,7 @@ impl Failure {
         matches!(*self.cause, Cause::Refused { .. })
     }
 
-    /// Whether another host may take the message in the same attempt: this one could not go on, and does not have it.
+    /// Whether another host may be tried in the same attempt: this one could not continue, and does not have the message.
     pub(crate) fn may_go_elsewhere(&self) -> bool {
         match &*self.cause {
             Cause::Refused { stage, reply } => is_of_the_host(*stage, reply),
@@ -312,7 +312,7 @@ impl Failure {
         }
     }
 
-    /// As the spool keeps it.
+    /// In the form kept in the spool.
     pub(crate) fn attempt(&self) -> Attempt {
         Attempt {
             relay: self.relay.to_string(),
@@ -322,7 +322,7 @@ impl Failure {
         }
     }
 
-    /// What is kept of its cause beside the text.
+    /// What is kept of its cause besides the text.
     pub(crate) fn fact(&self) -> FailureFact {
         self.cause.fact()
     }
@@ -337,19 +337,19 @@ impl Failure {
     }
 }
 
-/// Whether a refusal speaks of the host and not of message or recipient: it goes away (421), or cannot begin just now. A recipient
-/// refused for now is not offered to the next host at once, since greylisting hosts share a domain.
+/// Whether a refusal is about the host and not about message or recipient: it is closing (421), or cannot begin now. A
+/// temporarily refused recipient is not offered to the next host at once, since the hosts of a domain greylist together.
 fn is_of_the_host(stage: Stage, reply: &Reply) -> bool {
     reply.code == 421 || (reply.class() == Class::Transient && matches!(stage, Stage::Mail | Stage::Data))
 }
 
-/// Whether a refusal says that the session is not logged in, or not well enough (RFC 4954 section 6): where it was, that is for the
-/// administrators of both sides, not for the sender of the mail.
+/// Whether a refusal says that the session is not authenticated, or not strongly enough (RFC 4954 section 6): if it was, this is
+/// a matter for the administrators of both sides, not for the sender.
 pub(crate) fn disowns_login(stage: Stage, reply: &Reply) -> bool {
     matches!(reply.code, 530 | 535 | 538) && matches!(stage, Stage::Mail | Stage::Recipient | Stage::Data)
 }
 
-/// Whether a refusal asks for TLS first (RFC 3207 section 4: 530; and what else is said for it).
+/// Whether a refusal asks for TLS first (530 by RFC 3207 section 4, and other replies in use).
 pub(crate) fn insists_on_tls(stage: Stage, reply: &Reply) -> bool {
     let before_content = matches!(stage, Stage::Mail | Stage::Recipient | Stage::Data);
     let says_so = || {
@@ -359,7 +359,7 @@ pub(crate) fn insists_on_tls(stage: Stage, reply: &Reply) -> bool {
     before_content && (matches!(reply.code, 530 | 538) || says_so())
 }
 
-/// What a good reply is kept as.
+/// A successful reply, in the form kept in the spool.
 pub(crate) fn success(reply: &Reply, relay: &Relay) -> Attempt {
     Attempt {
         relay: relay.to_string(),
@@ -374,7 +374,7 @@ pub(crate) fn success(reply: &Reply, relay: &Relay) -> Attempt {
     }
 }
 
-/// Cuts a text that a peer made long.
+/// Cuts a long text from a peer.
 pub(crate) fn shorten(mut text: String) -> String {
     if text.len() > REPLY_MAX {
         let cut = (0..=REPLY_MAX)

@@ -1,7 +1,7 @@
-//! Keeps outcomes back that a report tells of, while others of the same message are about to come, so that its sender gets
-//! one report and not one from each destination.
+//! Holds back outcomes that must be reported while others of the same message are about to come, so that its sender gets one
+//! report and not one for each destination.
 //!
-//! What is kept back is not recorded yet: after a crash its recipients are due again, are refused again, and reported then.
+//! Outcomes held back are not recorded yet: after a crash their recipients are due again, refused again, and reported then.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,16 +10,16 @@ use parking_lot::Mutex;
 use postern_mail::QueueId;
 use tokio::time::Instant;
 
-/// How long outcomes wait for the others of a fresh message, of which it is known that they are under way.
+/// How long outcomes wait for the others of a fresh message, which are known to be in progress.
 const WAIT_FRESH: Duration = Duration::from_secs(10);
 
-/// How long they wait where that is not known: mail that came due together is read together.
+/// How long they wait if that is unknown: mail that became due together is read together.
 const WAIT_DUE: Duration = Duration::from_secs(2);
 
-/// After this long nobody concludes any more what was handed out: an administrator has taken it away.
+/// After this long, mail that was handed out will not be concluded any more: an administrator has removed it.
 const FORGET: Duration = Duration::from_secs(3_600);
 
-/// What is kept back, by message.
+/// What is held back, by message.
 pub(crate) struct Gather<P> {
     rounds: Mutex<HashMap<QueueId, Round<P>>>,
 }
@@ -38,7 +38,7 @@ pub(crate) enum Gathered<P> {
     Now(Vec<P>),
     /// Ask for them with [`Gather::take`] after this long.
     After(Duration),
-    /// It goes with those before it.
+    /// It is reported with earlier ones.
     Later,
 }
 
@@ -63,7 +63,7 @@ impl<P> Gather<P> {
         }
     }
 
-    /// This many recipients of the message, of so many in all, have an outcome; `part` is what of it is to be reported.
+    /// `count` of `all` recipients of the message have an outcome; `part` is what must be reported of it.
     pub(crate) fn concluded(&self, id: QueueId, count: usize, all: usize, part: Option<P>) -> Gathered<P> {
         if count >= all {
             return Gathered::Now(part.into_iter().collect());
@@ -97,7 +97,7 @@ impl<P> Gather<P> {
         }
     }
 
-    /// What was kept back of a message. Others may still come; they begin anew.
+    /// What was held back of a message. Others that still come begin a new group.
     pub(crate) fn take(&self, id: QueueId) -> Vec<P> {
         let mut rounds = self.rounds.lock();
         let Some(round) = rounds.get_mut(&id) else {
@@ -110,7 +110,7 @@ impl<P> Gather<P> {
         parts
     }
 
-    /// Forgets messages of which nothing is kept back, and of which nothing was heard for long.
+    /// Forgets messages with nothing held back and no news for long.
     pub(crate) fn tidy(&self) {
         let now = Instant::now();
         self.rounds

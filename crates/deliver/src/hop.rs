@@ -1,4 +1,4 @@
-//! Next hops: what mail with the same way has in common.
+//! Next hops: what mail with the same route has in common.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -13,18 +13,18 @@ use postern_policy::route::{
 };
 use postern_smtp::client;
 
-/// One way out. Mail that has it in common shares queue, connections and pauses.
+/// One next hop. Mail with the same one shares queue, connections and pauses.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct NextHop {
     pub(crate) kind: HopKind,
     pub(crate) tls: TlsLevel,
     pub(crate) verify: bool,
     pub(crate) login: Option<RouteLogin>,
-    /// From which address and under which name, and how much at once.
+    /// From which address and with which name, and how much at once.
     pub(crate) lane: Lane,
 }
 
-/// Where to.
+/// The kind of a next hop.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum HopKind {
     /// To the hosts that the domain's MX records name.
@@ -35,20 +35,20 @@ pub(crate) enum HopKind {
     Hosts { via: Vec<Hop>, protocol: Protocol },
     /// Into Maildirs below a folder.
     Maildir(PathBuf),
-    /// To a user of this machine, by the name in small letters, without a detail.
+    /// To a local user of this machine, by the name in lower case, without a detail.
     System(Box<str>),
-    /// To a program of the configuration, with what is told to it besides.
+    /// To a configured program, with an additional argument.
     Pipe { name: Arc<str>, next_hop: Box<str> },
-    /// Nowhere: taken and thrown away.
+    /// Nowhere: accepted and discarded.
     Discard,
-    /// Nowhere: refused in these words.
+    /// Nowhere: refused with this text.
     Refuse(RefusalText),
-    /// Nobody knows now, and this is why.
+    /// Unknown for now, for this reason.
     Unknown(Arc<str>),
 }
 
 impl NextHop {
-    /// The way that mail for `recipient` from `origin` takes.
+    /// The next hop of mail for `recipient` from `origin`.
     pub(crate) fn find(recipient: &Mailbox, origin: &Origin<'_>, table: &RouteTable, mx_port: u16) -> Self {
         let route = route(recipient, origin, table);
         let mut lane = route.lane.clone();
@@ -69,7 +69,7 @@ impl NextHop {
             (Target::Discard, _) => HopKind::Discard,
             (Target::Refuse(text), _) => HopKind::Refuse(text.clone()),
             (Target::Unknown(why), _) => HopKind::Unknown(why.clone()),
-            // What stays here is a Maildir or hosts; a rule for it has been put in its place.
+            // Local mail goes to a Maildir or hosts; `Local` has already been replaced by that.
             (Target::Local, _) => HopKind::Refuse(nowhere()),
             (Target::Mx, Domain::Name(name)) => HopKind::Mx(name.clone()),
             (Target::Mx, Domain::Literal(ip)) => HopKind::Literal(SocketAddr::new(*ip, mx_port)),
@@ -83,8 +83,8 @@ impl NextHop {
         }
     }
 
-    /// Whether it is on this machine or in the next room: a Maildir, a user, a socket, or a host that is spoken to by LMTP. There are
-    /// few of them, the configuration names each, and nothing that others send may keep mail from them.
+    /// Whether it is on or near this machine: a Maildir, a user, a socket, or a host reached over LMTP. There are few of them,
+    /// the configuration names each, and nothing that others send may keep mail from them.
     pub(crate) fn is_local(&self) -> bool {
         match &self.kind {
             HopKind::Maildir(_)
@@ -100,7 +100,7 @@ impl NextHop {
         }
     }
 
-    /// Whether what a stranger wrote leads there, a name server or the author of an address, and not the configuration.
+    /// Whether it is determined by a stranger, through DNS or an address literal, and not by the configuration.
     pub(crate) fn is_outside(&self) -> bool {
         matches!(self.kind, HopKind::Mx(_) | HopKind::Literal(_))
     }
@@ -116,7 +116,7 @@ impl NextHop {
         }
     }
 
-    /// The name that people see and that equal ways share: `mx:example.org`, `smtp:relay.example:25`, with TLS if it is not
+    /// The name that people see, the same for equal next hops: `mx:example.org`, `smtp:relay.example:25`, with TLS if it is not
     /// opportunistic.
     pub(crate) fn name(&self) -> String {
         let mut name = match &self.kind {
@@ -165,7 +165,7 @@ impl NextHop {
     }
 }
 
-/// The next hops that are logged in to.
+/// The next hops with a login.
 pub(crate) fn with_login(table: &RouteTable) -> impl Iterator<Item = NextHop> + '_ {
     table
         .rules
@@ -185,25 +185,25 @@ pub(crate) fn with_login(table: &RouteTable) -> impl Iterator<Item = NextHop> + 
         })
 }
 
-/// Whether a route still leads there, with the login that `hop` has. Its credentials go by the login's name, and after a reload the
-/// same name may be for other hosts.
+/// Whether a route still leads there, with the login that `hop` has. Credentials are found by the login's name, and after a
+/// reload the same name may be for other hosts.
 pub(crate) fn is_routed(hop: &NextHop, table: &RouteTable) -> bool {
     let Some(login) = &hop.login else {
         return true;
     };
-    // By name, as destinations are: what a name leaves out makes no difference.
+    // Compared by name, like destinations: what is not in the name makes no difference.
     let name = hop.name();
     with_login(table).any(|routed| routed.login.as_ref() == Some(login) && routed.name() == name)
 }
 
-/// Whose deliveries are counted together, whatever the detail of the address.
+/// The user whose deliveries are counted together, whatever the detail of the address.
 fn user_of(recipient: &Mailbox, separator: Option<char>) -> Box<str> {
     let local = recipient.unquoted_local();
     let name = separator.and_then(|separator| local.split_once(separator));
     name.map_or(&*local, |(name, _)| name).to_lowercase().into()
 }
 
-/// What is said of mail for which there is no place.
+/// The refusal of mail for which there is no place.
 fn nowhere() -> RefusalText {
     RefusalText {
         code: 450,
@@ -212,7 +212,7 @@ fn nowhere() -> RefusalText {
     }
 }
 
-/// A hop as it is written in the configuration.
+/// A hop as written in the configuration.
 pub(crate) fn hop_text(hop: &Hop) -> String {
     let mut text = String::new();
     // Writing into a `String` does not fail.

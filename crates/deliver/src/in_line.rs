@@ -1,4 +1,4 @@
-//! A next hop's place in the line for connections, given back on drop.
+//! A next hop's position in the line for connections, released on drop.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use postern_policy::concurrency::Class;
 
 use crate::destination::Destination;
 
-/// That a next hop stands in line for a place of one class: it does so once, until this is dropped.
+/// Marks that a next hop is in line for a place of one class: only once, until this is dropped.
 #[must_use]
 pub(crate) struct InLine {
     destination: Arc<Destination>,
@@ -14,7 +14,7 @@ pub(crate) struct InLine {
 }
 
 impl InLine {
-    /// Takes the next hop's place in line for a class; `None` when it stands there already.
+    /// Puts the next hop in line for a class; `None` if it is already in line.
     pub(crate) fn stand(destination: &Arc<Destination>, class: Class) -> Option<Self> {
         destination.enter_line(class).then(|| Self {
             destination: destination.clone(),
@@ -30,7 +30,7 @@ impl InLine {
         &self.destination
     }
 
-    /// It has its turn, and stands in line no longer.
+    /// It has its turn, and is no longer in line.
     pub(crate) fn leave(self) -> Arc<Destination> {
         self.destination.clone()
     }
@@ -46,7 +46,7 @@ impl Drop for InLine {
 mod tests {
     use super::*;
 
-    /// Else a next hop would never get a connection again.
+    /// Otherwise a next hop would never get a connection again.
     #[tokio::test]
     async fn it_is_given_back_by_a_panic_and_by_a_future_that_is_dropped() {
         let destination = Destination::for_tests();

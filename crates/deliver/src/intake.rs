@@ -1,4 +1,4 @@
-//! Where mail comes from: fresh messages straight from their put, deferred ones from the database as they come due.
+//! Where mail comes from: fresh messages directly from reception, deferred ones from the database as they become due.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,11 +24,11 @@ use crate::work::{self, Due, Work};
 /// Messages read for one domain at once.
 const PAGE: usize = 200;
 
-/// Messages of one domain that a look passes over because there is no room for their kind, or in their destinations where
-/// sender and login decide which those are.
+/// Most messages of one domain that a look skips because there is no room for their class, or in their destinations if those
+/// depend on sender and login.
 const PASSED_MAX: usize = 5_000;
 
-/// For routes that do not ask whom a message is from.
+/// For routes that do not depend on who a message is from.
 const ANYBODY: Origin<'_> = Origin {
     sender: &ReversePath::Null,
     login: None,
@@ -42,7 +42,7 @@ const BY_DOMAIN: Asks = Asks {
     address: false,
 };
 
-/// Somebody in a domain, where any address goes the same way.
+/// Any address in a domain, for domains where all have the same route.
 fn somebody(domain: &Domain) -> Option<Mailbox> {
     Mailbox::new("postmaster", domain.clone()).ok()
 }
@@ -50,22 +50,22 @@ fn somebody(domain: &Domain) -> Option<Mailbox> {
 /// Domains looked at in one step of a scan.
 const DOMAINS: usize = 256;
 
-/// Shortest time between two scans of all domains that are due. What is noted on the agenda does not wait for them.
+/// Shortest time between two scans of all domains with due mail. Times noted on the agenda do not wait for them.
 const SCAN_EVERY: Duration = Duration::from_secs(30);
 
-/// A scan takes at most this part of the time: the pause after it is so many times as long as it took.
+/// Limits the share of time spent scanning: the pause after a scan is this many times as long as it took.
 const SCAN_SHARE: u32 = 20;
 
 /// How long to wait when the spool cannot be read.
 const SPOOL_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long nobody is asked again about a domain, after a table of domains was down.
+/// How long a domain is not looked up again after a table of domains was down.
 const LEARN_PAUSE: Duration = Duration::from_secs(5);
 
-/// Most messages for which an administrator's wish is followed one by one.
+/// Most messages for which an administrator's request is handled one by one.
 const FEW: usize = 32;
 
-/// Hands fresh messages over and follows administrators, until the end.
+/// Hands over fresh messages and follows administrators' requests, until the end.
 pub(crate) async fn listen(core: Arc<Core>, mut subscription: Subscription) {
     loop {
         let event = tokio::select! {
@@ -82,7 +82,7 @@ pub(crate) async fn listen(core: Arc<Core>, mut subscription: Subscription) {
     }
 }
 
-/// Hands a fresh message over, as soon as it is known of its domains whose mailboxes they have.
+/// Hands over a fresh message, as soon as it is known who hosts its domains.
 fn dispatch(core: &Arc<Core>, message: Arc<Message>) {
     let unknown: Vec<Domain> = message
         .envelope
@@ -132,7 +132,7 @@ pub(crate) fn flush(core: &Core, domain: Option<&str>) {
     let settings = core.deps.settings.load_full();
     match domain.map(|text| (text, Domain::parse(text, true))) {
         Some((_, Ok(domain))) if core.asks(&domain, &settings) != BY_DOMAIN => {
-            // It may have any of them.
+            // Any of them may have mail for it.
             for destination in core.destinations() {
                 destination.end_pause();
             }
@@ -154,7 +154,7 @@ pub(crate) fn flush(core: &Core, domain: Option<&str>) {
     }
 }
 
-/// Looks for what is due of one message.
+/// Reads what is due of one message.
 async fn look_at(core: &Core, id: QueueId) {
     if let Ok(Some(message)) = core.deps.spool.load(id).await {
         let mut domains: Vec<String> = message
@@ -171,7 +171,7 @@ async fn look_at(core: &Core, id: QueueId) {
     }
 }
 
-/// Reads what is due, until the end. Sleeps while nothing is.
+/// Reads due mail, until the end. Sleeps while there is none.
 pub(crate) async fn read(core: Arc<Core>) {
     let mut reader = Reader {
         core: &core,
@@ -187,7 +187,7 @@ pub(crate) async fn read(core: Arc<Core>) {
 
 struct Reader<'a> {
     core: &'a Arc<Core>,
-    /// A scan under way.
+    /// The current scan.
     scan: Option<Scan>,
     next_scan: Instant,
 }
@@ -204,7 +204,7 @@ impl Reader<'_> {
             for domains in domains.chunks(DOMAINS) {
                 self.look(domains).await;
             }
-            // A scan under way goes on to its end first: begun anew each time that somebody asks, it would never come there.
+            // The current scan is finished first: restarted at each request, it would never end.
             if self.scan.is_none() && (self.core.agenda.take_everywhere() || self.next_scan <= Instant::now())
             {
                 self.scan = Some(Scan {
@@ -213,7 +213,7 @@ impl Reader<'_> {
                 });
                 self.next_scan = Instant::now() + SCAN_EVERY;
             }
-            // A step at a time, so that neither scan nor timers wait for the other to end.
+            // One step at a time, so that neither scan nor timers have to wait for the other.
             if let Some(scan) = self.scan.take() {
                 self.scan = self.step(scan).await;
             } else if domains.is_empty() {
@@ -235,7 +235,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Goes a step on with a scan.
+    /// Takes one step of a scan.
     async fn step(&mut self, scan: Scan) -> Option<Scan> {
         let now = self.core.now();
         let page = match self
@@ -272,7 +272,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Reads what is due for these domains and hands it to their destinations.
+    /// Reads due mail for these domains and hands it to their destinations.
     async fn look(&self, domains: &[Arc<str>]) {
         let settings = self.core.deps.settings.load_full();
         let mut batch = Batch::default();
@@ -292,13 +292,13 @@ impl Reader<'_> {
             }
             self.look_for(domain, &parsed, &settings, &mut batch).await;
         }
-        // Read under settings that are none any more: it stays due, and is read again under those that are.
+        // Read under outdated settings: it stays due, and is read again under the new ones.
         if !Arc::ptr_eq(&settings, &self.core.deps.settings.load()) {
             drop(batch);
             return self.core.agenda.look_everywhere();
         }
         for (destination, work) in batch.works {
-            // No room after all: it stays due, and is read when there is.
+            // No room after all: it stays due, and is read when there is room.
             if let Err(work) = destination.offer(work, &settings.limits) {
                 drop(work);
                 self.core.agenda.look_everywhere();
@@ -307,8 +307,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What is due for a domain. Work for which there is no room now is passed over, so that it does not stand in the way of
-    /// other.
+    /// Due mail for a domain. Work for which there is no room now is skipped, so that it does not block other work.
     async fn look_for(
         &self,
         domain: &Arc<str>,
@@ -317,7 +316,7 @@ impl Reader<'_> {
         batch: &mut Batch,
     ) {
         let now = self.core.now();
-        // Where the domain alone decides there is one destination, and it may be full or paused.
+        // If only the domain decides, there is one destination, and it may be full or paused.
         let asks = self.core.asks(parsed, settings);
         let only = match asks {
             BY_DOMAIN => somebody(parsed).map(|one| self.core.destination(&one, &ANYBODY, settings)),
@@ -334,7 +333,7 @@ impl Reader<'_> {
                 return only.note_backlog(domain);
             }
         }
-        // What is passed over is kept until the end of this look, so that it does not come again.
+        // The leases of skipped work are kept until the end of this look, so that it is not returned again.
         let mut passed: Vec<Lease> = Vec::new();
         let mut taken = 0;
         while taken == 0 && passed.len() < PASSED_MAX {
@@ -397,18 +396,18 @@ impl Reader<'_> {
                 } else {
                     destination.note_read(1);
                     taken += 1;
-                    // There may be more: only when nothing is found is that all.
+                    // There may be more: only an empty result means the end.
                     destination.note_backlog(domain);
                     self.claim(Leased { work, lease }, recipients, &destination, batch);
                 }
             }
-            // Each page is found by going past all before it: growing ones keep that in proportion.
+            // Finding a page means going past all pages before it: growing pages keep the cost proportionate.
             page = (page * 2).max(PAGE);
         }
     }
 
-    /// The destination of work in a domain where the domain alone does not decide. Of several the first that is open counts;
-    /// recipients that go another way are taken out, stay due, and are found when this part is settled.
+    /// The destination of work in a domain that alone does not determine it. Of several, the first with room counts; recipients
+    /// with another one are taken out, stay due, and are found when this part is settled.
     fn way(
         &self,
         work: &DueWork,
@@ -440,7 +439,7 @@ impl Reader<'_> {
         Some(destination)
     }
 
-    /// How much more of a class may be read for a destination just now.
+    /// How much more of a class may be read for a destination now.
     fn room(
         &self,
         destination: &Arc<Destination>,
@@ -459,7 +458,7 @@ impl Reader<'_> {
             .saturating_sub(batch.count_for(destination, class))
     }
 
-    /// Leases what is due for a domain, with its senders where they are asked for.
+    /// Leases due mail for a domain, with its senders if they are needed.
     async fn lease(
         &self,
         domain: &str,
@@ -485,7 +484,7 @@ impl Reader<'_> {
             .collect())
     }
 
-    /// The recipients whose time has come; the others are noted on the agenda.
+    /// The recipients that are due; the others are noted on the agenda.
     fn due_now(&self, work: &DueWork, domain: &Arc<str>, now: Timestamp) -> Vec<Due> {
         let (due, later): (Vec<_>, Vec<_>) = work
             .recipients
@@ -520,11 +519,11 @@ impl Reader<'_> {
     }
 }
 
-/// Work read for several domains, that of one message for the same destination put together.
+/// Work read for several domains; that of one message for the same destination is merged.
 #[derive(Default)]
 struct Batch {
     works: Vec<(Arc<Destination>, Work)>,
-    /// By the address of the destination, which stays the same while `works` holds it.
+    /// Keyed by the destination's address in memory, which is stable while `works` holds it.
     places: HashMap<(usize, QueueId), usize>,
     counts: HashMap<(usize, Class), usize>,
 }

@@ -1,4 +1,4 @@
-//! A message as it leaves: with what rules for the way out have changed about it.
+//! A message as it leaves: with the changes by rules for outgoing mail.
 
 use bytes::Bytes;
 use postern_events::Reworked;
@@ -15,7 +15,7 @@ use crate::session::Session;
 use crate::settings::Settings;
 use crate::work::Due;
 
-/// The message as it leaves for these recipients; `None` where nothing changes.
+/// The message as it leaves for these recipients; `None` if nothing changes.
 pub(crate) async fn changed(
     session: &Session,
     settings: &Settings,
@@ -33,7 +33,7 @@ pub(crate) async fn changed(
     let places: Vec<usize> = batch.iter().map(|due| due.index as usize).collect();
     let known = |place: &usize| message.envelope.recipients.get(*place);
     let recipients: Vec<&Mailbox> = places.iter().filter_map(known).map(|one| &one.address).collect();
-    // All of them go under the same.
+    // All of them have the same sender.
     let forwarded = places.first().and_then(known);
     let forwarded = forwarded.and_then(|first| sender::rewritten(settings, message, first));
     let sender = forwarded.as_ref().unwrap_or(&message.envelope.sender);
@@ -83,8 +83,8 @@ pub(crate) async fn changed(
     Ok(Some(message.leaving(envelope, prefix)))
 }
 
-/// A prefix in its header and the empty line behind it. Of mail of an earlier version, whose header goes on in the body, there is no empty
-/// line: it stays as it is.
+/// Splits a prefix into the header and the empty line after it. Mail queued by an earlier version, whose header continues in the
+/// body, has no empty line here: it stays as it is.
 fn parts(prefix: &[u8]) -> (&[u8], &[u8]) {
     match prefix.strip_suffix(b"\r\n") {
         Some(header) if header.is_empty() || header.ends_with(b"\n") => (header, b"\r\n"),

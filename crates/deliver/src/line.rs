@@ -1,8 +1,8 @@
-//! A line in which everybody who submits has the same chance, however many others one of them brings.
+//! A fair line: submitters take turns, however many entries each of them has.
 
 use std::collections::{HashMap, VecDeque};
 
-/// Entries by who submitted them. Submitters take turns.
+/// Entries by submitter. Submitters take turns.
 pub(crate) struct Line<T> {
     queues: HashMap<u64, VecDeque<T>>,
     turns: VecDeque<u64>,
@@ -28,12 +28,12 @@ impl<T> Line<T> {
         self.len == 0
     }
 
-    /// Behind all others of its submitter.
+    /// Adds an entry behind all others of its submitter.
     pub(crate) fn push(&mut self, submitter: u64, entry: T) {
         self.queue(submitter).push_back(entry);
     }
 
-    /// Ahead of all others of its submitter: it has waited before.
+    /// Adds an entry ahead of all others of its submitter: it has waited before.
     pub(crate) fn push_again(&mut self, submitter: u64, entry: T) {
         self.queue(submitter).push_front(entry);
     }
@@ -46,12 +46,12 @@ impl<T> Line<T> {
         })
     }
 
-    /// Of the submitter whose turn it is, the entry that has waited longest.
+    /// Takes the entry that has waited longest, of the submitter whose turn it is.
     pub(crate) fn pop_oldest(&mut self) -> Option<T> {
         self.pop(VecDeque::pop_front)
     }
 
-    /// Of the submitter whose turn it is, the entry that came last.
+    /// Takes the entry that came last, of the submitter whose turn it is.
     pub(crate) fn pop_newest(&mut self) -> Option<T> {
         self.pop(VecDeque::pop_back)
     }

@@ -1,8 +1,8 @@
-//! Logging in at a host: which mechanism, the exchange, what the host's answer means (RFC 4954).
+//! Authentication at a host: which mechanism, the exchange, what the host's reply means (RFC 4954).
 //!
-//! The strongest mechanism that the host offers, the login allows and the state of TLS permits is taken
-//! ([`postern_sasl::choose()`]). When the host refuses it, another one of the same strength may follow on the same connection
-//! ([`Class`]), and only on one whose host was verified: never a weaker one, so that nobody can talk us down to it.
+//! The strongest mechanism is used that the host offers, the login allows and the state of TLS permits
+//! ([`postern_sasl::choose()`]). If the host refuses it, another one of the same strength may follow on the same connection
+//! ([`Class`]), but only if the host was verified, and never a weaker one, to prevent downgrades.
 
 mod call;
 mod exchange;
@@ -21,10 +21,10 @@ use crate::failure::{Cause, Failure};
 use crate::session::{Session, SessionError, Tls, limit};
 use crate::settings::Settings;
 
-/// Mechanisms tried on one connection. Each refused one may count as a failed login there.
+/// Most mechanisms tried on one connection. Each refused one may count as a failed login there.
 const TRIES_MAX: usize = 3;
 
-/// Logs in. Gives the mechanism.
+/// Authenticates. Returns the mechanism.
 pub(crate) async fn log_in(
     session: &mut Session,
     call: &Call<'_>,
@@ -44,7 +44,7 @@ pub(crate) async fn log_in(
             },
         };
         let ended = match (run(session, call, settings, mechanism).await, &refusal) {
-            // The account has been refused, whatever came after.
+            // The account was refused, whatever came after.
             (Err(Trouble::Unfit(_)), Some((mechanism, reply, words))) => {
                 return Err(refused(session, call, *mechanism, reply, words.clone()));
             }
@@ -72,10 +72,10 @@ pub(crate) async fn log_in(
     }
 }
 
-/// Mechanisms that are as strong as one another: in what the host learns, in what it proves itself, in what they bind to.
+/// Mechanisms of equal strength: in what the host learns, in what it proves about itself, in channel binding.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Class {
-    /// One of its kind.
+    /// The only one of its kind.
     Alone(Mechanism),
     /// SCRAM with channel binding, by any hash function.
     Bound,
@@ -83,9 +83,9 @@ enum Class {
     Mutual,
     /// Older proofs: DIGEST-MD5, CRAM-MD5, NTLM.
     Proof,
-    /// A token is shown.
+    /// A token is sent.
     Token,
-    /// The password is shown.
+    /// The password is sent.
     Password,
 }
 
@@ -193,7 +193,7 @@ fn peer(session: &Session) -> Peer {
     }
 }
 
-/// Everything from here on goes through the layer, and what the host has offered before counts no more (RFC 4954 section 4).
+/// Everything from here on goes through the security layer, and what the host offered before is forgotten (RFC 4954 section 4).
 async fn begin_layer(
     session: &mut Session,
     layer: Box<dyn postern_sasl::SecurityLayer>,
@@ -225,7 +225,7 @@ async fn begin_layer(
     Ok(())
 }
 
-/// The host does not take the credentials. The mail waits: its sender can do nothing about them.
+/// The host does not accept the credentials. The mail waits: its sender can do nothing about them.
 fn refused(
     session: &Session,
     call: &Call<'_>,
@@ -268,7 +268,7 @@ fn passing(session: &Session, call: &Call<'_>, mechanism: Mechanism, reply: &Rep
     Trouble::Passing(Failure::temporary(status, &session.relay, cause))
 }
 
-/// What names the TLS session, in the terms of the mechanisms.
+/// The channel bindings of the TLS session, in the form that mechanisms use.
 pub(crate) fn bindings(facts: &postern_net::tls::ChannelBindings) -> ChannelBindings {
     ChannelBindings {
         exporter: facts.exporter,

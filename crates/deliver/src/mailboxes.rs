@@ -1,45 +1,45 @@
-//! Whose the mailboxes of this host are, as delivery sees it.
+//! The mailboxes of this host, as delivery sees them.
 
 use std::future::{Future, ready};
 use std::pin::Pin;
 
 use postern_mail::{Domain, Mailbox};
 
-/// An answer that may take a directory's time.
+/// An answer for which a directory may have to be asked.
 pub type Asked<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Tells who has a mailbox here. Users come and go while mail waits, so each delivery asks again.
+/// Knows who has a mailbox here. Users come and go while mail waits, so each delivery asks again.
 pub trait Mailboxes: Send + Sync {
-    /// In whose Maildir the mail of a local address lies.
+    /// The Maildir for the mail of a local address.
     fn residence<'a>(&'a self, address: &'a Mailbox) -> Asked<'a, Residence>;
 
-    /// Who reads a report for this address: itself, those behind an alias, or nobody, for an address of this host that nobody has. One
-    /// that is not known now is left as it is.
+    /// Who gets a report for this address: itself, the targets of an alias, or nobody, for an unknown local address. If this
+    /// cannot be found out now, the address is kept.
     fn readers<'a>(&'a self, address: &'a Mailbox) -> Asked<'a, Vec<Mailbox>>;
 
-    /// Whether it is known of a domain whose mailboxes it has, without asking anybody.
+    /// Whether it is already known who hosts a domain.
     fn knows(&self, _domain: &Domain) -> bool {
         true
     }
 
-    /// Finds out whose mailboxes a domain has, before mail for it takes a way. False where nobody can say now: its mail waits.
+    /// Finds out who hosts a domain, before mail for it is routed. False if that cannot be found out now: its mail waits.
     fn learn<'a>(&'a self, _domain: &'a Domain) -> Asked<'a, bool> {
         Box::pin(ready(true))
     }
 }
 
-/// In whose Maildir mail lies.
+/// Which Maildir mail goes to.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Residence {
-    /// In that of this address: the recipient's own, or the one without its detail.
+    /// That of this address: the recipient's own, or the one without its detail.
     Mailbox(Mailbox),
-    /// In none: it bounces.
+    /// None: it bounces.
     Nobody,
-    /// Nobody can say now: it is tried again. The text says why.
+    /// Unknown for now: it is tried again. The text says why.
     Unknown(String),
 }
 
-/// Every address has a mailbox: for tests, and for hosts that have no local mail.
+/// Every address has a mailbox: for tests, and for hosts without local mail.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Everybody;
 

@@ -1,7 +1,7 @@
 //! Delivery into Maildirs: written to `tmp`, synced, renamed into `new`, and the folder synced.
 //!
-//! The file's name is made from the queue id and the recipient's place in the envelope, so a delivery that is repeated after a
-//! crash replaces the first one, unless a reader has moved that to `cur` already.
+//! The file name is made from the queue id and the recipient's index in the envelope, so a delivery that is repeated after a
+//! crash replaces the first one, unless a reader has already moved that to `cur`.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -29,10 +29,10 @@ use crate::storage::{Promise, Storage};
 use crate::unix_form::{UnixLines, head};
 use crate::work::{Due, Work};
 
-/// Messages written before their outcomes are settled.
+/// Most messages written before their outcomes are settled.
 const BATCH: usize = 32;
 
-/// Questions to directories at once.
+/// Most concurrent questions to directories.
 const QUESTIONS: usize = 16;
 
 /// Takes messages and writes them, until there are none.
@@ -77,7 +77,7 @@ async fn deliver(
         recipient.and_then(|recipient| homes.get(&recipient.address.key()))
     };
     let mut jobs: Vec<Job> = Vec::new();
-    // However many addresses of a mailbox a message has, one copy is written: `user+1@`, `user+2@` and aliases cost no more room.
+    // One copy is written however many addresses of a mailbox a message has: `user+1@`, `user+2@` and aliases take no more space.
     let mut copies: HashMap<(QueueId, &Path), usize> = HashMap::new();
     for Loaded { message, work } in &loaded {
         for due in &work.recipients {
@@ -144,8 +144,8 @@ fn again(error: &io::Error) -> io::Error {
     }
 }
 
-/// The Maildir of each address, by its key, or why it has none. Directories are asked at each attempt: users come and go while mail
-/// waits.
+/// The Maildir of each address, by its key, or why it has none. Directories are asked at each attempt, since users come and go
+/// while mail waits.
 async fn homes(core: &Core, folder: &Path, loaded: &[Loaded]) -> HashMap<String, Result<PathBuf, Failure>> {
     let mut addresses: HashMap<String, Mailbox> = HashMap::new();
     for Loaded { message, work } in loaded {
@@ -247,10 +247,10 @@ impl Job {
     }
 }
 
-/// Writes all copies; then all renames; then one sync for each folder. One result for each job: the mailbox, or what went wrong.
-/// A copy for which there is no room is not begun.
+/// Writes all copies, then renames all, then syncs each folder once. Returns a result for each job: the mailbox, or the error. A
+/// copy for which there is no room is not begun.
 fn write_all(jobs: Vec<Job>, storage: &Storage, min_free: u64, handle: &Handle) -> Vec<io::Result<PathBuf>> {
-    // Before the first is written, so that all of them count.
+    // Checked before the first is written, so that all of them count.
     let jobs: Vec<_> = jobs
         .into_iter()
         .map(|job| (job.promise(storage, min_free), job))
@@ -330,7 +330,7 @@ fn make_maildir(mailbox: &Path) -> io::Result<()> {
     if mailbox.join("new").is_dir() {
         return Ok(());
     }
-    // `new` comes last, since it is what was asked for above.
+    // `new` comes last, since it is what is checked for above.
     for part in ["cur", "tmp", "new"] {
         make_folder(&mailbox.join(part))?;
     }
@@ -367,7 +367,7 @@ fn place(folder: &Path, address: &Mailbox) -> PathBuf {
     }
 }
 
-/// A name that is one component of a path: lower case, everything that could mean something else as `%XX`.
+/// A name as a single path component: in lower case, with special characters as `%XX`.
 fn harmless(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for c in name.chars().flat_map(char::to_lowercase) {

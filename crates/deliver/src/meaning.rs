@@ -1,8 +1,8 @@
-//! Which enhanced status a refusal has that came without one: RFC 3463 by what the host said. No I/O.
+//! Which enhanced status (RFC 3463) to assign to a refusal without one, from what the host said. No I/O.
 //!
-//! A status is a statement that senders, their mail programs and list managers act on: `5.1.1` takes an address off a list. So
-//! nothing is claimed that the host has not said: words come first, then the code where it has one meaning, and `x.0.0` where
-//! neither says anything.
+//! Senders, their mail programs and list managers act on a status: `5.1.1` removes an address from a list. So nothing is claimed
+//! that the host did not say: the text comes first, then the code if it has a single meaning, and `x.0.0` if neither says
+//! anything.
 
 use postern_mail::Status;
 use postern_smtp::Reply;
@@ -11,9 +11,9 @@ use postern_smtp::client::Stage;
 /// Subject and detail of a status; the class comes from the code.
 type Meaning = (u16, u16);
 
-/// The status of a refusal: the host's own if it agrees with the class of the code, or else what code, words and stage say.
+/// The status of a refusal: the host's own if it agrees with the class of the code, or else what code, text and stage say.
 ///
-/// Whatever is no `5xx` is taken as a fault that may pass.
+/// Whatever is not `5xx` counts as temporary.
 pub(crate) fn status_of(stage: Stage, reply: &Reply) -> Status {
     let class = if reply.is_permanent() { 5 } else { 4 };
     if let Some(own) = reply.status.or_else(|| status_in(&reply.text))
@@ -29,7 +29,7 @@ pub(crate) fn status_of(stage: Stage, reply: &Reply) -> Status {
     Status(class, subject, detail)
 }
 
-/// A status that stands in the text, as `#5.1.0 Address rejected` or `rejected (5.7.1)`.
+/// A status in the text, as in `#5.1.0 Address rejected` or `rejected (5.7.1)`.
 fn status_in(text: &str) -> Option<Status> {
     text.split_whitespace().find_map(|word| {
         let marked = word.starts_with(['#', '(', '[']);
@@ -48,18 +48,18 @@ fn status_in(text: &str) -> Option<Status> {
     })
 }
 
-/// Codes that mean one thing, whatever the words beside them are.
+/// Codes with a single meaning, whatever their text.
 fn by_certain_code(code: u16) -> Option<Meaning> {
     Some(match code {
-        530 => (7, 0),  // a login is required (RFC 4954 section 6)
+        530 => (7, 0),  // authentication is required (RFC 4954 section 6)
         534 => (7, 9),  // the mechanism is too weak
-        535 => (7, 8),  // the login is not valid
+        535 => (7, 8),  // the credentials are not valid
         538 => (7, 11), // the mechanism needs encryption
-        454 => (7, 0),  // TLS or a login, not now (RFC 3207 section 4)
+        454 => (7, 0),  // TLS or authentication not available now (RFC 3207 section 4)
         551 => (1, 6),  // the user has moved away (RFC 5321 section 3.4)
-        556 => (1, 10), // the domain takes no mail (RFC 7504)
-        521 => (3, 2),  // the host takes no mail (RFC 7504)
-        571 => (7, 1),  // of no RFC, and in use for this
+        556 => (1, 10), // the domain accepts no mail (RFC 7504)
+        521 => (3, 2),  // the host accepts no mail (RFC 7504)
+        571 => (7, 1),  // in no RFC, but in use for this
         _ => return None,
     })
 }
@@ -70,7 +70,7 @@ struct Phrases {
     any: &'static [&'static [&'static str]],
 }
 
-/// Phrases that say the same at every stage, in the order in which they count: the more precise come first.
+/// Phrases with the same meaning at every stage, in order of precedence: the more precise come first.
 const ANYWHERE: &[Phrases] = &[
     Phrases {
         means: (5, 3),
@@ -175,7 +175,7 @@ const ANYWHERE: &[Phrases] = &[
     },
 ];
 
-/// Phrases about the recipient, where one was named.
+/// Phrases about the recipient, if one was named.
 const OF_RECIPIENT: &[Phrases] = &[
     Phrases {
         means: (1, 8),
@@ -247,7 +247,7 @@ const OF_RECIPIENT: &[Phrases] = &[
     },
 ];
 
-/// Phrases about the sender, where one was named.
+/// Phrases about the sender, if one was named.
 const OF_SENDER: &[Phrases] = &[
     Phrases {
         means: (1, 8),
@@ -270,7 +270,7 @@ const OF_SENDER: &[Phrases] = &[
     },
 ];
 
-/// Phrases of policy, which count last: "access denied: no such user" is about a user.
+/// Phrases about policy, which count last: "access denied: no such user" is about a user.
 const OF_POLICY: &[Phrases] = &[Phrases {
     means: (7, 1),
     any: &[
@@ -323,7 +323,7 @@ impl Phrases {
     }
 }
 
-/// What RFC 5321 section 4.2.3 gives a code to mean, where no words say more.
+/// The meaning of a code by RFC 5321 section 4.2.3, if the text says no more.
 fn by_code(stage: Stage, code: u16) -> Option<Meaning> {
     Some(match code {
         421 => (3, 2),
@@ -342,7 +342,7 @@ fn by_code(stage: Stage, code: u16) -> Option<Meaning> {
 
 fn by_stage(stage: Stage, reply: &Reply) -> Meaning {
     match stage {
-        // Neither 4xx nor 5xx: the host has lost its place.
+        // Neither 4xx nor 5xx: the host is out of sync.
         _ if reply.code < 400 => (5, 0),
         Stage::Auth => (7, 0),
         Stage::Greeting | Stage::Hello | Stage::StartTls | Stage::Reset | Stage::Quit => (3, 0),
@@ -370,7 +370,7 @@ mod tests {
             (Recipient, Reply::bare(450, "#5.1.0 rejected"),                    Status(4, 2, 0)),
             (Recipient, Reply::bare(550, "host 5.1.1 says no"),                 Status(5, 0, 0)),
             (Recipient, Reply::bare(550, "[5.1.2.3] says no"),                  Status(5, 0, 0)),
-            // Nothing said.
+            // The reply says nothing.
             (Recipient, Reply::bare(550, "no"),                                 Status(5, 0, 0)),
             (Recipient, Reply::bare(550, "mailbox unavailable"),                Status(5, 0, 0)),
             (Recipient, Reply::bare(554, "transaction failed"),                 Status(5, 0, 0)),
@@ -399,7 +399,7 @@ mod tests {
             (Greeting,  Reply::bare(421, "busy"),                               Status(4, 3, 2)),
             (Recipient, Reply::bare(450, "later"),                              Status(4, 2, 0)),
             (EndOfData, Reply::bare(451, "local error"),                        Status(4, 3, 0)),
-            // The words say it.
+            // The text says it.
             (Recipient, Reply::bare(550, "User unknown"),                       Status(5, 1, 1)),
             (Recipient, Reply::bare(550, "unknown or illegal user"),            Status(5, 1, 1)),
             (Recipient, Reply::bare(550, "no mailbox here by that name"),       Status(5, 1, 1)),

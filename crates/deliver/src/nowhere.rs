@@ -1,4 +1,4 @@
-//! Mail that goes nowhere: an alias or a route throws it away, or a route refuses it that was taken before the route did.
+//! Mail that goes nowhere: an alias or a route discards it, or it was accepted before a route began to refuse it.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use crate::post::Post;
 use crate::relay::Relay;
 use crate::work::Work;
 
-/// Messages whose outcomes may be on their way to the disk.
+/// Most messages whose outcomes may be unsettled.
 const UNSETTLED: usize = 64;
 
-/// Takes messages and concludes them, until there is nothing to do.
+/// Takes messages and concludes them, until there are none.
 pub(crate) async fn serve(core: &Arc<Core>, destination: &Arc<Destination>, mut post: Post) {
     let unsettled = Arc::new(Semaphore::new(UNSETTLED));
     while !core.stop.is_cancelled() {
@@ -63,7 +63,7 @@ async fn end(core: &Arc<Core>, destination: &Destination, work: Work, unsettled:
     destination.succeeded(&settings.limits);
 }
 
-/// In the words of the route; those of a temporary refusal put it off.
+/// With the text of the route; a temporary refusal defers it.
 fn refused(text: &RefusalText) -> Fate {
     let cause = Cause::Settings(text.text.to_string().into());
     Fate::Failed(match text.status.0 {
@@ -72,13 +72,13 @@ fn refused(text: &RefusalText) -> Fate {
     })
 }
 
-/// It is tried again, by the usual times.
+/// It is retried on the usual schedule.
 fn unknown(why: &Arc<str>) -> Fate {
     let cause = Cause::Settings(why.to_string().into());
     Fate::Failed(Failure::temporary(Status(4, 3, 0), &Relay::Nowhere, cause))
 }
 
-/// It has its outcome, and log and history say which.
+/// It has an outcome, which log and history show.
 fn discarded() -> Fate {
     Fate::Delivered {
         relay: Relay::Nowhere,

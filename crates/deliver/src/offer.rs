@@ -10,7 +10,7 @@ use crate::exchange::{EAGER_MAX, Exchanged, exchange};
 use crate::session::Session;
 use crate::settings::Settings;
 
-/// One message on offer to a peer, whatever is declared of it.
+/// One message on offer to a peer, whatever is declared about it.
 pub(crate) struct Offer<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) spool: &'a dyn Spool,
@@ -19,12 +19,12 @@ pub(crate) struct Offer<'a> {
     pub(crate) plan: Option<&'a Plan>,
     /// Octets of its content, as it is sent.
     pub(crate) size: u64,
-    /// The sender that stands in for its own, where it is forwarded.
+    /// The rewritten sender, if it is forwarded.
     pub(crate) rewritten: Option<ReversePath>,
 }
 
 impl Offer<'_> {
-    /// The sender that the peer is told.
+    /// The sender to give in `MAIL`.
     pub(crate) fn sender(&self) -> &ReversePath {
         self.rewritten.as_ref().unwrap_or(&self.message.envelope.sender)
     }
@@ -60,7 +60,7 @@ impl Offer<'_> {
     }
 }
 
-/// The recipient by whom a transaction is declared: one that needs SMTPUTF8 decides for all; without one, any does.
+/// The recipient that determines what a transaction declares: one that needs SMTPUTF8, or else any.
 pub(crate) fn deciding<'a>(addressed: &[&'a Recipient]) -> Option<&'a Recipient> {
     addressed
         .iter()

@@ -1,4 +1,4 @@
-//! From what happened to what is recorded and reported. No I/O, no clock.
+//! Decides from what happened what to record and report. No I/O, no clock.
 
 use jiff::Timestamp;
 use postern_mail::{Notify, Status};
@@ -9,19 +9,19 @@ use crate::failure::Failure;
 use crate::relay::Relay;
 use crate::work::Due;
 
-/// What became of one recipient in an attempt.
+/// What happened to one recipient in an attempt.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Fate {
     /// Handed over.
     Delivered {
-        /// Where to.
+        /// The host or mailbox.
         relay: Relay,
-        /// With this answer.
+        /// Its reply.
         attempt: Attempt,
-        /// Who reports success if that was asked for.
+        /// Who reports success, if requested.
         success: SuccessReport,
     },
-    /// Not.
+    /// Not handed over.
     Failed(Failure),
 }
 
@@ -30,13 +30,13 @@ pub(crate) enum Fate {
 pub(crate) enum SuccessReport {
     /// The next hop, which speaks `DSN`.
     NextHop,
-    /// We, since the next hop does not: "relayed".
+    /// This server, since the next hop does not: "relayed".
     Relayed,
-    /// We, since it lies in the mailbox: "delivered".
+    /// This server, since it is in the mailbox: "delivered".
     Delivered,
 }
 
-/// What a report says of one recipient.
+/// What a report says about one recipient.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Notice {
     Failed,
@@ -45,7 +45,7 @@ pub(crate) enum Notice {
     Delivered,
 }
 
-/// What is recorded of one recipient, and reported if the sender wants to know.
+/// What is recorded about one recipient, and reported if the sender asked for it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Decision {
     pub(crate) outcome: Outcome,
@@ -57,13 +57,13 @@ pub(crate) struct Decision {
 pub(crate) struct Times {
     pub(crate) queued_at: Timestamp,
     pub(crate) now: Timestamp,
-    /// No attempt is made before this: the destination pauses.
+    /// No attempt is made before this: the destination is paused.
     pub(crate) not_before: Option<Timestamp>,
     /// From 0 to 1.
     pub(crate) jitter: f64,
 }
 
-/// Decides what is recorded of one recipient.
+/// Decides what to record about one recipient.
 pub(crate) fn decide(
     fate: Fate,
     due: &Due,

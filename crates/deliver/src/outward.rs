@@ -1,5 +1,4 @@
-//! What changes about a message as it leaves for another server by SMTP: at the first attempt and at all others, while the queue keeps it
-//! as it came.
+//! What changes in a message as it leaves for another server over SMTP: at each attempt, while the queue keeps the original.
 
 use std::fmt::Debug;
 
@@ -10,30 +9,30 @@ use crate::mailboxes::Asked;
 
 /// Changes messages as they leave.
 pub trait Outward: Debug + Send + Sync {
-    /// What changes about this one; `None` for nothing. An error says why it cannot be said now; the message then waits.
+    /// What changes in this one; `None` for nothing. An error says why this cannot be found out now; the message then waits.
     fn change<'a>(&'a self, leaving: Leaving<'a>) -> Asked<'a, Result<Option<Change>, String>>;
 }
 
 /// A message about to leave.
 #[derive(Clone, Copy, Debug)]
 pub struct Leaving<'a> {
-    /// Its header, without the empty line behind it.
+    /// Its header, without the empty line after it.
     pub header: &'a [u8],
-    /// The sender that it goes under.
+    /// The sender to use.
     pub sender: &'a ReversePath,
     /// The recipients of this transaction.
     pub recipients: &'a [&'a Mailbox],
 }
 
-/// What changes about it.
+/// The changes to a message.
 #[derive(Clone, Debug, Default)]
 pub struct Change {
     /// Another header, without the empty line.
     pub header: Option<Vec<u8>>,
     /// Another sender.
     pub sender: Option<Mailbox>,
-    /// Other recipients, each in the place of the one that it stands for; `None` for those that stay.
+    /// New recipients, each at the index of the one it replaces; `None` for those that stay.
     pub recipients: Vec<Option<Mailbox>>,
-    /// What the log says: a rule, and what it did.
+    /// What to log: a rule, and what it did.
     pub told: Vec<(Rule, String)>,
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use postern_spool::{Body, BodyReader, Message, Spool, SpoolError};
 
-/// The content of a message piece by piece; what is in memory without asking the spool.
+/// The content of a message piece by piece; what is in memory is not read from the spool.
 pub(crate) enum Pieces<'a> {
     Memory {
         prefix: &'a Bytes,

@@ -1,7 +1,7 @@
-//! Places for connections: who has one, who stands in line, and which host has how many.
+//! Places for connections: who has one, who is in line, and how many each host has.
 //!
-//! How many each kind of mail may have is decided in [`postern_policy::concurrency`]; here it is counted. Nobody waits for a
-//! place in a task of its own: a next hop stands in line as an entry, and the worker is started with the place (`usher`).
+//! How many each class of mail may have is decided in [`postern_policy::concurrency`]; here they are counted. No task waits for a
+//! place: a next hop is an entry in a line, and the worker is started with the place (`usher`).
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
@@ -25,13 +25,13 @@ use crate::status::PlacesStatus;
 /// All places.
 pub(crate) struct Places {
     state: Mutex<State>,
-    /// What makes the hashes of hosts this site's own.
+    /// The secret seed for hashes of hosts.
     seed: AtomicU64,
-    /// For each class, whether somebody would take the place of a host that works.
+    /// For each class, whether a place used by a proven host is wanted by others.
     crowded: [AtomicBool; 3],
-    /// For each class, whether somebody would take the place of a host that is not known to work.
+    /// For each class, whether a place used by an unproven host is wanted by others.
     pressed: [AtomicBool; 3],
-    /// There may be a place for somebody in line.
+    /// Signals that there may be a place for an entry in line.
     pub(super) changed: Notify,
     /// For each class, tells one idle connection that its place is wanted.
     wanted: [Notify; 3],
@@ -43,10 +43,10 @@ pub(super) struct State {
     lines: [Lines; 3],
     sites: HashMap<(Class, Site), AtSite>,
     proven: [Proven; 3],
-    /// No further place for a host that is not known, while those are given at a pace.
+    /// When the next paced place may be given to an unproven host.
     paced: [Option<Instant>; 3],
     pressure: [Pressure; 3],
-    /// How long a host that is not known is waited for while others wait for its place.
+    /// How long to wait for an unproven host while others wait for its place.
     patience: Duration,
 }
 
@@ -55,7 +55,7 @@ pub(super) struct State {
 struct Lines {
     proven: Line<Entry>,
     unproven: Line<Entry>,
-    /// Which had its turn last, where both could.
+    /// Which kind had its turn last, if both could.
     proven_last: bool,
     /// How many wait for places at one address or network.
     parked: usize,
@@ -75,11 +75,11 @@ struct AtSite {
     parked: VecDeque<Entry>,
 }
 
-/// What the line comes to.
+/// The next step for the line.
 pub(crate) enum Next {
-    /// This one is next, and here is its place for a connection. It stands in line until the other is dropped.
+    /// The next one, with its place for a connection. It stays in line until the `InLine` is dropped.
     Place(Seat, InLine),
-    /// Nobody until then, or until [`Places::changed`].
+    /// None until then, or until [`Places::changed`].
     Wait(Option<Instant>),
 }
 
@@ -125,13 +125,13 @@ impl Places {
         state.shares.room(&state.usage, class, proven)
     }
 
-    /// Whether the next hop has taken mail of this class recently.
+    /// Whether the next hop has accepted mail of this class recently.
     pub(crate) fn is_proven(&self, class: Class, destination: &Destination) -> bool {
         let host = self.hash(&destination.name);
         self.state.lock().is_proven(class, host, Instant::now())
     }
 
-    /// A place, unless there is none, or others stand in line for it.
+    /// Takes a place, unless there is none, or others are in line for it.
     pub(crate) fn take(self: &Arc<Self>, class: Class, destination: &Destination) -> Option<Seat> {
         if destination.hop.is_local() {
             return Some(Seat::local(class));
@@ -150,7 +150,7 @@ impl Places {
         Some(Seat::new(self.clone(), host, held))
     }
 
-    /// Puts a next hop into line.
+    /// Puts a next hop in line.
     pub(crate) fn line_up(&self, in_line: InLine) {
         let (class, entry) = (in_line.class(), Entry::new(in_line));
         let mut state = self.state.lock();
@@ -160,7 +160,7 @@ impl Places {
         self.changed.notify_one();
     }
 
-    /// Has a next hop wait until there is room at a part of the network that has all the connections it may have.
+    /// Lets a next hop wait until there is room at an address or network that has all the connections it may have.
     pub(crate) fn park(&self, site: Site, in_line: InLine) {
         let (class, entry) = (in_line.class(), Entry::new(in_line));
         let mut state = self.state.lock();
@@ -178,7 +178,7 @@ impl Places {
         self.changed.notify_one();
     }
 
-    /// Who is next, with the place that is taken for it.
+    /// The next entry, with the place taken for it.
     pub(crate) fn next(self: &Arc<Self>) -> Next {
         let now = Instant::now();
         let mut state = self.state.lock();
@@ -198,7 +198,7 @@ impl Places {
         Next::Wait(wake)
     }
 
-    /// What there is to tell, `since` being the time since it was last asked.
+    /// What to report; `since` is the time since the last call.
     pub(crate) fn news(&self, since: Duration) -> Vec<(PressureNews, PlacesStatus)> {
         let mut state = self.state.lock();
         Class::ALL
@@ -240,7 +240,7 @@ impl Places {
         }
     }
 
-    /// Moves those into line for whom there is room at a site.
+    /// Moves entries back in line for which there is room at a site.
     fn unpark(&self, state: &mut State, class: Class, site: Site) {
         let shares = state.shares;
         let Some(at) = state.sites.get_mut(&(class, site)) else {
@@ -261,7 +261,7 @@ impl Places {
         }
     }
 
-    /// Says what the lines mean for those who have places.
+    /// Updates what the lines mean for those who have places.
     fn refresh(&self, state: &mut State) {
         for class in Class::ALL {
             let place = class.index();
@@ -274,7 +274,7 @@ impl Places {
             self.pressed[place].store(!lines.unproven.is_empty() || lines.parked > 0, Ordering::Relaxed);
             if crowded {
                 for other in Class::ALL {
-                    // Of what is kept for it a class gives nothing to others.
+                    // A class gives away nothing of its reserved share.
                     if other == class || state.usage.held(other) > state.shares.reserved(other) {
                         self.wanted[other.index()].notify_one();
                     }
@@ -315,7 +315,7 @@ impl Keeper for Places {
         self.leave_sites(&mut state, held);
         state.usage.take(class, proven, 1);
         (held.class, held.proven) = (class, proven);
-        // It is there already, so no bound is asked.
+        // It is already connected, so no limit applies.
         for site in sites.into_iter().flatten() {
             let at = state.sites.entry((class, site)).or_default();
             *at.of(proven) += 1;
@@ -429,7 +429,7 @@ impl State {
         self.proven[class.index()].holds(host, now)
     }
 
-    /// When there may be a place; `None` when some other has to be given back first.
+    /// When there may be a place; `None` if another one must be released first.
     fn not_before(&self, class: Class, proven: bool, now: Instant) -> Option<Instant> {
         if self.shares.room(&self.usage, class, proven) == 0 {
             return None;
@@ -450,8 +450,7 @@ impl State {
         Held::new(class, proven, paced.then_some(now))
     }
 
-    /// A place given at the pace at which silent hosts give them back has come back sooner, or is none of those any more: the next
-    /// one may have it at once.
+    /// A paced place was released early, or its host is now proven: the next one may have a place at once.
     fn refund(&mut self, held: &mut Held, now: Instant) {
         if let Some(since) = held.paced.take()
             && now - since < self.patience
@@ -462,7 +461,8 @@ impl State {
         }
     }
 
-    /// The next one in the lines of a class, if there is a place for it now. Brings `wake` forward to the time at which there may be one.
+    /// The next one in the lines of a class, if there is a place for it now. Moves `wake` forward to the time when there may be
+    /// one.
     fn pop(&mut self, class: Class, now: Instant, wake: &mut Option<Instant>) -> Option<(Entry, bool)> {
         let place = class.index();
         let mut free = |proven: bool, empty: bool| {
@@ -491,7 +491,7 @@ impl State {
         let entry = if proven {
             lines.proven.pop_oldest()
         } else if paced {
-            // Where most places are taken by hosts that say nothing, whoever came last is the likeliest to be another one.
+            // When most places are taken by silent hosts, the newest entry is the least likely to be another of those.
             lines.unproven.pop_newest()
         } else {
             lines.unproven.pop_oldest()
@@ -516,7 +516,7 @@ impl State {
 }
 
 impl Entry {
-    /// Asks the destination, so not to be called while the places are locked.
+    /// Asks the destination, so it must not be called while the places are locked.
     fn new(in_line: InLine) -> Self {
         Self {
             submitter: in_line.destination().submitter(in_line.class()),

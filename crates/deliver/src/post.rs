@@ -1,4 +1,5 @@
-//! What a worker has while it works: a place for its connection, and that the next hop counts it. Both end with it, however it ends.
+//! What a worker holds while it works: a place for its connection, and its count at the next hop. Both end with it, however it
+//! ends.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ pub(crate) struct Post {
     standing: Standing,
 }
 
-/// As what the destination counts a worker.
+/// How the destination counts a worker.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Standing {
     /// It has not asked for work since it was started or called.
@@ -22,12 +23,12 @@ enum Standing {
     Working,
     /// It has nothing to do, and waits to be called.
     Idle,
-    /// It does not count any more.
+    /// It is no longer counted.
     Gone,
 }
 
 impl Post {
-    /// For a worker with this place, if the destination wants one more; `free` is how many further places there are.
+    /// For a worker with this place, if the destination wants one more; `free` is the number of further places.
     pub(crate) fn take_up(
         destination: &Arc<Destination>,
         seat: Seat,

@@ -1,4 +1,4 @@
-//! Which hosts have taken mail recently, as far as this process remembers.
+//! Remembers which hosts have accepted mail recently.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use tokio::time::Instant;
 /// How long a host is remembered.
 const FOR: Duration = Duration::from_secs(6 * 3600);
 
-/// Most hosts remembered, for each class of mail.
+/// Most hosts remembered for each class of mail.
 const MOST: usize = 20_000;
 
 /// Hosts and next hops by the hash of their name or address, with the time until which they are remembered.
 #[derive(Default)]
 pub(crate) struct Proven {
     until: HashMap<u64, Instant>,
-    /// Those that were forgotten since [`take_forgotten`](Self::take_forgotten).
+    /// Those forgotten since the last [`take_forgotten`](Self::take_forgotten).
     forgotten: Vec<u64>,
 }
 
@@ -33,7 +33,7 @@ impl Proven {
         }
     }
 
-    /// Hosts that were noted within the last `within`, each with the time for which it is remembered still.
+    /// Hosts noted within the last `within`, each with the time for which it is still remembered.
     pub(crate) fn lately(&self, within: Duration, now: Instant) -> Vec<(u64, Duration)> {
         let left = |until: &Instant| until.saturating_duration_since(now);
         let least = FOR.saturating_sub(within);
@@ -44,14 +44,14 @@ impl Proven {
             .collect()
     }
 
-    /// Puts back a host from before a restart.
+    /// Restores a host from before a restart.
     pub(crate) fn restore(&mut self, host: u64, left: Duration, now: Instant) {
         if self.until.len() < MOST {
             self.until.insert(host, now + left.min(FOR));
         }
     }
 
-    /// Hosts that were forgotten for what they did, since this was asked last.
+    /// Hosts forgotten because of their behaviour since the last call.
     pub(crate) fn take_forgotten(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.forgotten)
     }
@@ -60,7 +60,7 @@ impl Proven {
         self.until.get(&host).is_some_and(|until| *until > now)
     }
 
-    /// Forgets the half that has been silent longest.
+    /// Forgets the half that was noted longest ago.
     fn make_room(&mut self, now: Instant) {
         let mut times: Vec<Instant> = self.until.values().copied().collect();
         let half = times.len() / 2;

@@ -1,4 +1,4 @@
-//! What waits in memory for one next hop, of one kind of mail: in the order of arrival, with a part for what was tried before.
+//! What waits in memory for one next hop, of one class of mail: in order of arrival, with a share for retries.
 
 use std::collections::VecDeque;
 
@@ -7,15 +7,15 @@ use postern_mail::QueueId;
 use crate::settings::Limits;
 use crate::work::Work;
 
-/// Messages that were not tried yet, taken in a row while others that were wait.
+/// Untried messages taken in a row while retries wait.
 const UNTRIED_IN_ROW: u8 = 3;
 
 /// Messages of one class for one next hop.
 #[derive(Default)]
 pub(crate) struct Queue {
-    /// Straight from their put.
+    /// Directly from reception.
     fresh: VecDeque<Work>,
-    /// Never tried, and read back from the spool, for which they were too many.
+    /// Never tried, read back from the spool where they were left because there were too many.
     read_back: VecDeque<Work>,
     /// Deferred before.
     retry: VecDeque<Work>,
@@ -41,7 +41,7 @@ impl Queue {
         limits.waiting_per_destination.saturating_sub(self.read())
     }
 
-    /// Adds work behind all other of its kind; gives it back when there is no room for it.
+    /// Adds work behind all other of its kind; returns it if there is no room.
     pub(crate) fn push(&mut self, work: Work, limits: &Limits) -> Result<(), Work> {
         let waiting = if work.is_fresh() {
             self.fresh.len()
@@ -55,7 +55,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Puts work back that was not tried, ahead of all other of its kind.
+    /// Puts back untried work, ahead of all other of its kind.
     pub(crate) fn put_back(&mut self, work: Work) {
         self.queue_of(&work).push_front(work);
     }
@@ -70,7 +70,7 @@ impl Queue {
         }
     }
 
-    /// The next one: what was not tried in the order of arrival, with every fourth place for what was.
+    /// The next one: untried work in order of arrival, with every fourth turn for retries.
     pub(crate) fn next(&mut self) -> Option<Work> {
         let untried = [&self.fresh, &self.read_back].map(|queue| queue.front().map(|work| work.id));
         let from = match untried {
@@ -96,7 +96,7 @@ impl Queue {
         }
     }
 
-    /// Who submitted the next one.
+    /// The submitter of the next one.
     pub(crate) fn submitter(&self) -> Option<u64> {
         let fronts = [&self.fresh, &self.read_back, &self.retry];
         fronts

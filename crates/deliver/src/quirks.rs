@@ -1,4 +1,4 @@
-//! Hosts that announce what they cannot do, remembered for a while so that not every connection finds it out anew.
+//! Remembers for a while hosts that announce what they cannot do, so that not every connection has to find out again.
 
 use std::time::{Duration, Instant};
 
@@ -7,18 +7,18 @@ use postern_policy::TtlCache;
 
 use crate::relay::Relay;
 
-/// How long a host's quirk is remembered. It may be mended at any time, and finding out costs one connection.
+/// How long a host's quirk is remembered. It may be fixed at any time, and finding out costs one connection.
 const REMEMBERED_FOR: Duration = Duration::from_secs(1_800);
 
-/// Most hosts that are remembered. One more takes the place of another one.
+/// Most hosts that are remembered. One more replaces another.
 const HOSTS_MAX: usize = 10_000;
 
-/// What a host announces and breaks by.
+/// What a host announces but fails with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
 pub(crate) enum Quirk {
-    /// `STARTTLS`: mail that may go in the clear does so.
+    /// `STARTTLS`: mail that may be sent in cleartext is.
     Tls,
-    /// `CHUNKING`: mail goes by `DATA`.
+    /// `CHUNKING`: mail is sent with `DATA`.
     Bdat,
 }
 
@@ -31,7 +31,7 @@ impl Quirks {
     /// Whether a host is known to have this quirk.
     pub(crate) fn has(&self, relay: &Relay, quirk: Quirk, now: Instant) -> bool {
         let noted = self.noted.lock();
-        // The usual case costs no copy of the name.
+        // The usual case needs no copy of the name.
         !noted.is_empty() && noted.get(&(quirk, relay.clone()), now).is_some()
     }
 

@@ -1,4 +1,4 @@
-//! A message back from the spool when its turn comes, and what becomes of one that cannot be read.
+//! Reads a message from the spool when its turn comes, and handles those that cannot be read.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use crate::telling::Telling;
 use crate::transact::unreadable;
 use crate::work::{Due, Work};
 
-/// Damaged messages whose time is over that are concluded at a time.
+/// Expired damaged messages concluded at a time.
 const DAMAGED_STEP: usize = 100;
 
 impl Core {
-    /// The message that work is about; `None` when there is nothing to do about it now.
+    /// The message that work is about; `None` if nothing can be done with it now.
     pub(crate) async fn message_of(
         self: &Arc<Self>,
         settings: &Settings,
@@ -31,12 +31,12 @@ impl Core {
         }
         match self.deps.spool.load(work.id).await {
             Ok(message) => message,
-            // The spool holds it now, and has told of it.
+            // The spool now holds it, and has reported it.
             Err(SpoolError::Damaged { .. }) => None,
             Err(error) => {
                 let observers = &self.deps.observers;
                 notice!(observers, Spool Warning "cannot be read now", Queue = shown(&work.id), Error = shown(&error));
-                // Where only this one cannot be read, that counts as an attempt, so that it comes to an end.
+                // If only this one cannot be read, that counts as an attempt, so that it eventually expires.
                 if self.deps.spool.state() == SpoolState::Ready {
                     self.put_off(settings, work.id, work.queued_at, &work.recipients, &error)
                         .await;
@@ -46,8 +46,7 @@ impl Core {
         }
     }
 
-    /// Concludes damaged messages that nobody mended in the time that a message has. Their senders are told, where the envelope
-    /// is sound.
+    /// Concludes damaged messages that were not repaired before they expired. Their senders are told, if the envelope is intact.
     pub(crate) async fn expire_damaged(&self) {
         let settings = self.deps.settings.load_full();
         let age = SignedDuration::try_from(settings.retry.expire_after).unwrap_or(SignedDuration::MAX);
@@ -68,8 +67,7 @@ impl Core {
         }
     }
 
-    /// A message that cannot be read is tried again later, until its time is over. Then its sender is told, if it is known who
-    /// that is.
+    /// A message that cannot be read is retried later, until it expires. Then its sender is told, if known.
     async fn put_off(
         &self,
         settings: &Settings,
@@ -151,7 +149,7 @@ impl Core {
     }
 }
 
-/// What the sender wants to hear of this recipient; nothing where nobody knows.
+/// What the sender wants to be told about this recipient; nothing if unknown.
 fn notify(envelope: Option<&Message>, due: &Due) -> Notify {
     match envelope {
         Some(message) if message.origin == Origin::Report => Notify::Unspecified,

@@ -1,4 +1,4 @@
-//! The host at the other end of a connection, as logs, listings and reports name it.
+//! The host at the other end of a connection, as named in logs, listings and reports.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,8 +9,8 @@ use std::sync::Arc;
 use postern_mail::Domain;
 use postern_policy::route::{Hop, HopHost};
 
-/// Where an attempt led. Displayed as `mx.example.org[192.0.2.1]:25`, `192.0.2.1:25`, `unix:/run/lmtp`, `maildir`, `system`; empty where no host
-/// was reached.
+/// Where an attempt went. Displayed as `mx.example.org[192.0.2.1]:25`, `192.0.2.1:25`, `unix:/run/lmtp`, `maildir`, `system`;
+/// empty if no host was reached.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub(crate) enum Relay {
     /// To no host.
@@ -18,13 +18,13 @@ pub(crate) enum Relay {
     Nowhere,
     /// Into the mailboxes of this host.
     Maildir,
-    /// To a user of this machine.
+    /// To a local user of this machine.
     System,
-    /// To a host of this name, at this address.
+    /// To a host with this name, at this address.
     Named(Arc<str>, SocketAddr),
     /// To a host that has no name here.
     Unnamed(SocketAddr),
-    /// To a program of this host.
+    /// To a program on this host.
     Unix(Arc<Path>),
 }
 
@@ -42,7 +42,7 @@ impl Relay {
         Self::Unix(path.into())
     }
 
-    /// The host's name, or its address as a literal (RFC 5321 section 4.1.3), as a report gives it; `None` where no host was reached.
+    /// The host's name, or its address as a literal (RFC 5321 section 4.1.3), as in reports; `None` if no host was reached.
     pub(crate) fn host(&self) -> Option<Cow<'_, str>> {
         match self {
             Self::Nowhere | Self::Maildir | Self::System => None,
@@ -84,7 +84,7 @@ impl fmt::Display for Relay {
 
 #[cfg(test)]
 impl Relay {
-    /// A host of this name.
+    /// A host with this name.
     pub(crate) fn named(name: &str) -> Self {
         Self::Named(name.into(), (std::net::Ipv4Addr::new(192, 0, 2, 1), 25).into())
     }

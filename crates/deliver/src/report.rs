@@ -1,4 +1,4 @@
-//! Reports to the sender (RFC 3461, RFC 3464), made here and queued with the outcomes they tell of.
+//! Reports to the sender (RFC 3461, RFC 3464), made here and queued with the outcomes they are about.
 
 mod again;
 mod note;
@@ -24,21 +24,20 @@ use crate::settings::Settings;
 #[derive(Debug, Default)]
 pub(crate) struct Reports {
     pub(crate) messages: Vec<NewMessage>,
-    /// Which of them tells of which recipient, by its place in the envelope.
+    /// Which of them is about which recipient, by index in the envelope.
     tells: Vec<(u32, QueueId)>,
 }
 
 impl Reports {
-    /// The report that tells of this recipient.
+    /// The report about this recipient.
     pub(crate) fn about(&self, index: u32) -> Option<QueueId> {
         let found = self.tells.iter().find(|(told, _)| *told == index);
         found.map(|(_, id)| *id)
     }
 }
 
-/// Makes the reports, at most one of each kind. None for a message that is a report itself, so that no two servers ever
-/// keep each other busy: it is sent once more in a form that any host takes. Where that has failed too, a postmaster hears of
-/// it if the operator wishes.
+/// Makes the reports, at most one of each kind. None for a message that is a report itself, to prevent loops between servers: it
+/// is sent once more in a form that any host accepts. If that fails too, a postmaster is told, if configured.
 pub(crate) async fn make(
     deps: &Deps,
     settings: &Settings,
@@ -116,7 +115,7 @@ pub(crate) async fn make(
     reports
 }
 
-/// Shows a report to those who look at messages. One that they do not want is queued as it was: somebody waits for it.
+/// Shows a report to the inspectors. One that they refuse is queued unchanged, since somebody is waiting for it.
 async fn inspected(deps: &Deps, report: Assembly) -> NewMessage {
     let inspectors = deps.inspectors.load_full();
     if inspectors.is_empty() {
@@ -136,7 +135,7 @@ async fn inspected(deps: &Deps, report: Assembly) -> NewMessage {
     }
 }
 
-/// Addresses a report to those who read it.
+/// Addresses a report to its readers.
 fn lead_to(envelope: &mut Envelope, readers: Vec<Mailbox>) {
     if let Some(recipient) = envelope.recipients.pop() {
         envelope.recipients = readers
@@ -149,7 +148,7 @@ fn lead_to(envelope: &mut Envelope, readers: Vec<Mailbox>) {
     }
 }
 
-/// A report of a failure ends here: nobody is told that it failed.
+/// The end of a failed report: nobody is told that it failed.
 fn undeliverable(deps: &Deps, message: &Message, notes: &[&Note]) {
     for note in notes {
         let recipient = message.envelope.recipients.get(note.index as usize);
@@ -220,7 +219,7 @@ impl Page<'_> {
         Assembly::new(id, built.envelope, self.now, Origin::Report, parts)
     }
 
-    /// What is told of one recipient: nothing that only this site should know.
+    /// What is said about one recipient: nothing that only this site should know.
     fn line<'n>(&'n self, note: &'n Note) -> Option<Line<'n>> {
         let recipient = self.message.envelope.recipients.get(note.index as usize)?;
         let address = as_sender_knows(recipient, &self.settings.routes.local_domains);
@@ -258,7 +257,7 @@ impl Page<'_> {
         })
     }
 
-    /// That time has run out, and how the last attempt ended.
+    /// Says that the message has expired, and how the last attempt ended.
     fn expired(&self, own: Option<String>, host: &str) -> String {
         let age = span(self.settings.retry.expire_after);
         match own {
@@ -273,7 +272,7 @@ impl Page<'_> {
     }
 }
 
-/// What is told of one recipient.
+/// What is said about one recipient.
 struct Line<'a> {
     note: &'a Note,
     recipient: &'a Recipient,
@@ -283,8 +282,7 @@ struct Line<'a> {
     reason: Option<String>,
 }
 
-/// The address that the sender has written to. Where an alias of this host has led on, that is the alias: whom it stands for is
-/// its owner's to tell.
+/// The address that the sender wrote to. If an alias of this host was expanded, this is the alias: its targets are not disclosed.
 fn as_sender_knows<'a>(recipient: &'a Recipient, local: &DomainSet) -> Cow<'a, Mailbox> {
     let alias = recipient.orcpt.as_deref().and_then(|orcpt| {
         let (_, address) = orcpt.split_once(';')?;
@@ -327,7 +325,7 @@ fn is_for(message: &Message, postmaster: &Mailbox) -> bool {
         .any(|recipient| recipient.address.key() == postmaster.key())
 }
 
-/// The beginning of a message: all that may go back.
+/// The beginning of a message: all that may be returned.
 async fn read_head(deps: &Deps, message: &Message, most: u64) -> [Bytes; 2] {
     if let Body::Inline(body) = &message.body {
         return [message.prefix.clone(), body.clone()];
@@ -346,7 +344,7 @@ async fn read_head(deps: &Deps, message: &Message, most: u64) -> [Bytes; 2] {
                     Queue = shown(&message.id),
                     Error = shown(&error),
                 );
-                // What was read of it may be what is wrong with it.
+                // What was read may be the damaged part.
                 head.clear();
                 break;
             }
@@ -355,7 +353,7 @@ async fn read_head(deps: &Deps, message: &Message, most: u64) -> [Bytes; 2] {
     [head.into(), Bytes::new()]
 }
 
-/// A time span as people say it.
+/// A time span in words.
 fn span(span: Duration) -> String {
     let seconds = span.as_secs();
     for (unit, name) in [(86_400, "day"), (3_600, "hour"), (60, "minute")] {

@@ -1,4 +1,4 @@
-//! A place for one connection, given back on drop.
+//! A place for one connection, released on drop.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use postern_policy::concurrency::{Class, Site};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-/// How often a worker that waits for a silent host looks whether others want its place.
+/// How often a worker that waits for a silent host checks whether others want its place.
 const LOOK_UP: Duration = Duration::from_millis(500);
 
-/// Whoever gives seats: counts them, and takes them back.
+/// The keeper of seats: counts them, and takes them back.
 pub(crate) trait Keeper: Send + Sync {
     /// Takes a place back.
     fn give_back(&self, held: &mut Held);
@@ -30,22 +30,22 @@ pub(crate) trait Keeper: Send + Sync {
     /// The host has shown that it works.
     fn prove(&self, host: u64, held: &mut Held);
 
-    /// The host has let a time limit pass.
+    /// The host has timed out.
     fn doubt(&self, host: u64, held: &mut Held);
 
-    /// Whether others would use the place of a worker of this class at once.
+    /// Whether others could use the place of a worker of this class at once.
     fn is_crowded(&self, class: Class) -> bool;
 
     /// Tells one idle connection that its place is wanted.
     fn wanted(&self, class: Class) -> &Notify;
 
-    /// How long each answer of a host that is not known to work may take, while others wait for its place.
+    /// How long each reply of an unproven host may take while others wait for its place.
     fn hurry(&self, class: Class) -> Option<Duration>;
 }
 
 /// A place for one connection.
 pub(crate) struct Seat {
-    /// `None` for local delivery, which takes no place from anybody.
+    /// `None` for local delivery, which needs no place.
     places: Option<Arc<dyn Keeper>>,
     /// The next hop.
     host: u64,
@@ -55,13 +55,13 @@ pub(crate) struct Seat {
 /// What a seat counts as.
 pub(crate) struct Held {
     pub(crate) class: Class,
-    /// Whether the host has taken mail recently.
+    /// Whether the host has accepted mail recently.
     pub(crate) proven: bool,
-    /// Where the host is.
+    /// The host's address and network.
     pub(crate) sites: Option<[Site; 2]>,
-    /// Since when, if it was given at a pace.
+    /// When it was given, if it was paced.
     pub(crate) paced: Option<Instant>,
-    /// Whether the host has shown over this seat that it works.
+    /// Whether the host has shown on this seat that it works.
     shown: bool,
 }
 
@@ -74,7 +74,7 @@ impl Seat {
         }
     }
 
-    /// For delivery on this machine, which waits for nobody.
+    /// For delivery on this machine, which needs no place.
     pub(crate) fn local(class: Class) -> Self {
         Self {
             places: None,
@@ -87,7 +87,7 @@ impl Seat {
         self.held.lock().class
     }
 
-    /// Changes to a place of another class. `false` when there is none: it stays what it is.
+    /// Changes to a place of another class. `false` if there is none: then it stays as it is.
     pub(crate) fn change(&self, class: Class) -> bool {
         let held = &mut *self.held.lock();
         if held.class == class {
@@ -110,7 +110,7 @@ impl Seat {
     ///
     /// # Errors
     ///
-    /// The part of the network that has all the connections it may have.
+    /// The address or network that has all the connections it may have.
     pub(crate) fn enter(&self, address: IpAddr) -> Result<(), Site> {
         match &self.places {
             Some(places) => places.enter(&mut self.held.lock(), address),
@@ -118,7 +118,7 @@ impl Seat {
         }
     }
 
-    /// Notes that the host works: it has answered all that a transaction asks.
+    /// Notes that the host works: it has answered a whole transaction.
     pub(crate) fn prove(&self) {
         let held = &mut *self.held.lock();
         if let Some(places) = &self.places
@@ -129,7 +129,7 @@ impl Seat {
         }
     }
 
-    /// Notes that the host has let a time limit pass.
+    /// Notes that the host has timed out.
     pub(crate) fn doubt(&self) {
         let held = &mut *self.held.lock();
         if let Some(places) = &self.places {
@@ -138,24 +138,24 @@ impl Seat {
         }
     }
 
-    /// Its class, if the host is not known to work.
+    /// Its class, if the host is unproven.
     fn unproven(&self) -> Option<Class> {
         let held = self.held.lock();
         (!held.proven).then_some(held.class)
     }
 
-    /// How long each answer may take, where that is less than otherwise: others wait, and the host is not known to work.
+    /// How long each reply may take, if less than usual: others wait, and the host is unproven.
     pub(crate) fn hurry(&self) -> Option<Duration> {
         self.places.as_ref()?.hurry(self.unproven()?)
     }
 
-    /// Resolves when the host has been waited for long enough; never, when it is known to work.
+    /// Resolves when the host has taken too long; never, if it is proven.
     pub(crate) async fn patience(&self) -> Duration {
         if let Some(places) = &self.places
             && let Some(class) = self.unproven()
         {
             let patience = patience_of(&**places, class).await;
-            // Its address may have turned out to be one that works.
+            // Its address may have become proven.
             if self.unproven().is_some() {
                 return patience;
             }
@@ -163,7 +163,7 @@ impl Seat {
         std::future::pending().await
     }
 
-    /// Whether others would use the place at once.
+    /// Whether others could use the place at once.
     pub(crate) fn is_wanted(&self) -> bool {
         let class = self.class();
         self.places
@@ -171,7 +171,7 @@ impl Seat {
             .is_some_and(|places| places.is_crowded(class))
     }
 
-    /// Resolves when the place of an idle connection is asked for.
+    /// Resolves when the place of an idle connection is wanted.
     pub(crate) async fn wanted(&self) {
         let class = self.class();
         match &self.places {
@@ -181,7 +181,7 @@ impl Seat {
     }
 }
 
-/// Resolves when a host that is not known to work has been waited for long enough, and others want its place.
+/// Resolves when an unproven host has taken too long and others want its place.
 async fn patience_of(places: &dyn Keeper, class: Class) -> Duration {
     let began = Instant::now();
     loop {

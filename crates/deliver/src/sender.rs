@@ -1,4 +1,4 @@
-//! Under which sender a message leaves: its own, or a rewritten one for those to whom an alias forwards it.
+//! The sender of an outgoing message: its own, or a rewritten one for recipients to whom an alias forwards it.
 
 use jiff::Timestamp;
 use postern_events::{Observers, Reworked};
@@ -10,7 +10,7 @@ use postern_spool::{Message, Origin};
 use crate::settings::Settings;
 use crate::work::Due;
 
-/// The sender that stands in for the message's own where it goes to this recipient; `None` for its own.
+/// The rewritten sender for this recipient; `None` for the message's own.
 pub(crate) fn rewritten(
     settings: &Settings,
     message: &Message,
@@ -22,7 +22,7 @@ pub(crate) fn rewritten(
         .map(ReversePath::Mailbox)
 }
 
-/// Tells under which sender a message was offered in place of its own, so that what others say of that one can be found.
+/// Reports the rewritten sender of a message, so that what others say about it can be traced.
 pub(crate) fn tell_rewritten(message: &Message, sender: &ReversePath, observers: &Observers) {
     observers.tell(Reworked {
         queue: &message.id,
@@ -32,7 +32,7 @@ pub(crate) fn tell_rewritten(message: &Message, sender: &ReversePath, observers:
     });
 }
 
-/// Parts off who can share a transaction: those who go under the sender under which the first one goes, `most` of them.
+/// Splits off recipients that can share a transaction: up to `most` with the same sender as the first.
 pub(crate) fn batch(
     settings: &Settings,
     message: &Message,

@@ -22,14 +22,13 @@ use tokio::time::timeout;
 use crate::relay::Relay;
 use crate::settings::{Login, Timeouts};
 
-/// Octets written at once. Content is gathered up to this, so a small message goes out in one piece with its commands.
+/// Octets written at once. Content is gathered up to this, so a small message is sent in one piece with its commands.
 pub(crate) const BLOCK: usize = 64 << 10;
 
 /// Octets read at once. Replies are short.
 const READ: usize = 2 << 10;
 
-/// Longest line of a reply where challenges come: RFC 4954 section 4 bounds the client's by 12,288 octets, and says
-/// nothing of the server's.
+/// Longest line of a reply with a challenge: RFC 4954 section 4 limits the client's lines to 12,288 octets, but not the server's.
 const CHALLENGE_LINE_MAX: usize = 12_300;
 
 /// The stream below a dialogue.
@@ -51,28 +50,28 @@ pub(crate) struct Session {
     pub(crate) peer: Arc<Capabilities>,
     /// The host.
     pub(crate) relay: Relay,
-    /// How far the DNS has proven the way to it, where DNSSEC is on.
+    /// How far DNSSEC proves the path to it, if it is on.
     pub(crate) way: Way,
-    /// Whether it is in TLS, and how.
+    /// Whether it uses TLS, and how.
     pub(crate) tls: Tls,
-    /// Whether the host offers TLS that could not be made, so that the dialogue is in the clear.
+    /// Whether TLS was offered but failed, so that the dialogue is in cleartext.
     pub(crate) gave_up_tls: bool,
-    /// What names the TLS session.
+    /// The channel bindings of the TLS session.
     pub(crate) bindings: ChannelBindings,
-    /// Whose session it is at the host, once logged in.
+    /// The login used at the host, once authenticated.
     pub(crate) login: Option<Arc<Login>>,
-    /// By which mechanism.
+    /// The mechanism used.
     pub(crate) mechanism: Option<&'static str>,
     /// Transactions made.
     pub(crate) transactions: u32,
-    /// The most time there is for an answer while others wait for the place. What is sent in whole is waited for all the same:
-    /// giving up on the answer to the end of the data makes duplicates.
+    /// The time limit for a reply while others wait for the place. It does not apply after the end of the data, since giving up
+    /// then causes duplicates.
     pub(crate) hurry: Option<Duration>,
-    /// Whether `BDAT` is worth a try: the host has not broken by it recently.
+    /// Whether to use `BDAT`: the host has not failed with it recently.
     pub(crate) bdat: bool,
 }
 
-/// TLS of a session, as logs name it: `TLSv1.3 TLS_AES_256_GCM_SHA384 verified`, or `verified by DANE`; nothing in the clear.
+/// TLS of a session, as logs name it: `TLSv1.3 TLS_AES_256_GCM_SHA384 verified`, or `verified by DANE`; nothing for cleartext.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Tls {
     Clear,
@@ -81,18 +80,18 @@ pub(crate) enum Tls {
         cipher: &'static str,
         /// Whether the host's certificate was verified.
         verified: bool,
-        /// Whether by its TLSA records.
+        /// Whether it was verified by its TLSA records.
         dane: bool,
     },
 }
 
 impl Tls {
-    /// Whether the host is who it should be.
+    /// Whether the host's identity was verified.
     pub(crate) fn is_verified(self) -> bool {
         matches!(self, Self::Made { verified: true, .. })
     }
 
-    /// How much TLS that is.
+    /// The level of TLS that was reached.
     pub(crate) const fn reached(self) -> TlsReached {
         match self {
             Self::Clear => TlsReached::Clear,
@@ -102,7 +101,7 @@ impl Tls {
         }
     }
 
-    /// What a handshake has made, in which the host had to show `certificate`.
+    /// The result of a handshake in which the host had to present `certificate`.
     pub(crate) fn made(facts: &ClientTlsFacts, certificate: Certificate) -> Self {
         Self::Made {
             version: facts.version,
@@ -135,7 +134,7 @@ impl fmt::Display for Tls {
     }
 }
 
-/// Why a dialogue cannot go on.
+/// Why a dialogue cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SessionError {
     #[error("no answer to {} within {} s", stage.name(), limit.as_secs())]
@@ -146,7 +145,7 @@ pub(crate) enum SessionError {
     Broken { stage: Stage, source: io::Error },
     #[error(transparent)]
     Nonsense(#[from] ReplyError),
-    /// A reply to nothing: from here on nobody knows which reply belongs to which command.
+    /// An unexpected reply: from here on it is unknown which reply belongs to which command.
     #[error("the host answered {} before it was sent", .0.name())]
     Unasked(Stage),
     #[error(transparent)]
@@ -154,7 +153,7 @@ pub(crate) enum SessionError {
 }
 
 impl SessionError {
-    /// What was waited for.
+    /// What was awaited.
     pub(crate) fn stage(&self) -> Option<Stage> {
         match self {
             Self::Timeout { stage, .. }
@@ -200,8 +199,8 @@ impl Session {
         }
     }
 
-    /// Sends what is in `output`. Commands are written when all replies to those before have been read, so whatever
-    /// is left unread answers nothing, and must not be taken for the answer to what goes out now.
+    /// Sends what is in `output`. Commands are written when all replies to earlier ones have been read, so any unread input
+    /// answers nothing, and must not be taken for the reply to what is sent now.
     pub(crate) async fn send(&mut self, stage: Stage, limit: Duration) -> Result<(), SessionError> {
         if self.output.is_empty() {
             return Ok(());
@@ -260,7 +259,7 @@ impl Session {
         }
     }
 
-    /// Takes what whole buffers of the security layer hold.
+    /// Unwraps complete buffers of the security layer.
     fn open_sealed(&mut self) -> Result<(), LayerError> {
         match &mut self.layer {
             Some(layered) => layered.open(&mut self.input),
@@ -268,7 +267,7 @@ impl Session {
         }
     }
 
-    /// Makes room for the long lines of a login, or goes back to ordinary replies.
+    /// Allows the long lines of an authentication exchange, or only ordinary replies again.
     pub(crate) fn expect_challenges(&mut self, expected: bool) {
         let mut limits = ReplyLimits::default();
         if expected {
@@ -278,7 +277,7 @@ impl Session {
         self.parser = ReplyParser::new(limits);
     }
 
-    /// Puts a security layer around everything from here on. What the host has sent already lies inside it.
+    /// Puts a security layer around everything from here on, including input that is already buffered.
     pub(crate) fn start_layer(&mut self, layer: Box<dyn SecurityLayer>) -> Result<(), LayerError> {
         self.layer = Some(Box::new(Layered::new(layer, std::mem::take(&mut self.input))));
         self.open_sealed()
@@ -295,12 +294,12 @@ impl Session {
         self.layer.as_ref().map(|layered| layered.bits())
     }
 
-    /// Whether octets came that no command asked for.
+    /// Whether unsolicited octets have arrived.
     pub(crate) fn has_unread(&self) -> bool {
         !self.input.is_empty() || self.layer.as_ref().is_some_and(|layered| layered.has_sealed())
     }
 
-    /// Resolves when the peer says something unasked or closes: either way, the dialogue is over.
+    /// Resolves when the peer sends something unsolicited or closes: either way, the dialogue is over.
     pub(crate) async fn over(&mut self) {
         if self.input.is_empty() {
             self.input.reserve(READ);
@@ -308,7 +307,7 @@ impl Session {
         }
     }
 
-    /// Takes the stream out, for TLS. What was read and not used is dropped.
+    /// Takes the stream out, for TLS. Unused input is dropped.
     pub(crate) fn into_wire(self) -> Wire {
         self.wire
     }

@@ -1,4 +1,4 @@
-//! What an operator can choose about delivery. Plain values that have been checked.
+//! The settings of delivery. Plain values that have been checked.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -22,48 +22,48 @@ use crate::outward::Outward;
 
 /// How mail leaves the spool. A value of this type has been checked.
 ///
-/// Swapped as a whole by a reload; an attempt under way ends under the settings it began with.
+/// Swapped as a whole by a reload; a current attempt ends under the settings it began with.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The name given in `EHLO`, and the reporting MTA of bounces.
     pub hostname: String,
 
     /// Further names of this server. An MX record that points at one of them, or at [`Settings::hostname`],
-    /// is a loop (RFC 5321 section 5.1); worse preferences than our own are not tried.
+    /// is a loop (RFC 5321 section 5.1); less preferred hosts than our own are not tried.
     pub own_names: Vec<String>,
 
     /// Which domains go where. Without a matching route MX records decide.
     pub routes: RouteTable,
 
-    /// Those of their tables that have to be asked for each recipient. Default: none.
+    /// Those of their tables that must be asked for each recipient. Default: none.
     pub route_tables: Vec<Arc<dyn AskRoutes>>,
 
-    /// What to log in with at the hosts of routes, by the name that [`RouteLogin`](postern_policy::route::RouteLogin) has.
+    /// The logins at hosts of routes, by the name in [`RouteLogin`](postern_policy::route::RouteLogin).
     pub logins: HashMap<Arc<str>, Arc<Login>>,
 
     /// When to try again, when to warn, when to give up.
     pub retry: RetrySettings,
 
-    /// How many connections, messages and recipients at once.
+    /// Limits on connections, messages and recipients.
     pub limits: Limits,
 
-    /// How long to wait for what.
+    /// Time limits.
     pub timeouts: Timeouts,
 
     /// Reports of failure, delay and success.
     pub reports: ReportSettings,
 
-    /// The port of hosts that MX records name. Default 25; another one is for laboratories.
+    /// The port of hosts that MX records name. Default 25; others are for test setups.
     pub mx_port: u16,
 
-    /// Hosts that mail goes to where the hosts of a domain's MX records cannot be found, or all of them fail for now. Default none.
+    /// Hosts to try when the hosts of a domain's MX records cannot be found, or all of them fail temporarily. Default none.
     pub fallback: Vec<Hop>,
 
-    /// Networks that mail may reach by MX records and address literals although they are of this host or its link: see
-    /// [`reach`](postern_policy::reach). Default none; for laboratories.
+    /// Networks that mail may reach by MX records and address literals although they are this host's or link-local: see
+    /// [`reach`](postern_policy::reach). Default none; for test setups.
     pub mx_networks: Vec<IpNet>,
 
-    /// Whether mail goes to address literals such as `user@[192.0.2.1]`. Default no: it bounces.
+    /// Whether mail is sent to address literals such as `user@[192.0.2.1]`. Default no: it bounces.
     pub address_literals: bool,
 
     /// The addresses that this server listens on. A hop that leads to one of them is a loop.
@@ -71,32 +71,33 @@ pub struct Settings {
 
     /// Whether `BDAT` is used with peers that offer `CHUNKING` (RFC 3030).
     ///
-    /// Default yes: with `PIPELINING` it saves a round trip a message. Off helps with peers that announce
-    /// it and then fail.
+    /// Default yes: with `PIPELINING` it saves a round trip per message. Turning it off helps with peers that announce it but
+    /// fail.
     pub chunking: bool,
 
-    /// What becomes of 8-bit content when the next hop does not offer `8BITMIME`. Default: it is converted (RFC 6152 section 3).
+    /// What happens with 8-bit content when the next hop does not offer `8BITMIME`. Default: it is converted (RFC 6152 section
+    /// 3).
     pub eight_bit: EightBit,
 
-    /// `Received` fields a message may have before it counts as looping (RFC 5321 section 6.3).
+    /// Most `Received` fields of a message before it counts as a mail loop (RFC 5321 section 6.3).
     ///
     /// Default 100, the least that the RFC asks for.
     pub received_max: u32,
 
-    /// Hosts with which TLS is otherwise than routes say. Default: none.
+    /// Hosts for which TLS differs from what routes say. Default: none.
     pub tls_hosts: TlsHosts,
 
     /// How the senders of forwarded mail are rewritten. Default: they are not.
     pub srs: Option<Arc<Srs>>,
 
-    /// What changes about messages as they leave by SMTP. Default: nothing.
+    /// What changes in messages as they leave over SMTP. Default: nothing.
     pub outward: Option<Arc<dyn Outward>>,
 
-    /// How the users of this machine are reached. Default: not at all.
+    /// How mail is delivered to local users. Default: not at all.
     pub system: Option<SystemUsers>,
 }
 
-/// The helper that delivers to users of this machine.
+/// The helper that delivers to local users.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SystemUsers {
     /// Its socket.
@@ -114,82 +115,82 @@ pub struct Login {
     pub name: Arc<str>,
     /// The account.
     pub account: String,
-    /// Whom to act as, where that is somebody else.
+    /// Who to act as, if somebody else.
     pub authzid: Option<String>,
     /// The Windows domain, for NTLM.
     pub domain: Option<String>,
-    /// What proves it.
+    /// The credentials.
     pub secret: LoginSecret,
     /// The mechanisms that may be used; `None` for all.
     pub mechanisms: Option<Vec<Mechanism>>,
-    /// Security layers that may be agreed on where there is no TLS.
+    /// Security layers that may be agreed on without TLS.
     pub layers: Layers,
-    /// What makes Kerberos tickets for it, where it has some.
+    /// Obtains Kerberos tickets for it, if it uses them.
     pub kerberos: Option<Arc<dyn ContextInitiator>>,
-    /// TLS with the login's own certificate, where it has one.
+    /// TLS with the login's own certificate, if it has one.
     pub tls: Option<TlsClients>,
 }
 
 /// The credentials of a login.
 #[derive(Debug)]
 pub enum LoginSecret {
-    /// Nothing but the certificate.
+    /// Only the certificate.
     Certificate,
-    /// Nothing but a Kerberos ticket.
+    /// Only a Kerberos ticket.
     Ticket,
     /// A password.
     Password(SecretString),
-    /// An OAuth token, which [`Tokens`](crate::Tokens) gives by the login's name.
+    /// An OAuth token, which [`Tokens`](crate::Tokens) returns by the login's name.
     Token,
 }
 
-/// Bounds on what delivery may use. All are at least 1.
+/// Limits on what delivery may use. All are at least 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
-    /// Connections to one next hop at once. Default 20.
+    /// Concurrent connections to one next hop. Default 20.
     ///
-    /// A new destination starts with two and earns one more with every message it takes.
+    /// A new destination starts with two and earns one more with every message it accepts.
     pub connections_per_destination: usize,
 
-    /// Connections in all, those for local delivery aside. Default 1,000. Each costs a socket and about 20 KiB. Half are kept for
-    /// users' mail, a fifth for strangers', a tenth for reports ([`Shares`](postern_policy::concurrency::Shares)).
+    /// Connections in all, except those for local delivery. Default 1,000. Each costs a socket and about 20 KiB. Half are
+    /// reserved for users' mail, a fifth for strangers', a tenth for reports ([`Shares`](postern_policy::concurrency::Shares)).
     pub connections: usize,
 
-    /// Messages a second to one next hop; none is unlimited, the default.
+    /// Messages per second to one next hop; `None` is unlimited, the default.
     pub rate_per_destination: Option<f64>,
 
-    /// Recipients in one transaction. Default 100, which every server takes (RFC 5321 section 4.5.3.1.8).
+    /// Recipients in one transaction. Default 100, which every server accepts (RFC 5321 section 4.5.3.1.8).
     pub recipients_per_transaction: usize,
 
-    /// Messages sent over one connection before a fresh one is made. Default 1,000.
+    /// Messages sent over one connection before a new one is made. Default 1,000.
     pub messages_per_connection: u32,
 
-    /// Deliveries on one connection whose outcome may be on its way to the disk. Default 4.
+    /// Deliveries on one connection whose outcome may be unsettled. Default 4.
     ///
-    /// A crash repeats at most this many deliveries a connection; more hides the time that a sync takes.
+    /// A crash repeats at most this many deliveries per connection; a higher number hides the time that a sync takes.
     pub unsettled_per_connection: usize,
 
-    /// Messages of one next hop and one kind of mail held in memory. Default 1,000; the rest waits in the spool.
+    /// Messages of one next hop and one class of mail held in memory. Default 1,000; the rest waits in the spool.
     pub waiting_per_destination: usize,
 
-    /// Deferred messages held in memory in all, without their bodies. Default 20,000, kept for kinds of mail as connections are.
-    /// Fresh ones are bounded by the spool.
+    /// Deferred messages held in memory in all, without their bodies. Default 20,000, reserved for classes of mail like
+    /// connections. Fresh ones are limited by the spool.
     pub waiting: usize,
 
-    /// Hosts and addresses tried in one attempt, in all. Default 10.
+    /// Hosts and addresses tried in one attempt, in total. Default 10.
     pub addresses_per_attempt: usize,
 
     /// Longest pause after all hosts of a destination could not be reached. Default 10 minutes.
     ///
-    /// The pause follows the retry intervals, a little shorter than each, so that mail that comes due then finds it over.
+    /// The pause follows the retry intervals, a little shorter than each, so that it is over when mail becomes due.
     pub dead_pause_max: Duration,
 
-    /// Free octets that the disks of Maildirs keep; mail that would take of them is tried again. Default 100 MiB.
+    /// Octets to be left free on the disks of Maildirs; mail that would use them is deferred. Default 100 MiB.
     pub min_free: u64,
 }
 
 impl Settings {
-    /// Defaults for a server of this name that has these routes.
+    /// Defaults for a server with this name and these routes.
     #[must_use]
     pub fn new(hostname: impl Into<String>, routes: RouteTable) -> Self {
         Self {
@@ -236,7 +237,7 @@ impl Default for Limits {
     }
 }
 
-/// Longest waits of a client (RFC 5321 section 4.5.3.2). Shorter ones than the RFC's give up on slow but honest hosts.
+/// Time limits of a client (RFC 5321 section 4.5.3.2). Shorter ones than the RFC's give up on slow but working hosts.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Timeouts {
     /// For the TCP connection to one address. Default 30 s, as in Postfix; the kernel's own is minutes.
@@ -247,7 +248,7 @@ pub struct Timeouts {
     pub hello: Duration,
     /// For the TLS handshake. Default 1 minute.
     pub tls: Duration,
-    /// For each answer in a login. Default 5 minutes.
+    /// For each reply in an authentication exchange. Default 5 minutes.
     pub login: Duration,
     /// For the answer to `MAIL` (section 4.5.3.2.2). Default 5 minutes.
     pub mail: Duration,
@@ -257,20 +258,20 @@ pub struct Timeouts {
     pub data: Duration,
     /// For the peer to take one block of the body, 64 KiB at most (section 4.5.3.2.5). Default 3 minutes.
     pub block: Duration,
-    /// For the answer to the final dot or last chunk (section 4.5.3.2.6). Default 10 minutes: a shorter one makes duplicates.
+    /// For the answer to the final dot or last chunk (section 4.5.3.2.6). Default 10 minutes: a shorter one causes duplicates.
     pub end_of_data: Duration,
-    /// For the answer to `QUIT`. Default 5 s; nothing hangs on it.
+    /// For the answer to `QUIT`. Default 5 s; nothing depends on it.
     pub quit: Duration,
-    /// How long a connection without work is kept for the next message. Default 5 s.
+    /// How long an idle connection is kept for the next message. Default 5 s.
     pub idle: Duration,
-    /// How long attempts under way may go on when the server stops. Default 20 s.
+    /// How long current attempts may go on when the server stops. Default 20 s.
     ///
     /// What does not end by then is repeated after the next start.
     pub shutdown: Duration,
     /// For finding addresses of one name. Default 30 s.
     pub resolve: Duration,
-    /// For a next hop that has taken no mail recently to be ready for mail, and for each answer after that but the one to the end of
-    /// the data, while others wait for its place. Default 8 s: greetings that keep clients waiting take 5 or 6.
+    /// For a next hop that has accepted no mail recently to be ready for mail, and for each reply after that except the one to
+    /// the end of the data, while others wait for its place. Default 8 s: greeting delays are usually 5 or 6.
     pub crowded: Duration,
 }
 
@@ -300,10 +301,10 @@ impl Default for Timeouts {
 /// Delivery status notifications (RFC 3461, RFC 3464).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ReportSettings {
-    /// Largest message returned whole when that was asked for (`RET=FULL`), in octets; of a larger one only the header goes back.
-    /// Default 50,000.
+    /// Largest message returned whole when that was asked for (`RET=FULL`), in octets; of a larger one only the header is
+    /// returned. Default 50,000.
     pub return_size_max: u64,
-    /// Who hears of a bounce that cannot be delivered itself. Default nobody: it is dropped, with its outcome recorded.
+    /// Who is told about a bounce that cannot be delivered itself. Default nobody: it is dropped, with its outcome recorded.
     pub double_bounce_to: Option<Mailbox>,
 }
 

@@ -15,25 +15,25 @@ pub struct DestinationStatus {
     pub connections: usize,
     /// Connections kept for the next message.
     pub idle: usize,
-    /// How many it may have just now; grows with success up to the setting.
+    /// How many it may have now; grows with success up to the setting.
     pub window: usize,
     /// Messages waiting in memory. More may wait in the spool.
     pub waiting: usize,
-    /// The same by whose mail it is.
+    /// The same by class of mail.
     pub waiting_by_class: WaitingByClass,
-    /// Whether it waits in line for a connection.
+    /// Whether it is in line for a connection.
     pub in_line: bool,
-    /// Whether it has taken mail recently, of any kind; what has not has a part of the places only.
+    /// Whether it has accepted mail of any class recently; otherwise it only gets a part of the places.
     pub proven: bool,
-    /// Whether more waits in the spool that is due.
+    /// Whether more due mail waits in the spool.
     pub backlog: bool,
     /// Messages handed over since it was first used.
     pub delivered: u64,
-    /// Until when no attempt is made, because none of its hosts could be reached.
+    /// The end of a pause, during which no attempt is made because none of its hosts could be reached.
     pub paused_until: Option<Timestamp>,
-    /// What went wrong last, and when.
+    /// The last error, and when.
     pub last_error: Option<(Timestamp, String)>,
-    /// How far the DNS had proven the way at the last connection; nothing where DNSSEC is off, or the DNS was not asked.
+    /// How far DNSSEC proved the path at the last connection; `None` if DNSSEC is off, or DNS was not asked.
     pub proof: Option<Proof>,
     /// The part of the MX records in that.
     pub mx_proof: Option<Proof>,
@@ -43,7 +43,7 @@ pub struct DestinationStatus {
     pub login: Option<LoginStatus>,
 }
 
-/// Messages waiting in memory, by whose mail it is.
+/// Messages waiting in memory, by class of mail.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct WaitingByClass {
     /// From clients that may relay.
@@ -54,18 +54,18 @@ pub struct WaitingByClass {
     pub reports: usize,
 }
 
-/// The state of the places for connections of one kind of mail.
+/// The state of the places for connections of one class of mail.
 #[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
 pub struct PlacesStatus {
-    /// Whose mail: `users`, `strangers` or `reports`.
+    /// The class: `users`, `strangers` or `reports`.
     pub class: String,
     /// Places taken.
     pub connections: usize,
-    /// Places that no other kind of mail can take.
+    /// Places that no other class of mail can take.
     pub reserved: usize,
     /// The most it can have.
     pub most: usize,
-    /// Of those taken, how many are for hosts that have taken no mail recently.
+    /// Of those taken, how many are for hosts that have accepted no mail recently.
     pub unproven: usize,
     /// The most it can have for such hosts.
     pub unproven_most: usize,
@@ -73,7 +73,7 @@ pub struct PlacesStatus {
     pub in_line: usize,
     /// Next hops that wait because the host's address or network has all the connections it may have.
     pub in_line_for_address: usize,
-    /// Whether next hops have waited for so long that the log has a warning of it.
+    /// Whether next hops have waited so long that a warning was logged.
     pub short: bool,
 }
 
@@ -82,38 +82,38 @@ pub struct PlacesStatus {
 pub struct LoginStatus {
     /// Its name in the configuration.
     pub name: String,
-    /// How it went last.
+    /// The result of the last attempt.
     #[serde(flatten)]
     pub state: LoginState,
     /// Its OAuth token, if it uses one.
     pub token: Option<TokenState>,
 }
 
-/// How a login went.
+/// The result of a login.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum LoginState {
-    /// Nobody has tried since the destination was first used.
+    /// Not tried since the destination was first used.
     #[default]
     Untried,
     /// It works.
     Works {
-        /// Since when.
+        /// The time of the change.
         since: Timestamp,
         /// The mechanism used last.
         mechanism: &'static str,
     },
-    /// It does not, and an administrator has to do something: mail for the destination waits.
+    /// It fails, and an administrator must act: mail for the destination waits.
     Fails {
-        /// Since when.
+        /// The time of the change.
         since: Timestamp,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
 impl LoginState {
-    /// The same with times as people read them.
+    /// The same in system time, for people.
     pub(crate) fn shown(&self, shown: impl Fn(Timestamp) -> Timestamp) -> Self {
         match self.clone() {
             Self::Works { since, mechanism } => Self::Works {

@@ -1,5 +1,5 @@
-//! Room on the disks of mailboxes: each copy has its room promised before it is written, so that the copies of a message, and all
-//! that are written at the same time, together leave free what the disk is to keep.
+//! Space on the disks of mailboxes: it is reserved for each copy before it is written, so that all copies being written together
+//! leave free what the disk must keep.
 
 use std::collections::HashMap;
 use std::io;
@@ -11,14 +11,14 @@ use nix::sys::statvfs::statvfs;
 use parking_lot::Mutex;
 use postern_policy::room::{self, RoomSettings, Taken};
 
-/// Octets by which a file system counts. What a copy takes besides: its entry in the folder.
+/// The block size of a file system in octets; also added to each copy for its directory entry.
 const BLOCK: u64 = 4_096;
 
-/// What is promised on each device.
+/// What is reserved on each device.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Storage(Arc<Mutex<HashMap<u64, u64>>>);
 
-/// Room for one copy, until it is dropped: when the copy is on the disk, or is given up.
+/// Space for one copy, until dropped: when the copy is on disk, or given up.
 #[derive(Debug)]
 pub(crate) struct Promise {
     storage: Storage,
@@ -27,15 +27,15 @@ pub(crate) struct Promise {
 }
 
 impl Storage {
-    /// Promises room for a copy of `size` octets below `folder`, which need not be there yet. Blocking.
+    /// Reserves space for a copy of `size` octets below `folder`, which need not exist yet. Blocking.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::StorageFull`] where fewer than `min_free` octets would be left. A file system that does not tell how much
-    /// is free is taken to have room.
+    /// [`io::ErrorKind::StorageFull`] if fewer than `min_free` octets would be left. A file system that does not report its free
+    /// space is assumed to have room.
     pub(crate) fn promise(&self, folder: &Path, size: u64, min_free: u64) -> io::Result<Promise> {
         let (place, device) = existing(folder)?;
-        // None that has no size, as some that are made by programs, says anything.
+        // A file system without a size, such as some FUSE ones, reports nothing useful.
         let free = statvfs(&place).ok().filter(|disk| disk.blocks() > 0);
         let free = free.map(|disk| disk.blocks_available().saturating_mul(disk.fragment_size()));
         let octets = size.next_multiple_of(BLOCK).saturating_add(BLOCK);
@@ -75,7 +75,7 @@ impl Drop for Promise {
     }
 }
 
-/// The folder, or the nearest above it that is there; with its device.
+/// The folder, or its nearest existing parent, with its device.
 fn existing(folder: &Path) -> io::Result<(PathBuf, u64)> {
     let mut last = None;
     for place in folder.ancestors() {
@@ -107,7 +107,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let storage = Storage::default();
         let mailbox = folder.path().join("not/there/yet");
-        // Others write to this disk, too: the sizes leave room for that.
+        // Others write to this disk too: the sizes leave room for that.
         let half = free(folder.path()) / 8 * 5;
         let first = storage.promise(&mailbox, half, 0).unwrap();
         let error = storage.promise(&mailbox, half, 0).unwrap_err();

@@ -1,7 +1,7 @@
-//! Delivery to the users of this machine, by a helper that becomes each of them: the server itself cannot.
+//! Delivery to local users, by a helper that assumes the identity of each: the server itself cannot.
 //!
-//! Each user is a destination, so that one whose programs hang keeps nobody else waiting. What the user's `.forward` sends on is queued as
-//! a message of its own, in one transaction with the outcome.
+//! Each user is a destination, so that one whose programs hang does not delay others. Mail forwarded by the user's `.forward` is
+//! queued as a message of its own, in one transaction with the outcome.
 
 mod helper;
 mod sent_on;
@@ -28,10 +28,10 @@ use crate::relay::Relay;
 use crate::settings::{Settings, SystemUsers};
 use crate::work::{Due, Work};
 
-/// Messages whose outcomes may be on their way to the disk.
+/// Most messages whose outcomes may be unsettled.
 const UNSETTLED: usize = 4;
 
-/// Takes messages and hands them over, until there is nothing to do.
+/// Takes messages and hands them over, until there are none.
 pub(crate) async fn serve(core: &Arc<Core>, destination: &Arc<Destination>, mut post: Post) {
     let unsettled = Arc::new(Semaphore::new(UNSETTLED));
     while !core.stop.is_cancelled() {
@@ -81,7 +81,7 @@ async fn deliver(core: &Arc<Core>, destination: &Destination, work: Work, unsett
     destination.succeeded(&settings.limits);
 }
 
-/// A program of the configuration, and what its route says besides.
+/// A configured program, with its route's additional argument.
 #[derive(Clone, Copy)]
 struct Program<'a> {
     name: &'a str,
@@ -112,7 +112,7 @@ impl<'a> Program<'a> {
     }
 }
 
-/// A program gets a copy for each recipient, whoever that is.
+/// A program gets one copy for each recipient.
 fn for_program(message: &Message, dues: &[Due], separator: Option<char>) -> Vec<Copy> {
     let copy = |due: &Due| {
         let recipient = message.envelope.recipients.get(due.index as usize)?;
@@ -136,15 +136,15 @@ struct Copy {
     dues: Vec<Due>,
 }
 
-/// Whose mailbox it is.
+/// The owner of a mailbox.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Resident {
     user: String,
     detail: String,
 }
 
-/// Who gets a copy. Directories are asked at each attempt: users come and go while mail waits. Addresses of one user with the same detail
-/// share one, since only a detail makes a difference.
+/// The copies to make. Directories are asked at each attempt, since users come and go while mail waits. Addresses of one user
+/// with the same detail share a copy, since only the detail makes a difference.
 async fn copies(core: &Core, message: &Message, dues: &[Due]) -> Vec<Copy> {
     let mut copies: Vec<Copy> = Vec::new();
     let mut known: HashMap<Resident, usize> = HashMap::new();
@@ -170,7 +170,7 @@ async fn resident(core: &Core, address: &Mailbox) -> Result<Resident, Failure> {
     match core.deps.mailboxes.residence(address).await {
         Residence::Mailbox(mailbox) => {
             let (user, local) = (mailbox.unquoted_local(), address.unquoted_local());
-            // What is left behind the name and the separator.
+            // The rest after the name and the separator.
             let detail = local.strip_prefix(&*user).and_then(|rest| rest.get(1..));
             Ok(Resident {
                 detail: detail.unwrap_or_default().to_owned(),
@@ -190,7 +190,7 @@ async fn resident(core: &Core, address: &Mailbox) -> Result<Resident, Failure> {
     }
 }
 
-/// What became of one copy.
+/// The result of one copy.
 struct Made {
     fate: Fate,
     sent_on: Option<NewMessage>,
@@ -247,7 +247,7 @@ async fn copy_to(
         Ok(made) => {
             let observers = &core.deps.observers;
             notice!(observers, Outcome Info "sent on by .forward", Queue = shown(&message.id), To = shown(address), Again = shown(&made.id), Recipients = made.envelope.recipients.len());
-            // Those to whom it goes on report success, unless a copy has arrived here.
+            // The forwarded copies report success, unless a copy was delivered here.
             let success = match done.places.is_empty() {
                 true => SuccessReport::NextHop,
                 false => SuccessReport::Delivered,
@@ -264,7 +264,7 @@ async fn copy_to(
     }
 }
 
-/// The postmaster always exists (RFC 5321 section 4.5.1): mail for one that nobody reads waits until somebody is named.
+/// The postmaster always exists (RFC 5321 section 4.5.1): mail for one without a reader waits until somebody is appointed.
 fn not_without_reader(failure: Failure, address: &Mailbox) -> Failure {
     let is_postmaster = address.unquoted_local().eq_ignore_ascii_case("postmaster");
     match &*failure.cause {
@@ -298,7 +298,7 @@ fn request(message: &Message, address: &Mailbox, due: &Due, resident: &Resident)
     }
 }
 
-/// Puts a copy to the helper.
+/// Hands a copy to the helper.
 async fn ask(
     core: &Core,
     system: &SystemUsers,
@@ -317,7 +317,7 @@ async fn ask(
     }
 }
 
-/// What follows from what the helper says.
+/// The failure for the helper's reply.
 fn failure(trouble: &Trouble) -> Failure {
     let text = || trouble.text.clone().into();
     let cause = match trouble.kind {
@@ -361,7 +361,7 @@ impl From<Fate> for Made {
     }
 }
 
-/// The settings have changed under it.
+/// The settings have changed meanwhile.
 fn nowhere() -> Failure {
     let text = "the configuration has no [system_users] any more";
     Failure::temporary(Status(4, 3, 5), &Relay::System, Cause::Settings(text.into()))

@@ -1,4 +1,4 @@
-//! Tells observers what became of recipients.
+//! Tells observers about the outcomes of recipients.
 
 use std::fmt::{self, Display};
 
@@ -9,19 +9,19 @@ use postern_spool::{Message, Outcome, RecipientOutcome};
 
 use crate::Deps;
 
-/// What is told of an outcome beside the outcome itself.
+/// What is reported about an outcome besides the outcome itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Telling {
     /// Attempts before this one.
     pub(crate) attempts: u32,
-    /// Whether a peer's words say why.
+    /// Whether the reason is a peer's reply.
     pub(crate) replied: bool,
     /// When it was decided, in queue time.
     pub(crate) now: Timestamp,
 }
 
 impl Telling {
-    /// Tells of an outcome; `report` is the message that tells somebody of it, if one was made.
+    /// Reports an outcome; `report` is the report message about it, if one was made.
     pub(crate) fn tell(
         self,
         deps: &Deps,
@@ -88,7 +88,7 @@ impl Display for Milliseconds {
     }
 }
 
-/// The recipient as it was named first (RFC 3461 section 4.2), where that is another address: an alias.
+/// The recipient as it was originally named (RFC 3461 section 4.2), if that is another address: an alias.
 fn original(recipient: &Recipient) -> Option<&str> {
     let (_, named) = recipient.orcpt.as_deref()?.split_once(';')?;
     (!named.eq_ignore_ascii_case(&recipient.address.to_string())).then_some(named)

@@ -1,9 +1,9 @@
-//! The clock by which delivery keeps places, rates and what it knows of hosts: that of the timers, so that tests can turn both together.
-//! Due times and ages are in queue time, which the spool has.
+//! The clock for places, rates and the state of hosts: that of the timers, so that tests can control both together. Due times and
+//! ages are in queue time, which the spool keeps.
 
 use std::time::Instant;
 
-/// Now. In a test whose time is paused, what that says; otherwise the monotonic clock.
+/// Now: paused time in a test that uses it, otherwise the monotonic clock.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

@@ -2,11 +2,11 @@
 
 use postern_net::tls::ClientTls;
 
-/// The two ways in which TLS is spoken to next hops.
+/// The two TLS configurations for next hops.
 #[derive(Clone, Debug)]
 pub struct TlsClients {
-    /// Takes any certificate (`Verification::None`): for opportunistic TLS, and for `required` without `verify`.
+    /// Accepts any certificate (`Verification::None`): for opportunistic TLS, and for `required` without `verify`.
     pub unverified: ClientTls,
-    /// For routes whose TLS is always there, and `verify`.
+    /// For routes that always use TLS, with `verify`.
     pub verified: ClientTls,
 }

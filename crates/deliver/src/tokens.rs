@@ -7,22 +7,22 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::Serialize;
 
-/// Gives the tokens of logins. They are fetched and kept elsewhere, once for all connections.
+/// Provides the tokens of logins. They are fetched and kept elsewhere, once for all connections.
 pub trait Tokens: Send + Sync {
-    /// A token for the login of this name that is good for a while yet.
+    /// A token for the login with this name that is still valid for a while.
     fn token<'a>(
         &'a self,
         login: &'a str,
     ) -> Pin<Box<dyn Future<Output = Result<SecretString, TokenError>> + Send + 'a>>;
 
-    /// A host has refused this token. Whether another one is worth a try: then the next [`Tokens::token`] gives it.
+    /// A host has refused this token. Returns whether to try another one: then the next [`Tokens::token`] returns it.
     fn refused(&self, login: &str, token: &SecretString) -> bool;
 
-    /// How the token of a login stands; `None` when it has none.
+    /// The state of a login's token; `None` if it has none.
     fn state(&self, login: &str) -> Option<TokenState>;
 }
 
-/// There is no token now. The text says why and what helps.
+/// There is no token now. The text says why and what to do.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{0}")]
 pub struct TokenError(pub String);
@@ -30,7 +30,7 @@ pub struct TokenError(pub String);
 /// The state of a login's token.
 #[derive(Clone, Debug, Serialize)]
 pub struct TokenState {
-    /// When it runs out; it is renewed before. None while there is no token.
+    /// When it expires; it is renewed before. `None` while there is no token.
     pub expires_at: Option<Timestamp>,
     /// Why there is none, or why it could not be renewed.
     pub problem: Option<String>,

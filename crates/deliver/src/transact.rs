@@ -23,20 +23,20 @@ use crate::session::Session;
 use crate::settings::Settings;
 use crate::work::Due;
 
-/// What came of one transaction.
+/// The result of one transaction.
 pub(crate) struct Transacted {
     pub(crate) fates: Vec<(Due, Fate)>,
     /// To be tried at once in another transaction.
     pub(crate) again: Vec<Due>,
     /// Whether the session can be used further.
     pub(crate) reusable: bool,
-    /// Whether the peer let a time limit pass.
+    /// Whether the peer timed out.
     pub(crate) timed_out: bool,
-    /// Whether the peer announced `CHUNKING` and broke by `BDAT`.
+    /// Whether the peer announced `CHUNKING` but failed with `BDAT`.
     pub(crate) broke_by_bdat: bool,
 }
 
-/// One transaction for these recipients, who go under the same sender (see [`sender::batch`]).
+/// One transaction for these recipients, who have the same sender (see [`sender::batch`]).
 pub(crate) async fn transact(
     session: &mut Session,
     settings: &Settings,
@@ -102,7 +102,7 @@ pub(crate) async fn transact(
         message,
         plan: plan.as_ref(),
         size: content.size,
-        // All of them go under the same. Of one that has changed it stands in the envelope already.
+        // All of them have the same sender. In a changed message it is already in the envelope.
         rewritten: match changed {
             Some(_) => None,
             None => sender::rewritten(settings, original, deciding),
@@ -111,7 +111,7 @@ pub(crate) async fn transact(
     let reused = session.transactions > 0;
     let mut exchanged = offer.make(session, &peer, declared, &addressed).await;
     if reused && (exchanged.unanswered || exchanged.is_mail_refused()) {
-        // It had been closed while it waited, or the host holds against the session what went before. A fresh one decides.
+        // It was closed while idle, or the host refuses because of earlier events in the session. A new connection decides.
         tracing::debug!(
             target: "postern::attempt", queue = %message.id, relay = %session.relay, error = exchanged.error.as_deref(),
             "once more over a fresh connection"
@@ -155,8 +155,8 @@ pub(crate) async fn transact(
     }
 }
 
-/// Learns from a peer that took some recipients and wants the others in further transactions: asking it for more than it takes
-/// costs replies that some hosts count as errors.
+/// Learns from a peer that accepted some recipients and wants the others in further transactions: exceeding its limit causes
+/// replies that some hosts count as errors.
 fn note_capacity(session: &mut Session, exchanged: &Exchanged) {
     let verdicts = &exchanged.verdicts;
     if !verdicts.contains(&Verdict::NextTransaction) {
@@ -174,23 +174,23 @@ fn note_capacity(session: &mut Session, exchanged: &Exchanged) {
     }
 }
 
-/// What an exchange came to, and what was passed on in it.
+/// The result of an exchange, and what was passed on in it.
 struct Handed {
     exchanged: Exchanged,
-    /// Whether the peer was told the wishes for reports.
+    /// Whether requests for reports were passed on to the peer.
     dsn: bool,
-    /// The recipients for whom it was not, in the end.
+    /// The recipients for whom they were finally not passed on.
     plainly: Vec<bool>,
 }
 
 impl Exchanged {
-    /// Whether nobody was asked for, since the sender was refused.
+    /// Whether no recipient was tried, since the sender was refused.
     fn is_mail_refused(&self) -> bool {
         let refused = |verdict: &Verdict| matches!(verdict, Verdict::Refused(Stage::Mail, _));
         self.verdicts.iter().all(refused)
     }
 
-    /// Whether the peer does not know `BDAT`, or went away in the middle of it.
+    /// Whether the peer does not know `BDAT`, or closed the connection in the middle of it.
     fn broke_by_bdat(&self) -> bool {
         let broke = |verdict: &Verdict| match verdict {
             Verdict::NoBdat(_) => true,
@@ -202,7 +202,7 @@ impl Exchanged {
 }
 
 impl Transacted {
-    /// Nothing was said to the peer.
+    /// For recipients decided without an exchange.
     fn without_exchange(fates: Vec<(Due, Fate)>) -> Self {
         Self {
             fates,
@@ -233,7 +233,7 @@ fn looping(examined: &Examined, limit: u32) -> Failure {
     Failure::permanent(Status(5, 4, 6), &Relay::Nowhere, Cause::Loop(text.into()))
 }
 
-/// Parts off the recipients whose addresses this peer cannot be told, so that the others get their mail.
+/// Splits off recipients whose addresses this peer cannot handle, so that the others get their mail.
 fn without_unfit(
     batch: Vec<Due>,
     recipients: &[Recipient],
@@ -274,7 +274,7 @@ fn judge(handed: Handed, batch: Vec<Due>, session: &Session, fates: &mut Vec<(Du
                 attempt: success(&reply, relay),
                 success: report(plainly),
             },
-            // A host that insists on the TLS that failed may have it mended by the next attempt.
+            // A host that requires the TLS that failed may have fixed it by the next attempt.
             Verdict::Refused(stage, reply)
                 if (session.login.is_some() && disowns_login(stage, &reply))
                     || (session.gave_up_tls && insists_on_tls(stage, &reply)) =>
@@ -298,8 +298,8 @@ fn judge(handed: Handed, batch: Vec<Due>, session: &Session, fates: &mut Vec<(Du
     again
 }
 
-/// Tells that the content was converted for a host that has it now, and what that costs. Our own signatures are made over 7 bits, so
-/// those that cover what was converted are of others.
+/// Reports that the content was converted for the host that now has it, and which signatures this breaks. Our own signatures are
+/// made over 7 bits, so those that cover converted parts are others'.
 fn tell_converted(message: &Message, session: &Session, exchanged: &Exchanged, observers: &Observers) {
     let is_taken = |verdict: &Verdict| matches!(verdict, Verdict::Taken(_));
     if !exchanged.verdicts.iter().any(is_taken) {
@@ -315,7 +315,8 @@ fn tell_converted(message: &Message, session: &Session, exchanged: &Exchanged, o
     });
 }
 
-/// One line an attempt that did not take all, with the reply that tells most. What was taken has its outcomes.
+/// Logs one line for each attempt in which not all recipients were accepted, with the most telling reply. Accepted ones have
+/// their outcomes.
 fn tell_attempt(message: &Message, session: &Session, exchanged: &Exchanged, observers: &Observers) {
     let taken = exchanged
         .verdicts

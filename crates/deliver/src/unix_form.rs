@@ -1,4 +1,4 @@
-//! A message as it lies in a mailbox of this machine: the fields of final delivery on top, lines ended as the system does.
+//! A message as stored in a mailbox on this machine: the fields of final delivery on top, with the system's line ends.
 
 use memchr::memmem;
 use postern_spool::Message;
@@ -14,7 +14,7 @@ pub(crate) fn head(message: &Message, due: &Due) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// Turns CRLF into the line ends of the file system, across pieces.
+/// Converts CRLF to the system's line ends, across pieces.
 #[derive(Default)]
 pub(crate) struct UnixLines {
     /// A CR at the end of the last piece, not written yet.

@@ -12,7 +12,7 @@ use crate::places::Next;
 use crate::post::Post;
 use crate::status::PlacesStatus;
 
-/// How often it looks whether there is something to tell.
+/// How often it checks whether there is something to report.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Until the server stops.
@@ -43,7 +43,8 @@ pub(crate) async fn run(core: Arc<Core>) {
     }
 }
 
-/// Starts workers for those in line, as far as there are places. Returns when there may be more.
+/// Starts workers for next hops in line, as far as there are places. Returns the time when there
+/// may be more.
 fn serve(core: &Arc<Core>) -> Option<Instant> {
     let settings = core.deps.settings.load();
     loop {

@@ -1,4 +1,4 @@
-//! Asks a next hop whether it takes a recipient, without any mail: `MAIL FROM:<>`, `RCPT`, and no more.
+//! Asks a next hop whether it accepts a recipient, without sending mail: `MAIL FROM:<>`, `RCPT`, and no more.
 
 use postern_mail::{Mailbox, ReversePath};
 use postern_policy::concurrency::Class;
@@ -17,26 +17,26 @@ use crate::ways;
 /// What a next hop said about a recipient.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Verified {
-    /// It takes mail for it.
+    /// It accepts mail for the recipient.
     Taken,
-    /// It does not, and never will: its reply, on one line.
+    /// It refuses permanently: its reply, on one line.
     Refused(String),
-    /// That cannot be told now. The text says why, for the log.
+    /// Unknown for now. The text says why, for the log.
     Unknown(String),
 }
 
 impl Deliverer {
-    /// Asks the next hop of a recipient's mail, over a connection of its own. The caller bounds how many questions there are at once, and
-    /// how long each may take.
+    /// Asks the next hop of a recipient's mail, over a connection of its own. The caller limits how many questions there are at
+    /// once, and how long each may take.
     pub async fn verify(&self, recipient: &Mailbox) -> Verified {
         let unknown = |why: &str| Verified::Unknown(why.to_owned());
         let core = &self.core;
         let settings = core.deps.settings.load_full();
-        // A report comes from nobody, and no login.
+        // As for a report: no sender, and no login.
         let origin = Origin {
             sender: &ReversePath::Null,
             login: None,
-            // The host that has the mailbox knows who is there, not the filter.
+            // The host of the mailbox knows who exists, not the after-queue filter.
             filtered: true,
             detour: None,
         };

@@ -1,4 +1,4 @@
-//! Asks tables of routes about recipients, so that their ways are known.
+//! Asks tables of routes about recipients, so that their routes are known.
 
 use futures_util::stream::{self, StreamExt as _};
 use postern_mail::Mailbox;
@@ -7,10 +7,11 @@ use postern_spool::Message;
 use crate::settings::Settings;
 use crate::work::Due;
 
-/// Recipients asked about at once. How many questions a database gets at once is for its pool.
+/// Recipients asked about concurrently. How many questions a database gets at once is decided by
+/// its pool.
 const AT_ONCE: usize = 32;
 
-/// Whether the ways of these recipients are known without asking.
+/// Whether the routes of these recipients are already known.
 pub(crate) fn are_known<'a>(mut recipients: impl Iterator<Item = &'a Mailbox>, settings: &Settings) -> bool {
     let tables = &settings.route_tables;
     tables.is_empty() || recipients.all(|recipient| tables.iter().all(|table| table.knows(recipient)))

@@ -15,21 +15,21 @@ pub(crate) struct Work {
     pub(crate) id: QueueId,
     /// When it was accepted, in queue time.
     pub(crate) queued_at: Timestamp,
-    /// The message, while it is in memory since it was put. Deferred ones are read when their turn comes.
+    /// The message, if still in memory since it was received. Deferred ones are read when their turn comes.
     pub(crate) message: Option<Arc<Message>>,
     pub(crate) recipients: Vec<Due>,
-    /// Whose mail it is.
+    /// The class of mail.
     pub(crate) class: Class,
-    /// Stands for the login it was submitted with; the same for all without one.
+    /// Identifies the user who submitted it; the same for all mail without authentication.
     pub(crate) submitter: u64,
     /// Kept until the outcomes are settled.
     pub(crate) claims: Vec<Claim>,
 }
 
-/// One recipient whose time has come.
+/// One recipient that is due.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Due {
-    /// Its place in the envelope.
+    /// Its index in the envelope.
     pub(crate) index: u32,
     /// Attempts so far.
     pub(crate) attempts: u32,
@@ -38,7 +38,7 @@ pub(crate) struct Due {
 }
 
 impl Due {
-    /// A recipient of a message that was just put.
+    /// A recipient of a message that was just received.
     pub(crate) fn fresh(index: usize) -> Self {
         Self {
             index: u32::try_from(index).unwrap_or(u32::MAX),
@@ -48,7 +48,8 @@ impl Due {
     }
 }
 
-/// Who submitted a message, as [`Work::submitter`] has it. Nobody gains by a name with the hash of another's: they share a turn.
+/// The submitter of a message, as in [`Work::submitter`]. A user name with the same hash as another gains nothing: they share a
+/// turn.
 pub(crate) fn submitter(login: Option<&str>) -> u64 {
     let mut hasher = DefaultHasher::new();
     login.hash(&mut hasher);
@@ -66,7 +67,7 @@ impl From<&QueuedRecipient> for Due {
 }
 
 impl Work {
-    /// Whether the message was just put and not tried yet.
+    /// Whether the message was just received and not tried yet.
     pub(crate) fn is_fresh(&self) -> bool {
         self.message.is_some()
     }
@@ -79,7 +80,7 @@ impl Work {
 
 #[cfg(test)]
 impl Work {
-    /// Deferred work of users, with nothing to it.
+    /// Plain deferred work of users.
     pub(crate) fn for_tests(id: i64) -> Self {
         Self {
             id: QueueId::from_i64(id),

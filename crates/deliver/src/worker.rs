@@ -37,7 +37,7 @@ const SHARE: u32 = 20;
 /// How long a goodbye may take when the server stops.
 const HURRY: Duration = Duration::from_millis(200);
 
-/// When to look again for mail of a message whose outcomes are on their way to the disk.
+/// When to look again for mail of a message whose outcomes are being written.
 const SETTLED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Works for a destination until nothing is left to do. Started by [`Core::start_worker`].
@@ -68,34 +68,34 @@ struct Worker<'a> {
     destination: &'a Arc<Destination>,
     post: Post,
     session: Option<Session>,
-    /// The destination counts the session's connection.
+    /// The count of the session's connection at the destination.
     counted: Option<Counted>,
-    /// One permit for each delivery whose outcome may be under way to the disk.
+    /// One permit for each delivery whose outcome may be unsettled.
     unsettled: Arc<Semaphore>,
-    /// Messages handed over since the connection was made while others wait for one.
+    /// Messages handed over on this connection while others wait for one.
     taken: u32,
 }
 
-/// Recipients of one message on their way.
+/// Recipients of one message being delivered.
 struct Load {
     message: Arc<Message>,
     claims: Arc<Vec<Claim>>,
     look_again: Vec<Arc<str>>,
-    /// Whether some of its recipients are concluded already.
+    /// Whether some of its recipients are already concluded.
     begun: bool,
-    /// Hosts that could not go on with it in this attempt.
+    /// Hosts that could not continue with it in this attempt.
     tried: Vec<Relay>,
 }
 
-/// What came of trying to get a connection.
+/// The result of trying to get a connection.
 enum Connected {
     Yes,
-    /// Not for this worker: others have all that the destination gives.
+    /// None for this worker: others have all that the destination allows.
     TooMany,
-    /// The hosts may work, but that part of the network has all the connections it may have.
+    /// The hosts may work, but their address or network has all the connections it may have.
     Full(Site),
     No(Failure),
-    /// The server stops.
+    /// The server is stopping.
     Stopped,
 }
 
@@ -115,7 +115,7 @@ impl<'a> Worker<'a> {
         worker.close(true);
     }
 
-    /// Takes and delivers, until there is nothing to do or others are to have the place.
+    /// Takes and delivers messages, until there are none or others should have the place.
     async fn work(&mut self) {
         while !self.core.stop.is_cancelled() && !self.has_had_its_share() {
             self.core.replenish(self.destination);
@@ -127,7 +127,7 @@ impl<'a> Worker<'a> {
                     }
                 }
                 Taken::Idle => {
-                    // What waits and is not for this place wants one of its own.
+                    // Waiting mail of other classes needs a place of its own.
                     let settings = self.core.deps.settings.load();
                     self.core.staff(self.destination, &settings);
                     drop(settings);
@@ -141,8 +141,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Looks for another host for recipients whose host could not go on, and takes them out of `fates`; they are to be tried over the
-    /// session that is there then. They stay where there is no such host.
+    /// Looks for another host for recipients whose host could not continue, and takes them out of `fates`, to be tried over the
+    /// new session. They stay if there is no such host.
     async fn go_elsewhere(
         &mut self,
         settings: &Settings,
@@ -161,7 +161,7 @@ impl<'a> Worker<'a> {
             return Vec::new();
         }
         if !self.is_routed(&self.core.deps.settings.load()) {
-            // They are handed back as soon as the caller looks.
+            // The caller will hand them back.
             return take_movable(fates);
         }
         let Some(Ok(session)) = self.open(settings, &load.tried).await else {
@@ -172,21 +172,21 @@ impl<'a> Worker<'a> {
         take_movable(fates)
     }
 
-    /// Whether routes still lead to this destination. One that is logged in to gets nothing when they do not: the credentials
-    /// of now are for other hosts.
+    /// Whether routes still lead to this destination. One with a login gets nothing if they do not: the current credentials are
+    /// for other hosts.
     fn is_routed(&self, settings: &Settings) -> bool {
         hop::is_routed(&self.destination.hop, &settings.routes)
     }
 
-    /// Gives up recipients that belong to another destination now.
+    /// Gives up recipients that now belong to another destination.
     fn hand_back(&mut self, load: Load, left: Vec<Due>) {
         self.close(true);
         if load.claims.is_empty() {
             self.core.hand_out(&load.message, left);
             return;
         }
-        // The spool has them as due, and gives them out once the claims are dropped; where others of the message are concluded,
-        // that is when their outcomes are settled.
+        // They are due in the spool, which hands them out again once the claims are dropped: if others of the message were
+        // concluded, after their outcomes are settled.
         let mut domains: Vec<Arc<str>> = left
             .iter()
             .filter_map(|due| domain_of(&load.message, due))
@@ -206,7 +206,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Connects to a host of the destination that is not among those `tried`. `None` when the server stops.
+    /// Connects to a host of the destination that is not among those `tried`. `None` if the server is stopping.
     async fn open(&self, settings: &Settings, tried: &[Relay]) -> Option<Result<Session, NotOpened>> {
         tokio::select! {
             opened = self.open_and_log_in(settings, tried) => Some(opened),
@@ -229,7 +229,7 @@ impl<'a> Worker<'a> {
                     return Err(NotOpened::Failed(failure));
                 }
             };
-            // A token is waited for, and comes from what the configuration says by then.
+            // Waiting for a token takes time, and it comes from the configuration in force by then.
             if !self.is_routed(&self.core.deps.settings.load()) {
                 let text = format!("no route has the login {:?} here any more", route.name);
                 let failure =
@@ -247,7 +247,7 @@ impl<'a> Worker<'a> {
                     failure,
                     token: refused,
                 }) => {
-                    // It may have been taken back before its time: one new one is worth a try.
+                    // It may have been revoked early: a new one is worth one try.
                     if let Some(token) = token.filter(|_| refused && !renewed)
                         && self.core.deps.tokens.refused(&route.name, &token)
                     {
@@ -282,7 +282,7 @@ impl<'a> Worker<'a> {
         dialer.open(&self.destination.hop).await
     }
 
-    /// What to log in with, as the settings have it now.
+    /// The credentials in the current settings.
     async fn credentials(&self, settings: &Settings, route: &RouteLogin) -> Result<Credentials, Failure> {
         let Some(login) = settings.logins.get(&route.name) else {
             let text = format!("the configuration has no login {:?} any more", route.name);
@@ -316,7 +316,7 @@ impl<'a> Worker<'a> {
         })
     }
 
-    /// Tells of a login once for each change: to the log, and to who lists destinations.
+    /// Reports a login once for each change, in the log and in the list of destinations.
     fn note_login(&self, route: &RouteLogin, went: Result<&Session, &Failure>) {
         let destination = self.destination;
         let now = self.core.now();
@@ -351,7 +351,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Ends a session that was logged in under other settings: mail goes with the login that counts now, or not at all.
+    /// Ends a session authenticated under other settings: mail is sent with the current login, or not at all.
     fn drop_foreign_session(&mut self, settings: &Settings) {
         let Some(route) = &self.destination.hop.login else {
             return;
@@ -365,12 +365,12 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Whether it is time to let another destination have the place.
+    /// Whether it is time to give the place to another destination.
     fn has_had_its_share(&self) -> bool {
         self.taken >= SHARE && self.post.seat.is_wanted() && self.destination.has_company()
     }
 
-    /// Keeps the connection for the next message. `false` when this worker ends instead.
+    /// Keeps the connection for the next message. `false` if this worker ends instead.
     async fn wait(&mut self) -> bool {
         let idle = self.core.deps.settings.load().timeouts.idle;
         let Some(session) = &mut self.session else {
@@ -421,7 +421,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Delivers one message to its recipients here. `false` when this worker is to end.
+    /// Delivers one message to its recipients here. `false` if this worker must end.
     async fn deliver(&mut self, work: Work) -> bool {
         let settings = self.core.deps.settings.load_full();
         let Some(message) = self.core.message_of(&settings, &work).await else {
@@ -441,7 +441,7 @@ impl<'a> Worker<'a> {
             tried: Vec::new(),
         };
         while !left.is_empty() {
-            // The credentials below are those of these settings.
+            // The credentials below are from these settings.
             let settings = self.core.deps.settings.load_full();
             if !self.is_routed(&settings) {
                 self.hand_back(load, left);
@@ -452,7 +452,7 @@ impl<'a> Worker<'a> {
                 match self.connect(&settings, &load.message, left.len()).await {
                     Connected::Yes => {}
                     Connected::Stopped => return false,
-                    // On to the check above: it is another destination's now.
+                    // Go to the check above: it now belongs to another destination.
                     Connected::No(_) | Connected::TooMany | Connected::Full(_)
                         if !self.is_routed(&self.core.deps.settings.load()) =>
                     {
@@ -499,7 +499,7 @@ impl<'a> Worker<'a> {
         true
     }
 
-    /// Has the destination wait until there is room where its hosts are.
+    /// Makes the destination wait until there is room at its hosts' address or network.
     fn wait_for_room_at(&self, site: Site) {
         let class = self.post.seat.class();
         if let Some(in_line) = InLine::stand(self.destination, class) {
@@ -507,7 +507,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Waits as the rate of the destination demands. `false` when the server stops.
+    /// Waits as the rate of the destination demands. `false` if the server is stopping.
     async fn wait_for_turn(&self, settings: &Settings) -> bool {
         let Some(rate) = self.destination.bounds(&settings.limits).rate_per_destination else {
             return true;
@@ -587,7 +587,7 @@ impl<'a> Worker<'a> {
         Connected::No(failure)
     }
 
-    /// One transaction, and what it means for session and destination. Returns what became of recipients, and those to be tried at
+    /// One transaction, and what it means for session and destination. Returns the fates of recipients, and those to be tried at
     /// once in another transaction.
     async fn hand_over(
         &mut self,
@@ -623,7 +623,7 @@ impl<'a> Worker<'a> {
         });
         let delivered = taken > 0;
         if delivered && session.gave_up_tls {
-            // Only now is it known that the host takes mail so.
+            // Only now is it known that the host accepts cleartext mail.
             self.core.quirks.note(&session.relay, Quirk::Tls, time::now());
         }
         let peer_max = session.peer.transactions_max.unwrap_or(u32::MAX);
@@ -633,7 +633,7 @@ impl<'a> Worker<'a> {
                 .bounds(&settings.limits)
                 .messages_per_connection
                 .min(peer_max);
-        // It has said what becomes of the message, whatever that is.
+        // It has given its verdict on the message, whatever it is.
         let answered = reusable && again.is_empty();
         if !reusable || worn {
             self.close(reusable);
@@ -650,7 +650,7 @@ impl<'a> Worker<'a> {
         }
         if delivered {
             self.destination.succeeded(&settings.limits);
-            // It may have earned one more connection for what waits already.
+            // It may have earned one more connection for mail that is already waiting.
             self.core.staff(self.destination, settings);
         } else if timed_out && let Some((_, Fate::Failed(failure))) = fates.first() {
             self.destination
@@ -691,7 +691,7 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// A host that may be slow, and others wait for the place.
+/// The failure for a host that is too slow while others wait for the place.
 fn given_up(patience: Duration) -> Failure {
     let text = format!(
         "not ready for mail within {} s; hosts that have not taken mail recently get no more time while others wait",
@@ -700,7 +700,7 @@ fn given_up(patience: Duration) -> Failure {
     Failure::temporary(Status(4, 4, 5), &Relay::Nowhere, Cause::Settings(text.into()))
 }
 
-/// Takes those out that another host may take.
+/// Takes out the recipients for whom another host may be tried.
 fn take_movable(fates: &mut Vec<(Due, Fate)>) -> Vec<Due> {
     let movable = |fate: &Fate| matches!(fate, Fate::Failed(failure) if failure.may_go_elsewhere());
     let (moving, staying): (Vec<_>, Vec<_>) = std::mem::take(fates)

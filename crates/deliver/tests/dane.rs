@@ -1,4 +1,4 @@
-//! What the DNS proves decides how mail goes: signed, unsigned and spoiled zones, and hosts held to their TLSA records.
+//! DNSSEC determines how mail is sent: signed, unsigned and broken zones, and hosts checked against their TLSA records.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod common;
@@ -22,7 +22,7 @@ use postern_testkit::signed::SignedZones;
 
 const PLAIN: &str = "C MAIL\nS 250 ok\nC RCPT\nS 250 ok\nC DATA\nS 354 go\nBODY\nS 250 done\nEOF";
 
-/// All mail by MX records with this much TLS, to hosts of the zones on 127.0.0.2 at `port`.
+/// All mail by MX records with this TLS level, to hosts of the zones on 127.0.0.2 at `port`.
 fn bench(zones: &SignedZones, dnssec: Dnssec, tls: TlsLevel, port: u16) -> Bench {
     let mut settings = settings();
     settings.mx_port = port;
@@ -44,7 +44,7 @@ fn bench(zones: &SignedZones, dnssec: Dnssec, tls: TlsLevel, port: u16) -> Bench
     Bench::over(folder, spool, settings, &resolver, Verification::None)
 }
 
-/// A host with a certificate that no authority of the system has issued, and the digest of its key.
+/// A host with a certificate not issued by a CA that the system trusts, and the digest of its key.
 fn identity(folder: &Path) -> (ServerTls, String) {
     let authority = Authority::create(&AuthorityRequest::new("Test CA"), Timestamp::now()).unwrap();
     let issued = authority
@@ -75,7 +75,7 @@ fn identity(folder: &Path) -> (ServerTls, String) {
     (tls.unwrap(), digest)
 }
 
-/// One host of many names on 127.0.0.2, in zones of all kinds; `digest` is that of its key, where it has TLS.
+/// One host with many names on 127.0.0.2, in zones of all kinds; `digest` is that of its key, if it has TLS.
 fn zones(port: u16, digest: &str) -> SignedZones {
     let wrong = "00".repeat(32);
     SignedZones::start(&format!(
@@ -116,7 +116,7 @@ fn zones(port: u16, digest: &str) -> SignedZones {
     ))
 }
 
-/// How far the way of the last try that did not go well was proven, as it was told.
+/// How far the path of the last failed try was proven, as reported.
 fn told(bench: &Bench) -> Option<&'static str> {
     let told = bench.told.lock().unwrap();
     let attempt = told.iter().rfind(|line| line.starts_with("attempt "));
@@ -128,7 +128,7 @@ fn told(bench: &Bench) -> Option<&'static str> {
         .find(|name| value.contains(&format!("\"{name}\"")))
 }
 
-/// What the case shows, domain, level, the script of the host, what becomes of the mail, the proof that is told.
+/// What the case shows, domain, level, the script of the host, what happens to the mail, the proof that is reported.
 type Case<'a> = (&'a str, &'a str, TlsLevel, &'a str, &'a str, Option<Proof>);
 
 async fn compare(dnssec: Dnssec) {
@@ -207,7 +207,7 @@ async fn by_the_word_of_the_resolver() {
     compare(Dnssec::Ad).await;
 }
 
-/// Nothing is asked, told or demanded.
+/// Nothing is looked up, reported or demanded.
 #[tokio::test(flavor = "multi_thread")]
 async fn off_is_as_if_there_were_no_dnssec() {
     let port = free_port();
@@ -222,7 +222,7 @@ async fn off_is_as_if_there_were_no_dnssec() {
     }
     let id = bench.put("", &["b@forged.lab"], CONTENT).await;
     let last = bench.deferral(id).await.recipients[0].last.clone().unwrap();
-    // The resolver does not hand out what is spoiled, and does not say why.
+    // The resolver does not return bogus data, and does not say why.
     assert!(last.reply.contains("Server Failure"), "{last:?}");
     for listed in bench.deliverer.destinations() {
         assert_eq!(listed.proof, None, "{listed:?}");

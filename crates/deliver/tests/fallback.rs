@@ -1,4 +1,4 @@
-//! Hosts behind those of MX records: where all of these fail for now, or cannot be found, mail goes there.
+//! Fallback hosts: when all hosts of MX records fail temporarily, or cannot be found, mail goes there.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod common;

@@ -1,4 +1,4 @@
-//! Hosts that are logged in to: whose credentials go where, and what their refusals mean.
+//! Hosts with logins: which credentials are sent where, and what refusals mean.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod common;
@@ -13,7 +13,7 @@ use postern_sasl::{Layers, Mechanism};
 use postern_testkit::process::wait_until;
 use tokio::time::{Instant, sleep};
 
-/// `\0user\0old word` and `\0user\0new word`, as PLAIN has them.
+/// `\0user\0old word` and `\0user\0new word`, as in PLAIN.
 const OLD: &str = "AUTH PLAIN AHVzZXIAb2xkIHdvcmQ=";
 const NEW: &str = "AUTH PLAIN AHVzZXIAbmV3IHdvcmQ=";
 
@@ -58,7 +58,7 @@ fn granted(login: &str) -> String {
     format!("{HELLO}C {login}\nS 235 welcome\n")
 }
 
-/// LOGIN's two questions mean what they mean by their order; some hosts write them in plain words.
+/// LOGIN's two prompts are identified by their order; some hosts write them without base64.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_words_of_logins_questions_do_not_matter() {
     for (first, second) in [
@@ -85,13 +85,13 @@ async fn the_words_of_logins_questions_do_not_matter() {
     }
 }
 
-/// Mail on its way to the old host when the configuration changes: a connection that the host does not grant gives its message
-/// back, one that breaks looks for another host. Neither shows the new password to the old host.
+/// Mail on its way to the old host when the configuration changes: if the host refuses the connection, the message goes back; if
+/// the connection breaks, another host is tried. Neither sends the new password to the old host.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_reload_the_old_host_gets_neither_mail_nor_password() {
     let busy = "WAIT 1500\nS 421 too many\n".to_owned();
     let holds = format!("{}C MAIL\nWAIT 3000\nS 421 going down\n", granted(OLD));
-    // Whatever comes after would be let in.
+    // Any later connection would be accepted.
     let old = Host::start(&[&holds, &busy, &format!("{HELLO}C AUTH\nS 235 welcome\n{TAKE}EOF")]).await;
     let new = Host::start(&[&format!("{}{TAKE}{TAKE}EOF", granted(NEW))]).await;
     let bench = Bench::start(with_password("old word", &[old.port]));
@@ -118,8 +118,8 @@ async fn after_a_reload_the_old_host_gets_neither_mail_nor_password() {
     bench.stop().await;
 }
 
-/// Without AUTH, or with nothing but what the login may not use, a host is passed over. A refusal ends it, since every host has the
-/// same accounts.
+/// A host without AUTH, or without a mechanism that the login may use, is skipped. A refusal ends the attempt, since all hosts
+/// have the same accounts.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_host_is_asked_when_one_is_not_to_be_logged_in_to() {
     let bare = Host::start(&["S 220 mx.test\nC EHLO\nS 250 mx.test\nC QUIT\nS 221 bye"]).await;
@@ -155,8 +155,8 @@ async fn the_next_host_is_asked_when_one_is_not_to_be_logged_in_to() {
     bench.stop().await;
 }
 
-/// A host that has forgotten the login, as when it was started anew behind a balancer: the mail waits, and the next attempt logs in
-/// again.
+/// A host that has forgotten the login, as after a restart behind a load balancer: the mail waits, and the next attempt
+/// authenticates again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_wants_the_login_again_bounces_nothing() {
     let forgets = format!("{}C MAIL\nS 530 5.7.0 authentication required\nEOF", granted(OLD));
@@ -170,7 +170,7 @@ async fn a_host_that_wants_the_login_again_bounces_nothing() {
     bench.stop().await;
 }
 
-/// Whoever breaks the handshake would have the password otherwise.
+/// Otherwise an attacker could get the password by breaking the handshake.
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_that_breaks_does_not_send_a_password_in_the_clear() {
     let broken = "S 220 mx.test\nC EHLO\nS 250-mx.test\nS 250-AUTH PLAIN\nS 250 STARTTLS\nC STARTTLS\nS 220 go\nS no TLS\nEOF";

@@ -1,4 +1,4 @@
-//! Local delivery asks whose mailbox it is, each time.
+//! Local delivery looks up the mailbox each time.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -15,7 +15,7 @@ use postern_policy::route::Target;
 use postern_spool::Spool as _;
 use postern_testkit::sink::Sink;
 
-/// `ann`, also with a detail, is somebody; `late` cannot be told of until `up`; `team` is an alias of two.
+/// `ann`, also with a detail, exists; `late` is unknown until `up`; `team` is an alias of two.
 #[derive(Default)]
 struct Known {
     up: AtomicBool,
@@ -84,7 +84,7 @@ async fn only_who_exists_has_a_maildir() {
     assert_eq!(last.status.unwrap().to_string(), "4.4.3", "{last:?}");
     assert!(last.reply.contains("the directory is down"), "{last:?}");
 
-    // The report reaches all who are behind the sender's name.
+    // The report reaches all targets of the sender's alias.
     let report = sink.wait_for("Action: failed");
     assert_eq!(report.rcpt.len(), 1, "{:?}", report.rcpt);
     assert!(report.rcpt[0].starts_with("<far@x.test>"), "{:?}", report.rcpt);
@@ -110,7 +110,7 @@ async fn only_who_exists_has_a_maildir() {
         "the full address stays: {texts:?}"
     );
 
-    // Nobody is told of what scanner@ sent, and nobody gets a Maildir for it.
+    // scanner@ does not exist: no report is delivered, and no Maildir is created for it.
     let id = bench
         .put("scanner@local.test", &["gone@local.test"], CONTENT)
         .await;
@@ -121,7 +121,7 @@ async fn only_who_exists_has_a_maildir() {
     bench.stop().await;
 }
 
-/// A stranger can write any number of addresses that are one mailbox; each costs a line and not a copy.
+/// A stranger can write any number of addresses of one mailbox; each costs a line and not a copy.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mailbox_has_one_copy_whatever_it_is_called() {
     let mail = tempfile::tempdir().unwrap();

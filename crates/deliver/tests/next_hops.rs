@@ -1,4 +1,4 @@
-//! Ways out of all kinds: MX records, TLS, LMTP, Maildirs, and a real Postfix.
+//! Next hops of all kinds: MX records, TLS, LMTP, Maildirs, and a real Postfix.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod common;
@@ -59,7 +59,7 @@ const ZONES: &str = r#"
 fn by_mx(names: &Names, port: u16) -> Bench {
     let mut settings = settings();
     settings.mx_port = port;
-    // All hosts of these tests are on loopback; the address that is kept out stands for it.
+    // All hosts of these tests are on loopback; the address that is left out represents it.
     settings.mx_networks = ["127.0.0.2/32", "127.0.0.3/32", "127.0.0.4/32"]
         .iter()
         .map(|network| network.parse().unwrap())
@@ -220,7 +220,7 @@ async fn a_route_that_leads_back_here_waits_to_be_mended() {
     }
 }
 
-/// A certificate for `localhost` and the file of the authority that issued it.
+/// A certificate for `localhost` and the file of the CA that issued it.
 fn certificate(folder: &Path, name: &str) -> ServerTls {
     let authority = Authority::create(&AuthorityRequest::new("Test CA"), Timestamp::now()).unwrap();
     authority
@@ -248,7 +248,7 @@ fn certificate(folder: &Path, name: &str) -> ServerTls {
     .unwrap()
 }
 
-/// What the case shows, level, whether verified, the certificate's name, a script for each connection, what becomes of the mail.
+/// What the case shows, level, whether verified, the certificate's name, a script for each connection, what happens to the mail.
 type TlsCase<'a> = (&'a str, TlsLevel, bool, &'a str, Vec<&'a str>, &'a str);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -335,7 +335,7 @@ async fn tls_by_its_level() {
     }
 }
 
-/// Settings under which all mail goes to this port by opportunistic TLS, one message a connection.
+/// Settings by which all mail goes to this port with opportunistic TLS, one message per connection.
 fn opportunistic(port: u16, protocol: Protocol) -> postern_deliver::Settings {
     let mut settings = settings();
     let target = Target::Hosts {
@@ -347,7 +347,7 @@ fn opportunistic(port: u16, protocol: Protocol) -> postern_deliver::Settings {
     settings
 }
 
-/// The host is known for it then, and mail that it took in the clear shows that it may go so.
+/// This is remembered about the host, once it has accepted mail in cleartext.
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_that_broke_is_not_tried_with_every_connection() {
     for (protocol, hello) in [(Protocol::Smtp, "EHLO"), (Protocol::Lmtp, "LHLO")] {
@@ -371,7 +371,7 @@ async fn tls_that_broke_is_not_tried_with_every_connection() {
     }
 }
 
-/// It may be mended by the next attempt, which begins with TLS again.
+/// It may be fixed by the next attempt, which begins with TLS again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_insists_on_the_tls_that_broke_bounces_nothing() {
     let offer = "S 220 hi\nC EHLO\nS 250-mx.test\nS 250 STARTTLS\n";

@@ -1,4 +1,4 @@
-//! Hosts that offer what they then refuse: mail goes without what it can do without, and never without what it needs.
+//! Hosts that refuse what they offer: mail is sent without what is optional, but never without what it needs.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod common;
@@ -9,7 +9,7 @@ use postern_mail::{BodyKind, Envelope, Notify, Ret};
 const HELLO: &str = "S 220 mx.test\nC EHLO relay.test\nS 250-mx.test\n";
 const REST: &str = "C RCPT TO:<b@x.test>\nS 250 ok\nC DATA\nS 354 go\nBODY\nS 250 2.0.0 done\n";
 
-/// An envelope with everything that is a courtesy.
+/// An envelope with all optional parameters.
 fn courteous() -> Envelope {
     let mut envelope = envelope("a@example.org", &["b@x.test"]);
     envelope.ret = Some(Ret::Headers);
@@ -86,7 +86,7 @@ async fn what_helped_once_is_done_at_once_in_the_same_session() {
     bench.stop().await;
 }
 
-/// Asked again it says no again; and one that goes away then has said no before.
+/// Tried again it refuses again; and if it then closes the connection, its first refusal counts.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_without_parameters_is_the_answer() {
     let mail = "S 250 SIZE\nC MAIL FROM:<> SIZE=\nS 550 not you\n";
@@ -121,13 +121,13 @@ async fn what_the_message_needs_is_never_left_out() {
     let mut settings = to_ports(&[host.port]);
     settings.limits.messages_per_connection = 1;
     let bench = Bench::start(settings);
-    // One in memory, and one of which only the header is looked at before.
+    // One in memory, and one of which only the header is examined first.
     for filler in [0, 200_000] {
         let content = format!(
             "Subject: x\r\n\r\nGr\u{fc}\u{df}e\r\n{}",
             "x\r\n".repeat(filler / 3)
         );
-        // A sender, since what has none goes again in a plainer form; and no report to it.
+        // With a sender, since mail without one is sent again in a plainer form; and no report to it.
         let mut envelope = envelope("a@example.org", &["b@x.test"]);
         envelope.body = BodyKind::EightBitMime;
         envelope.recipients[0].notify = Notify::Never;
@@ -172,7 +172,7 @@ async fn wishes_for_reports_that_are_refused_are_left_out() {
             "c@x.test delivered 2.0.0 250 2.0.0 one"
         ]
     );
-    // The host was not told that a report is wanted, so it comes from here.
+    // The host was not asked for a report, so this server makes it.
     postern_testkit::process::wait_until("the report", || host.bodies().len() == 3);
     let report = String::from_utf8(host.bodies().pop().unwrap()).unwrap();
     assert!(report.contains("Action: relayed"), "{report}");
@@ -217,7 +217,7 @@ async fn mail_goes_by_data_to_a_host_that_does_not_know_bdat() {
         ("taken for commands",           format!("{HELLO}{offer}{envelope}C BDAT\nS 250 ok\nS 250 ok\nS 500 what\\r\\n500 what\\r\\n500 what\nEOF")),
     ];
     for (shows, first) in cases {
-        // A third connection finds the host known for it.
+        // By the third connection this is known about the host.
         let host = Host::start(&[&first, &data, &data]).await;
         let mut settings = to_ports(&[host.port]);
         settings.limits.messages_per_connection = 1;
@@ -264,7 +264,7 @@ async fn a_refusal_on_a_used_connection_is_asked_for_on_a_fresh_one() {
     }
 }
 
-/// A fresh one decides, and there is no third.
+/// A new connection decides, and there is no third.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_on_a_fresh_connection_is_the_answer() {
     let used = format!("{HELLO}S 250 HELP\nC MAIL\nS 250 ok\n{REST}C MAIL\nS 550 5.1.8 who\nEOF");
@@ -282,7 +282,7 @@ async fn a_refusal_on_a_fresh_connection_is_the_answer() {
     bench.stop().await;
 }
 
-/// RFC 5321 section 4.5.3.1.10: what does not fit goes in further transactions at once, and the next ones ask for no more than fits.
+/// RFC 5321 section 4.5.3.1.10: surplus recipients go in further transactions at once, and later ones stay within the limit.
 #[tokio::test(flavor = "multi_thread")]
 async fn recipients_beyond_the_hosts_limit_go_at_once() {
     for refusal in [

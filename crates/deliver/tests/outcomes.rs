@@ -1,4 +1,4 @@
-//! What becomes of mail with hosts of all kinds of behaviour: outcomes, retries, reports.
+//! What happens to mail with hosts of all kinds of behaviour: outcomes, retries, reports.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod common;
@@ -377,7 +377,7 @@ async fn chunks_go_along_with_the_envelope_and_are_exact() {
     bench.stop().await;
 }
 
-/// A reply too many, taken for the answer to the content, would make a message delivered that the host has never seen.
+/// A surplus reply, taken for the reply to the content, would mark a message as delivered that the host never received.
 #[tokio::test(flavor = "multi_thread")]
 async fn replies_that_answer_nothing_end_the_connection() {
     let envelope = "C MAIL\nC RCPT\nC DATA\n";

@@ -1,4 +1,4 @@
-//! Reports: what is in them, that they arrive whatever the sender's host takes, and that one message causes one.
+//! Reports: their content, that they arrive whatever the sender's host supports, and that one message causes one.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod common;
@@ -28,7 +28,7 @@ const TAKES: &str = "C MAIL FROM:<>\nS 250 ok\nC RCPT\nS 250 ok\nC DATA\nS 354 g
 const REFUSES: &str =
     "C MAIL FROM:<>\nS 250 ok\nC RCPT\nS 250 ok\nC DATA\nS 354 go\nBODY\nS 554 5.7.1 no reports\n";
 
-/// The recipients' host, which has nobody.
+/// The recipients' host, which has no users.
 const NOBODY: &str = "S 220 away.test\nC EHLO\nS 250-away.test\nS 250-SMTPUTF8\nS 250 8BITMIME\nC MAIL\nS 250 ok\nC RCPT\n\
     S 550 5.1.1 Empfänger unbekannt\nC RSET\nS 250 ok\nEOF";
 
@@ -41,7 +41,7 @@ async fn away_from(home: &Host) -> (Bench, Host) {
     (Bench::start(settings), away)
 }
 
-/// Waits for so many messages at a host.
+/// Waits for this many messages at a host.
 async fn bodies(host: &Host, count: usize) -> Vec<String> {
     let end = Instant::now() + PATIENCE;
     while host.bodies().len() < count {
@@ -143,7 +143,7 @@ async fn one_message_causes_one_report() {
         sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(sink.total(), 1, "one report");
-    // Each outcome that it tells of says so, and of which kind the failure was.
+    // Each outcome that it reports names it, and the kind of failure.
     let told = bench.told.lock().unwrap().clone();
     let made: Vec<&str> = told
         .iter()
@@ -182,7 +182,7 @@ async fn one_message_causes_one_report() {
     bench.stop().await;
 }
 
-/// Seals reports by the octets of their bodies, or wants none of them.
+/// Signs reports by the octets of their bodies, or refuses them.
 struct Sealer {
     refuses: bool,
 }
@@ -260,7 +260,7 @@ async fn a_report_is_shown_to_those_who_look_at_messages() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_and_a_crash_lose_no_report() {
     let sink = Sink::start();
-    // It takes its time, so that the other's refusal is kept back for it.
+    // It is slow, so that the other's refusal is held back for it.
     let silent = Host::start(&["HANG"]).await;
     let mut settings = to_ports(&[sink.port()]);
     settings
@@ -285,7 +285,7 @@ async fn a_stop_and_a_crash_lose_no_report() {
     spool.close().await.unwrap();
     drop(spool);
 
-    // What a crash leaves behind is what lay in the queue before the refusal was recorded: it is due again.
+    // A crash leaves the queue as it was before the refusal was recorded: it is due again.
     let spool = spool_at(folder.path());
     let bench = Bench::over(
         folder,

@@ -44,7 +44,7 @@ async fn the_next_host_is_tried_when_one_is_down() {
     bench.stop().await;
 }
 
-/// Lost before the end of the data, the message is with nobody: the next host gets it in the same attempt.
+/// If the connection is lost before the end of the data, nobody has the message: the next host gets it in the same attempt.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_host_is_tried_when_one_cannot_go_on() {
     let slow = "S 220 mx.test\nC EHLO relay.test\nS 250 mx.test\n";
@@ -85,7 +85,7 @@ async fn the_next_host_is_tried_when_one_cannot_go_on() {
     }
 }
 
-/// A host that takes connections and then lets every time limit pass costs a few of them, not one a message.
+/// A host that accepts connections and then always times out costs a few of them, not one per message.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_lets_time_limits_pass_counts_as_dead() {
     let host = Host::start(&[&format!("{HELLO}HANG")]).await;
@@ -155,7 +155,7 @@ async fn slow_and_dead_destinations_delay_nobody() {
             )
             .await;
     }
-    // The slow host is waited for far longer than this test waits for anything.
+    // The time limit for the slow host is far longer than this test waits for anything.
     for n in 0..20 {
         let id = bench.put("", &[&format!("b{n}@quick.test")], CONTENT).await;
         bench.outcomes(id, 1).await;
@@ -267,7 +267,7 @@ async fn a_shutdown_is_bounded_and_loses_nothing() {
         ids.push(bench.put("", &["b@x.test"], CONTENT).await);
     }
     wait_until("the slow host has a message", || !slow.bodies().is_empty());
-    // It ends at all, though the slow host never answers.
+    // It ends, although the slow host never answers.
     let (folder, spool) = bench.stop().await;
     let sink = Sink::start();
     let bench = restart(folder, spool, to_ports(&[sink.port()]));
@@ -365,7 +365,7 @@ async fn settings_change_under_way() {
     bench.stop().await;
 }
 
-/// A slow host with a backlog earns connections by the messages it takes, though no fresh one comes.
+/// A slow host with a backlog earns connections with the messages it accepts, although no fresh one comes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backlog_is_worked_off_over_more_and_more_connections() {
     let slow =
@@ -385,14 +385,14 @@ async fn a_backlog_is_worked_off_over_more_and_more_connections() {
     bench.stop().await;
 }
 
-/// What an administrator does about a host that hangs: name another one, and reload.
+/// What an administrator does about a host that hangs: configure another one, and reload.
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_that_waits_follows_new_settings() {
     const MESSAGES: usize = 300;
     let sink = Sink::start();
     let hangs = Host::start(&["HANG"]).await;
     let mut settings = to_ports(&[hangs.port]);
-    // Some wait in memory since they came, others only in the spool.
+    // Some wait in memory since they arrived, others only in the spool.
     settings.limits.waiting_per_destination = 100;
     let bench = Bench::start(settings);
     for _ in 0..MESSAGES {
@@ -401,7 +401,7 @@ async fn mail_that_waits_follows_new_settings() {
     bench.settings.store(to_ports(&[sink.port()]).into());
     bench.deliverer.reloaded();
     let end = Instant::now() + PATIENCE;
-    // Two are under way to the one that hangs.
+    // Two are being sent to the one that hangs.
     while sink.total() < MESSAGES as u64 - 2 {
         assert!(Instant::now() < end, "{} of {MESSAGES}", sink.total());
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -409,7 +409,7 @@ async fn mail_that_waits_follows_new_settings() {
     bench.stop().await;
 }
 
-/// Postfix's own sink takes a few thousand messages; the figure is printed for whoever looks.
+/// Postfix's own sink takes a few thousand messages; the figure is printed for information.
 #[tokio::test(flavor = "multi_thread")]
 async fn smtp_sink_gets_every_message_once() {
     const MESSAGES: usize = 3_000;

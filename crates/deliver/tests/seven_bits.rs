@@ -1,4 +1,5 @@
-//! Hosts that take 7 bits: what they get decodes to what was sent, as another program reads it, or its sender hears why not.
+//! Hosts that take only 7 bits: what they get decodes to what was sent, as read by another program, or the sender is told why
+//! not.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod common;
@@ -13,7 +14,7 @@ use postern_mail::{BodyKind, Envelope};
 use postern_smtp::client::needs::EightBit;
 use postern_testkit::process::{free_port, program, wait_for_port};
 
-/// Compares pairs of messages, what was sent and what arrived, as Python's own parser reads them.
+/// Compares pairs of messages, sent and received, as read by Python's own parser.
 const JUDGE: &str = r#"
 import email, glob, os, sys
 
@@ -68,7 +69,7 @@ assert not found, found
 print("ok")
 "#;
 
-/// Messages of all kinds; each is told by its name.
+/// Messages of all kinds, each with a name.
 fn messages() -> Vec<(&'static str, Vec<u8>)> {
     let mixed = "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"=_b 1\"\r\nContent-Transfer-Encoding: 8bit\r\n";
     let text = "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n";

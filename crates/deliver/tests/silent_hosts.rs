@@ -1,6 +1,6 @@
-//! Hosts that take connections and say nothing, by the thousand: they delay each other, and nobody else.
+//! Thousands of hosts that accept connections and say nothing: they delay only each other.
 //!
-//! They are waited for without end here, so mail that arrives has not waited for any of them.
+//! There is no time limit for them here, so mail that arrives has not waited for any of them.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod common;
@@ -26,12 +26,13 @@ use tokio::time::sleep;
 /// Longer than any test.
 const FOR_EVER: Duration = Duration::from_secs(3_600);
 
-/// Places for connections in these tests: 100 are kept for users, 40 for strangers, 20 for reports; half of each for new hosts.
+/// Places for connections in these tests: 100 are reserved for users, 40 for strangers, 20 for reports; half of each for new
+/// hosts.
 const PLACES: usize = 200;
 
 const SILENT: usize = 2_000;
 
-/// Every address of 127.0.0.0/8 on one port: 127.0.0.x takes mail (127.0.0.66 refuses it), all others take connections only.
+/// Every address of 127.0.0.0/8 on one port: 127.0.0.x accepts mail (127.0.0.66 refuses it), all others only accept connections.
 struct World {
     port: u16,
     seen: Arc<Mutex<Seen>>,
@@ -42,7 +43,7 @@ struct World {
 struct Seen {
     /// Open silent connections by address, and the most there were.
     silent: HashMap<IpAddr, (usize, usize)>,
-    /// When each message was taken.
+    /// When each message was accepted.
     taken: Vec<Instant>,
 }
 
@@ -140,7 +141,7 @@ async fn take_mail(stream: TcpStream, refuses: bool, seen: &Mutex<Seen>) -> std:
     Ok(())
 }
 
-/// `dN.silent.test` is a silent host with a network of its own, all of `one.test` is one silent host, `liveN.test` takes mail.
+/// `dN.silent.test` is a silent host with a network of its own, all of `one.test` is one silent host, `liveN.test` accepts mail.
 fn names() -> Names {
     let mut zones = String::from("    local-zone: \"test.\" static\n");
     for n in 0..SILENT {
@@ -265,7 +266,7 @@ async fn bounces_to_silent_hosts_delay_nobody() {
     bench.stop().await;
 }
 
-/// Nor does a user's own mail for silent hosts: hosts that have taken mail recently keep their places, local mail needs none.
+/// Nor does a user's own mail for silent hosts: hosts that have accepted mail recently keep their places, local mail needs none.
 #[tokio::test(flavor = "multi_thread")]
 async fn hosts_that_work_keep_their_places() {
     let (names, world) = (names(), World::start().await);
@@ -294,7 +295,7 @@ async fn hosts_that_work_keep_their_places() {
     bench.stop().await;
 }
 
-/// A wildcard in DNS makes domains without end, and no more connections to the one host behind them.
+/// A DNS wildcard makes unlimited domains, but no more connections to the one host behind them.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_silent_host_behind_many_names_gets_few_connections() {
     let (names, world) = (names(), World::start().await);
@@ -318,7 +319,7 @@ async fn one_silent_host_behind_many_names_gets_few_connections() {
         .await;
     }
     all_arrive(&bench, Origin::Smtp).await;
-    // The next ones get their turn when those before have been given up.
+    // The next ones get their turn when earlier ones have been given up.
     let tried = |bench: &Bench| {
         let all = bench.deliverer.destinations();
         all.iter()
@@ -326,7 +327,7 @@ async fn one_silent_host_behind_many_names_gets_few_connections() {
             .count()
     };
     until("turns", || tried(&bench) > 12).await;
-    // Six at a time; the host may see the next ones before it sees that those before have ended.
+    // Six at a time; the host may see new ones before it sees that earlier ones have ended.
     assert!(
         world.most_at_one() <= 12,
         "{} connections to one address",

@@ -1,4 +1,4 @@
-//! Forwarded mail leaves with a sender of this site, which Mail::SRS reads, and which Mail::SRS's own lead back from.
+//! Forwarded mail leaves with a rewritten sender that Mail::SRS can read, and senders made by Mail::SRS can be reversed here.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod common;
@@ -26,7 +26,7 @@ fn srs() -> Srs {
     }
 }
 
-/// What Mail::SRS makes of an address.
+/// The result of Mail::SRS for an address.
 fn perl(method: &str, arguments: &[&str]) -> Result<String, String> {
     let program = format!(
         "use Mail::SRS; my $srs = Mail::SRS->new(Secret => shift @ARGV, MaxAge => 21, HashLength => 4); print $srs->{method}(@ARGV)"
@@ -49,7 +49,7 @@ fn perl(method: &str, arguments: &[&str]) -> Result<String, String> {
     }
 }
 
-/// A message for an alias that has led to the outside.
+/// A message for an alias with an outside target.
 fn forwarded(from: &str) -> Envelope {
     let mut envelope = envelope(from, &["far@out.example"]);
     envelope.recipients[0].orcpt = Some("rfc822;list@own.example".to_owned());
@@ -111,7 +111,7 @@ async fn forwarded_mail_has_a_sender_that_leads_back() {
     bench.stop().await;
 }
 
-/// One message for both: who was written to hears from the sender, and who is behind an alias from this site.
+/// One message for both: direct recipients see the original sender, targets of an alias the rewritten one.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_who_is_forwarded_to_sees_a_rewritten_sender() {
     let sink = Sink::start();

@@ -17,7 +17,7 @@ use postern_testkit::process::{free_port, wait_until};
 use postern_testkit::sink::Sink;
 use tempfile::TempDir;
 
-/// Clocks of the machine that can be set: seconds by which they are off.
+/// System clocks that can be set: seconds by which they are off.
 #[derive(Clone, Default)]
 struct Hands {
     wall: Arc<AtomicI64>,
@@ -51,7 +51,7 @@ impl Hands {
     }
 }
 
-/// Set back by a day the queue goes on; set forward by one nothing bounces. Old mail and new.
+/// With the clock set back by a day the queue goes on; set forward by a day nothing bounces. Both old and new mail.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_jumps_neither_stops_nor_bounces_mail() {
     for jump in [-86_400, 86_400, 40 * 86_400] {
@@ -117,7 +117,7 @@ async fn a_changed_body_is_held_and_its_sender_told_in_the_end() {
     assert_eq!(sink.total(), 1, "the other message alone");
     assert!(bench.spool.history(id).await.unwrap().is_empty());
 
-    // Nobody mends it in the time that a message has.
+    // Nobody repairs it before the message expires.
     let (folder, spool) = bench.stop().await;
     drop(spool);
     hands.steady.store(3_600, Ordering::Relaxed);
@@ -138,14 +138,14 @@ async fn a_changed_body_is_held_and_its_sender_told_in_the_end() {
     bench.stop().await;
 }
 
-/// A server one of whose tasks is gone would take mail and deliver none. So the panic is that of delivery as a whole, and ends the
+/// A server with a dead task would accept mail but deliver none. So the panic is passed on to delivery as a whole, and ends the
 /// server (`server::watch` of the program).
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_of_a_task_that_delivery_cannot_do_without_ends_it() {
     let folder = TempDir::new().unwrap();
     let (start, is_faulty) = (Instant::now(), Arc::new(AtomicBool::new(false)));
     let faulty = is_faulty.clone();
-    // The threads of the spool, which ask too, are no tasks.
+    // The threads of the spool, which ask too, are not tasks.
     let steady = move || {
         let panics = faulty.load(Ordering::Relaxed) && tokio::task::try_id().is_some();
         assert!(!panics, "a fault of the clock");
@@ -166,7 +166,7 @@ async fn a_panic_of_a_task_that_delivery_cannot_do_without_ends_it() {
     let id = bench.put("a@x.test", &["b@x.test"], CONTENT).await;
     bench.deferral(id).await;
     is_faulty.store(true, Ordering::Relaxed);
-    // Who reads what is due looks at the clock.
+    // The reader of due mail looks at the clock.
     bench.deliverer.flush(None);
     let panic = bench.ended().await.unwrap_err().into_panic();
     assert_eq!(panic.downcast_ref::<&str>(), Some(&"a fault of the clock"));

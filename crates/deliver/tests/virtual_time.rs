@@ -1,6 +1,7 @@
-//! Waits of hours in virtual time: the clocks of the queue and of the timers are turned together.
+//! Waits of hours in virtual time: the clocks of the queue and of the timers are advanced together.
 //!
-//! What is done takes real time, and time is paused only for the turn itself, so that no timer goes off before an answer has arrived.
+//! Actions take real time, and time is paused only while the clocks are advanced, so that no timer goes off before a reply has
+//! arrived.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod common;
@@ -25,7 +26,7 @@ use tempfile::TempDir;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// The hands of the queue's clocks: seconds by which they are ahead of those of the machine.
+/// The queue's clocks: seconds by which they are ahead of the machine's.
 #[derive(Clone, Default)]
 struct Hands(Arc<AtomicU64>);
 
@@ -47,7 +48,7 @@ impl Hands {
         Bench::over(folder, spool, settings, &resolver, Verification::None)
     }
 
-    /// Lets so much time pass, for all at once.
+    /// Lets this much time pass, for all at once.
     async fn pass(&self, time: Duration) {
         self.0.fetch_add(time.as_secs(), Ordering::Relaxed);
         tokio::time::pause();
@@ -56,7 +57,7 @@ impl Hands {
     }
 }
 
-/// Waits until a message has been tried so often: when it is tried again, from now.
+/// Waits until a message has been tried this often; returns in how long it is tried again.
 async fn tried(bench: &Bench, id: QueueId, attempts: u32) -> Duration {
     let begun = Instant::now();
     loop {
@@ -74,7 +75,7 @@ async fn tried(bench: &Bench, id: QueueId, attempts: u32) -> Duration {
     }
 }
 
-/// A host that cannot be reached is tried after each of the intervals, and the mail comes back when its time is over.
+/// A host that cannot be reached is tried after each of the intervals, and the mail bounces when it expires.
 #[tokio::test]
 async fn retries_follow_the_schedule_to_the_end() {
     let hands = Hands::default();
@@ -87,7 +88,7 @@ async fn retries_follow_the_schedule_to_the_end() {
     for (attempts, interval) in [(1, 15), (2, 60), (3, 120), (4, 120)] {
         let interval = MINUTE * interval;
         let wait = tried(&bench, id, attempts).await;
-        // A tenth either way is the jitter of the schedule; a minute is what a slow machine may need to look.
+        // A tenth either way is the jitter of the schedule; a minute is allowed for a slow machine.
         assert!(
             wait <= interval.mul_f64(1.1) && wait + MINUTE >= interval.mul_f64(0.9),
             "after {attempts} attempts it waits for {wait:?}"
@@ -105,7 +106,7 @@ async fn retries_follow_the_schedule_to_the_end() {
     bench.stop().await;
 }
 
-/// A host that falls silent is waited for as long as RFC 5321 section 4.5.3.2 asks, and no longer.
+/// A host that goes silent is waited for as long as RFC 5321 section 4.5.3.2 asks, and no longer.
 #[tokio::test]
 async fn silence_is_waited_for_at_each_step() {
     let limits = Timeouts::default();
@@ -147,7 +148,7 @@ async fn silence_is_waited_for_at_each_step() {
     }
 }
 
-/// A host whose TLS is broken gets mail in the clear for half an hour, and is asked for TLS again then.
+/// A host whose TLS is broken gets mail in cleartext for half an hour, then TLS is tried again.
 #[tokio::test]
 async fn broken_tls_is_forgiven_after_half_an_hour() {
     let hands = Hands::default();

@@ -9,7 +9,7 @@ use crate::hop::HopKind;
 use crate::relay::Relay;
 
 impl Destination {
-    /// A Maildir, with nothing to it.
+    /// A plain Maildir destination.
     pub(crate) fn for_tests() -> Arc<Self> {
         let hop = NextHop {
             kind: HopKind::Maildir(PathBuf::from("/x")),

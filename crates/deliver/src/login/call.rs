@@ -1,4 +1,4 @@
-//! What a login knows of itself, and why there is none.
+//! The context of a login, and why it failed.
 
 use postern_mail::Status;
 use postern_policy::route::UnverifiedLogin;
@@ -12,7 +12,7 @@ use crate::settings::{Login, LoginSecret, Settings};
 /// What a login needs to know besides the session.
 pub(crate) struct Call<'a> {
     pub(crate) login: &'a Login,
-    /// What may go to a host that was not verified.
+    /// What may be sent to an unverified host.
     pub(crate) unverified: UnverifiedLogin,
     /// The token, for logins that have one.
     pub(crate) token: Option<SecretString>,
@@ -23,19 +23,19 @@ pub(crate) struct Call<'a> {
     pub(crate) helo: &'a str,
 }
 
-/// Why there was no login.
+/// Why a login failed.
 pub(crate) enum Trouble {
-    /// The host does not take the credentials, and an administrator has to look. Other hosts are not asked: they have the same
-    /// accounts, which one refusal after the other would lock.
+    /// The host does not accept the credentials, which an administrator must correct. Other hosts are not tried: they have the
+    /// same accounts, which repeated failures would lock out.
     Refused {
         failure: Failure,
-        /// Whether the host has refused the token, which may have been taken back before its time.
+        /// Whether the host refused the token, which may have been revoked early.
         token: bool,
     },
-    /// The host is not one to log in to: it offers nothing that fits, or does not prove itself. Another one may be. No account
-    /// is locked by it.
+    /// The host is not suitable for the login: it offers no usable mechanism, or was not verified. Another one may be. This locks
+    /// out no account.
     Unfit(Failure),
-    /// It may pass.
+    /// A temporary failure.
     Passing(Failure),
 }
 
@@ -77,7 +77,7 @@ pub(super) fn context(session: &Session, call: &Call<'_>, settings: &Settings) -
     context
 }
 
-/// The mechanism cannot go on, or the host is not who it should be.
+/// The mechanism cannot continue, or the host failed to prove its identity.
 pub(super) fn failed(session: &Session, call: &Call<'_>, error: &ClientError) -> Trouble {
     let status = match error {
         ClientError::ServerNotProven { .. } => Status(4, 7, 5),

@@ -16,16 +16,16 @@ use crate::relay::Relay;
 use crate::session::{Session, SessionError, limit};
 use crate::settings::Settings;
 
-/// Longest `AUTH` command with an initial response, in octets with CRLF: what every server takes (RFC 5321 section
-/// 4.5.3.1.4). RFC 4954 allows more, and Postfix among others does not. A longer response, as tokens and tickets are, follows
-/// behind an empty challenge.
+/// Longest `AUTH` command with an initial response, in octets with CRLF: what every server accepts (RFC 5321 section 4.5.3.1.4).
+/// RFC 4954 allows more, but Postfix among others does not. A longer response, such as a token or ticket, follows an empty
+/// challenge.
 const COMMAND_MAX: usize = 512;
 
-/// How the host has answered.
+/// The host's verdict.
 pub(super) enum Ended {
-    /// Logged in, perhaps with a security layer.
+    /// Authenticated, perhaps with a security layer.
     Granted(Option<Box<dyn SecurityLayer>>),
-    /// Not; with what the host said in words of the mechanism.
+    /// Refused; with the mechanism's own error message, if any.
     Refused(Reply, Option<String>),
 }
 
@@ -48,7 +48,7 @@ pub(super) async fn run(
     running.begin(mechanism, &mut session.output);
     loop {
         let asked = session.ask(Stage::Auth, wait).await;
-        // What was sent may have held a password.
+        // The output may have held a password.
         session.output.zeroize();
         let reply = asked.map_err(|error| broken(&error, &session.relay))?;
         if reply.code == 334 && running.error.is_none() {
@@ -69,8 +69,8 @@ pub(super) async fn run(
     }
 }
 
-/// Begins as client, on a thread of its own where other servers have to be asked: Kerberos fetches its tickets here, and
-/// is done with them before the first message.
+/// Starts the client, on a thread of its own if other servers must be asked: Kerberos fetches its tickets here, before the first
+/// message.
 async fn client(
     mechanism: Mechanism,
     credentials: Credentials,
@@ -89,7 +89,7 @@ async fn client(
     }
 }
 
-/// What the host asks. LOGIN has two questions, whose words mean nothing: some hosts do not even encode them.
+/// The host's challenge. LOGIN has two prompts, whose text is irrelevant: some hosts do not even encode them.
 fn challenge(mechanism: Mechanism, reply: &Reply) -> Result<Zeroizing<Vec<u8>>, &'static str> {
     match wire::decode(reply.text.trim_end().as_bytes()) {
         Err(_) if mechanism == Mechanism::Login => Ok(Zeroizing::default()),
@@ -99,7 +99,7 @@ fn challenge(mechanism: Mechanism, reply: &Reply) -> Result<Zeroizing<Vec<u8>>, 
 
 struct Running {
     exchange: ClientExchange,
-    /// The first message, where it did not fit into the command.
+    /// The first message, if it did not fit into the command.
     initial: Option<Response>,
     /// Why `*` was sent.
     error: Option<ClientError>,
@@ -122,11 +122,11 @@ impl Running {
         out.extend_from_slice(b"\r\n");
     }
 
-    /// Writes the answer to a challenge, or `*` when there is none.
+    /// Writes the response to a challenge, or `*` if there is none.
     async fn answer(mut self, reply: &Reply, out: &mut Vec<u8>) -> Result<Self, ClientError> {
         let mechanism = self.exchange.mechanism().name();
         let response = match self.initial.take() {
-            // The empty challenge that asks for it. Some servers write words here.
+            // The empty challenge that asks for it. Some servers write a text here.
             Some(initial) => Ok(initial),
             None => match challenge(self.exchange.mechanism(), reply) {
                 Ok(challenge) => {
@@ -158,8 +158,8 @@ impl Running {
     }
 }
 
-/// Takes a challenge, on a thread of its own where the host says how long the answer takes to compute: up to a second, at the
-/// iterations that SCRAM lets it ask for.
+/// Takes a challenge, on a thread of its own if the host determines the cost of the response: up to a second, with the iterations
+/// that SCRAM allows it to demand.
 async fn step(
     mut exchange: ClientExchange,
     challenge: Zeroizing<Vec<u8>>,

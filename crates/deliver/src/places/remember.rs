@@ -1,8 +1,8 @@
-//! Which hosts have taken mail recently outlives a restart: otherwise all of them would look like the silent hosts that strangers
-//! send to, just when the queue is looked through from its beginning.
+//! Stores which hosts have accepted mail recently across restarts: otherwise all of them would look like the silent hosts that
+//! strangers send to, just when the queue is read from its beginning.
 //!
-//! Hosts are kept as hashes, as in memory. The seed of the hashes is kept along; without it, or after an update of the program that
-//! changes the hash, nobody is known, as at the first start.
+//! Hosts are kept as hashes, as in memory. The seed of the hashes is stored too; without it, or after an update that changes the
+//! hash, no host is known, as at the first start.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use tokio::time::Instant;
 
 use super::Places;
 
-/// The record that has the seed.
+/// The record with the seed.
 const SEED: &str = "seed";
 
 impl Places {
-    /// Takes back what was known when the last run ended. Gives how many hosts. To be called before anything is delivered.
+    /// Restores what was known when the last run ended. Returns the number of hosts. To be called before anything is delivered.
     ///
     /// # Errors
     ///
@@ -53,11 +53,11 @@ impl Places {
         Ok(restored)
     }
 
-    /// Writes down which hosts have taken mail within the last `within`.
+    /// Writes which hosts have accepted mail within the last `within`.
     ///
     /// # Errors
     ///
-    /// The store cannot be written: what it has stays as it was.
+    /// The store cannot be written: its content stays as it was.
     pub(crate) async fn keep(&self, store: &dyn Store, within: Duration) -> Result<(), StoreError> {
         let mut changes = Vec::new();
         {
@@ -134,7 +134,7 @@ mod tests {
             places.take(Class::Users, host).unwrap().prove();
         }
         places.keep(&store, Duration::MAX).await.unwrap();
-        // One has let a time limit pass since, and another has taken mail.
+        // One has timed out since, and another has accepted mail.
         places.take(Class::Users, &hosts[1]).unwrap().doubt();
         places.take(Class::Reports, &hosts[2]).unwrap().prove();
         places.keep(&store, Duration::from_secs(60)).await.unwrap();

@@ -23,7 +23,7 @@ fn many(count: usize, stem: &str) -> Vec<Arc<Destination>> {
         .collect()
 }
 
-/// Places for as many as there are, in a thousand; the others stand in line.
+/// Places for as many hosts as there are, out of a thousand; the others are in line.
 fn fill(places: &Arc<Places>, class: Class, hosts: &[Arc<Destination>]) -> Vec<Seat> {
     let mut seats = Vec::new();
     for host in hosts {
@@ -60,7 +60,7 @@ async fn silent_hosts_of_strangers_and_reports_take_nothing_from_users() {
                 .expect("there is a place for users at once")
         })
         .collect();
-    // Their hosts that work have the rest of their share, and what is for everybody.
+    // Proven hosts have the rest of their share, and the common part.
     let known = destination("known.test");
     users[0].prove();
     places
@@ -79,7 +79,7 @@ async fn silent_hosts_of_strangers_and_reports_take_nothing_from_users() {
     );
 }
 
-/// A host that nobody knows waits for no silent one, though two thousand of its own kind came before it.
+/// A new host does not wait for silent ones, though two thousand new hosts came before it.
 #[tokio::test(start_paused = true)]
 async fn a_new_host_is_tried_soon_behind_two_thousand_silent_ones() {
     let places = Places::new(1_000, PATIENCE);
@@ -138,7 +138,7 @@ async fn a_host_that_took_mail_of_late_keeps_its_places() {
     assert!(next(&places).is_none(), "all that silent hosts may have");
     let more: Vec<Seat> = (0..60).map_while(|_| places.take(Class::Users, &known)).collect();
     assert_eq!(more.len(), 44, "seventy for users, one and 25 of them taken");
-    // Another domain at that address is as good as known once the address is.
+    // Another domain at that address is proven once the address is.
     let cousin = destination("cousin.test");
     let places = Places::new(100, PATIENCE);
     let first = places.take(Class::Users, &known).unwrap();
@@ -148,7 +148,7 @@ async fn a_host_that_took_mail_of_late_keeps_its_places() {
     second.enter("192.0.2.1".parse().unwrap()).unwrap();
     let users = &places.status()[0];
     assert_eq!((users.connections, users.unproven), (2, 0));
-    // One that lets time pass has to prove itself again.
+    // One that times out must prove itself again.
     first.doubt();
     assert!(!places.is_proven(Class::Users, &known));
     assert_eq!(places.status()[0].unproven, 1);
@@ -179,7 +179,7 @@ async fn one_address_and_one_network_have_a_part() {
     assert_eq!(enter(63, "192.0.2.3").1, Err("192.0.2.0/24".into()));
     assert_eq!(enter(64, "198.51.100.1").1, Ok(()));
 
-    // Whoever has to wait for it is next when there is room.
+    // An entry that had to wait for it is next when there is room.
     let waiting = destination("waits.test");
     let site = Site::of("192.0.2.1".parse().unwrap())[0];
     let stand = |host: &Arc<Destination>| InLine::stand(host, Class::Users).unwrap();
@@ -189,14 +189,14 @@ async fn one_address_and_one_network_have_a_part() {
     assert!(next(&places).is_none(), "that was another address");
     drop(seats.remove(0));
     assert_eq!(next(&places).expect("there is room").1, "mx:waits.test");
-    // Nothing to wait for: it goes into line.
+    // Nothing to wait for: it is put in line.
     places.park(Site::of("203.0.113.1".parse().unwrap())[0], stand(&waiting));
     assert!(next(&places).is_some());
     drop(seats);
     assert!(places.state.lock().sites.is_empty());
 }
 
-/// Hosts that are down say so at once, and nobody waits for the pace of silent ones behind them.
+/// Hosts that are down fail at once, and those after them are not paced.
 #[tokio::test(start_paused = true)]
 async fn hosts_that_fail_at_once_cost_no_time() {
     let places = Places::new(12, PATIENCE);
@@ -249,7 +249,7 @@ async fn a_place_can_change_its_class_where_there_is_one() {
     assert!(places.state.lock().sites.is_empty());
 }
 
-/// Nobody has to look in vain, and nobody is asked for a place without need.
+/// Nothing is polled in vain, and no connection is asked for its place needlessly.
 #[tokio::test(start_paused = true)]
 async fn idle_connections_are_asked_for_their_places_when_those_are_all_taken() {
     let places = Places::new(4, PATIENCE);

@@ -1,4 +1,4 @@
-//! The second form of mail that nobody can be told of: what was refused for its content is sent once more, plainer.
+//! The second form of mail about which nobody can be told: if it was refused for its content, it is sent once more, plainer.
 
 use postern_events::{notice, shown};
 use postern_mail::report::reduced;
@@ -9,10 +9,10 @@ use super::note::Note;
 use crate::Deps;
 use crate::outcome::Notice;
 
-/// Octets of a message that are read for its second form. A report of this server is never so large.
+/// Most octets of a message that are read for its second form. A report of this server is never that large.
 const READ_MAX: usize = 4 << 20;
 
-/// The same message in the form that comes next, for the recipients whose hosts may take that; and the notes of all others.
+/// The same message in the next form, for the recipients whose hosts may accept that; and the notes of all others.
 pub(super) async fn plainer<'a>(
     deps: &Deps,
     message: &Message,
@@ -51,7 +51,7 @@ pub(super) async fn plainer<'a>(
         smtputf8,
         ..envelope.clone()
     };
-    // It is as old as it is.
+    // It keeps its age.
     let received_at = message.received_at;
     let mut plainer = Assembly::new(id, envelope, received_at, message.origin, Parts::of(content));
     plainer.login.clone_from(&message.login);
@@ -59,7 +59,7 @@ pub(super) async fn plainer<'a>(
     (Some(plainer), others)
 }
 
-/// Whether a refusal may have been for the form of the content: not if it speaks of address, mailbox or way.
+/// Whether a refusal may have been for the form of the content: not if it is about address, mailbox or routing.
 fn may_be_the_form(status: Status) -> bool {
     match (status.1, status.2) {
         (2, 3) => true,

@@ -1,4 +1,4 @@
-//! What a report says of a recipient.
+//! What a report says about a recipient.
 
 use postern_mail::Status;
 
@@ -15,8 +15,8 @@ pub(crate) struct Note {
     pub(crate) text: String,
     /// Whether `text` is a host's reply.
     pub(crate) replied: bool,
-    /// Whether the host is one that the DNS names for the domain. Names, addresses and paths of others are not told.
+    /// Whether the host is public in DNS for the domain. Names, addresses and paths of others are not disclosed.
     pub(crate) public: bool,
-    /// Whether time ran out.
+    /// Whether the message expired.
     pub(crate) expired: bool,
 }

@@ -1,13 +1,13 @@
-//! What a report says to people elsewhere: words that give away nothing of this site.
+//! Texts of reports for people elsewhere, which disclose nothing about this site.
 
 use postern_mail::Status;
 
 use crate::relay::Relay;
 
-/// What stands in place of something that is not told.
+/// Replaces what is not disclosed.
 const HIDDEN: &str = "(not shown)";
 
-/// What happened, by its status (RFC 3463), where our own words would name hosts, paths or logins of this site.
+/// What happened, by its status (RFC 3463), where our own text would name hosts, paths or logins of this site.
 pub(super) fn of(status: Status) -> &'static str {
     match (status.1, status.2) {
         (1, 2) => "the domain does not exist",
@@ -32,7 +32,7 @@ pub(super) fn of(status: Status) -> &'static str {
     }
 }
 
-/// A reply of a host of this site, without what it says of places: paths, sockets, addresses, its own name.
+/// A reply of a host of this site, without places: paths, sockets, addresses, its own name.
 pub(super) fn without_places(reply: &str, relay: &Relay) -> String {
     let host = relay.name().filter(|name| name.contains('.'));
     let words = reply.split(' ').map(|word| {
@@ -51,7 +51,7 @@ pub(super) fn without_places(reply: &str, relay: &Relay) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// A text with one address in place of another, whatever its case.
+/// A text with one address replaced by another, ignoring case.
 pub(super) fn replaced(text: &str, address: &str, by: &str) -> String {
     let (lower, wanted) = (text.to_ascii_lowercase(), address.to_ascii_lowercase());
     let mut out = String::with_capacity(text.len());

@@ -15,14 +15,14 @@ use crate::settings::SystemUsers;
 use crate::unix_form::{UnixLines, head};
 use crate::work::Due;
 
-/// Longest time for one piece of a message to be taken: the helper puts it aside and does nothing else with it.
+/// Longest time to send one piece of a message: the helper only stores it.
 const PIECE_TIME: Duration = Duration::from_secs(300);
 
-/// Puts a copy to the helper and waits for its reply.
+/// Hands a copy to the helper and waits for its reply.
 ///
 /// # Errors
 ///
-/// In words, why there is none. The copy may have been delivered all the same, and is repeated.
+/// Why there is no reply, as text. The copy may have been delivered anyway, and is repeated.
 pub(super) async fn ask(
     deps: &Deps,
     system: &SystemUsers,
@@ -40,7 +40,7 @@ pub(super) async fn ask(
         .encode()
         .ok_or("the addresses are too long for the helper")?;
     let sent = send(deps, write, &line, message, due, request.pipe.is_some()).await;
-    // A helper that does not want all of it says why.
+    // A helper that stops reading says why.
     let mut reply = Vec::new();
     let mut read = read.take(REPLY_MAX as u64 + 1);
     let got = timeout(system.patience, read.read_to_end(&mut reply)).await;
@@ -60,11 +60,11 @@ pub(super) async fn ask(
     }
 }
 
-/// What can go wrong on the way to the helper.
+/// Errors while sending to the helper.
 enum Sending {
-    /// With the message.
+    /// An error of the message.
     Message(String),
-    /// With the helper.
+    /// An error of the helper.
     Helper(io::Error),
 }
 
@@ -74,7 +74,8 @@ impl From<io::Error> for Sending {
     }
 }
 
-/// Sends the request and the message, with the fields of final delivery on top unless it is to go `bare`; it counts as whole only with its last piece.
+/// Sends the request and the message, with the fields of final delivery on top unless `bare`; it only counts as complete with its
+/// last piece.
 async fn send(
     deps: &Deps,
     write: OwnedWriteHalf,

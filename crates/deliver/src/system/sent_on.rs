@@ -1,4 +1,4 @@
-//! Messages that a user's `.forward` sends on: the same content under the same sender, with a mark by which a loop is found.
+//! Messages forwarded by a user's `.forward`: the same content with the same sender, and a mark that detects loops.
 
 use postern_mail::{Envelope, Mailbox, Notify, ParseOptions, Recipient};
 use postern_mda::wire::Done;
@@ -6,17 +6,17 @@ use postern_spool::{Body, Message, NewMessage};
 
 use crate::core::Core;
 
-/// The mark: the field that says whose `.forward` it was.
+/// The mark: the field that names the user whose `.forward` it was.
 const MARK: &str = "Delivered-To";
 
-/// Most marks on a message that is sent on. Users who forward to each other end there.
+/// Most marks on a forwarded message, which ends loops between users.
 const MARKS_MAX: usize = 10;
 
-/// The message to those whom the user's `.forward` names. Names of this host are led on by its aliases.
+/// The message to the addresses in the user's `.forward`. Local names are expanded by aliases.
 ///
 /// # Errors
 ///
-/// In words.
+/// Why it cannot be made, as text.
 pub(super) async fn make(
     core: &Core,
     message: &Message,
@@ -29,7 +29,7 @@ pub(super) async fn make(
         let address = parse(text).ok_or_else(|| format!("{text} is not an address"))?;
         let mut readers = core.deps.mailboxes.readers(&address).await;
         if readers.is_empty() {
-            // It bounces, and says so.
+            // It will bounce.
             readers.push(address);
         }
         for address in readers {
@@ -69,8 +69,8 @@ pub(super) async fn make(
     })
 }
 
-/// One of those to whom it goes on. That the sender wrote to another address is kept, so that bounces speak of that one, and so that the
-/// sender is rewritten as for aliases. Where a copy has stayed here, that is the success that is reported.
+/// One forwarded recipient. The address that the sender wrote to is kept, so that bounces name that one, and so that the sender
+/// is rewritten as with aliases. If a copy was kept here, that is the success that is reported.
 fn forwarded(recipient: &Recipient, address: Mailbox, kept: bool) -> Recipient {
     let notify = match recipient.notify {
         Notify::On { failure, delay, .. } if kept => match failure || delay {
@@ -97,7 +97,7 @@ fn forwarded(recipient: &Recipient, address: Mailbox, kept: bool) -> Recipient {
     }
 }
 
-/// The body once more, since each message owns its file.
+/// A copy of the body, since each message owns its file.
 async fn copy(core: &Core, message: &Message, id: postern_mail::QueueId) -> Result<Body, String> {
     let spool = &core.deps.spool;
     let mut writer = spool.body_writer(id);
@@ -122,12 +122,12 @@ fn parse(text: &str) -> Option<Mailbox> {
     Mailbox::parse(text, &options).ok()
 }
 
-/// What marks the messages that a user sends on: the address without its detail, of which there are as many as the user likes.
+/// The mark of messages forwarded by a user: the address without its detail, which can vary at will.
 pub(super) fn mark(user: &str, address: &Mailbox) -> Mailbox {
     parse(&format!("{user}@{}", address.domain())).unwrap_or_else(|| address.clone())
 }
 
-/// Whether a header says that this user has sent the message on before, or that enough others have.
+/// Whether a header says that this user has already forwarded the message, or that too many others have.
 pub(super) fn was_sent_on(header: &[u8], address: &Mailbox) -> bool {
     let (key, lines) = (address.key(), header.split(|&octet| octet == b'\n'));
     let value = |line: &[u8]| -> Option<String> {

@@ -1,4 +1,4 @@
-//! A spool and a deliverer for one test, and hosts that say what a script tells them to.
+//! A spool and a deliverer for one test, and hosts that follow a script.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -52,13 +52,13 @@ pub struct Bench {
     pub inspectors: Arc<ArcSwap<Inspectors>>,
     pub settings: Arc<ArcSwap<Settings>>,
     pub deliverer: Deliverer,
-    /// Each event that was told, as text.
+    /// Each reported event, as text.
     pub told: Arc<Mutex<Vec<String>>>,
     shutdown: CancellationToken,
     running: JoinHandle<()>,
 }
 
-/// Fast retries, no warnings, no routes: all by MX.
+/// Fast retries, no warnings, no routes: everything by MX.
 pub fn settings() -> Settings {
     let routes = RouteTable {
         rules: Vec::new(),
@@ -76,7 +76,7 @@ pub fn settings() -> Settings {
     settings
 }
 
-/// `domains` goes to these ports of this machine, in the clear.
+/// Mail for `domains` goes to these ports of this machine, in cleartext.
 pub fn rule(domains: &str, ports: &[u16]) -> RouteRule {
     let via = ports
         .iter()
@@ -126,7 +126,7 @@ impl Bench {
         Self::among(folder, spool, settings, resolver, verified, Arc::new(Everybody))
     }
 
-    /// With the mailboxes that these tell of.
+    /// Starts with these mailboxes.
     pub fn start_among(settings: Settings, mailboxes: Arc<dyn Mailboxes>) -> Self {
         let folder = TempDir::new().unwrap();
         let spool = spool_at(folder.path());
@@ -226,13 +226,13 @@ impl Bench {
         }
     }
 
-    /// Waits until delivery ends by itself, and says how.
+    /// Waits until delivery ends by itself, and returns how.
     pub async fn ended(self) -> Result<(), tokio::task::JoinError> {
         let ended = tokio::time::timeout(PATIENCE, self.running).await;
         ended.expect("delivery ends")
     }
 
-    /// Stops delivery, and gives back what is needed to start again.
+    /// Stops delivery, and returns what is needed to start again.
     pub async fn stop(self) -> (TempDir, Arc<SqliteSpool>) {
         self.shutdown.cancel();
         tokio::time::timeout(PATIENCE, self.running)
@@ -382,7 +382,8 @@ pub const CONTENT: &str = "From: a@example.org\r\nSubject: test\r\n\r\nHello\r\n
 /// A host that plays a script for each connection, the last one for all further ones.
 ///
 /// A script has a step on each line: `S text` says a line, `C text` reads one that must begin so, `BODY` reads to the final dot, `CHUNK n`
-/// reads n octets, `TLS` makes the handshake, `WAIT ms` waits, `HANG` waits for good, `EOF` reads until the client closes. At its end the connection is closed.
+/// reads n octets, `TLS` performs the handshake, `WAIT ms` waits, `HANG` waits for ever, `EOF` reads until the client closes. At
+/// its end the connection is closed.
 pub struct Host {
     pub port: u16,
     seen: Arc<Mutex<Seen>>,
@@ -415,7 +416,7 @@ impl Host {
         loop {
             match TcpListener::bind(address).await {
                 Ok(listener) => return Self::serve(listener, scripts, Some(tls)),
-                // The host that was there before takes a moment to go.
+                // The previous host takes a moment to release the port.
                 Err(error) => assert!(Instant::now() < end, "{address}: {error}"),
             }
             sleep(Duration::from_millis(10)).await;
