@@ -132,7 +132,16 @@ impl Proof {
         matches!(self.by, By::Own(_))
     }
 
-    /// When it expires by itself: the expiry of an app password.
+    /// Whether it was an app password, which is for one device or program.
+    #[must_use]
+    pub fn is_app_password(&self) -> bool {
+        match &self.by {
+            By::Own(proof) => proof.is_app_password(),
+            By::Silent | By::Foreign(_) => false,
+        }
+    }
+
+    /// When it ends by itself: the expiry of an app password.
     #[must_use]
     pub fn ends(&self) -> Option<Timestamp> {
         match &self.by {

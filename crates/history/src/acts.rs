@@ -18,7 +18,7 @@ const SCHEMA: &str = "CREATE TABLE act (
     id      INTEGER PRIMARY KEY,
     at      INTEGER NOT NULL,   -- milliseconds since 1970, UTC
     by      TEXT    NOT NULL,   -- the account of the system
-    uid     INTEGER NOT NULL,
+    uid     INTEGER NOT NULL,   -- -1 where there is none
     told    TEXT,               -- who it says to be behind that: SUDO_USER
     act     TEXT    NOT NULL,
     what    TEXT,
@@ -34,11 +34,11 @@ PRAGMA user_version = 1;";
 pub struct Act {
     /// When.
     pub at: Timestamp,
-    /// The system account that was used.
+    /// The account of the system whose rights were used; the login or token, where it came over HTTP.
     pub by: String,
-    /// Its uid.
-    pub uid: u32,
-    /// Who that account claims to act for (`SUDO_USER`); unverified, since anyone using it can claim anything.
+    /// The number of the account; none of a login or token.
+    pub uid: Option<u32>,
+    /// Who that says to be behind it (`SUDO_USER`); anybody with that account can say anything here.
     pub told: Option<String>,
     /// What was done, as typed: `queue hold`.
     #[serde(rename = "event")]
@@ -47,7 +47,7 @@ pub struct Act {
     pub what: Option<String>,
     /// Why, in the administrator's words.
     pub reason: Option<String>,
-    /// How it was done: `control socket` or `command`.
+    /// The way that it came: `control socket`, `command`, `API token`, `API socket` or `web session`.
     pub source: String,
     /// How many messages, recipients, sessions or users it was about.
     pub changed: Option<u64>,
@@ -140,7 +140,7 @@ impl Acts {
                 params![
                     at,
                     act.by,
-                    act.uid,
+                    act.uid.map_or(-1, i64::from),
                     act.told,
                     act.act,
                     act.what,
@@ -206,7 +206,7 @@ fn act(row: &Row<'_>) -> rusqlite::Result<Act> {
     Ok(Act {
         at: Timestamp::from_millisecond(row.get(0)?).unwrap_or_default(),
         by: row.get(1)?,
-        uid: row.get(2)?,
+        uid: u32::try_from(row.get::<_, i64>(2)?).ok(),
         told: row.get(3)?,
         act: row.get(4)?,
         what: row.get(5)?,

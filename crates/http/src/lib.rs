@@ -1,10 +1,11 @@
-//! An HTTP server for a few known clients: a monitor that scrapes metrics, a health probe.
+//! An HTTP server for few and known clients: monitors and probes, programs and people that administer.
 //!
-//! It listens on a port or a Unix socket and passes requests to an [`axum`] router. Everything that a client can make grow or
-//! last has a limit (see [`Limits`]): connections, the header and body of a request, the time for each step. Requests on a
-//! connection are answered one after the other (HTTP/1.1), and nothing else is spoken: no TLS, no HTTP/2, no upgrade.
+//! It accepts on a port or a socket of the file system and hands requests to a router of [`axum`]. Everything that a client can make
+//! grow or last has a limit (see [`Limits`]): connections, the header and body of a request, the time for each step. One request after the other is
+//! answered on a connection (HTTP/1.1), in the clear or inside TLS, and nothing else is spoken: no HTTP/2, no upgrade.
 //!
-//! It knows no mail. Who may ask is decided here, by network; on a Unix socket its file permissions decide.
+//! It knows no mail. Who may connect is decided here, by network; on a socket of the file system by its rights. Who a request comes from
+//! is told with it ([`Peer`]).
 
 mod limits;
 mod serve;
@@ -13,4 +14,4 @@ mod stall;
 pub use axum;
 
 pub use self::limits::{Limits, Peers};
-pub use self::serve::{HttpListener, serve};
+pub use self::serve::{HttpListener, Peer, Tls, serve};

@@ -3,18 +3,22 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Router};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use postern_net::listen;
+use postern_net::tls::ServerTls;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
@@ -38,8 +42,28 @@ pub enum HttpListener {
     Tcp(TcpListener),
 }
 
-/// A stream of either kind; `None` if the peer must not be answered.
-type Accepted = Option<Box<dyn Stream>>;
+/// Who asks, as the connection tells. Every request has it among its extensions.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Peer {
+    /// The address; none on a socket of the file system.
+    pub address: Option<IpAddr>,
+    /// The user on the other side of a socket of the file system, by the kernel's word.
+    pub uid: Option<u32>,
+    /// Whether nobody on the way can read it.
+    pub tls: bool,
+}
+
+/// Whether clients speak TLS at once, and with which certificates. Both can be changed while it serves; connections go on as they began.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// Whether they do.
+    pub on: Arc<AtomicBool>,
+    /// The certificates. Without any, nobody is answered where TLS is on.
+    pub server: Arc<ArcSwap<Option<ServerTls>>>,
+}
+
+/// A stream of either kind; `None` where the peer is not to be answered.
+type Accepted = Option<(Box<dyn Stream>, Peer)>;
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -48,11 +72,24 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 impl HttpListener {
     async fn accept(&self, limits: &ArcSwap<Limits>) -> io::Result<Accepted> {
         Ok(match self {
-            Self::Unix(listener) => Some(Box::new(listener.accept().await?.0)),
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                let peer = Peer {
+                    address: None,
+                    uid: Some(stream.peer_cred()?.uid()),
+                    tls: false,
+                };
+                Some((Box::new(stream), peer))
+            }
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 let answered = limits.load().peers.include(peer.ip());
-                answered.then(|| Box::new(stream) as Box<dyn Stream>)
+                let peer = Peer {
+                    address: Some(peer.ip().to_canonical()),
+                    uid: None,
+                    tls: false,
+                };
+                answered.then(|| (Box::new(stream) as Box<dyn Stream>, peer))
             }
         })
     }
@@ -65,26 +102,51 @@ impl HttpListener {
 pub async fn serve(
     listener: HttpListener,
     router: Arc<ArcSwap<Router>>,
-    limits: Arc<ArcSwap<Limits>>,
+    (limits, tls): (Arc<ArcSwap<Limits>>, Tls),
     shutdown: CancellationToken,
     told: impl Fn(io::Error),
 ) {
     let places = Arc::new(Semaphore::new(limits.load().connections_max.max(1)));
     let work = |stream: Accepted| {
-        let (router, limits) = (router.load_full(), limits.load_full());
+        let (router, limits, tls) = (router.load_full(), limits.load_full(), tls.clone());
         async move {
-            if let Some(stream) = stream {
-                // The client may have gone, or did not speak HTTP.
-                let _ = converse(stream, &router, &limits).await;
-            }
+            let Some((stream, peer)) = stream else { return };
+            let Some((stream, peer)) = secure(stream, peer, &tls, limits.time).await else {
+                return;
+            };
+            // Whoever asked may have gone, or has not spoken HTTP.
+            let _ = converse(stream, peer, &router, &limits).await;
         }
     };
     listen::serve(|| listener.accept(&limits), &places, &shutdown, told, work).await;
 }
 
+/// Does the handshake where there is one. Nothing is answered to who does not.
+async fn secure(
+    stream: Box<dyn Stream>,
+    peer: Peer,
+    tls: &Tls,
+    time: Duration,
+) -> Option<(Box<dyn Stream>, Peer)> {
+    if !tls.on.load(Ordering::Relaxed) {
+        return Some((stream, peer));
+    }
+    let server = tls.server.load_full();
+    let (stream, _) = server.as_ref().as_ref()?.accept(stream, time, false).await.ok()?;
+    Some((Box::new(stream), Peer { tls: true, ..peer }))
+}
+
 /// One connection, request by request.
-async fn converse(stream: Box<dyn Stream>, router: &Router, limits: &Limits) -> hyper::Result<()> {
-    let router = router.clone().layer(DefaultBodyLimit::max(limits.body_max));
+async fn converse(
+    stream: Box<dyn Stream>,
+    peer: Peer,
+    router: &Router,
+    limits: &Limits,
+) -> hyper::Result<()> {
+    let router = router
+        .clone()
+        .layer(DefaultBodyLimit::max(limits.body_max))
+        .layer(Extension(peer));
     let time = limits.time;
     let answer = service_fn(move |request: Request<Incoming>| {
         let router = router.clone();
@@ -108,14 +170,17 @@ async fn answer(router: Router, request: Request<Incoming>) -> Response {
     }
 }
 
-/// An answer that takes too long becomes `503`. No answer may be cached, or interpreted as another content type.
-async fn in_time(answer: impl Future<Output = Response>, time: std::time::Duration) -> Response {
+/// An answer that takes too long is told `503`. No answer is kept by anybody on the way, nor taken for something else than it says.
+async fn in_time(answer: impl Future<Output = Response>, time: Duration) -> Response {
     let mut response = match tokio::time::timeout(time, answer).await {
         Ok(response) => response,
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "no answer in time\n").into_response(),
     };
     let fields = response.headers_mut();
-    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Nothing is kept by anybody on the way, unless its page says that it never changes.
+    fields
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     fields.insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),

@@ -1,5 +1,6 @@
 //! Postern, the mail relay: arguments, configuration, wiring, control socket.
 
+mod admin;
 mod args;
 mod budgets;
 mod commands;

@@ -45,23 +45,30 @@ pub(crate) fn obtain(args: PasswordArgs, login: &str, least: usize) -> Result<Pa
     if secret.expose_secret().is_empty() {
         return Err(Failure::new(Exit::No, "the password is empty"));
     }
-    let length = secret.expose_secret().chars().count();
-    if length < least {
-        return Err(Failure::new(
-            Exit::No,
-            format!(
-                "the password has {length} characters and needs at least {least}: take a longer one, or let --generate make \
-                 one up (`password_length` of the [[directory]] of kind \"users\")"
-            ),
-        ));
-    }
+    long_enough(&secret, least).map_err(|problem| Failure::new(Exit::No, problem))?;
     Ok(Password {
         secret,
         made_up: false,
     })
 }
 
-/// Generates a password with 100 random bits: four groups of five letters and digits.
+/// Whether a password has at least so many characters.
+///
+/// # Errors
+///
+/// It has not, and what can be done about it.
+pub(crate) fn long_enough(secret: &SecretString, least: usize) -> Result<(), String> {
+    let length = secret.expose_secret().chars().count();
+    if length >= least {
+        return Ok(());
+    }
+    Err(format!(
+        "the password has {length} characters and needs at least {least}: take a longer one, or let --generate make \
+         one up (`password_length` of the [[directory]] of kind \"users\")"
+    ))
+}
+
+/// Makes up a password of 100 random bits: four groups of five letters and digits.
 ///
 /// # Errors
 ///

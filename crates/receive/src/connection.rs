@@ -122,7 +122,18 @@ pub(crate) async fn serve_local(
     }
 }
 
-/// An admitted session, to its end.
+/// Serves a session whose login was made elsewhere to its end.
+pub(crate) async fn serve_login(mut session: Session, stream: UnixStream, shutdown: CancellationToken) {
+    let started = Instant::now();
+    let admitted_now = opening::admit(&session, false);
+    let limited = admitted_now.and_then(|counted| limits::connect(&mut session).map(|()| counted));
+    match limited {
+        Ok(counted) => Box::pin(admitted(stream.into(), session, counted, started, shutdown)).await,
+        Err(reply) => opening::send_away(stream, &session, &reply).await,
+    }
+}
+
+/// A session that has been let in, to its end.
 async fn admitted(
     stream: MailStream,
     mut session: Session,

@@ -12,6 +12,7 @@ mod content;
 mod count;
 mod deps;
 mod greeting;
+mod http_door;
 mod identity;
 mod intake;
 mod io;
@@ -28,6 +29,7 @@ mod milters;
 mod names;
 mod next_hops;
 mod opening;
+mod password;
 mod probe;
 mod profile;
 mod profile_cache;
@@ -56,18 +58,20 @@ pub use budgets::{
 };
 pub use content::{Content, ContentSettings, Copy};
 pub use deps::Deps;
+pub use http_door::{HttpDoor, HttpLogin};
 pub use identity::{alias_targets, identity_of};
 pub use live::{SessionFilter, SessionInfo};
 pub use load::LoadGauge;
 pub use local::{Accounts, LocalDoor, local_user};
 pub use milters::facts::{way_of_recipient, way_of_sender};
 pub use next_hops::{AskNextHop, HopAnswer, NextHops, Told};
+pub use password::PasswordTry;
 pub use postern_policy::probe::ProbeSettings;
 pub use receiver::Receiver;
 pub use remember::budgets::BudgetsError;
 pub use remember::usage::login_counts;
 pub use settings::{
-    AuthRule, AuthSettings, BareAddresses, BareLineEndings, Extensions, KerberosLogins, LOCAL, Limits,
+    AuthRule, AuthSettings, BareAddresses, BareLineEndings, Extensions, HTTP, KerberosLogins, LOCAL, Limits,
     ListenerSettings, ListenerTls, MilterSettings, Plaintext, Role, Settings, Timeouts,
 };
 pub use sockets::{

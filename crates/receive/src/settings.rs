@@ -549,6 +549,9 @@ impl Default for Timeouts {
 /// The listener name of local submission.
 pub const LOCAL: &str = "local";
 
+/// The name of the door for mail that is submitted over HTTP, among listeners.
+pub const HTTP: &str = "api";
+
 impl ListenerSettings {
     /// A listener with the defaults of its role.
     #[must_use]
@@ -595,6 +598,18 @@ impl ListenerSettings {
             auth: AuthRule::Off,
             bare_line_endings: BareLineEndings::Normalise,
             ..Self::new(LOCAL, Role::Submission)
+        }
+    }
+
+    /// The door for mail that is submitted over HTTP: a submission whose logins are made there.
+    #[must_use]
+    pub fn http() -> Self {
+        Self {
+            tls: ListenerTls::Off,
+            auth: AuthRule::Offer,
+            mechanisms: Some(vec![Mechanism::Plain]),
+            bare_line_endings: BareLineEndings::Normalise,
+            ..Self::new(HTTP, Role::Submission)
         }
     }
 

@@ -36,6 +36,12 @@ pub enum Space {
     Budgets,
     /// Accounts on hold.
     HeldAccounts,
+    /// Tokens of the API, by their hashes.
+    ApiTokens,
+    /// Second factors of logins at the page.
+    SecondFactors,
+    /// What was submitted over HTTP with a key, so that it is not taken twice.
+    Submissions,
 }
 
 impl Space {
@@ -51,6 +57,9 @@ impl Space {
             Self::Statistics => "statistics",
             Self::Budgets => "budgets",
             Self::HeldAccounts => "held-accounts",
+            Self::ApiTokens => "api-tokens",
+            Self::SecondFactors => "second-factors",
+            Self::Submissions => "submissions",
         }
     }
 }

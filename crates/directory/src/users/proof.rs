@@ -29,6 +29,11 @@ pub(super) struct Mark {
 }
 
 impl OwnProof {
+    /// Whether it was an app password.
+    pub(crate) const fn is_app_password(&self) -> bool {
+        matches!(self.by, By::AppPassword { .. })
+    }
+
     pub(crate) const fn ends(&self) -> Option<Timestamp> {
         match &self.by {
             By::AppPassword { ends, .. } => *ends,

@@ -1,7 +1,7 @@
 //! `postern trace`: what happened to messages and in sessions, from the history on disk.
 
 mod follow;
-mod query;
+pub(crate) mod query;
 mod show;
 
 use postern_history::{Archive, Found, Story};
@@ -18,17 +18,27 @@ use crate::{locate, output, rights};
 
 /// The results, as printed by `--json`.
 #[derive(Debug, Serialize)]
-struct Stories {
+pub(crate) struct Stories {
     stories: Vec<Told>,
     more: bool,
     /// Files of the history that could not be read.
     not_read: Vec<String>,
 }
 
-/// A story, with field names from the dictionary.
+impl From<Found> for Stories {
+    fn from(found: Found) -> Self {
+        Self {
+            stories: found.stories.into_iter().map(Told::of).collect(),
+            more: found.more,
+            not_read: found.unreadable,
+        }
+    }
+}
+
+/// A story, with the names of the dictionary.
 #[derive(Debug, Serialize)]
-pub(super) struct Told {
-    /// The message; none for a session's story.
+pub(crate) struct Told {
+    /// The message; none where it is a session's story.
     queue: Option<String>,
     session: Option<String>,
     class: &'static str,
@@ -57,23 +67,14 @@ pub(crate) fn run(args: &TraceArgs) -> Result<(), Failure> {
         let text = "name what to look for, such as an address or a queue id; `postern trace --help` shows what there is";
         return Err(Failure::new(Exit::Usage, text));
     }
-    let query = query(args)?;
+    let query = query(args).map_err(|problem| Failure::new(Exit::Usage, problem))?;
     let mut archive = open(&written)?;
     let found = archive.find(&query).map_err(|error| cannot(&error))?;
     if found.stories.is_empty() {
         return Err(nothing(&found, &written, args));
     }
     if args.json.json {
-        let Found {
-            stories,
-            more,
-            unreadable,
-        } = found;
-        return output::print_json(&Stories {
-            stories: stories.into_iter().map(Told::of).collect(),
-            more,
-            not_read: unreadable,
-        });
+        return output::print_json(&Stories::from(found));
     }
     if args.brief {
         show::brief(&found.stories)?;

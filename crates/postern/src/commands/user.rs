@@ -129,8 +129,9 @@ fn announce(message: &str, password: &password::Password) -> Result<(), Failure>
     }
 }
 
+/// A user, as `--json` prints one.
 #[derive(Serialize)]
-struct UserView<'a> {
+pub(crate) struct UserView<'a> {
     login: &'a str,
     addresses: &'a [String],
     groups: &'a [String],
@@ -146,7 +147,8 @@ struct UserView<'a> {
     scheme: &'static str,
 }
 
-fn view<'a>(user: &'a User, mechanisms: &Mechanisms) -> UserView<'a> {
+/// A user, with the mechanisms that work.
+pub(crate) fn view<'a>(user: &'a User, mechanisms: &Mechanisms) -> UserView<'a> {
     UserView {
         login: &user.login,
         addresses: &user.addresses,
@@ -161,14 +163,19 @@ fn view<'a>(user: &'a User, mechanisms: &Mechanisms) -> UserView<'a> {
     }
 }
 
-/// The enabled mechanisms that use users' passwords.
-struct Mechanisms {
+/// The mechanisms that are on and have to do with users' passwords.
+pub(crate) struct Mechanisms {
     on: Vec<Mechanism>,
     kinds: Vec<KeyKind>,
 }
 
 impl Mechanisms {
     fn of(written: &Written) -> Self {
+        Self::new(written.mechanisms(), written.key_policy().kinds)
+    }
+
+    /// Of those that are on, with the keys that users get with their password.
+    pub(crate) fn new(on: Vec<Mechanism>, kinds: Vec<KeyKind>) -> Self {
         let about_passwords = |mechanism: &Mechanism| {
             !matches!(
                 mechanism.properties().needs,
@@ -176,8 +183,8 @@ impl Mechanisms {
             )
         };
         Self {
-            on: written.mechanisms().into_iter().filter(about_passwords).collect(),
-            kinds: written.key_policy().kinds,
+            on: on.into_iter().filter(about_passwords).collect(),
+            kinds,
         }
     }
 

@@ -14,8 +14,9 @@ use crate::args::AppPasswordCommand;
 use crate::exit::Failure;
 use crate::output;
 
+/// An app password, as `--json` prints one.
 #[derive(Serialize)]
-struct View<'a> {
+pub(crate) struct View<'a> {
     label: &'a str,
     created_at: Timestamp,
     expires_at: Option<Timestamp>,
@@ -90,7 +91,8 @@ pub(crate) fn run(store: &UserStore, command: AppPasswordCommand) -> Result<(), 
     }
 }
 
-fn view(one: &AppPassword) -> View<'_> {
+/// One of them.
+pub(crate) fn view(one: &AppPassword) -> View<'_> {
     View {
         label: &one.label,
         created_at: one.created_at,

@@ -10,24 +10,27 @@ use postern_events::{Observers, notice, shown};
 use postern_history::{Act, Acts};
 
 use super::protocol::{Operation, Reply, Request, Which, WhichSessions};
+use super::server::Asking;
 use super::wishes::Told;
+use crate::admin::By;
+use crate::admin::requests::{FactorRequest, TokenRequest};
 use crate::visible;
 
 /// Longest reason and name kept, in characters.
 const TEXT_MAX: usize = 500;
 
-/// Who runs this command, before it becomes somebody else; and why.
-struct Asking {
+/// Who runs this command, before it becomes somebody else.
+struct Runs {
     uid: Uid,
     sudo_user: Option<String>,
 }
 
-static ASKING: OnceLock<Asking> = OnceLock::new();
+static ASKING: OnceLock<Runs> = OnceLock::new();
 static REASON: OnceLock<String> = OnceLock::new();
 
 /// Remembers who runs this command. Called first.
 pub(crate) fn remember_who() {
-    let _ = ASKING.set(Asking {
+    let _ = ASKING.set(Runs {
         uid: geteuid(),
         sudo_user: std::env::var("SUDO_USER").ok().filter(|name| !name.is_empty()),
     });
@@ -57,7 +60,17 @@ pub(crate) fn record(
     changed: Option<u64>,
 ) {
     let uid = ASKING.get().map_or_else(geteuid, |asking| asking.uid);
-    let act = made(act, what, changed, uid, told(), "command");
+    let asking = Asking {
+        by: &super::administrator(uid),
+        way: By::Control,
+        uid: Some(uid.as_raw()),
+        trusts: true,
+        told: told(),
+    };
+    let act = Act {
+        source: "command".to_owned(),
+        ..made((act, what), changed, asking)
+    };
     if let Err(error) = write(folder, &act, *keep) {
         eprintln!(
             "postern: not recorded in the history: {}",
@@ -66,17 +79,17 @@ pub(crate) fn record(
     }
 }
 
-fn made(act: &str, what: Option<String>, changed: Option<u64>, uid: Uid, told: Told, source: &str) -> Act {
+fn made((act, what): (&str, Option<String>), changed: Option<u64>, asking: Asking<'_>) -> Act {
     let cut = |text: String| text.chars().take(TEXT_MAX).collect();
     Act {
         at: Timestamp::now(),
-        by: super::administrator(uid),
-        uid: uid.as_raw(),
-        told: told.sudo_user.map(cut),
+        by: asking.by.to_owned(),
+        uid: asking.uid,
+        told: asking.told.sudo_user.map(cut),
         act: act.to_owned(),
         what: what.map(cut),
-        reason: told.reason.map(cut),
-        source: source.to_owned(),
+        reason: asking.told.reason.map(cut),
+        source: asking.way.source().to_owned(),
         changed,
     }
 }
@@ -89,7 +102,7 @@ fn write(folder: &Path, act: &Act, keep: Duration) -> Result<(), postern_history
 pub(super) async fn record_answer(
     asked: Option<(&'static str, Option<String>)>,
     reply: &Reply,
-    (uid, told): (Uid, Told),
+    asking: Asking<'_>,
     (folder, keep): (PathBuf, Duration),
     observers: &Observers,
 ) {
@@ -101,7 +114,7 @@ pub(super) async fn record_answer(
     if changed == Some(0) && !act.starts_with("account ") {
         return;
     }
-    let act = made(act, what, changed, uid, told, "control socket");
+    let act = made((act, what), changed, asking);
     let written = tokio::task::spawn_blocking(move || write(&folder, &act, keep)).await;
     let problem = match written {
         Ok(Ok(())) => return,
@@ -129,6 +142,15 @@ pub(super) fn of(request: &Request) -> Option<(&'static str, Option<String>)> {
             ("account release --remove", Some(wish.account.clone()))
         }
         Request::ReleaseAccount(wish) => ("account release", Some(wish.account.clone())),
+        Request::Users(asked) if !asked.looks() => (asked.name(), asked.what()),
+        Request::ApiTokens(TokenRequest::Create(wanted)) => (
+            "api token create",
+            Some(format!("{}: {}", wanted.name, wanted.role.name())),
+        ),
+        Request::ApiTokens(TokenRequest::Revoke { name }) => ("api token revoke", Some(name.clone())),
+        Request::Factors(FactorRequest::Confirm { login, .. }) => ("api factor add", Some(login.clone())),
+        Request::Factors(FactorRequest::Remove { login, .. }) => ("api factor remove", Some(login.clone())),
+        Request::Link => ("api link", None),
         _ => return None,
     })
 }

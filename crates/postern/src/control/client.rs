@@ -132,6 +132,7 @@ impl Client {
                 }
                 Reply::Done(value) => return Ok(value),
                 Reply::NotFound(message) => return Err(Failure::new(Exit::No, message)),
+                Reply::Bad(message) => return Err(Failure::new(Exit::Usage, message)),
                 Reply::Failed(message) => return Err(Failure::new(Exit::TryAgain, message)),
             }
         }
@@ -157,7 +158,7 @@ impl Client {
             };
             match reply {
                 Reply::Items(events) => events.into_iter().try_for_each(&mut event)?,
-                Reply::Failed(message) | Reply::NotFound(message) => {
+                Reply::Failed(message) | Reply::NotFound(message) | Reply::Bad(message) => {
                     return Err(Failure::new(Exit::TryAgain, message));
                 }
                 Reply::Piece(_) | Reply::Done(_) => return Ok(()),

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::findings::{Finding, Verdict};
 use super::wishes::{AccountWish, Follow, Told};
+use crate::admin::requests::{ActsRequest, FactorRequest, TokenRequest, TraceRequest, UserRequest};
 
 /// Longest line in either direction, in octets.
 pub(crate) const LINE_MAX: usize = 16 << 20;
@@ -93,6 +94,22 @@ pub(crate) enum Request {
         /// Whether to ask them all now.
         check: bool,
     },
+    /// Postern's own users.
+    Users(UserRequest),
+    /// A search in the history.
+    Trace(TraceRequest),
+    /// Acts of administrators.
+    Acts(ActsRequest),
+    /// The certificates in force.
+    Certificates,
+    /// The keys of signatures, with their records.
+    Dkim,
+    /// Tokens of the API.
+    ApiTokens(TokenRequest),
+    /// Second factors of logins at the page.
+    Factors(FactorRequest),
+    /// A link by which the page is opened once, without a login.
+    Link,
 }
 
 /// What can be done with the queue, by the server or on the spool itself.
@@ -161,7 +178,9 @@ pub(crate) enum Reply {
     Done(Value),
     /// There is nothing with that name.
     NotFound(String),
-    /// It failed, and why.
+    /// What was asked makes no sense, and why.
+    Bad(String),
+    /// It did not work, and why.
     Failed(String),
 }
 

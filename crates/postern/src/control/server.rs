@@ -14,7 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use nix::unistd::{Uid, geteuid};
-use postern_directory::DirectoryStatus;
+use postern_directory::{DirectoryStatus, PasswordVerdict};
 use postern_events::{LockoutsLifted, notice, shown};
 use postern_net::listen;
 use postern_oauth::verify::ProviderHealth;
@@ -32,7 +32,9 @@ use super::protocol::{
 use super::queue::{content, perform};
 use super::wishes::Told;
 use super::writing::{IDLE_MAX, Writer, send, send_all};
-use super::{accounts, acts, follow, history, sessions};
+use super::{accounts, acts, follow, history, people, records, sessions};
+use crate::admin::requests::TokenRequest;
+use crate::admin::{By, Problem};
 use crate::rights;
 use crate::usage::Line;
 
@@ -146,7 +148,16 @@ async fn converse(stream: UnixStream, deps: &Deps) -> io::Result<()> {
                 let mut read = read.into_inner();
                 return follow::serve(follow, &deps.followers, (&mut read, &mut write), &deps.stop).await;
             }
-            Ok(Asked { request, told }) => answer(request, (uid, told, &by), deps, &mut write).await?,
+            Ok(Asked { request, told }) => {
+                let asking = Asking {
+                    by: &by,
+                    way: By::Control,
+                    uid: Some(uid.as_raw()),
+                    trusts: true,
+                    told,
+                };
+                answer(request, asking, deps, &mut write).await?;
+            }
             Err(error) => {
                 return send(
                     &mut write,
@@ -158,15 +169,32 @@ async fn converse(stream: UnixStream, deps: &Deps) -> io::Result<()> {
     }
 }
 
-async fn answer(
-    request: Request,
-    (uid, told, by): (Uid, Told, &str),
-    deps: &Deps,
-    to: &mut Writer,
-) -> io::Result<()> {
-    let act = acts::of(&request);
+/// Who asks, and how.
+pub(crate) struct Asking<'a> {
+    /// As it is recorded and logged.
+    pub(crate) by: &'a str,
+    pub(crate) way: By,
+    /// The user of the system, where the kernel names one.
+    pub(crate) uid: Option<u32>,
+    /// Whether it needs no code to remove a second factor.
+    pub(crate) trusts: bool,
+    pub(crate) told: Told,
+}
+
+async fn answer(request: Request, asking: Asking<'_>, deps: &Deps, to: &mut Writer) -> io::Result<()> {
     let reply = match request {
         Request::Queue(Operation::Content { id }) => send_content(&id, deps, to).await?,
+        request => carry_out(request, asking, deps).await,
+    };
+    send_all(to, reply).await
+}
+
+/// Does what is asked, and records it where it is an act. What is answered as it happens, content and what is followed, has ways of
+/// its own.
+pub(crate) async fn carry_out(request: Request, asking: Asking<'_>, deps: &Deps) -> Reply {
+    let by = asking.by;
+    let act = acts::of(&request);
+    let reply = match request {
         // The spool itself logs what was changed, and by whom.
         Request::Queue(operation) => reply(perform(&*deps.spool, &operation, by).await),
         Request::Destinations => match serde_json::to_value(deps.deliverer.destinations()) {
@@ -199,6 +227,14 @@ async fn answer(
             Err(missing) => Reply::NotFound(missing),
         },
         Request::Follow(_) => Reply::Failed("not among other requests".to_owned()),
+        Request::Users(asked) => people::answer(asked, by, deps).await,
+        Request::Trace(asked) => records::trace(asked, deps).await,
+        Request::Acts(asked) => records::acts(asked, deps).await,
+        Request::Certificates => value(&records::certificates(deps)),
+        Request::Dkim => records::dkim(deps).await,
+        Request::ApiTokens(asked) => tokens(asked, by, deps).await,
+        Request::Factors(asked) => of_problem(deps.admin.factors(asked, asking.trusts).await),
+        Request::Link => records::link(by, deps),
         Request::History => history::flush(deps.archive.clone()).await,
         Request::Accounts => value(&accounts::list(&deps.budgets)),
         Request::Account { account } => match accounts::show(&deps.budgets, &account) {
@@ -227,8 +263,35 @@ async fn answer(
         }
     };
     let acts = deps.acts.load().as_ref().clone();
-    acts::record_answer(act, &reply, (uid, told), acts, &deps.observers).await;
-    send_all(to, reply).await
+    acts::record_answer(act, &reply, asking, acts, &deps.observers).await;
+    reply
+}
+
+/// Tokens of the API. The login that one is for is written as the directories name it.
+async fn tokens(mut asked: TokenRequest, by: &str, deps: &Deps) -> Reply {
+    if let TokenRequest::Create(wanted) = &mut asked
+        && let Some(login) = &mut wanted.login
+    {
+        let directories = deps.directories.load_full();
+        match directories.find_account(login).await {
+            PasswordVerdict::Granted(account) => *login = account.login,
+            PasswordVerdict::Denied(reason) => {
+                return Reply::Bad(format!("{login:?} is no login: {reason}"));
+            }
+            // Of a directory that tells nothing without a password.
+            PasswordVerdict::Unavailable { .. } => {}
+        }
+    }
+    of_problem(deps.admin.tokens(asked, by).await)
+}
+
+fn of_problem(result: Result<serde_json::Value, Problem>) -> Reply {
+    match result {
+        Ok(value) => Reply::Done(value),
+        Err(Problem::NotFound(message)) => Reply::NotFound(message),
+        Err(Problem::Bad(message) | Problem::Forbidden(message)) => Reply::Bad(message),
+        Err(Problem::Failed(message)) => Reply::Failed(message),
+    }
 }
 
 async fn directories(check: bool, deps: &Deps) -> Reply {
@@ -267,7 +330,7 @@ fn value_or(result: Result<impl serde::Serialize, String>) -> Reply {
     }
 }
 
-fn value(result: &impl serde::Serialize) -> Reply {
+pub(super) fn value(result: &impl serde::Serialize) -> Reply {
     match serde_json::to_value(result) {
         Ok(value) => Reply::Done(value),
         Err(error) => Reply::Failed(error.to_string()),

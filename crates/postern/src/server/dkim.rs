@@ -25,7 +25,7 @@ const ASK_EVERY: Duration = Duration::from_secs(120);
 /// The keys of the current configuration.
 pub(super) struct Keeper {
     state_dir: PathBuf,
-    domains: ArcSwap<Vec<DkimDomain>>,
+    domains: Arc<ArcSwap<Vec<DkimDomain>>>,
     signers: Arc<ArcSwap<Signers>>,
     resolver: Resolver,
     observers: Observers,
@@ -41,7 +41,7 @@ impl Keeper {
     ) -> Arc<Self> {
         let keeper = Self {
             state_dir: state_dir.to_owned(),
-            domains: ArcSwap::default(),
+            domains: Arc::default(),
             signers: Arc::default(),
             resolver,
             observers,
@@ -56,7 +56,12 @@ impl Keeper {
         self.load();
     }
 
-    /// The signing inspector; none if no domain is signed.
+    /// The domains in force.
+    pub(super) const fn domains(&self) -> &Arc<ArcSwap<Vec<DkimDomain>>> {
+        &self.domains
+    }
+
+    /// Who signs; nobody where no domain is to be signed.
     pub(super) fn inspector(&self, delivery: &Arc<ArcSwap<DeliverSettings>>) -> Option<Arc<dyn Inspector>> {
         if self.domains.load().is_empty() {
             return None;

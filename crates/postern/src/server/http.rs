@@ -1,20 +1,23 @@
-//! Where monitors are answered over HTTP: sockets bound, served, changed, removed.
+//! Where the server answers over HTTP: sockets bound, served, changed, removed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use postern_events::{Observers, notice, shown};
 use postern_http::axum::Router;
-use postern_http::{HttpListener, Limits};
+use postern_http::{HttpListener, Limits, Tls};
+use postern_net::tls::ServerTls;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::sockets::{Bound, FileGuard, Listener, Placed, change_rights};
 use super::watch::Watch;
 use super::web::{self, Monitor};
+use crate::admin::Service;
 use crate::config::checked::{HttpConfig, SocketPlace};
 
-/// A socket for monitors that is bound but not served yet.
+/// One that is bound and not served yet.
 pub(super) type BoundHttp = Bound<HttpConfig>;
 
 impl Placed for HttpConfig {
@@ -38,15 +41,25 @@ struct Running {
     place: SocketPlace,
     router: Arc<ArcSwap<Router>>,
     limits: Arc<ArcSwap<Limits>>,
+    /// Whether clients speak TLS.
+    secured: Arc<AtomicBool>,
     stop: CancellationToken,
     task: JoinHandle<()>,
     file: Option<FileGuard>,
 }
 
-/// All being served.
+/// What answers.
+pub(super) struct Answering {
+    pub(super) monitor: Arc<Monitor>,
+    pub(super) service: Service,
+    /// The certificates in force.
+    pub(super) tls: Arc<ArcSwap<Option<ServerTls>>>,
+}
+
+/// All at work.
 pub(super) struct Http {
     watch: Watch,
-    monitor: Arc<Monitor>,
+    answering: Answering,
     stop: CancellationToken,
     running: Vec<Running>,
     observers: Observers,
@@ -55,14 +68,14 @@ pub(super) struct Http {
 impl Http {
     /// Starts to serve what was bound.
     pub(super) fn start(
-        monitor: Arc<Monitor>,
+        answering: Answering,
         bound: Vec<BoundHttp>,
         watch: Watch,
         observers: Observers,
     ) -> Self {
         let mut http = Self {
             watch,
-            monitor,
+            answering,
             stop: CancellationToken::new(),
             running: Vec::new(),
             observers,
@@ -86,8 +99,13 @@ impl Http {
             }
         };
         notice!(self.observers, Connect Info "listening", Listener = config.name, Address = address);
-        let router = Arc::new(ArcSwap::from_pointee(web::router(&config, &self.monitor)));
+        let router = Arc::new(ArcSwap::from_pointee(web::router(&config, &self.answering)));
         let limits = Arc::new(ArcSwap::from_pointee(config.limits));
+        let secured = Arc::new(AtomicBool::new(config.tls));
+        let tls = Tls {
+            on: Arc::clone(&secured),
+            server: Arc::clone(&self.answering.tls),
+        };
         let stop = self.stop.child_token();
         let ending = stop.clone();
         let may_end = move || ending.is_cancelled();
@@ -98,17 +116,18 @@ impl Http {
         let serving = postern_http::serve(
             listener,
             Arc::clone(&router),
-            Arc::clone(&limits),
+            (Arc::clone(&limits), tls),
             stop.clone(),
             told,
         );
         let task = self
             .watch
-            .spawn(format!("monitors at {}", config.place), may_end, serving);
+            .spawn(format!("HTTP at {}", config.place), may_end, serving);
         self.running.push(Running {
             place: config.place,
             router,
             limits,
+            secured,
             stop,
             task,
             file,
@@ -129,8 +148,9 @@ impl Http {
                 Some(config) => {
                     warnings.extend(change_rights(&one.place, &config.place));
                     one.place = config.place.clone();
-                    one.router.store(Arc::new(web::router(config, &self.monitor)));
+                    one.router.store(Arc::new(web::router(config, &self.answering)));
                     one.limits.store(Arc::new(config.limits.clone()));
+                    one.secured.store(config.tls, Ordering::Relaxed);
                     self.running.push(one);
                 }
                 None => {

@@ -1,5 +1,6 @@
 //! The server: built, run, reloaded, drained, stopped.
 
+mod api;
 mod bound;
 mod confinement;
 mod decoy;
@@ -12,6 +13,7 @@ pub(crate) mod local;
 mod mailboxes;
 mod memory;
 mod notify;
+mod pages;
 pub(crate) mod privileges;
 mod services;
 mod sockets;

@@ -23,6 +23,7 @@ use postern_sasl::DecoySecret;
 use postern_seal::judge::report::Reporter;
 use postern_spool::{Inspector, Inspectors, Spool, SpoolError, SpoolSettings, SqliteSpool};
 use postern_stats::Statistics;
+use postern_store::Store;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -30,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use super::bound::AllBound;
 use super::confinement::Granted;
 use super::dkim::Keeper;
-use super::http::Http;
+use super::http::{Answering, Http};
 use super::listeners::{Listeners, bind_all};
 use super::local::{self, Local, LocalDeps};
 use super::mailboxes::{HopAsker, LocalMailboxes};
@@ -40,7 +41,8 @@ use super::tokens::TokenSources;
 use super::watch::Watch;
 use super::web::{Monitor, Remembered, Wanted};
 use super::{decoy, files, health, memory};
-use crate::config::checked::Digest;
+use crate::admin::{Admin, Service};
+use crate::config::checked::{Digest, OwnUsers};
 use crate::config::{self, Config, JudgeSettings, Refusal, Shown, Source};
 use crate::control::follow::Followers;
 use crate::control::server::{ControlSocket, Deps as ControlDeps, ReloadWish};
@@ -66,6 +68,7 @@ pub(super) struct Services {
     sockets: Sockets,
     http: Http,
     monitor: Arc<Monitor>,
+    admin: Arc<Admin>,
     local: Option<Local>,
     delivery: JoinHandle<()>,
     control: JoinHandle<()>,
@@ -101,7 +104,9 @@ struct Shared {
     shown: Arc<ArcSwap<Shown>>,
     /// Where actions of administrators are recorded, and how long they are kept.
     acts: Arc<ArcSwap<(PathBuf, Duration)>>,
-    /// The sender of DMARC reports.
+    /// Postern's own users.
+    own_users: Arc<ArcSwap<OwnUsers>>,
+    /// Who sends reports of DMARC.
     reporter: Arc<ArcSwap<Option<Reporter>>>,
     /// Judges, filters and signers.
     inspectors: Arc<ArcSwap<Inspectors>>,
@@ -235,6 +240,7 @@ impl Services {
             aliases: swap(config.aliases),
             shown: swap(config.shown),
             acts: swap(config.acts),
+            own_users: swap(config.own_users),
             reporter: swap(config.judge.reports.clone()),
             inspectors: swap(inspectors(config.judge, &resolver, &observers, &reports, signers)),
         };
@@ -312,7 +318,7 @@ impl Services {
             let keeping = statistics::keep(Arc::clone(&statistics), store, post, stop_memory.clone());
             watch.spawn("statistics", until(&stop_memory), keeping)
         });
-        let memory = match store {
+        let memory = match store.clone() {
             Some(store) => {
                 memory::restore_logins(&receiver, &store, &fixed.state_dir, &observers).await;
                 memory::restore_budgets(&receiver, &store, &observers).await;
@@ -331,6 +337,14 @@ impl Services {
         );
         let sockets = Sockets::start(receiver.clone(), bound.sockets, watch.clone(), observers.clone());
 
+        let admin = Admin::open(
+            config.administration,
+            store.clone().map(|store| Arc::new(store) as Arc<dyn Store>),
+            config.hostname.clone(),
+            &observers,
+        )
+        .await;
+        let admin = Arc::new(admin);
         let started_at = Timestamp::now();
         let monitor = Arc::new(Monitor {
             metrics,
@@ -347,7 +361,6 @@ impl Services {
             stopping: stop_delivery.clone(),
             remembered: Remembered::default(),
         });
-        let http = Http::start(Arc::clone(&monitor), bound.http, watch.clone(), observers.clone());
         let told = crate::budgets::tell(
             crate::budgets::Deps {
                 budgets: Arc::clone(&budgets),
@@ -380,8 +393,17 @@ impl Services {
             stop: stop_control.clone(),
             acts: Arc::clone(&shared.acts),
             budgets: Arc::clone(&budgets),
+            admin: Arc::clone(&admin),
+            own_users: Arc::clone(&shared.own_users),
+            dkim: Arc::clone(dkim.domains()),
             observers: observers.clone(),
         };
+        let answering = Answering {
+            monitor: Arc::clone(&monitor),
+            service: Service::new(deps.clone()),
+            tls: Arc::clone(&shared.tls),
+        };
+        let http = Http::start(answering, bound.http, watch.clone(), observers.clone());
         local::warn_of_waiting(config.local.as_ref(), &observers);
         let local_deps = LocalDeps {
             receiver: receiver.clone(),
@@ -413,6 +435,7 @@ impl Services {
             sockets,
             http,
             monitor,
+            admin,
             local,
             delivery,
             control,
@@ -537,6 +560,8 @@ impl Services {
             archive.configure(settings);
         }
         self.shared.acts.store(Arc::new(config.acts));
+        self.shared.own_users.store(Arc::new(config.own_users));
+        self.admin.configure(config.administration);
         wanted.count(&self.monitor.metrics);
         self.statistics
             .configure(config.statistics.days, config.statistics.names);

@@ -1,12 +1,13 @@
 //! `postern dkim records`: the required DNS records, for a zone file and for web forms.
 
+use std::path::Path;
+
 use postern_seal::rotation::Stage;
 use postern_seal::txt_strings;
 use serde::Serialize;
 
 use super::common::{enter, failed, the_domain};
 use crate::args::{ConfigArg, JsonArg};
-use crate::config::Config;
 use crate::dkim::DkimDomain;
 use crate::dkim::rotate::Record;
 use crate::exit::Failure;
@@ -14,7 +15,7 @@ use crate::output;
 
 /// A record, for programs.
 #[derive(Debug, Serialize)]
-pub(super) struct RecordLine {
+pub(crate) struct RecordLine {
     #[serde(flatten)]
     record: Record,
     /// The stage of its key; `null` for a key named in the configuration.
@@ -43,7 +44,7 @@ impl RecordLine {
 
 pub(super) fn run(config: &ConfigArg, domain: &str, json: JsonArg) -> Result<(), Failure> {
     let (config, _) = enter(config)?;
-    let lines = lines(&config, the_domain(&config, domain)?)?;
+    let lines = lines(&config.state_dir, the_domain(&config, domain)?)?;
     if json.json {
         return output::print_json(&lines);
     }
@@ -54,7 +55,7 @@ pub(super) fn run(config: &ConfigArg, domain: &str, json: JsonArg) -> Result<(),
 }
 
 /// The records of all keys of a domain.
-pub(super) fn lines(config: &Config, domain: &DkimDomain) -> Result<Vec<RecordLine>, Failure> {
+pub(crate) fn lines(state_dir: &Path, domain: &DkimDomain) -> Result<Vec<RecordLine>, Failure> {
     let name = &domain.domain;
     if !domain.is_managed() {
         let given = domain.given.iter();
@@ -63,7 +64,7 @@ pub(super) fn lines(config: &Config, domain: &DkimDomain) -> Result<Vec<RecordLi
             .map(|given| line(Record::of(name, &given.selector, &given.key)))
             .collect());
     }
-    let folder = domain.folder(&config.state_dir);
+    let folder = domain.folder(state_dir);
     let ring = folder.ring().map_err(failed)?;
     let keys = ring.keys.iter().map(|entry| {
         let key = folder.key(&entry.selector).map_err(failed)?;

@@ -175,7 +175,7 @@ fn report(
     let waits = matches!(done, Done::Waiting(_) | Done::Made(_));
     let mut records = Vec::new();
     if waits {
-        records = lines(config, domain)?;
+        records = lines(&config.state_dir, domain)?;
         records.retain(|line| line.is_next());
     }
     if matches!(done, Done::Switched(_) | Done::Removed(_)) {

@@ -6,28 +6,63 @@ use ipnet::IpNet;
 use postern_history::{OUTCOMES, Query, Term};
 use postern_mail::QueueId;
 
+use crate::admin::requests::TraceRequest;
 use crate::args::TraceArgs;
-use crate::exit::{Exit, Failure};
 
-/// Everything that must match.
-pub(super) fn query(args: &TraceArgs) -> Result<Query, Failure> {
-    let mut groups = Vec::new();
-    for what in &args.what {
-        groups.push(terms(what).map_err(|problem| Failure::new(Exit::Usage, problem))?);
-    }
-    let one = |term: Option<Term>| term.map(|term| vec![term]);
-    groups.extend(one(args.login.clone().map(Term::Login)));
-    groups.extend(one(args.client.map(Term::Client)));
-    groups.extend(one(args.address.clone().map(Term::Address)));
-    groups.extend(one(args.outcome.clone().map(Term::Outcome)));
-    groups.extend(one(args.rule.clone().map(Term::Rule)));
-    Ok(Query {
-        groups,
+/// All that has to fit, by what was typed.
+pub(super) fn query(args: &TraceArgs) -> Result<Query, String> {
+    of(TraceRequest {
+        what: args.what.clone(),
+        login: args.login.clone(),
+        client: args.client,
+        address: args.address.clone(),
+        outcome: args.outcome.clone(),
+        rule: args.rule.clone(),
         since: args.times.since,
         until: args.times.until,
-        limit: usize::try_from(args.limit).unwrap_or(usize::MAX),
-        all_sessions: args.sessions,
+        limit: Some(args.limit),
+        sessions: args.sessions,
     })
+}
+
+/// Most stories, where nobody says how many.
+const LIMIT: u32 = 100;
+
+/// All that has to fit, by what is asked for.
+///
+/// # Errors
+///
+/// A word that makes no sense.
+pub(crate) fn of(asked: TraceRequest) -> Result<Query, String> {
+    let mut groups = Vec::new();
+    for what in &asked.what {
+        groups.push(terms(what)?);
+    }
+    let one = |term: Option<Term>| term.map(|term| vec![term]);
+    groups.extend(one(asked.login.map(Term::Login)));
+    groups.extend(one(asked.client.map(Term::Client)));
+    groups.extend(one(asked.address.map(Term::Address)));
+    if let Some(outcome) = asked.outcome {
+        groups.push(vec![outcome_term(outcome)?]);
+    }
+    groups.extend(one(asked.rule.map(Term::Rule)));
+    Ok(Query {
+        groups,
+        since: asked.since,
+        until: asked.until,
+        limit: usize::try_from(asked.limit.unwrap_or(LIMIT)).unwrap_or(usize::MAX),
+        all_sessions: asked.sessions,
+    })
+}
+
+fn outcome_term(word: String) -> Result<Term, String> {
+    match OUTCOMES.contains(&word.as_str()) {
+        true => Ok(Term::Outcome(word)),
+        false => Err(format!(
+            "{word:?} is not an outcome: one of {}",
+            OUTCOMES.join(", ")
+        )),
+    }
 }
 
 /// What a word may mean.
@@ -80,13 +115,7 @@ fn named(kind: &str, value: &str) -> Option<Result<Term, String>> {
                     .ok_or_else(|| format!("{value:?} is not a network")),
             );
         }
-        "outcome" if OUTCOMES.contains(&value) => Term::Outcome(text),
-        "outcome" => {
-            return Some(Err(format!(
-                "{value:?} is not an outcome: one of {}",
-                OUTCOMES.join(", ")
-            )));
-        }
+        "outcome" => return Some(outcome_term(text)),
         _ => return None,
     }))
 }

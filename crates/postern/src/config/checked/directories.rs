@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use postern_directory::{
-    DirectorySettings, PamSettings, SaslauthdSettings, SystemSettings, TableSettings, UsersSettings,
+    DirectorySettings, KeyPolicy, PamSettings, SaslauthdSettings, SystemSettings, TableSettings,
+    UsersSettings,
 };
+use postern_sasl::Mechanism;
 
 use super::places::DirectoryPlace;
 use super::{Checking, clamp, dovecot, ldap, logins, sql, tables, values};
@@ -176,7 +178,28 @@ pub(crate) fn users_database(file: &Postern) -> PathBuf {
     named.flatten().unwrap_or_else(|| file.state_dir.join(DATABASE))
 }
 
-/// The minimum length of a password set by `postern user`.
+/// Postern's own users, for whoever administers them.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnUsers {
+    pub(crate) database: PathBuf,
+    /// The keys that they get with their password.
+    pub(crate) keys: KeyPolicy,
+    /// The mechanisms that are on somewhere.
+    pub(crate) mechanisms: Vec<Mechanism>,
+    /// The least characters of a password.
+    pub(crate) password_length: usize,
+}
+
+pub(super) fn own_users(file: &Postern, hostname: &str) -> OwnUsers {
+    OwnUsers {
+        database: users_database(file),
+        keys: super::key_policy(file, hostname),
+        mechanisms: super::all_mechanisms(file),
+        password_length: password_length(file),
+    }
+}
+
+/// The least characters of a password that `postern user` sets.
 pub(crate) fn password_length(file: &Postern) -> usize {
     let written = file
         .directory

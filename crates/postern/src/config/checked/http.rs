@@ -14,13 +14,28 @@ pub(crate) struct HttpConfig {
     pub(crate) name: String,
     pub(crate) place: SocketPlace,
     pub(crate) serves: Vec<Serves>,
+    /// Whether clients speak TLS.
+    pub(crate) tls: bool,
     pub(crate) limits: Limits,
 }
 
 impl HttpConfig {
-    /// Whether metrics are served there.
+    /// Whether this can be read there.
     pub(crate) fn serves(&self, what: Serves) -> bool {
         self.serves.contains(&what)
+    }
+
+    /// How its pages begin in a browser's address line; none on a socket of the file system. Only a listener with TLS is known by the name of
+    /// this host.
+    pub(crate) fn url(&self, hostname: &str) -> Option<String> {
+        match &self.place {
+            SocketPlace::Path(_) => None,
+            SocketPlace::Address(address) if self.tls && !address.ip().is_loopback() => {
+                Some(format!("https://{hostname}:{}", address.port()))
+            }
+            SocketPlace::Address(address) if self.tls => Some(format!("https://{address}")),
+            SocketPlace::Address(address) => Some(format!("http://{address}")),
+        }
     }
 }
 
@@ -56,10 +71,20 @@ fn listener(table: &At<HttpTable>, c: &mut Checking<'_>) -> Option<HttpConfig> {
             "write `serves = [\"metrics\", \"health\"]`, or remove the listener",
         );
     }
+    may_be_open(table, &name, &place, c);
+    if *table.tls && c.file.tls.is_none() {
+        c.problems.error(
+            table.tls.span.clone(),
+            format!("[[http]] {name} wants TLS, and there is no certificate"),
+            "cannot be served",
+            "name `certificate` and `key` in [tls]",
+        );
+    }
     Some(HttpConfig {
         name,
         place,
         serves: values(&table.serves.value),
+        tls: *table.tls,
         limits: Limits {
             connections_max: clamp(*table.connections),
             header_max: clamp(*table.header_size),
@@ -68,6 +93,25 @@ fn listener(table: &At<HttpTable>, c: &mut Checking<'_>) -> Option<HttpConfig> {
             ..Limits::default()
         },
     })
+}
+
+/// Tokens and passwords cross no network in the clear.
+fn may_be_open(table: &At<HttpTable>, name: &str, place: &SocketPlace, c: &mut Checking<'_>) {
+    let open = table
+        .serves
+        .iter()
+        .find(|what| matches!(what.value, Serves::Api | Serves::Web));
+    let (Some(what), SocketPlace::Address(address)) = (open, place) else {
+        return;
+    };
+    if !*table.tls && !address.ip().is_loopback() {
+        c.problems.error(
+            what.span.clone().or_else(|| table.serves.span.clone()),
+            format!("[[http]] {name} would take tokens and passwords over the network without TLS"),
+            "anybody on the way could read them",
+            "write `tls = true`, or listen on 127.0.0.1, [::1] or a `path`",
+        );
+    }
 }
 
 fn place(table: &At<HttpTable>, c: &mut Checking<'_>) -> Option<SocketPlace> {

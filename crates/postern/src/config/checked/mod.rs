@@ -1,6 +1,7 @@
 //! The configuration as meant: what was written, checked for consistency and against the system, in the types of the services.
 
 mod access;
+mod administration;
 mod aliases;
 mod budgets;
 mod checking;
@@ -57,7 +58,7 @@ use postern_policy::DomainSet;
 use postern_receive::Settings as ReceiveSettings;
 use postern_spool::SpoolSettings;
 
-pub(crate) use self::directories::{pam_directories, password_length, users_database};
+pub(crate) use self::directories::{OwnUsers, pam_directories, password_length, users_database};
 pub(super) use self::hostname::name_of_host;
 pub(crate) use self::http::HttpConfig;
 pub(crate) use self::judge::JudgeSettings;
@@ -77,6 +78,7 @@ use super::document::Document;
 use super::file::Postern;
 use super::problem::Problems;
 use super::{Libraries, Shown};
+use crate::admin::Administration;
 use crate::dkim::DkimDomain;
 use crate::log::{LogSettings, Target};
 
@@ -98,7 +100,11 @@ pub(crate) struct Config {
     pub(crate) sockets: Vec<SocketConfig>,
     /// Where monitors are answered.
     pub(crate) http: Vec<HttpConfig>,
-    /// The entry point for local users.
+    /// Who administers there.
+    pub(crate) administration: Administration,
+    /// Postern's own users.
+    pub(crate) own_users: OwnUsers,
+    /// The door for users of this machine.
     pub(crate) local: Option<LocalConfig>,
     pub(crate) receive: ReceiveSettings,
     pub(crate) deliver: DeliverSettings,
@@ -184,6 +190,7 @@ pub(super) fn check(
     let listeners = listeners::check(&access, c);
     let sockets = sockets::check(c);
     let http = http::check(c);
+    let administration = administration::check(&http, c);
     let local = local::check(c);
     let tls = tls::check(c);
     let (directories, directory_places) = directories::check(c).into_iter().unzip();
@@ -215,12 +222,14 @@ pub(super) fn check(
         path: path.to_path_buf(),
         places: Places::of(document, directory_places),
         shown: document.shown.clone(),
+        own_users: directories::own_users(file, &checking.hostname),
         hostname: checking.hostname,
         user: file.user.as_ref().map(|user| user.value.clone()),
         sandbox: *file.sandbox,
         listeners,
         sockets,
         http,
+        administration,
         local,
         receive,
         deliver,

@@ -6,15 +6,17 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use crate::config::kinds::{
-    Choice, Count, FileMode, FilePath, Line, List, Network, OneOf, Size, Socket, Time,
+    Choice, Count, FileMode, FilePath, Line, List, Network, OneOf, Size, Socket, Switch, Time,
 };
 use crate::config::read::{At, table};
 
 table! {
-    /// Sockets on which the server answers monitors over HTTP: `/metrics` with numbers for Prometheus, `/health/live` and `/health/ready` for
-    /// probes. Without any, nothing is counted and nothing listens. A reload opens and closes them.
+    /// Sockets on which the server answers over HTTP: monitors, with `/metrics` for Prometheus and `/health/live` and `/health/ready` for probes;
+    /// programs that administer or submit mail, with the API at `/api/v1`; and people, with the page. Without any, nothing is counted and nothing
+    /// listens. A reload opens and closes them.
     ///
-    /// There are no passwords here and no TLS: who can connect, and is in `networks`, can read. Nothing that is read has logins, addresses or content of mail.
+    /// Numbers and health need no password: who can connect, and is in `networks`, can read. Nothing of that has logins, addresses or content of
+    /// mail. The API takes tokens, the page logins ([administration]); both are served with TLS, on loopback, or on a socket of the file system.
     HttpTable {
         /// Its name in the log.
         name: String = Line(64), optional "\"prometheus\"" else "the path or address is the name";
@@ -30,7 +32,9 @@ table! {
         group: String = Line(32), optional "\"prometheus\"" else "the group that Postern runs as";
         /// Networks whose clients are answered at the `address`; others are let go without a word.
         networks: Vec<At<IpNet>> = List(Network), default "[\"127.0.0.0/8\", \"::1/128\"]";
-        /// What is served.
+        /// Whether clients speak TLS at once, with the certificates of [tls].
+        tls: bool = Switch, default "false";
+        /// What is served: `metrics`, `health`, `api`, `web`.
         serves: Vec<At<Serves>> = List(OneOf::<Serves>::new()), default "[\"metrics\", \"health\"]";
         /// Most connections at once; further ones wait. A change takes effect after a restart.
         connections: u64 = Count(1..=10_000), default "32";
@@ -48,8 +52,17 @@ pub(crate) enum Serves {
     Metrics,
     /// `/health/live` and `/health/ready`.
     Health,
+    /// The API, at `/api/v1`.
+    Api,
+    /// The page.
+    Web,
 }
 
 impl Choice for Serves {
-    const WORDS: &'static [(&'static str, Self)] = &[("metrics", Self::Metrics), ("health", Self::Health)];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("metrics", Self::Metrics),
+        ("health", Self::Health),
+        ("api", Self::Api),
+        ("web", Self::Web),
+    ];
 }

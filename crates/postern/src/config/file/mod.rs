@@ -3,6 +3,7 @@
 //! `docs/configuration.md` is made from these tables, doc comments included.
 
 mod access;
+mod administration;
 mod admission;
 mod alias;
 mod auth;
@@ -40,6 +41,7 @@ use postern_table::Reference;
 pub(crate) use self::access::{
     AcceptEnds, Access, DESTINATIONS, FAULTS, LimitTable, Matcher, PolicyService, VerdictWord,
 };
+pub(crate) use self::administration::AdministrationTable;
 pub(crate) use self::admission::Admission;
 pub(crate) use self::alias::{AliasForm, AliasTable};
 pub(crate) use self::auth::{Auth, CertificateLoginTable, LayerWord, MechanismTable, TlsWord};
@@ -197,6 +199,8 @@ table! {
         auth_socket: Vec<At<AuthSocketTable>> = Sections::<AuthSocketTable>::new(), default "[]";
         /// Sockets on which monitors are answered over HTTP.
         http: Vec<At<HttpTable>> = Sections::<HttpTable>::new(), default "[]";
+        /// Who administers over HTTP.
+        administration: AdministrationTable = Section::<AdministrationTable>::new(), default "{}";
         /// Mail of programs on this machine.
         local: LocalTable = Section::<LocalTable>::new(), optional "{}" else "`sendmail` hands in nothing";
         /// How mail reaches the users of this machine, where `system_users` in [delivery] or a route says that it does.

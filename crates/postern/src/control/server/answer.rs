@@ -16,10 +16,13 @@ use postern_stats::Statistics;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::Admin;
 use crate::config::Shown;
+use crate::config::checked::OwnUsers;
 use crate::control::follow::Followers;
 use crate::control::protocol::Reply;
 use crate::control::queue::OperationError;
+use crate::dkim::DkimDomain;
 use crate::log::Losses;
 
 /// A request to reload, and where its result goes.
@@ -60,7 +63,13 @@ pub(crate) struct Deps {
     pub(crate) acts: Arc<ArcSwap<(PathBuf, Duration)>>,
     /// The accounts on hold, and the counts.
     pub(crate) budgets: Arc<postern_receive::Budgets>,
-    /// The observers of administrators' actions.
+    /// Who may administer from outside.
+    pub(crate) admin: Arc<Admin>,
+    /// Postern's own users.
+    pub(crate) own_users: Arc<ArcSwap<OwnUsers>>,
+    /// The domains that are signed for.
+    pub(crate) dkim: Arc<ArcSwap<Vec<DkimDomain>>>,
+    /// Who is told what administrators do.
     pub(crate) observers: Observers,
 }
 

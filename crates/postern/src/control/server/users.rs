@@ -11,7 +11,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::UnixStream;
 
 use super::answer::{Deps, reply};
-use crate::control::protocol::{Listing, Operation, Reply, Request, Totals, Which};
+use crate::admin::permit::{Permit, permit};
+use crate::admin::{By, Role, Who};
+use crate::control::protocol::{Listing, Operation, Reply, Request, Totals};
 use crate::control::queue::perform;
 use crate::control::writing::{send, send_all};
 
@@ -62,19 +64,34 @@ pub(super) async fn converse(
     }
 }
 
+impl Asking {
+    /// What is put to the queue: all listings and flushes of who is about the whole queue; for others what is own, by the rule that
+    /// holds for every way of asking.
+    fn permit(&self, operation: Operation) -> Option<Operation> {
+        match (self.all, &operation) {
+            (true, Operation::List { .. } | Operation::Flush { .. }) => return Some(operation),
+            (false, Operation::List { .. }) => {}
+            _ => return None,
+        }
+        let who = Who {
+            name: self.label.clone(),
+            role: Role::Own,
+            by: By::Peer,
+            login: Some(self.label.clone()),
+            uid: None,
+            scope: None,
+        };
+        match permit(&who, Request::Queue(operation)) {
+            Permit::Ask(Request::Queue(operation)) => Some(operation),
+            _ => None,
+        }
+    }
+}
+
 async fn answer(operation: Operation, asking: &Asking, deps: &Deps) -> Reply {
-    let operation = match operation {
-        Operation::List { filter, after, limit } if asking.all => Operation::List { filter, after, limit },
-        Operation::List { after, limit, .. } => Operation::List {
-            filter: Which {
-                login: Some(asking.label.clone()),
-                ..Which::default()
-            },
-            after,
-            limit,
-        },
-        Operation::Flush { domain } if asking.all => Operation::Flush { domain },
-        _ => {
+    let operation = match asking.permit(operation) {
+        Some(operation) => operation,
+        None => {
             return Reply::Failed(
                 "only root and the accounts of `queue_users` in [local] may do this".to_owned(),
             );

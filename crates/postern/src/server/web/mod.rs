@@ -1,4 +1,4 @@
-//! Pages for monitors: metrics and health.
+//! What is answered over HTTP: numbers and health for monitors, the API, the page.
 
 mod health;
 mod monitor;
@@ -13,12 +13,14 @@ use postern_metrics::{ConfiguredNames, Metrics};
 
 pub(super) use self::monitor::{Monitor, Remembered};
 
+use super::http::Answering;
+use super::{api, pages};
 use crate::config::Config;
 use crate::config::checked::HttpConfig;
 use crate::config::file::Serves;
 
 /// The pages of one listener.
-pub(super) fn router(config: &HttpConfig, monitor: &Arc<Monitor>) -> Router {
+pub(super) fn router(config: &HttpConfig, answering: &Answering) -> Router {
     let mut router = Router::new();
     if config.serves(Serves::Metrics) {
         router = router.route("/metrics", get(numbers::metrics));
@@ -28,7 +30,14 @@ pub(super) fn router(config: &HttpConfig, monitor: &Arc<Monitor>) -> Router {
             .route("/health/live", get(health::live))
             .route("/health/ready", get(health::ready));
     }
-    router.with_state(Arc::clone(monitor))
+    let mut router = router.with_state(Arc::clone(&answering.monitor));
+    if config.serves(Serves::Api) {
+        router = router.merge(api::router(&answering.service));
+    }
+    if config.serves(Serves::Web) {
+        router = router.merge(pages::router(answering.service.clone(), config));
+    }
+    router
 }
 
 /// What a configuration wants counted.

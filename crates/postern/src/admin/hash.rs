@@ -1,0 +1,29 @@
+//! Secrets that Postern gives out: 256 bits of chance, of which it keeps no more than the hash.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+/// A secret of 256 bits in 43 characters that need no quoting anywhere.
+pub(crate) fn secret(octets: [u8; 32]) -> String {
+    URL_SAFE_NO_PAD.encode(octets)
+}
+
+/// Under what a secret is kept and found. Who reads it cannot make the secret of it, and how long a look-up by it takes tells
+/// nothing of the secret. A plain hash will do, since there is nothing to guess at in 256 bits.
+pub(crate) fn hashed(secret: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(secret.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_kept_as_its_hash() {
+        let one = secret([7; 32]);
+        assert_eq!(one.len(), 43);
+        assert_eq!(hashed("abc"), "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0");
+        assert_ne!(hashed(&one), one);
+    }
+}

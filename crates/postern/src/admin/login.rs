@@ -1,0 +1,195 @@
+//! Logins at the page: the password by the directories, the second factor, and whether a login is still valid later.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use postern_directory::Standing;
+use postern_mail::normal_login;
+use postern_receive::PasswordTry;
+use postern_smtp::server::AuthFailure;
+use secrecy::SecretString;
+
+use super::factor;
+use super::hash::secret;
+use super::role::{By, Who};
+use super::service::Service;
+use super::sessions::{Begins, NewSession, Session};
+
+/// After how much time the directories are asked about a login again, where nothing is known to have changed.
+const RECHECK: i64 = 60;
+
+/// Bits that count for a TLS session. It has no weaker cipher any more.
+const TLS_BITS: u32 = 128;
+
+/// A try at a login.
+pub(crate) struct LoginTry {
+    pub(crate) login: String,
+    pub(crate) password: SecretString,
+    /// From where; `None` for a socket of the file system.
+    pub(crate) client: Option<IpAddr>,
+    pub(crate) tls: bool,
+}
+
+/// What a right password leads to.
+#[derive(Debug)]
+pub(crate) enum LoggedIn {
+    /// A session.
+    Session(NewSession),
+    /// The second factor is asked for; it is given with this secret.
+    SecondFactor { pending: String },
+    /// A session in which nothing but the set-up of a second factor is allowed.
+    MustEnrol(NewSession),
+}
+
+/// Why there is no session.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum LoginProblem {
+    /// Whatever is wrong: who guesses learns no more.
+    #[error("wrong user name or password")]
+    Wrong,
+    /// The code, or the time for it is over.
+    #[error("wrong code")]
+    WrongCode,
+    /// The password has to be given again.
+    #[error("the time for the code is over; log in again")]
+    Again,
+    /// Too many tries.
+    #[error("too many failed logins; try again later")]
+    LockedOut,
+    /// The password is right, and that login has nothing to see here.
+    #[error("{0}")]
+    NotAllowed(&'static str),
+    /// It cannot be found out now.
+    #[error("logins cannot be checked now; try again later")]
+    Unavailable,
+}
+
+impl Service {
+    /// Checks user name and password.
+    ///
+    /// # Errors
+    ///
+    /// See [`LoginProblem`].
+    pub(crate) async fn log_in(&self, asked: LoginTry) -> Result<LoggedIn, LoginProblem> {
+        if !self.admin().knows_factors() {
+            return Err(LoginProblem::Unavailable);
+        }
+        let tried = PasswordTry {
+            place: "web",
+            login: &asked.login,
+            password: &asked.password,
+            peer: asked.client,
+            tls: asked.tls.then_some(("TLS", TLS_BITS)),
+        };
+        let account = self.receiver().check_password(&tried).await.map_err(problem)?;
+        if account.proof.is_app_password() {
+            return Err(LoginProblem::NotAllowed(
+                "app passwords are for mail programs; log in with your own password",
+            ));
+        }
+        let login = normal_login(&account.login).map_err(|_| LoginProblem::Wrong)?;
+        let settings = self.admin().settings.load_full();
+        let Some(role) = settings.role_of(&login) else {
+            return Err(LoginProblem::NotAllowed("this login has no access to the page"));
+        };
+        let who = Who {
+            name: login.clone(),
+            role,
+            by: By::Session,
+            login: Some(login.clone()),
+            uid: None,
+            scope: None,
+        };
+        let now = Timestamp::now();
+        if self.admin().has_factor(&login) {
+            let pending = secret(rand::random());
+            self.admin()
+                .sessions
+                .lock()
+                .wait(&pending, who, account.proof, now);
+            return Ok(LoggedIn::SecondFactor { pending });
+        }
+        let must_enrol = settings.demands_factor(role);
+        let begins = Begins {
+            who,
+            proof: Some(account.proof),
+            must_enrol,
+        };
+        let made = self.admin().open_session(begins, now);
+        Ok(match must_enrol {
+            true => LoggedIn::MustEnrol(made),
+            false => LoggedIn::Session(made),
+        })
+    }
+
+    /// Takes the second factor of a login that waits for it: a code, or a recovery code.
+    ///
+    /// # Errors
+    ///
+    /// See [`LoginProblem`].
+    pub(crate) async fn second_factor(&self, pending: &str, code: &str) -> Result<NewSession, LoginProblem> {
+        let now = Timestamp::now();
+        let waiting = self.admin().sessions.lock().waiting(pending, now);
+        let waiting = waiting.ok_or(LoginProblem::Again)?;
+        let login = waiting.who.login.clone().unwrap_or_default();
+        match self.admin().take_code(&login, code).await {
+            Ok(()) => {}
+            Err(factor::NotTaken::Wrong) => return Err(LoginProblem::WrongCode),
+            Err(factor::NotTaken::Wait(_)) => return Err(LoginProblem::LockedOut),
+            // Somebody has removed it meanwhile.
+            Err(factor::NotTaken::None) => return Err(LoginProblem::Again),
+        }
+        self.admin().sessions.lock().settle(pending);
+        let begins = Begins {
+            who: waiting.who,
+            proof: Some(waiting.proof),
+            must_enrol: false,
+        };
+        Ok(self.admin().open_session(begins, now))
+    }
+
+    /// The session with this id, if it has not ended and its login is still valid.
+    pub(crate) async fn session(&self, id: &str, client: Option<IpAddr>) -> Option<Session> {
+        let now = Timestamp::now();
+        let idle: Duration = self.admin().settings.load().idle;
+        let session = self.admin().sessions.lock().find(id, idle, now)?;
+        let Some(proof) = &session.proof else {
+            return Some(session);
+        };
+        let directories = self.receiver().directories();
+        let users = directories.users_state();
+        let (seen_users, seen_at) = session.seen;
+        let due = now.duration_since(seen_at).as_secs() >= RECHECK;
+        if seen_users.is_some() && users == seen_users && !due {
+            return Some(session);
+        }
+        if let Standing::Gone(_) = directories.standing(proof, client).await {
+            self.admin().sessions.lock().close(id);
+            return None;
+        }
+        let change = |session: &mut Session| session.seen = (users, now);
+        self.admin().sessions.lock().change(id, change);
+        Some(session)
+    }
+
+    /// Nothing stands in the way of a session any more whose second factor was set up.
+    pub(crate) fn enrolled(&self, id: &str) {
+        let change = |session: &mut Session| session.must_enrol = false;
+        self.admin().sessions.lock().change(id, change);
+    }
+
+    /// Ends a session.
+    pub(crate) fn log_out(&self, id: &str) {
+        self.admin().sessions.lock().close(id);
+    }
+}
+
+/// What somebody at the page is told.
+fn problem(failure: AuthFailure) -> LoginProblem {
+    match failure {
+        AuthFailure::Denied | AuthFailure::Malformed | AuthFailure::TooLong => LoginProblem::Wrong,
+        AuthFailure::LockedOut => LoginProblem::LockedOut,
+        AuthFailure::Unavailable | AuthFailure::TooWeak => LoginProblem::Unavailable,
+    }
+}

@@ -1,0 +1,22 @@
+//! Administration from outside: who may ask for what, logins of the page, tokens, second factors. Whatever is asked goes on to
+//! the service that answers the control socket.
+
+pub(crate) mod factor;
+pub(crate) mod hash;
+pub(crate) mod login;
+pub(crate) mod permit;
+pub(crate) mod requests;
+pub(crate) mod role;
+pub(crate) mod service;
+pub(crate) mod sessions;
+pub(crate) mod settings;
+pub(crate) mod state;
+pub(crate) mod tokens;
+pub(crate) mod totp;
+
+#[allow(unused_imports, reason = "the page asks for it")]
+pub(crate) use self::permit::may;
+pub(crate) use self::role::{By, Role, Who};
+pub(crate) use self::service::{Problem, Service};
+pub(crate) use self::settings::{Administration, FactorRule};
+pub(crate) use self::state::Admin;

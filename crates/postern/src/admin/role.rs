@@ -1,0 +1,124 @@
+//! Who asks, and in which role.
+
+use serde::{Deserialize, Serialize};
+
+/// What somebody may do. Each role may do what those before it may.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Role {
+    /// See the own mail, the own sessions and the own app passwords, and make and revoke those.
+    Own,
+    /// See everything but the content of mail; change nothing.
+    Read,
+    /// Work with queue, sessions, lockouts and accounts on hold.
+    Operate,
+    /// Do everything that the command line can.
+    Administer,
+}
+
+impl Role {
+    /// All of them, the least first.
+    pub(crate) const ALL: [Self; 4] = [Self::Own, Self::Read, Self::Operate, Self::Administer];
+
+    /// As it is written.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Read => "read",
+            Self::Operate => "operate",
+            Self::Administer => "administer",
+        }
+    }
+}
+
+/// By what it is known who asks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum By {
+    /// The control socket: the kernel names the user.
+    Control,
+    /// A token of the API.
+    Token,
+    /// A login at the page.
+    Session,
+    /// A socket of the API in the file system: the kernel names the user.
+    Peer,
+}
+
+impl By {
+    /// The way that an act came, as the history records it.
+    pub(crate) const fn source(self) -> &'static str {
+        match self {
+            Self::Control => "control socket",
+            Self::Token => "API token",
+            Self::Session => "web session",
+            Self::Peer => "API socket",
+        }
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Who {
+    /// As people, the log and the history name it.
+    pub(crate) name: String,
+    pub(crate) role: Role,
+    pub(crate) by: By,
+    /// Whose mail is the own, in normal form; nothing is where there is none.
+    pub(crate) login: Option<String>,
+    /// The user of the system, where the kernel names one.
+    pub(crate) uid: Option<u32>,
+    /// What it is limited to besides, by the names of requests; `None` for all that the role may.
+    pub(crate) scope: Option<Vec<String>>,
+}
+
+impl Who {
+    /// Whether a request of this name lies in the scope: `queue` covers `queue list`.
+    pub(crate) fn covers(&self, request: &str) -> bool {
+        let Some(scope) = &self.scope else { return true };
+        scope.iter().any(|part| {
+            let rest = request.strip_prefix(part.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+        })
+    }
+
+    /// Whether this login is the own.
+    pub(crate) fn is(&self, login: &str) -> bool {
+        let named = postern_mail::normal_login(login);
+        self.login.as_deref() == Some(named.as_deref().unwrap_or(login))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_scope_covers() {
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows      scope                 request        covered
+            ("no scope",                None,                 "queue list",  true),
+            ("the very request",        Some("queue list"),   "queue list",  true),
+            ("all of a kind",           Some("queue"),        "queue hold",  true),
+            ("another request",         Some("queue list"),   "queue hold",  false),
+            ("a word that begins so",   Some("queue li"),     "queue list",  false),
+            ("another kind",            Some("user"),         "queue list",  false),
+        ];
+        for (shows, scope, request, covered) in cases {
+            let who = Who {
+                name: "token x".into(),
+                role: Role::Administer,
+                by: By::Token,
+                login: None,
+                uid: None,
+                scope: scope.map(|scope| vec![scope.to_owned()]),
+            };
+            assert_eq!(who.covers(request), covered, "{shows}");
+        }
+    }
+
+    #[test]
+    fn roles_are_in_order() {
+        assert!(Role::ALL.is_sorted());
+    }
+}

@@ -1,0 +1,151 @@
+//! The service behind HTTP: the one of the control socket, asked by somebody with a role.
+
+use std::sync::Arc;
+
+use postern_receive::Receiver;
+use postern_spool::BodyReader;
+use serde_json::Value;
+
+use super::permit::{Permit, permit};
+use super::role::Who;
+use super::sessions::NewSession;
+use super::state::Admin;
+use crate::control::protocol::{MessageView, Operation, Reply, Request};
+use crate::control::queue::{OperationError, content};
+use crate::control::server::{Asking, Deps, carry_out};
+use crate::control::wishes::Told;
+
+/// Why there is no answer.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum Problem {
+    /// There is no such thing, or it is somebody else's.
+    #[error("{0}")]
+    NotFound(String),
+    /// Who asks may not.
+    #[error("{0}")]
+    Forbidden(String),
+    /// What is asked makes no sense.
+    #[error("{0}")]
+    Bad(String),
+    /// It did not work.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// The service. Cloning shares it.
+#[derive(Clone)]
+pub(crate) struct Service {
+    deps: Arc<Deps>,
+}
+
+impl Service {
+    /// On what the control socket works on, too.
+    pub(crate) fn new(deps: Deps) -> Self {
+        Self { deps: Arc::new(deps) }
+    }
+
+    pub(crate) fn admin(&self) -> &Arc<Admin> {
+        &self.deps.admin
+    }
+
+    pub(super) fn receiver(&self) -> &Receiver {
+        &self.deps.receiver
+    }
+
+    /// What the service works on.
+    pub(crate) fn deps(&self) -> &Deps {
+        &self.deps
+    }
+
+    /// Puts a request, as far as `who` may. The answer is that of the control socket; an act goes into the history with `reason`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Problem`].
+    pub(crate) async fn ask(
+        &self,
+        who: &Who,
+        reason: Option<String>,
+        request: Request,
+    ) -> Result<Value, Problem> {
+        let request = match permit(who, request) {
+            Permit::Ask(request) => request,
+            Permit::IfOwn { id, request } => {
+                self.if_own(who, &id).await?;
+                request
+            }
+            Permit::No(refusal) => return Err(Problem::Forbidden(refusal.to_string())),
+        };
+        let asking = Asking {
+            by: &who.name,
+            way: who.by,
+            uid: who.uid,
+            trusts: !about_own(who, &request),
+            told: Told {
+                sudo_user: None,
+                reason,
+            },
+        };
+        match carry_out(request, asking, &self.deps).await {
+            Reply::Done(value) => Ok(value),
+            Reply::NotFound(message) => Err(Problem::NotFound(message)),
+            Reply::Bad(message) => Err(Problem::Bad(message)),
+            Reply::Failed(message) => Err(Problem::Failed(message)),
+            // Those are made of answers on their way to the socket.
+            Reply::Piece(_) | Reply::Items(_) => Err(Problem::Failed("an answer in pieces".into())),
+        }
+    }
+
+    /// The content of a message, to be read piece by piece.
+    ///
+    /// # Errors
+    ///
+    /// See [`Problem`].
+    pub(crate) async fn content(&self, who: &Who, id: &str) -> Result<BodyReader, Problem> {
+        let asked = Request::Queue(Operation::Content { id: id.to_owned() });
+        match permit(who, asked) {
+            Permit::Ask(_) => {}
+            Permit::IfOwn { id, .. } => self.if_own(who, &id).await?,
+            Permit::No(refusal) => return Err(Problem::Forbidden(refusal.to_string())),
+        }
+        content(&*self.deps.spool, id).await.map_err(of_operation)
+    }
+
+    /// A message of somebody else's is as good as none.
+    async fn if_own(&self, who: &Who, id: &str) -> Result<(), Problem> {
+        let show = Operation::Show { id: id.to_owned() };
+        let shown = crate::control::queue::perform(&*self.deps.spool, &show, &who.name).await;
+        let view: MessageView = serde_json::from_value(shown.map_err(of_operation)?)
+            .map_err(|error| Problem::Failed(error.to_string()))?;
+        match view.line.login {
+            Some(login) if who.is(&login) => Ok(()),
+            _ => Err(Problem::NotFound(format!(
+                "no message {} in the queue",
+                view.line.id
+            ))),
+        }
+    }
+
+    /// Opens the page by a link, which is of no use then.
+    pub(crate) fn open_link(&self, secret: &str) -> Option<NewSession> {
+        let (session, by) = self.admin().open_link(secret)?;
+        let observers = &self.deps.observers;
+        postern_events::notice!(observers, Control Warning "the page was opened with a link", By = by);
+        Some(session)
+    }
+}
+
+/// Whether somebody asks about the own second factor, which takes a code.
+fn about_own(who: &Who, request: &Request) -> bool {
+    match request {
+        Request::Factors(asked) => asked.login().is_some_and(|login| who.is(login)),
+        _ => false,
+    }
+}
+
+fn of_operation(error: OperationError) -> Problem {
+    match error {
+        OperationError::NotFound(message) => Problem::NotFound(message),
+        error => Problem::Failed(error.to_string()),
+    }
+}

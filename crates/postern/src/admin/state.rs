@@ -1,0 +1,323 @@
+//! What is known of who may administer: tokens and second factors, which the store keeps; logins at the page and the one-time link,
+//! which a restart forgets.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
+use postern_events::{Observers, notice, shown};
+use postern_mail::normal_login;
+use postern_store::{Change, Record, Space, Store, StoreError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::factor::{self, Factor, Factors};
+use super::hash::{hashed, secret};
+use super::requests::{FactorRequest, NewToken, TokenRequest};
+use super::role::{By, Role, Who};
+use super::service::Problem;
+use super::sessions::{NewSession, Sessions};
+use super::settings::{Administration, FactorRule};
+use super::tokens::{self, PREFIX, Tokens};
+use super::{sessions, totp};
+
+/// How long a link holds.
+pub(crate) const LINK: SignedDuration = SignedDuration::from_mins(15);
+
+/// The link that opens the page once.
+struct Link {
+    hash: String,
+    ends_at: Timestamp,
+    /// Who has asked for it.
+    by: String,
+}
+
+/// Everything about who may administer.
+pub(crate) struct Admin {
+    pub(crate) settings: ArcSwap<Administration>,
+    store: Option<Arc<dyn Store>>,
+    /// Whose codes those of an authenticator program are, as it shows them.
+    issuer: String,
+    tokens: Mutex<Tokens>,
+    factors: Mutex<Factors>,
+    /// Whether it is known who has a second factor. Without that a password would be enough for all.
+    factors_known: bool,
+    pub(super) sessions: Mutex<Sessions>,
+    link: Mutex<Option<Link>>,
+}
+
+impl Admin {
+    /// With what was kept. Where that cannot be read, tokens open nothing, and nobody logs in at the page.
+    pub(crate) async fn open(
+        settings: Administration,
+        store: Option<Arc<dyn Store>>,
+        issuer: String,
+        observers: &Observers,
+    ) -> Self {
+        let mut tokens = Vec::new();
+        let mut factors = None;
+        if let Some(store) = &store {
+            let read = async {
+                tokens = kept(&**store, Space::ApiTokens).await?;
+                factors = Some(kept::<Factor>(&**store, Space::SecondFactors).await?);
+                Ok::<_, StoreError>(())
+            };
+            if let Err(error) = read.await {
+                notice!(observers, Control Warning "tokens of the API and second factors cannot be read", Reason = shown(&error));
+            }
+        }
+        Self {
+            settings: ArcSwap::from_pointee(settings),
+            store,
+            issuer,
+            tokens: Mutex::new(Tokens::of(tokens)),
+            factors_known: factors.is_some(),
+            factors: Mutex::new(Factors::of(factors.unwrap_or_default())),
+            sessions: Mutex::default(),
+            link: Mutex::new(None),
+        }
+    }
+
+    /// Whether it is known who has a second factor.
+    pub(super) const fn knows_factors(&self) -> bool {
+        self.factors_known
+    }
+
+    /// Whether somebody can administer from outside, by login or token.
+    pub(crate) fn can_be_administered(&self) -> bool {
+        !self.settings.load().administer.is_empty() || self.tokens.lock().administers(Timestamp::now())
+    }
+
+    /// Makes a link that opens the page once, in place of one that was made before: its secret and its end.
+    pub(crate) fn make_link(&self, by: &str) -> (String, Timestamp) {
+        let made = secret(rand::random());
+        let ends_at = Timestamp::now().saturating_add(LINK).unwrap_or(Timestamp::MAX);
+        *self.link.lock() = Some(Link {
+            hash: hashed(&made),
+            ends_at,
+            by: by.to_owned(),
+        });
+        (made, ends_at)
+    }
+
+    /// Opens the page by the link's secret, which is of no use then. Says who had made it.
+    pub(crate) fn open_link(&self, shown: &str) -> Option<(NewSession, String)> {
+        let now = Timestamp::now();
+        let mut link = self.link.lock();
+        let fits = link
+            .as_ref()
+            .is_some_and(|link| link.hash == hashed(shown) && link.ends_at > now);
+        let used = link.take_if(|_| fits)?;
+        drop(link);
+        let who = Who {
+            name: format!("link of {}", used.by),
+            role: Role::Administer,
+            by: By::Session,
+            login: None,
+            uid: None,
+            scope: None,
+        };
+        let begins = sessions::Begins {
+            who,
+            proof: None,
+            must_enrol: false,
+        };
+        Some((self.open_session(begins, now), used.by))
+    }
+
+    /// Makes a login at the page.
+    pub(super) fn open_session(&self, begins: sessions::Begins, now: Timestamp) -> NewSession {
+        let secrets = (secret(rand::random()), secret(rand::random()));
+        let longest = self.settings.load().longest;
+        self.sessions.lock().open(begins, secrets, longest, now)
+    }
+
+    /// Who has shown a token.
+    ///
+    /// # Errors
+    ///
+    /// See [`tokens::NotTaken`].
+    pub(crate) fn by_token(
+        self: &Arc<Self>,
+        shown: &str,
+        from: Option<IpAddr>,
+    ) -> Result<Who, tokens::NotTaken> {
+        let (who, noted) = self.tokens.lock().check(shown, from, Timestamp::now())?;
+        if let Some((hash, token)) = noted {
+            let this = Arc::clone(self);
+            // Nobody waits for a note of a last use.
+            tokio::spawn(async move {
+                let _ = this.keep(Space::ApiTokens, &hash, &token, token.expires_at).await;
+            });
+        }
+        Ok(who)
+    }
+
+    /// Whether a login has a second factor.
+    pub(super) fn has_factor(&self, login: &str) -> bool {
+        self.settings.load().second_factor != FactorRule::Off && self.factors.lock().has(login)
+    }
+
+    /// Takes a code of a second factor. It is written down as used before it counts.
+    pub(super) async fn take_code(&self, login: &str, code: &str) -> Result<(), factor::NotTaken> {
+        let taken = self.factors.lock().take(login, code, Timestamp::now())?;
+        // In memory it is used in any case.
+        let _ = self.keep(Space::SecondFactors, login, &taken, None).await;
+        Ok(())
+    }
+
+    /// What is asked about tokens.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with a token that is wanted, or that it cannot be kept.
+    pub(crate) async fn tokens(&self, asked: TokenRequest, by: &str) -> Result<Value, Problem> {
+        match asked {
+            TokenRequest::List => value(&self.tokens.lock().list()),
+            TokenRequest::Create(wanted) => self.make_token(wanted, by).await,
+            TokenRequest::Revoke { name } => {
+                let found = self.tokens.lock().named(&name);
+                let Some(hash) = found else {
+                    return Err(Problem::NotFound(format!(
+                        "there is no token {name:?}; `postern api token list` shows them"
+                    )));
+                };
+                self.forget(Space::ApiTokens, &hash).await?;
+                self.tokens.lock().remove(&hash);
+                Ok(json!({ "changed": 1 }))
+            }
+        }
+    }
+
+    async fn make_token(&self, wanted: NewToken, by: &str) -> Result<Value, Problem> {
+        let prepared = self.tokens.lock().prepare(wanted, by, Timestamp::now());
+        let token = prepared.map_err(|wrong| Problem::Bad(wrong.to_string()))?;
+        let shown = format!("{PREFIX}{}", secret(rand::random()));
+        let hash = hashed(&shown);
+        self.keep(Space::ApiTokens, &hash, &token, None).await?;
+        let mut made = value(&token)?;
+        if let Value::Object(made) = &mut made {
+            made.insert("token".to_owned(), Value::String(shown));
+        }
+        self.tokens.lock().put(hash, token);
+        Ok(made)
+    }
+
+    /// What is asked about second factors. `trusted` is whoever needs no code to remove one.
+    ///
+    /// # Errors
+    ///
+    /// A wrong code; that it cannot be kept.
+    pub(crate) async fn factors(&self, asked: FactorRequest, trusted: bool) -> Result<Value, Problem> {
+        let normal = |login: &str| {
+            normal_login(login).map_err(|_| Problem::Bad(format!("{login:?} cannot be a login")))
+        };
+        match asked {
+            FactorRequest::List => value(&self.factors.lock().list()),
+            FactorRequest::Begin { login } => {
+                let login = normal(&login)?;
+                if self.settings.load().second_factor == FactorRule::Off {
+                    return Err(Problem::Bad(
+                        "second factors are off: `second_factor` in [administration]".into(),
+                    ));
+                }
+                let mut factors = self.factors.lock();
+                if factors.has(&login) {
+                    return Err(Problem::Bad(format!(
+                        "{login} has a second factor; remove it first"
+                    )));
+                }
+                let made: [u8; totp::SECRET] = rand::random();
+                factors.begin(&login, made, Timestamp::now());
+                Ok(json!({ "secret": totp::base32(&made), "uri": totp::uri(&self.issuer, &login, &made) }))
+            }
+            FactorRequest::Confirm { login, code } => {
+                let login = normal(&login)?;
+                let chance = [(); factor::RECOVERY_CODES].map(|()| rand::random());
+                let confirmed = self
+                    .factors
+                    .lock()
+                    .confirm(&login, &code, &chance, Timestamp::now());
+                let (made, codes) = confirmed.map_err(|wrong| Problem::Bad(wrong.to_string()))?;
+                if let Err(error) = self.keep(Space::SecondFactors, &login, &made, None).await {
+                    self.factors.lock().remove(&login);
+                    return Err(error);
+                }
+                Ok(json!({ "recovery_codes": codes, "changed": 1 }))
+            }
+            FactorRequest::Remove { login, code } => {
+                let login = normal(&login)?;
+                if !self.factors.lock().has(&login) {
+                    return Err(Problem::NotFound(format!("{login} has no second factor")));
+                }
+                if !trusted {
+                    let code = code.ok_or_else(|| {
+                        Problem::Bad("a code of the second factor is needed to remove it".into())
+                    })?;
+                    let taken = self.take_code(&login, &code).await;
+                    taken.map_err(|wrong| Problem::Bad(wrong.to_string()))?;
+                }
+                self.forget(Space::SecondFactors, &login).await?;
+                self.factors.lock().remove(&login);
+                Ok(json!({ "changed": 1 }))
+            }
+        }
+    }
+
+    /// Ends all logins at the page that are no longer what they were when they were made: the configuration has changed.
+    pub(crate) fn configure(&self, settings: Administration) -> usize {
+        let changed = |session: &sessions::Session| {
+            let Some(login) = &session.who.login else {
+                return false;
+            };
+            settings.role_of(login) != Some(session.who.role)
+        };
+        let ended = self.sessions.lock().close_where(changed);
+        self.settings.store(Arc::new(settings));
+        ended
+    }
+
+    async fn keep(
+        &self,
+        space: Space,
+        key: &str,
+        record: &impl Serialize,
+        expires_at: Option<Timestamp>,
+    ) -> Result<(), Problem> {
+        let value = serde_json::to_string(record).map_err(|error| Problem::Failed(error.to_string()))?;
+        let record = Record {
+            key: key.to_owned(),
+            value,
+            expires_at,
+        };
+        self.write(space, Change::Put(record)).await
+    }
+
+    async fn forget(&self, space: Space, key: &str) -> Result<(), Problem> {
+        self.write(space, Change::Remove(key.to_owned())).await
+    }
+
+    async fn write(&self, space: Space, change: Change) -> Result<(), Problem> {
+        let Some(store) = &self.store else {
+            return Err(Problem::Failed(
+                "the server cannot keep it: its store is not open, see the log".into(),
+            ));
+        };
+        let written = store.apply(space, vec![change]).await;
+        written.map_err(|error| Problem::Failed(format!("cannot be kept: {error}")))
+    }
+}
+
+fn value(of: &impl Serialize) -> Result<Value, Problem> {
+    serde_json::to_value(of).map_err(|error| Problem::Failed(error.to_string()))
+}
+
+/// The records of a space; those that make no sense are left out.
+async fn kept<T: DeserializeOwned>(store: &dyn Store, space: Space) -> Result<Vec<(String, T)>, StoreError> {
+    let records = store.all(space).await?.into_iter();
+    let read = records.filter_map(|record| Some((record.key, serde_json::from_str(&record.value).ok()?)));
+    Ok(read.collect())
+}

@@ -1,0 +1,106 @@
+//! What is on disk besides the queue: the history, acts, certificates, keys of signatures; and the link that opens the page.
+
+use jiff::Timestamp;
+use postern_history::{Acts, Archive};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::protocol::Reply;
+use super::server::{Deps, value};
+use crate::admin::requests::{ActsRequest, TraceRequest};
+use crate::commands::dkim::records_of;
+use crate::commands::trace::{Stories, query};
+
+/// Most stories and acts in one answer.
+const LIMIT_MAX: u32 = 1_000;
+
+/// Acts in one answer, where nobody says how many.
+const ACTS: u32 = 100;
+
+/// A certificate in force.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct CertificateLine {
+    pub(crate) file: String,
+    pub(crate) names: Vec<String>,
+    pub(crate) not_before: Timestamp,
+    pub(crate) not_after: Timestamp,
+    /// Whole days until its end; negative once it is over.
+    pub(crate) days_left: i64,
+}
+
+/// Searches in the history, with what has happened up to now.
+pub(super) async fn trace(mut asked: TraceRequest, deps: &Deps) -> Reply {
+    asked.limit = asked.limit.map(|limit| limit.clamp(1, LIMIT_MAX));
+    let query = match query::of(asked) {
+        Ok(query) => query,
+        Err(problem) => return Reply::Bad(problem),
+    };
+    super::history::flush(deps.archive.clone()).await;
+    let folder = deps.acts.load().0.clone();
+    let found = tokio::task::spawn_blocking(move || Archive::new(&folder).find(&query)).await;
+    match found {
+        Ok(Ok(found)) => value(&Stories::from(found)),
+        Ok(Err(error)) => Reply::Failed(error.to_string()),
+        Err(gone) => Reply::Failed(gone.to_string()),
+    }
+}
+
+/// What administrators did.
+pub(super) async fn acts(asked: ActsRequest, deps: &Deps) -> Reply {
+    let folder = deps.acts.load().0.clone();
+    let limit = asked.limit.unwrap_or(ACTS).clamp(1, LIMIT_MAX);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let found = tokio::task::spawn_blocking(move || match Acts::read(&folder)? {
+        Some(acts) => acts.between(asked.since, asked.until, limit),
+        None => Ok(Vec::new()),
+    });
+    match found.await {
+        Ok(Ok(found)) => value(&found),
+        Ok(Err(error)) => Reply::Failed(error.to_string()),
+        Err(gone) => Reply::Failed(gone.to_string()),
+    }
+}
+
+/// The certificates in force.
+pub(super) fn certificates(deps: &Deps) -> Vec<CertificateLine> {
+    let now = Timestamp::now().as_second();
+    let tls = deps.tls.load();
+    let identities = tls.as_ref().as_ref().map_or(&[][..], |tls| tls.identities());
+    let lines = identities.iter().map(|one| CertificateLine {
+        file: one.certificate.display().to_string(),
+        names: one.names.clone(),
+        not_before: one.not_before,
+        not_after: one.not_after,
+        days_left: (one.not_after.as_second() - now).div_euclid(86_400),
+    });
+    lines.collect()
+}
+
+/// The domains that are signed for, each with the records of its keys.
+pub(super) async fn dkim(deps: &Deps) -> Reply {
+    let (domains, state_dir) = (deps.dkim.load_full(), deps.state_dir.clone());
+    let read = tokio::task::spawn_blocking(move || {
+        let all = domains.iter().map(|domain| {
+            let records = records_of(&state_dir, domain).map_err(|failure| failure.message)?;
+            Ok(json!({ "domain": domain.domain, "records": records }))
+        });
+        all.collect::<Result<Vec<_>, String>>()
+    });
+    match read.await {
+        Ok(Ok(all)) => value(&all),
+        Ok(Err(problem)) => Reply::Failed(problem),
+        Err(gone) => Reply::Failed(gone.to_string()),
+    }
+}
+
+/// A link that opens the page once.
+pub(super) fn link(by: &str, deps: &Deps) -> Reply {
+    let settings = deps.admin.settings.load();
+    let Some(page) = settings.pages.first() else {
+        return Reply::Bad(
+            "no page is served: write `serves = [\"web\"]` in an [[http]] of the configuration".to_owned(),
+        );
+    };
+    let (secret, ends_at) = deps.admin.make_link(by);
+    Reply::Done(json!({ "link": format!("{page}/login/link/{secret}"), "ends_at": ends_at }))
+}
