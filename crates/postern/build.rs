@@ -1,13 +1,15 @@
-//! Finds the commit that is built: `$POSTERN_COMMIT`, else what `git archive` has written down, else what git says.
+//! Finds the commit that is built: `$POSTERN_COMMIT`, otherwise what `git archive` recorded, otherwise what git
+//! says.
 //!
-//! Without any of them the version stands alone. It is looked up again when one of them changes, not at each build.
+//! Without any of them, the version is used alone. It is looked up again when one of them changes, not at every
+//! build.
 
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// As many digits as tell commits apart and can still be read.
+/// Enough digits to distinguish commits, but still readable.
 const DIGITS: usize = 12;
 
 fn main() {
@@ -32,19 +34,19 @@ fn commit(text: &str) -> Option<String> {
     is_name.then(|| text.chars().take(DIGITS).collect())
 }
 
-/// What `git archive` has put into `commit.txt`; see `.gitattributes`.
+/// What `git archive` wrote into `commit.txt`; see `.gitattributes`.
 fn archived() -> Option<String> {
     commit(&fs::read_to_string("commit.txt").ok()?)
 }
 
-/// The commit of this checkout. One that this folder merely lies in does not count.
+/// The commit of this checkout. An enclosing repository does not count.
 fn checked_out() -> Option<String> {
     let root = Path::new("../..").canonicalize().ok()?;
     let top = PathBuf::from(git(&["rev-parse", "--show-toplevel"])?);
     if top.canonicalize().ok()? != root {
         return None;
     }
-    // Each commit and each checkout adds a line to the first, where there is one.
+    // Each commit and each checkout adds a line to the first file, if it exists.
     for name in ["logs/HEAD", "HEAD"] {
         let path = git(&["rev-parse", "--git-path", name])?;
         if Path::new(&path).exists() {

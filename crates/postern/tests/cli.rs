@@ -161,7 +161,7 @@ fn check_warns_of_what_does_not_answer() {
     assert!(!value["problems"].to_string().contains("does not answer"));
 }
 
-/// A host that DNS does not know is told of where it is named, in a route, in `fallback`, and by MX records.
+/// A host unknown to DNS is reported where it is configured: in a route, in `fallback`, and through MX records.
 #[test]
 fn check_warns_of_hosts_that_dns_does_not_know() {
     let zone = Unbound::start(
@@ -207,7 +207,8 @@ fn check_warns_of_hosts_that_dns_does_not_know() {
     }
 }
 
-/// What cannot be set up, or does not answer, is told with its place in the file: providers of tokens, and where logins get theirs.
+/// What cannot be set up, or does not answer, is reported with its place in the file: providers of tokens, and token sources of
+/// logins.
 #[test]
 fn check_places_providers_and_tokens() {
     let provider =
@@ -500,7 +501,7 @@ fn init_makes_what_check_finds_fine() {
     );
     assert_eq!(site.code(&["init", "other", "--listen", "everywhere"]), 64);
     site.ok(&["init", "other", "--listen", "::"]);
-    // Root is told that it would serve the network; nothing else is wrong.
+    // Root is warned that it would serve the network; nothing else is wrong.
     let value = site.json(&["check", "--config", "other/postern.toml", "--json"]);
     let problems = value["problems"].as_array().unwrap();
     let about_root = |problem: &Value| problem["remedy"].to_string().contains("runs as root");
@@ -567,7 +568,7 @@ fn the_version_names_the_commit() {
             );
             format!(" ({commit})")
         }
-        // No git, or no checkout: an archive may name it all the same.
+        // No git, or no checkout: an archive may still name it.
         _ => version["commit"]
             .as_str()
             .map(|commit| format!(" ({commit})"))
@@ -714,7 +715,7 @@ fn a_sendmail_site_is_imported() {
     ]);
     let missing = forced["missing"].as_array().unwrap();
     assert_eq!(missing[0]["weight"], "mail", "the gravest first: {forced}");
-    // What is written is a configuration: all that `check` finds is files that this machine does not have.
+    // The result is a configuration: `check` only finds files that this machine does not have.
     let check = site.run(&["check", "--config", "moved/postern.toml", "--json"]);
     let value: Value = serde_json::from_slice(&check.stdout).unwrap();
     for problem in value["problems"].as_array().unwrap() {
@@ -762,7 +763,7 @@ fn a_postfix_site_is_imported() {
     ] {
         assert!(moved.join(file).is_file(), "{file}");
     }
-    // A secret that the old server did not have is made anew each time.
+    // A secret that the old server did not have is generated again each time.
     let secret = moved.join("secrets/srs.secret");
     let read = || fs::read_to_string(&secret).unwrap();
     assert_eq!(fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
@@ -771,7 +772,7 @@ fn a_postfix_site_is_imported() {
     assert_eq!(site.run(&import).status.code(), Some(73));
     site.json(&[&import[..], &["--force", "--json"]].concat());
     assert_ne!(read(), first);
-    // What an earlier import left behind is named, and stays.
+    // Files from an earlier import are listed, and kept.
     fs::write(moved.join("tables/old.pcre"), "x").unwrap();
     let again = site.run(&[&import[..], &["--force"]].concat());
     let said = String::from_utf8_lossy(&again.stderr).into_owned();
@@ -783,7 +784,7 @@ fn a_postfix_site_is_imported() {
     assert_eq!(site.code(&["import", "postfix", "none", "--output", "other"]), 74);
 }
 
-/// What real servers logged is decided again: the same where the rules say the same, and told where not.
+/// Decisions logged by real servers are repeated: the same if the rules agree, and reported if not.
 #[test]
 fn logs_of_old_servers_are_decided_again() {
     let site = Site::new(
@@ -844,7 +845,7 @@ fn logs_of_old_servers_are_decided_again() {
     assert_eq!(site.code(&["import", "check", "--log", "none"]), 74);
 }
 
-/// What `explain` says of a session is what the session would do, with the setting that does it.
+/// What `explain` says about a session is what the session would do, with the setting responsible.
 #[test]
 fn explain_says_what_a_session_would_hear() {
     let site = Site::new(
@@ -962,7 +963,7 @@ secret_file = "srs.secret"
         "{}",
         stderr(&said)
     );
-    // Warnings alone do not make it wrong, nor right.
+    // Warnings alone change neither result.
     let said = site.ok(&["check", "--offline"]);
     assert!(
         said.contains("no errors, ") || said.contains("is fine\n"),
@@ -970,7 +971,7 @@ secret_file = "srs.secret"
     );
 }
 
-/// Answers that differ in more than yes and no, by the setting that gives them; and who is not asked again.
+/// Answers that differ in more than yes and no, with the setting responsible; and sources that are not asked again.
 #[test]
 fn answers_of_old_servers_are_told_apart() {
     let site = Site::new(
@@ -1036,7 +1037,7 @@ service = "grey"
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
-    // The command is one that a shell takes.
+    // The command is valid for a shell.
     let command = text
         .lines()
         .find(|line| line.contains("postern explain"))

@@ -1,4 +1,5 @@
-//! The running server under its control socket and signals: listeners come and go, the log moves, nonsense is refused.
+//! The running server under its control socket and signals: adding and removing listeners, moving the log, refusing
+//! nonsense.
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
@@ -73,7 +74,7 @@ impl Site {
     }
 }
 
-/// The ports are open before the server is ready; the greeting is not said before.
+/// The ports are open before the server is ready; the greeting is only sent then.
 fn wait_for_greeting(port: u16) {
     wait_until("a greeting", || Client::connect(port).is_ok());
 }
@@ -107,7 +108,7 @@ fn listeners_come_and_go_and_the_others_stay() {
         assert!(reply.starts_with("250"), "of the removed listener too: {reply}");
     }
 
-    // A port that is taken: nothing changes.
+    // A port that is in use: nothing changes.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     site.config(&[stays, taken.local_addr().unwrap().port()], "");
     let refused = site.run(&["reload"]);
@@ -194,7 +195,7 @@ fn what_is_in_force_is_what_the_server_has_read() {
     assert!(shown.starts_with("# in force in the running server"), "{shown}");
     assert_eq!(differs, "");
 
-    // A fragment that is new, a changed limit, and a key that only a restart changes.
+    // A new fragment, a changed limit, and a key that only a restart changes.
     let listener = format!("[[listener]]\naddress = \"127.0.0.1:{second}\"\n");
     fs::write(site.path("conf.d/more.toml"), listener).unwrap();
     include("[limits]\nrecipients = 200\n[spool]\nreaders = 2\n");
@@ -219,7 +220,7 @@ fn what_is_in_force_is_what_the_server_has_read() {
         "{differs}"
     );
 
-    // A mistake in a fragment is told with its place, and changes nothing.
+    // A mistake in a fragment is reported with its place, and changes nothing.
     fs::write(site.path("conf.d/wrong.toml"), "\n[lmits]\n").unwrap();
     let refused = site.run(&["reload"]);
     assert!(!refused.status.success());

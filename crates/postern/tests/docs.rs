@@ -1,4 +1,4 @@
-//! The documents say what is so: files they point to exist, crates they name exist, RFCs and dependencies are all there.
+//! The documents are accurate: files they link to exist, crates they name exist, RFCs and dependencies are complete.
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
@@ -15,7 +15,7 @@ fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// All files below a folder with this extension, hidden ones and build results aside.
+/// All files below a folder with this extension, except hidden ones and build results.
 fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap().flatten() {
@@ -85,7 +85,7 @@ fn the_map_names_the_crates_that_exist() {
         .map(|row| row[0].trim_matches('`').to_owned())
         .collect();
     let mut known = crates();
-    // It holds nothing up: it stands in the drawing alone.
+    // Nothing depends on it: it is only in the drawing.
     known.remove("testkit");
     assert_eq!(map, known, "the table of crates in ARCHITECTURE.md");
 }
@@ -113,12 +113,12 @@ fn the_map_names_files_that_exist() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
-/// The numbers behind `RFC` or `RFCs` in a text, lists included: `RFC 5321, 2033 (LMTP) and 2920`.
+/// The numbers after `RFC` or `RFCs` in a text, lists included: `RFC 5321, 2033 (LMTP) and 2920`.
 fn rfcs(text: &str) -> BTreeSet<u32> {
     let mut found = BTreeSet::new();
     for part in text.split("RFC").skip(1) {
         let plural = part.strip_prefix('s').unwrap_or(part);
-        // `RFC822Name` and the like are words of others.
+        // `RFC822Name` and the like are other terms.
         if !plural.starts_with(char::is_whitespace) {
             continue;
         }
@@ -142,7 +142,7 @@ fn rfcs(text: &str) -> BTreeSet<u32> {
     found
 }
 
-/// Source text with comments that go over several lines made one.
+/// Source text with multi-line comments joined.
 fn without_line_ends(text: &str) -> String {
     let lines = text
         .lines()
@@ -196,7 +196,7 @@ fn every_rfc_that_the_code_names_is_in_the_table_of_coverage() {
                 named.get(number).unwrap_or(&none),
                 told.get(number).unwrap_or(&none),
             );
-            // The table may leave out a crate that only speaks of it; it names none that does not.
+            // The table may omit a crate that only mentions an RFC, but must not list one that does not.
             (table.is_empty() || !table.is_subset(code)).then(|| {
                 format!("RFC {number}: the code names it in {code:?}, docs/rfc-coverage.md in {table:?}")
             })
@@ -258,7 +258,7 @@ fn every_dependency_is_used_and_has_its_line() {
     );
 }
 
-/// The examples of the guide, each behind its first configuration: what `check` misses is the files, nothing else.
+/// The examples of the guide, each appended to its first configuration: `check` only complains about missing files.
 #[test]
 fn the_examples_of_the_guide_are_configurations() {
     let guide = read("docs/guide.md");
@@ -272,7 +272,7 @@ fn the_examples_of_the_guide_are_configurations() {
     let file = folder.path().join("postern.toml");
     for (number, block) in blocks.iter().enumerate() {
         let more = if number == 0 { "" } else { block };
-        // Keys of the top level stand above the first table, wherever the example shows them.
+        // Top-level keys go above the first table, wherever the example shows them.
         let tables = more.find("\n[").map_or(more.len(), |at| at + 1);
         let tables = if more.starts_with('[') { 0 } else { tables };
         let (top, more) = more.split_at(tables);
@@ -295,7 +295,7 @@ fn the_examples_of_the_guide_are_configurations() {
                 "the folder /run/postern-",
                 "there is no user \"vmail\"",
             ];
-            // Tables in files, too.
+            // Also tables in files.
             let missing = text.contains("does not exist: correct the path");
             assert!(
                 missing || expected.iter().any(|start| text.starts_with(start)),
@@ -310,8 +310,8 @@ fn without_blocks(text: &str) -> String {
     text.split("\n```").step_by(2).collect()
 }
 
-/// The commands and options of `postern …` in running text are those of the program. What stands in blocks of the guide is run
-/// by the tests of the installation.
+/// The commands and options of `postern …` in running text are those of the program. Blocks of the guide are run by the
+/// installation tests.
 #[test]
 fn commands_that_the_documents_name_exist() {
     let documents = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "ARCHITECTURE.md"].map(PathBuf::from);

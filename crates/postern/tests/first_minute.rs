@@ -1,4 +1,4 @@
-//! What a new user does: start without anything, paste the printed line into a shell, find the mail.
+//! What a new user does: start from nothing, paste the printed line into a shell, find the mail.
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
@@ -86,7 +86,7 @@ fn the_printed_line_sends_a_mail_and_a_second_start_finds_everything() {
         assert!(shown.contains(&format!("{mechanism}: works")), "{shown}");
     }
 
-    // Keys and users are for the owner alone.
+    // Keys and users are accessible only by the owner.
     for secret in ["certs/ca.key", "certs/host.key", "state/users.db"] {
         use std::os::unix::fs::MetadataExt;
         let mode = fs::metadata(folder.path().join("postern-data").join(secret))
@@ -127,7 +127,7 @@ fn a_port_that_is_taken_is_said_before_anything_is_made() {
     drop(taken);
     let server = serve(folder.path(), "log");
     wait_until("the announcement", || server.log().contains("not shown again"));
-    // A second one in the same folder is told of the first.
+    // A second one in the same folder is told about the first.
     let mut second = serve(folder.path(), "second.log");
     wait_until("the end of the second", || !second.runs());
     assert!(second.log().contains("postern reload"), "{}", second.log());

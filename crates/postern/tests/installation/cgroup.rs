@@ -1,15 +1,15 @@
-//! A control group for each machine. Without one they would share that of the tests, and each one's systemd would remove the
-//! groups of the others' units.
+//! A control group for each machine. Without one, they would share the tests' group, and each systemd would remove the groups of
+//! the others' units.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The folders of one group: one in each hierarchy that systemd works with.
+/// The folders of one group: one in each hierarchy used by systemd.
 pub(crate) struct Group(Vec<PathBuf>);
 
 impl Group {
-    /// Makes one below the group of this process.
+    /// Creates one below the group of this process.
     pub(crate) fn new() -> Self {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let name = format!(
@@ -60,7 +60,7 @@ fn hierarchy(line: &str, mounts: &str) -> Option<PathBuf> {
     Some(mount.join(path.trim_start_matches('/')))
 }
 
-/// Removes a group and those below it, once nothing runs in them.
+/// Removes a group and those below it, once nothing is running in them.
 fn remove(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {

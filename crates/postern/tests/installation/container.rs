@@ -1,4 +1,5 @@
-//! The image: what its file and the guide's commands say, done in a machine. No engine is needed, and none is tested.
+//! The image: its Containerfile and the guide's commands, carried out in a machine. No engine is needed, and none is
+//! tested.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +9,7 @@ use crate::machine::{CHECKOUT, Machine};
 
 /// The last stage of the Containerfile.
 struct Image {
-    /// Instructions by name, each with what stands behind it.
+    /// Instructions by name, each with its arguments.
     said: BTreeMap<String, Vec<String>>,
 }
 
@@ -53,7 +54,7 @@ impl Image {
     }
 }
 
-/// The words of a command for `podman run` behind its image, or of `podman exec` behind its container.
+/// The words of a command after the image of `podman run`, or after the container of `podman exec`.
 fn words_inside(line: &str) -> Vec<String> {
     let mut words = line.split_whitespace().skip(2);
     while let Some(word) = words.next() {
@@ -72,7 +73,7 @@ fn words_inside(line: &str) -> Vec<String> {
 fn the_image_serves_from_its_volume_as_a_user_without_rights() {
     let image = Image::read();
     let machine = Machine::boot(&[]);
-    // The packages are there; the network is not.
+    // The packages are available; the network is not.
     machine.ok(&format!("apt-get() {{ :; }}; {}", image.one("RUN")));
     let copied = image.one("COPY");
     assert!(copied.ends_with("release/postern /usr/bin/postern"), "{copied}");

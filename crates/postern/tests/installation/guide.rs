@@ -1,6 +1,6 @@
-//! Every command of the guide, chapter by chapter, as it stands there.
+//! Every command of the guide, chapter by chapter, as written.
 //!
-//! A comment above a block says what is to be done with it, where it is not simply run: see [`Mark`].
+//! A comment above a block says what to do with it if it is not simply run: see [`Mark`].
 
 use std::fs;
 
@@ -10,15 +10,15 @@ use crate::{package, packages};
 /// What the comment above a block says.
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Mark {
-    /// Commands are run; anything else is shown only.
+    /// Commands are run; anything else is only shown.
     Plain,
     /// The block is the content of a file.
     File { path: String, mode: String },
-    /// The block stands behind the first configuration; the server is restarted with both.
+    /// The block is appended to the first configuration; the server is restarted with both.
     Configuration,
-    /// The commands may end with 1: that is their answer.
+    /// The commands may exit with 1: that is their answer.
     Answers,
-    /// The commands are run where the package is made.
+    /// The commands are run where the package is built.
     Build,
     /// The commands are run in the checkout on another machine.
     Another,
@@ -82,7 +82,7 @@ fn blocks() -> Vec<Block> {
             Mark::Plain,
             "docs/guide.md:{number}: the comment stands above no block"
         );
-        // Tables that are made from the code.
+        // Tables generated from the code.
         let is_rules = line.starts_with("<!-- rules: ") || line == "<!-- end of rules -->";
         if let Some(comment) = line.strip_prefix("<!-- ").filter(|_| !is_rules) {
             mark = Mark::parse(comment.trim_end_matches(" -->"));
@@ -93,7 +93,7 @@ fn blocks() -> Vec<Block> {
     found
 }
 
-/// The command that makes the package.
+/// The command that builds the package.
 pub(crate) fn on_the_build_machine() -> String {
     let mut found = blocks().into_iter().filter(|block| block.mark == Mark::Build);
     let block = found.next().unwrap();
@@ -109,11 +109,11 @@ pub(crate) fn with_podman() -> Vec<String> {
         .collect()
 }
 
-/// A reader of the guide at work.
+/// A reader working through the guide.
 struct Reader {
     machine: Machine,
     first_configuration: String,
-    /// Of ann@example.org, as it was shown.
+    /// The password of ann@example.org, as shown.
     password: String,
 }
 
@@ -158,7 +158,8 @@ impl Reader {
         }
     }
 
-    /// What a command finds where it is run besides the guide's own work: a line of shell before it, and what is typed.
+    /// The context in which a command is run, besides the guide's own work: a line of shell before it, and its typed
+    /// input.
     fn given(&self, text: &str) -> (&'static str, String) {
         let password = format!("{}\n", self.password);
         match text {
@@ -174,7 +175,7 @@ impl Reader {
         }
     }
 
-    /// The queue id of the message that waits, where a command wants one.
+    /// The queue id of the waiting message, if a command needs one.
     fn waiting_id(&self, text: &str) -> String {
         if !text.contains("$ID") {
             return String::new();
@@ -194,7 +195,7 @@ impl Reader {
         self.machine.wait_for("postern status --ready");
     }
 
-    /// Logs in by SMTP, and returns whether that is let in.
+    /// Logs in by SMTP, and returns whether that succeeds.
     fn log_in(&self, login: &str, password: &str) -> bool {
         let output = self.machine.run(
             &format!(
@@ -220,13 +221,13 @@ impl Reader {
     }
 }
 
-/// The password that `--generate` has shown.
+/// The password shown by `--generate`.
 fn generated(said: &str) -> String {
     let word = |word: &&str| word.len() > 15 && word.matches('-').count() >= 3;
     said.split_whitespace().find(word).unwrap().to_owned()
 }
 
-/// What stands ready on a host before a reader comes to this heading: other servers, and files of other programs.
+/// What exists on a host before a reader reaches this heading: other servers, and files of other programs.
 fn before(heading: &str, machine: &Machine) {
     match heading {
         "4. Who may log in" => {
@@ -241,7 +242,7 @@ fn before(heading: &str, machine: &Machine) {
             );
         }
         "Kerberos" => {
-            // The configuration that comes has no PAM, and a helper with nothing to help with ends.
+            // The supplied configuration has no PAM, and a helper without work exits.
             machine.ok("systemctl disable --now postern-pam");
             machine.ok(
                 "printf '[libdefaults]\\ndefault_realm = EXAMPLE.ORG\\n[realms]\\nEXAMPLE.ORG = {\\nkdc = 127.0.0.1\\n\
@@ -250,7 +251,7 @@ fn before(heading: &str, machine: &Machine) {
                  kadmin.local -q 'addprinc -pw \"admin word\" root/admin'
                  systemctl start krb5-kdc krb5-admin-server",
             );
-            // Its unit counts as started before it takes questions.
+            // Its unit counts as started before it accepts requests.
             machine.wait_for("echo 'admin word' | kadmin -p root/admin -q listprincs");
         }
         "Bearer tokens (OAuth)" => {
@@ -274,7 +275,7 @@ fn before(heading: &str, machine: &Machine) {
     }
 }
 
-/// What has to work once a block was done, told by a part of its text.
+/// What must work after a block, identified by a part of its text.
 fn after(block: &Block, reader: &Reader) {
     let machine = &reader.machine;
     let did = |part: &str| block.text.contains(part);
@@ -308,7 +309,7 @@ fn after(block: &Block, reader: &Reader) {
         );
         machine.wait_for("grep -q 'Subject: for a user' /home/carl/Maildir/new/*");
         machine.ok("test \"$(stat --format '%U %a' /home/carl/Maildir/new)\" = 'carl 700'");
-        // What the unit leaves of root's rights.
+        // The root privileges that the unit leaves.
         machine.ok(
             "grep -q 'CapBnd:.00000000000001c1' /proc/$(systemctl show --property MainPID --value postern-mailbox)/status",
         );
@@ -371,7 +372,7 @@ fn every_command_of_the_guide() {
             heading.clone_from(&block.heading);
             before(&heading, &reader.machine);
         }
-        // All is lost but the backup.
+        // Everything is lost except the backup.
         if block.text.contains("files.tar.gz") && block.text.contains("-xzf") {
             reader
                 .machine

@@ -1,4 +1,4 @@
-//! A Debian of its own, booted by systemd in a container without a network. What it writes is gone with it.
+//! A separate Debian, booted by systemd in a container without a network. What it writes is discarded.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -13,16 +13,16 @@ use tempfile::TempDir;
 use crate::cgroup::Group;
 use crate::{binary, checkout};
 
-/// Where the checkout is seen in a machine; it cannot be written there.
+/// Where the checkout is mounted in a machine, read-only.
 pub(crate) const CHECKOUT: &str = "/usr/src/postern";
 
-/// Where the binary is seen.
+/// Where the binary is mounted.
 const BINARY: &str = "/usr/src/postern-binary";
 
 /// A running machine.
 pub(crate) struct Machine {
     container: Child,
-    /// Its first process, as this host numbers it.
+    /// The pid of its first process on this host.
     first: Pid,
     _folder: TempDir,
     _group: Group,
@@ -93,7 +93,7 @@ impl Machine {
         };
         wait_until("the machine to be up", || {
             let output = machine.run("systemctl is-system-running", "");
-            // "degraded" is for whom it concerns: see `failed`.
+            // "degraded" is checked elsewhere: see `failed`.
             matches!(
                 String::from_utf8_lossy(&output.stdout).trim(),
                 "running" | "degraded"
@@ -143,7 +143,7 @@ impl Machine {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // Who reads nothing may have ended.
+        // A program that does not read its input may have ended.
         let _ = child.stdin.take().unwrap().write_all(input);
         child.wait_with_output().unwrap()
     }
@@ -160,7 +160,7 @@ impl Machine {
         wait_until(script, || self.run(script, "").status.success());
     }
 
-    /// The units that have failed, but for the one without a name that Debian's Postfix leaves behind when it is removed.
+    /// The failed units, except the nameless one that Debian's Postfix leaves behind when removed.
     pub(crate) fn failed(&self) -> String {
         self.ok("systemctl list-units --failed --no-legend --plain | grep -v '^postfix@-[.]service ' || true")
     }
@@ -175,7 +175,7 @@ impl Drop for Machine {
                 String::from_utf8_lossy(&journal.stdout)
             );
         }
-        // With the first process of its namespace all others end, and systemd-nspawn takes its folders away.
+        // When the first process of its namespace ends, all others do, and systemd-nspawn removes its folders.
         if kill(self.first, Signal::SIGKILL).is_err() {
             let _ = self.container.kill();
         }
@@ -183,7 +183,7 @@ impl Drop for Machine {
     }
 }
 
-/// What a command said.
+/// The output of a command.
 pub(crate) fn shown(output: &Output) -> String {
     format!(
         "{}: {}{}",
@@ -193,7 +193,7 @@ pub(crate) fn shown(output: &Output) -> String {
     )
 }
 
-/// The Debian that machines are made of.
+/// The Debian from which machines are made.
 fn root() -> PathBuf {
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| checkout().join("target"), PathBuf::from);
@@ -209,7 +209,7 @@ fn said(folder: &TempDir) -> String {
     fs::read_to_string(folder.path().join("console")).unwrap_or_default()
 }
 
-/// The first process of the namespace that a process has made. Before it there are others, which come and go.
+/// The first process of the namespace created by a process. Before it, there are short-lived others.
 fn first_below(process: u32) -> Option<Pid> {
     let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).ok()?;
     let is_first = |child: &&str| {

@@ -1,4 +1,4 @@
-//! Postern installed as the guide says, in a Debian that systemd has booted.
+//! Postern installed as the guide says, in a Debian booted by systemd.
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
@@ -26,7 +26,7 @@ fn checkout() -> PathBuf {
         .unwrap()
 }
 
-/// The packages, made once by the command of the guide; of the binary that is tested: `postern` and `postern-mta`.
+/// The packages, built once with the guide's command from the tested binary: `postern` and `postern-mta`.
 fn packages() -> &'static [PathBuf] {
     static MADE: OnceLock<Vec<PathBuf>> = OnceLock::new();
     MADE.get_or_init(|| {

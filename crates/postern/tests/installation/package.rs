@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::machine::{Machine, shown};
 
-/// Mail for here and, from this host, for everywhere; no TLS.
+/// Local mail and, from this host, mail to everywhere; no TLS.
 pub(crate) const CONFIGURATION: &str = "\
 hostname = \"mx.example.org\"
 local_domains = [\"example.org\"]
@@ -33,7 +33,7 @@ kind = \"users\"
 /// Messages that wait while the package is upgraded.
 const WAITING: usize = 300;
 
-/// A script that sends mail to a recipient so many times, one command after the other in one session.
+/// A script that sends mail to a recipient that many times, one command after the other in one session.
 fn send(to: &str, count: usize) -> String {
     format!(
         "exec 3<>/dev/tcp/127.0.0.1/25
@@ -48,7 +48,7 @@ fn send(to: &str, count: usize) -> String {
     )
 }
 
-/// The same package under a later version.
+/// The same package with a later version.
 fn upgrade_of(package: &Path, folder: &TempDir) -> Vec<u8> {
     let made = folder.path().join("later.deb");
     let script =
@@ -84,13 +84,13 @@ fn installed_upgraded_with_a_full_queue_removed_and_purged() {
 }
 
 fn installed_without_a_configuration(machine: &Machine) {
-    // Postfix is there, and keeps its `mailq` and `sendmail`.
+    // Postfix is installed, and keeps its `mailq` and `sendmail`.
     let before = machine.ok("readlink /usr/bin/mailq");
     let said = machine.ok("apt-get install -y ./postern_*.deb 2>&1");
     assert!(said.contains("write /etc/postern/postern.toml"), "{said}");
     assert_eq!(machine.ok("readlink /usr/bin/mailq"), before);
     machine.ok("dpkg --search /usr/sbin/sendmail | grep -q postfix && test ! -L /usr/sbin/sendmail");
-    // It takes Postfix's place for who asks for that.
+    // It replaces Postfix if that is requested.
     let said = machine.ok("apt-get install -y ./postern-mta_*.deb 2>&1");
     assert!(said.contains("Removing postfix"), "{said}");
     machine.ok("dpkg-query --showformat '${db:Status-Status}\n' --show postfix | grep -qv '^installed$'");
@@ -133,7 +133,7 @@ fn installed_without_a_configuration(machine: &Machine) {
         folders,
         "750 root postern /etc/postern\n700 postern postern /var/lib/postern\n750 postern postern /var/log/postern\n"
     );
-    // Enabled, and nothing to serve: no failure either, now and at the next boot.
+    // Enabled without anything to serve: not a failure, now or at the next boot.
     assert_eq!(machine.ok("systemctl is-enabled postern").trim(), "enabled");
     assert_eq!(
         machine.run("systemctl is-enabled postern-pam", "").status.code(),
@@ -153,11 +153,11 @@ fn first_mail(machine: &Machine) {
     machine.ok("postern user add ann@example.org --generate && systemctl start postern && postern status");
     machine.ok(&send("ann@example.org", 1));
     machine.wait_for("grep -rq 'Subject: number 1' /var/lib/postern/mail");
-    // Without any capability but that for low ports, and as nobody special.
+    // Without any capability except that for low ports, and as an unprivileged user.
     let status = machine.ok("cat /proc/$(systemctl show --property MainPID --value postern)/status");
     assert!(status.contains("CapBnd:\t0000000000000400"), "{status}");
     assert!(!status.contains("Uid:\t0"), "{status}");
-    // What Postern itself gives up, under the unit's own filter too.
+    // What Postern itself gives up, even under the unit's own filter.
     machine.wait_for("grep -q ' confined ' /var/log/postern/postern.log");
     let line = machine.ok("grep -m1 ' confined ' /var/log/postern/postern.log");
     for part in ["no_new_privileges=yes", "no_dumps=yes", "syscalls=seccomp"] {
@@ -210,7 +210,7 @@ fn upgraded(machine: &Machine, package: &Path) {
         process
     );
     assert_eq!(waiting(machine), WAITING.to_string(), "nothing is lost");
-    // Those from before and those from after, by their subjects.
+    // Messages from before and after, by their subjects.
     machine.ok(&send("someone@outside.example", 1));
     assert_eq!(waiting(machine), (WAITING + 1).to_string());
     let listed = machine.ok("mailq --limit 1000 --json | grep -c '\"queue\"'");
@@ -218,7 +218,7 @@ fn upgraded(machine: &Machine, package: &Path) {
     assert_eq!(machine.failed(), "");
 }
 
-/// It is shown, the server that runs goes on, and one that is started does not try for ever.
+/// It is shown, the running server continues, and a newly started one does not retry for ever.
 fn a_mistake_in_the_file(machine: &Machine) {
     machine.ok(
         "cp -p /etc/postern/postern.toml /root/right.toml && echo 'hostnam = 1' >> /etc/postern/postern.toml",
@@ -264,7 +264,7 @@ fn removed_and_purged(machine: &Machine) {
     assert!(said.contains("/var/lib/postern holds mail and is kept"), "{said}");
     machine.ok("test ! -e /etc/postern -a ! -e /var/log/postern -a -s /var/lib/postern/queue.db");
 
-    // Back again: all of it is still there. Then it goes, and so does everything.
+    // Reinstalled: everything is still there. Then it is purged, and everything is gone.
     machine.put("/etc/postern/postern.toml", CONFIGURATION.as_bytes());
     machine.ok("apt-get install -y ./later.deb && chgrp postern /etc/postern/postern.toml && systemctl start postern");
     machine.wait_for("postern status");

@@ -1,5 +1,5 @@
-//! Access rules of a configuration, with tables of Postfix and sendmail, real policy services and swaks; and what `explain` and `check`
-//! say of them.
+//! Access rules of a configuration, with tables of Postfix and sendmail, real policy services and swaks; and what `explain` and
+//! `check` say about them.
 
 use std::fs;
 use std::net::Ipv4Addr;

@@ -13,7 +13,7 @@ use crate::harness::Site;
 /// `pencil` with 4,096 iterations and the salt of RFC 7677.
 const SCRAM: &str = "{SCRAM-SHA-256}4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
 
-/// Whether GNU SASL's program logs in inside TLS.
+/// Whether GNU SASL's program can log in inside TLS.
 fn gsasl(site: &Site, mechanism: &str, login: &str, password: &str) -> bool {
     let output = Command::new(program("/usr/bin/gsasl", "gsasl"))
         .args(["--smtp", "--connect", &format!("localhost:{}", site.submission)])

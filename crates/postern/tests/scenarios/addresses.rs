@@ -1,4 +1,4 @@
-//! Aliases by address and domain, lists and their owners, routes by address, and a filter behind the queue.
+//! Aliases by address and domain, lists and their owners, routes by address, and an after-queue filter.
 
 use std::collections::HashSet;
 use std::fs;
@@ -13,7 +13,7 @@ use postern_testkit::smtp::Client;
 
 use crate::harness::Site;
 
-/// The virtusertable of a sendmail gateway, as it is written by hand for Postern.
+/// The virtusertable of a sendmail gateway, as written by hand for Postern.
 const GATEWAY: &str = r#"
 [[alias]]
 from = ["info@holding.example"]
@@ -229,7 +229,7 @@ fn lists_go_out_under_their_owners_and_programs_are_left_out() {
     let reply = send(&site, 8, "joe@far.example", "both@oakfield.example", "for bert");
     assert!(reply.starts_with("250 "), "{reply}");
 
-    // A large body lies in a file, which each part of the message gets for itself.
+    // A large body is in a file, of which each part of the message gets its own copy.
     let large = format!(
         "for all\r\nX-Filler: x\r\n\r\n{}",
         "0123456789abcdef\r\n".repeat(20_000)
@@ -256,7 +256,7 @@ fn lists_go_out_under_their_owners_and_programs_are_left_out() {
         guest.mail
     );
     assert!(boss.mail.starts_with("<joe@far.example>"), "{}", boss.mail);
-    // Whoever looks for the message by its sender finds it under the owner's, too.
+    // A search for the message by sender also finds it under the owner's.
     let told = "sender <joe@far.example> becomes <owner-fax@oakfield.example>, the owner of the list";
     site.wait_for_log(&["reworked", "rule=recipient.entry", told]);
     assert!(guest.content.len() > 300_000 && guest.content.len().abs_diff(boss.content.len()) < 200);
@@ -285,7 +285,7 @@ fn lists_go_out_under_their_owners_and_programs_are_left_out() {
     wait_until("an empty queue", || site.queue_is_empty());
 }
 
-/// Hands what a sink takes back to a port, with a field more, as a filter behind the queue does.
+/// Returns what a sink receives to a port, with an additional field, as an after-queue filter does.
 fn filter(sink: Arc<Sink>, back: u16, stop: Arc<AtomicBool>) -> thread::JoinHandle<()> {
     thread::spawn(move || {
         let mut done = 0;
@@ -353,7 +353,7 @@ fn a_filter_behind_the_queue_sees_all_mail_once() {
         .filter(|taken| taken.content.contains("for the team"))
         .count();
     assert!(seen >= 1, "it went through the filter");
-    // Nobody else may hand mail back.
+    // Nobody else may return mail.
     let (mut client, _) = Client::connect_from(std::net::Ipv4Addr::new(127, 0, 0, 8), back).unwrap();
     client.say("EHLO x.example").unwrap();
     let reply = client

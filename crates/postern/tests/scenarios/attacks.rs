@@ -107,7 +107,7 @@ fn nothing_said_before_starttls_survives_it() {
             identity: None,
         });
         if let Ok(mut client) = secured {
-            // Not even the greeting of before counts, and no reply to the injected commands comes.
+            // Not even the earlier greeting counts, and there is no reply to the injected commands.
             let reply = client.say("RCPT TO:<a@relay.test>").unwrap();
             assert!(reply.starts_with("503"), "{reply}");
             let reply = client.say("EHLO after.example").unwrap();
@@ -167,14 +167,16 @@ fn guessing_is_slowed_then_barred_and_known_users_cannot_be_told() {
     let sink = Sink::start();
     let mut site = Site::relay_with(sink.port(), "", "");
     site.start();
-    // That neither time nor form tells them apart is seen in `login_attacks`, without the limit.
+    // That neither time nor form distinguishes them is tested in `login_attacks`, without the
+    // limit.
     for login in ["tester@relay.test", "nobody@relay.test"].repeat(2) {
         let mut client = site.tls_client(site.submission);
         let reply = client.login(login, "wrong").unwrap();
         assert!(reply.starts_with("535 5.7"), "{reply}");
     }
 
-    // Past the limit even the right password does not help from here, but nobody else is shut out.
+    // Beyond the limit, even the right password does not help from here, but nobody else is locked
+    // out.
     let mut locked_out = false;
     for _ in 0..40 {
         let mut client = site.tls_client(site.submission);
@@ -222,12 +224,12 @@ fn what_a_peer_can_grow_has_a_limit() {
         )
         .unwrap();
     assert!(reply.starts_with("552 5.3.4"), "{reply}");
-    // The session is still good for the next.
+    // The session can still be used for the next message.
     let reply = client
         .mail("a@outside.example", &["b@relay.test"], "Subject: y\r\n\r\nz")
         .unwrap();
     assert!(reply.starts_with("250"), "{reply}");
-    // A line without end is cut off, not kept.
+    // An endless line is cut off, not kept.
     let mut client = site.client();
     client.send(&vec![b'A'; 200_000]).ok();
     client.send(b"\r\n").ok();

@@ -46,7 +46,7 @@ fn many_connections_get_no_more_than_one() {
             let (site, taken, refused) = (&site, &taken, &refused);
             scope.spawn(move || {
                 let mut client = site.tls_client(site.submission);
-                // However the login is written, it is the same account.
+                // It is the same account, however the login is written.
                 let login = if thief % 2 == 0 {
                     TESTER
                 } else {
@@ -146,7 +146,7 @@ fn an_account_on_hold_sends_nothing_until_it_is_released() {
     assert_eq!(known["networks"][0]["network"], "127.0.0.1");
     assert!(site.ok(&["account", "list"]).contains(TESTER));
 
-    // It is on hold still after a kill, and nobody is told a second time.
+    // It is still on hold after a kill, and nobody is notified again.
     site.take_server().crash();
     site.start();
     assert_eq!(account(&site, TESTER)["hold"]["budget"], "users");
@@ -205,7 +205,7 @@ fn what_was_acknowledged_counts_after_a_kill() {
         }
         assert_eq!(total(&site, "sent_messages", "day"), taken);
         if round == 1 {
-            // Once it ends as it should: nothing is counted twice.
+            // After an orderly end: nothing is counted twice.
             assert!(site.take_server().terminate().success());
         } else {
             site.take_server().crash();

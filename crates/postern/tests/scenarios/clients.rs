@@ -70,7 +70,8 @@ fn swaks_curl_msmtp_and_smtplib_log_in_and_send() {
         };
         let done = swaks("test word");
         if !done.status.success() {
-            // Older releases know no verification target; then the chain alone is not what is tested here.
+            // Older releases have no verification target; checking only the chain is not what is tested
+            // here.
             let mut command = Command::new("/usr/bin/swaks");
             command
                 .args(["--server", "127.0.0.1", "--port", port, tls])

@@ -1,4 +1,4 @@
-//! A system clock that is set while mail waits.
+//! Setting the system clock while mail waits.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +12,8 @@ use super::harness::Site;
 
 const MESSAGES: usize = 20;
 
-/// The library that has programs see another time. On Debian it lies in a folder of the architecture.
+/// The library that makes programs see another time. On Debian it is in an architecture-specific
+/// folder.
 pub(crate) fn faketime() -> PathBuf {
     let _ = program("/usr/bin/faketime", "faketime");
     let found = fs::read_dir("/usr/lib").unwrap().flatten().find_map(|folder| {
@@ -38,7 +39,7 @@ fn a_clock_that_is_set_neither_stops_mail_nor_ends_it() {
     let mut site = Site::relay_with(hop, "sandbox = false\n", retry);
     let time = site.path("time");
     let set = |to: &str| {
-        // As a whole, so that no reading finds half of it.
+        // Atomically, so that no reader finds half of it.
         fs::write(time.with_extension("new"), to).unwrap();
         fs::rename(time.with_extension("new"), &time).unwrap();
     };
@@ -47,7 +48,7 @@ fn a_clock_that_is_set_neither_stops_mail_nor_ends_it() {
         ("LD_PRELOAD", &faketime()),
         ("FAKETIME_TIMESTAMP_FILE", &time),
         ("FAKETIME_NO_CACHE", Path::new("1")),
-        // The monotonic clock is the one that nobody sets.
+        // The monotonic clock cannot be set.
         ("FAKETIME_DONT_FAKE_MONOTONIC", Path::new("1")),
     ]);
     site.start();

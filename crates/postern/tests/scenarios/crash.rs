@@ -15,8 +15,8 @@ use crate::harness::Site;
 
 const SENDERS: usize = 8;
 
-/// How many deliveries may be under way when the server dies: the default concurrency of one destination, and what each
-/// connection has had acknowledged but not yet written down.
+/// How many deliveries may be in progress when the server dies: the default concurrency of one destination, and those that
+/// each connection has had acknowledged but not yet recorded.
 const UNDER_WAY: u32 = 200;
 
 #[test]
@@ -30,12 +30,12 @@ fn thirty_rounds() {
     rounds(30);
 }
 
-/// Failures of a message are gathered for its one report, and not recorded before: a death meanwhile loses none of them, and
-/// doubles none.
+/// Failures of a message are collected for one report, and not recorded before: a crash in between neither loses nor
+/// duplicates any.
 #[test]
 fn a_death_while_failures_are_gathered() {
     let sink = Sink::start();
-    // It accepts connections, by the kernel, and never says a word: the others' refusals are kept back for it.
+    // The kernel accepts connections for it, and it never says a word: the others' refusals wait for it.
     let silent = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = silent.local_addr().unwrap().port();
     let hop = sink.port();
@@ -61,7 +61,7 @@ fn a_death_while_failures_are_gathered() {
         )
         .unwrap();
     assert!(reply.starts_with("250"), "{reply}");
-    // The outcomes themselves are told with the report.
+    // The outcomes themselves are recorded with the report.
     site.wait_for_log(&["attempt", "recipients=3 taken=0"]);
     site.take_server().crash();
 
@@ -103,7 +103,7 @@ fn rounds(count: u64) {
                 })
             })
             .collect();
-        // Each round dies at another moment.
+        // Each round dies at a different time.
         thread::sleep(Duration::from_millis(400 + (round * 137) % 600));
         site.take_server().crash();
         stop.store(true, Ordering::Relaxed);
@@ -154,7 +154,7 @@ fn send_until_cut(
     client.say("EHLO helo")?;
     loop {
         let id = format!("{sender}-{}", serial.fetch_add(1, Ordering::Relaxed));
-        // Every tenth is large enough to lie in a file of its own.
+        // Every tenth is large enough for a file of its own.
         let filler = if id.ends_with('7') {
             "0123456789abcdef\r\n".repeat(6_000)
         } else {

@@ -1,5 +1,5 @@
-//! `FILTER` and `BCC` of access tables and header checks: a real Postfix and Postern with the same tables and the same messages, and whom
-//! they reach; and a message that goes a way of its own keeps it over a restart.
+//! `FILTER` and `BCC` of access tables and header checks: a real Postfix and Postern with the same tables and the same messages,
+//! and whom they reach; and a message with a special route keeps it across a restart.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +13,7 @@ use postern_testkit::smtp::Client;
 
 use crate::harness::Site;
 
-/// Where mail goes usually, by an access table, and by a header check.
+/// Where mail normally goes, and where an access table and a header check send it.
 struct Sinks([Sink; 3]);
 
 impl Sinks {
@@ -34,7 +34,7 @@ impl Sinks {
         fs::write(folder.join("checks"), checks).unwrap();
     }
 
-    /// Who got a message, and by which of them.
+    /// Who got a message, and through which of them.
     fn reached(&self, id: &str) -> BTreeSet<String> {
         let marker = format!("Message-ID: <{id}@probe.example>");
         let mut all = BTreeSet::new();

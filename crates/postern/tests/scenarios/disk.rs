@@ -9,7 +9,7 @@ use postern_testkit::sink::Sink;
 
 use crate::harness::Site;
 
-/// A small file system of its own, unmounted when dropped.
+/// A separate small file system, unmounted when dropped.
 pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -50,7 +50,7 @@ impl Drop for SmallDisk {
 fn a_full_disk_refuses_loses_nothing_and_comes_back() {
     let sink = Sink::start();
     let mut site = Site::relay(sink.port(), "[admission]\nmin_free = \"0 B\"\n");
-    // The queue lies on 96 MiB, of which half are kept aside; the user file made before is carried over.
+    // The queue is on 96 MiB, half of which is reserved; the existing user file is copied.
     let users = fs::read(site.path("state/users.db")).unwrap();
     let _disk = SmallDisk::mount(&site.path("state"), "96m");
     crate::harness::private(&site.path("state/users.db"), "");
@@ -105,7 +105,7 @@ fn a_full_disk_refuses_loses_nothing_and_comes_back() {
     wait_until("an empty queue", || site.queue_is_empty());
 }
 
-/// The disk of the mailboxes is another one than the queue's, and keeps as much.
+/// The mailboxes are on a different disk than the queue, and it keeps as much space free.
 #[test]
 fn mailboxes_leave_their_disk_what_it_keeps() {
     const KEPT: u64 = 16 << 20;

@@ -1,4 +1,4 @@
-//! What is seen in the name of others is reported to them: aggregate reports of DMARC.
+//! The use of other domains is reported to them: DMARC aggregate reports.
 
 use std::fs;
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::harness::Site;
 use crate::judging::{ACTIONS, message, python};
 use crate::signing::{judged, make_keys};
 
-/// Takes the report out of the message that it reads.
+/// Extracts the report from the message that it reads.
 const UNPACK: &str = r#"
 import sys, email, gzip
 message = email.message_from_bytes(sys.stdin.buffer.read())
@@ -58,7 +58,7 @@ fn what_was_seen_is_reported_once_its_day_has_ended() {
     }
     assert!(site.take_server().terminate().success());
 
-    // An earlier day's: what the clock would do by tomorrow.
+    // Moved to an earlier day, as if tomorrow had come.
     let store = rusqlite::Connection::open(site.path("state/state.db")).unwrap();
     let changed = store
         .execute(
@@ -69,7 +69,7 @@ fn what_was_seen_is_reported_once_its_day_has_ended() {
     assert_eq!(changed, 2);
     drop(store);
     site.start();
-    // An analyst may say to which of its addresses they go.
+    // An analysis service may choose to which of its addresses they go.
     for to in ["r@strict.example", "in@analyst.example"] {
         let taken = sink.wait_for(&format!("To: {to}"));
         assert!(taken.mail.starts_with("<>"), "{taken:?}");
@@ -90,7 +90,7 @@ fn what_was_seen_is_reported_once_its_day_has_ended() {
         ] {
             assert!(unpacked.contains(part), "{part}: {unpacked}");
         }
-        // A program that those who get reports read them with.
+        // A program with which receivers read reports.
         let (name, xml) = unpacked.split_once('\n').unwrap();
         let file = site.path(name.trim_end_matches(".gz"));
         fs::write(&file, xml).unwrap();

@@ -1,4 +1,4 @@
-//! What the DNS proves of next hops, and where an administrator sees it.
+//! What DNSSEC proves about next hops, and where an administrator sees it.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::harness::Site;
 
-/// All mail by MX records; the hosts are on 127.0.0.2, where nobody takes connections.
+/// All mail by MX records; the hosts are on 127.0.0.2, where nothing accepts connections.
 fn site(zones: &SignedZones, dnssec: &str, port: u16) -> Site {
     let extra = format!(
         "{}\n[delivery]\nmx_port = {port}\nmx_networks = [\"127.0.0.2/32\"]\n\

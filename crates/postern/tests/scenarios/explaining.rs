@@ -1,5 +1,5 @@
-//! What `explain` says: each rule at its stage, the setting that decides and no other of its kind, what a route demands, addresses
-//! without a domain.
+//! What `explain` says: each rule at its stage, the setting that decides and not another of its kind, what a route demands,
+//! addresses without a domain.
 
 use serde_json::Value;
 
@@ -65,13 +65,13 @@ fn steps(site: &Site, arguments: &[&str]) -> Vec<Value> {
     said["steps"].as_array().unwrap().clone()
 }
 
-/// The line of the configuration on which a text stands first.
+/// The line of the configuration where a text first occurs.
 fn line_of(site: &Site, text: &str) -> usize {
     let config = std::fs::read_to_string(site.path("postern.toml")).unwrap();
     1 + config.lines().position(|line| line.contains(text)).unwrap()
 }
 
-/// The client's options, and of each step of access rules the command, the rule, and how the reason begins.
+/// The client's options, and for each access rule step the command, the rule, and the beginning of the reason.
 type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str, &'a str)]);
 
 #[test]
@@ -131,7 +131,7 @@ fn the_way_says_what_the_route_and_the_host_demand() {
     site.add_user("ann@home.example", "test word");
     let to_partner = ["--login", "ann@home.example", "--to", "x@partner.example"];
     let from = ["--peer", "127.0.0.1", "--listener", "submission", "--from"];
-    // Where addresses are completed, one without a domain gets it.
+    // If addresses are completed, one without a domain gets it.
     let steps = steps(&site, &[&from[..], &["ann"], &to_partner].concat());
     let begins = |text: &str| {
         let found = steps

@@ -1,5 +1,5 @@
-//! A fault in the server itself: one of its tasks panics. Nothing that a peer, a file or the machine does is known to cause that, so a
-//! debugger does: it has a function of the task jump to where the standard library panics.
+//! A fault in the server itself: one of its tasks panics. Nothing that a peer, a file or the machine does is known to cause that,
+//! so a debugger does: it makes a function of the task jump to where the standard library panics.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use postern_testkit::sink::Sink;
 
 use super::harness::{Site, binary};
 
-/// The linker's name of the function that this pattern finds.
+/// The linker symbol of the function that matches this pattern.
 fn symbol(pattern: &str) -> String {
     let output = Command::new(program("/usr/bin/nm", "binutils"))
         .arg(binary())
@@ -28,7 +28,7 @@ fn symbol(pattern: &str) -> String {
 fn a_server_whose_delivery_panics_ends_with_70_and_loses_nothing() {
     let port = free_port();
     let mut site = Site::relay_with(port, "", "[retry]\nintervals = [\"1h\"]\n");
-    // Delivery alone calls it, when an administrator has the queue tried at once.
+    // Only delivery calls it, when an administrator flushes the queue.
     let (called, panics) = (
         symbol("deliver6intake5flush17"),
         symbol("7raw_vec17capacity_overflow"),
@@ -73,7 +73,7 @@ fn a_server_whose_delivery_panics_ends_with_70_and_loses_nothing() {
     let last = "the server has stopped, since it cannot work without it (a fault of Postern)";
     assert!(log.contains(last), "{log}");
 
-    // What systemd does then (`server::watch` holds the unit to it).
+    // What systemd does then (`server::watch` tests the unit for it).
     let sink = Sink::start_on(port);
     site.start();
     site.ok(&["queue", "retry", "--all"]);

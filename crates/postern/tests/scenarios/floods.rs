@@ -1,4 +1,4 @@
-//! Strangers in great number: they may not take from others the sessions, the log, the disk or the memory.
+//! Large numbers of strangers: they must not take sessions, log, disk or memory from others.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -12,7 +12,7 @@ use postern_testkit::smtp::{Client, TlsOptions};
 use crate::disk::{SmallDisk, free};
 use crate::harness::{Site, resident_kib};
 
-/// One of some hundred addresses, each in a wide network of its own.
+/// One of some hundred addresses, each in a separate wide network.
 fn stranger(number: usize) -> Ipv4Addr {
     let number = u8::try_from(number % 200).unwrap();
     Ipv4Addr::new(127, 7, number, 1)
@@ -26,7 +26,7 @@ fn greeted(source: Ipv4Addr, port: u16) -> Client {
     client
 }
 
-/// Connects from so many addresses again and again, and keeps what it gets.
+/// Connects from that many addresses again and again, and keeps what it gets.
 fn flood(port: u16, addresses: usize) -> Vec<Client> {
     (0..400)
         .filter_map(|number| Client::connect_from(stranger(number % addresses), port).ok())
@@ -48,7 +48,7 @@ fn a_flood_at_the_mx_leaves_submission_open() {
     assert!(held.len() > 60, "the flood was no flood: {}", held.len());
     site.wait_for_log(&["sessions are scarce"]);
 
-    // Both ways to submit still work, for who comes now and for who was there before.
+    // Both ways to submit still work, for new clients and for earlier ones.
     let mail = |client: &mut Client, subject: &str| {
         client.mail(
             "tester@relay.test",
@@ -77,9 +77,9 @@ fn a_flood_at_the_mx_leaves_submission_open() {
             .starts_with("235")
     );
     assert!(mail(&mut implicit, "by TLS").unwrap().starts_with("250"));
-    // Even a host of the flood is let in at the other door.
+    // Even a host of the flood is accepted on the other listener.
     drop(greeted(stranger(0), site.submission));
-    // A host that has no part in the flood gets the place of one that has.
+    // A host outside the flood gets the place of one that is part of it.
     let mut honest = greeted(Ipv4Addr::new(127, 99, 0, 1), site.mx);
     assert!(
         honest
@@ -102,10 +102,10 @@ fn a_flood_at_submission_leaves_who_has_logged_in_alone_and_lets_others_in() {
     );
     site.start();
     let mut users: Vec<Client> = (0..10).map(|_| site.tester()).collect();
-    // A hundred networks that have one session each.
+    // A hundred networks with one session each.
     let held = flood(site.submission, 100);
     assert!(held.len() > 60, "the flood was no flood: {}", held.len());
-    // Who has not logged in after some seconds gives way.
+    // Clients that have not logged in after some seconds give way.
     thread::sleep(Duration::from_secs(6));
     users.push(site.tester());
     for user in &mut users {
@@ -136,7 +136,7 @@ fn refusals_end_and_do_not_fill_the_log() {
                     let source = Ipv4Addr::new(127, 7, thread, 1);
                     let mut client = greeted(source, port);
                     client.say("MAIL FROM:<a@a.example>").unwrap();
-                    // Written at once, as one who wants to fill the log would.
+                    // Written at once, as an attacker who wants to fill the log would.
                     client
                         .send("RCPT TO:<victim@nobodys.example>\r\n".repeat(2_000).as_bytes())
                         .ok();
@@ -151,7 +151,7 @@ fn refusals_end_and_do_not_fill_the_log() {
             })
         })
         .collect();
-    // What matters is in the log, whatever strangers do meanwhile.
+    // Important events are in the log, whatever strangers do meanwhile.
     for number in 0..10 {
         let mut user = site.tester();
         let message = format!("Subject: {number}\r\nMessage-ID: <in-the-log-{number}@x>\r\n\r\n");
@@ -196,7 +196,7 @@ fn one_session_of_refusals_is_told_in_few_lines() {
     let mut user = site.tester();
     let mut refused = 0;
     let last = loop {
-        // Each in a transaction of its own, as no other limit ends it.
+        // Each in a separate transaction, so that no other limit ends it.
         let reply = user
             .say("MAIL FROM:<tester@relay.test> SIZE=99999999999")
             .unwrap();
@@ -231,7 +231,7 @@ fn unfinished_bodies_do_not_take_the_disk() {
     fs::write(site.path("state/users.db"), users).unwrap();
     site.start();
     let available = free(&site.path("state"));
-    // Fourteen strangers send what would fill the disk twice, and do not come to an end; half of them by BDAT.
+    // Fourteen strangers send what would fill the disk twice, and never finish; half of them by BDAT.
     let megabyte = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcd\r\n".repeat(16 * 1024);
     let strangers: Vec<_> = (0..14)
         .map(|number| {
@@ -272,7 +272,7 @@ fn unfinished_bodies_do_not_take_the_disk() {
         .collect();
     let left = free(&site.path("state"));
     assert!(left > 32 << 20, "{left} of {available} octets are left");
-    // A user has room meanwhile.
+    // Meanwhile, a user has room.
     let reply = site
         .tester()
         .mail(
@@ -294,15 +294,16 @@ fn unfinished_bodies_do_not_take_the_disk() {
     assert!(left > 32 << 20, "{left} of {available} octets are left");
 }
 
-/// Messages under way at once, and how many of them there is room for: strangers get half of the bodies in files.
+/// Messages in progress at once, and how many of them fit: strangers get half of the bodies in files.
 const COUNT: usize = 1_200;
 const TAKEN: usize = 1_000;
 
-/// What a stranger's message may hold while it is under way and memory is short, in KiB: the session, and what is kept of the head.
-/// They hold about 30 in a debug build. Without a bound each would hold 150: what was gathered for the disk, and room for large reads.
+/// How much memory a stranger's message may use while it is in progress and memory is short, in KiB: the session, and what is
+/// kept of the header. They use about 30 in a debug build. Without a bound, each would use 150: the write buffer, and room for
+/// large reads.
 const HELD_KIB: u64 = 50;
 
-/// A message of a stranger that is not at its end, and whether by `BDAT`; or nothing more where there was no room for it.
+/// An unfinished message of a stranger, and whether it uses `BDAT`; nothing if there was no room for it.
 enum UnderWay {
     Data(Client),
     Chunks(Client),
@@ -338,7 +339,7 @@ fn messages_under_way_have_bounded_memory() {
     // The test's own end of the connections needs descriptors too.
     let _ = nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, 20_000, 20_000);
     let sink = Sink::start();
-    // Nobody is sent away for being slow, however long this machine takes.
+    // Nobody is disconnected for being slow, however long this machine takes.
     let mut site = Site::relay(
         sink.port(),
         &format!(
@@ -350,14 +351,14 @@ fn messages_under_way_have_bounded_memory() {
     site.start();
     let pid = site.server().pid();
     let before = resident_kib(pid);
-    // Each holds a body that would stay in memory until there is more of it, and a header of which much is kept. The replies to
-    // chunks show that they have come, and those by DATA before them.
+    // Each has a body small enough to stay in memory, and a large header to keep. The replies to chunks show that they have
+    // arrived, and so have those by DATA before them.
     let head = format!("From: {}\r\n", "x".repeat(1_900)).repeat(4);
     let body = format!("{head}\r\n{}", "0123456789abcdef\r\n".repeat(6_500));
     let held: Vec<UnderWay> = (0..COUNT)
         .map(|number| begin_message(number, site.mx, &body))
         .collect();
-    // What was given back to the allocator goes back to the system some time later, when others ask for memory.
+    // Memory freed to the allocator is returned to the system later, when more is allocated.
     let bound = 16 * 1024 + COUNT as u64 * HELD_KIB;
     let mut least = u64::MAX;
     wait_until("messages under way to hold little", || {

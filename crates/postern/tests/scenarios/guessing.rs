@@ -1,4 +1,4 @@
-//! What guessing at logins costs, whom it holds up, and what an administrator sees and does about it.
+//! What guessing passwords costs, whom it affects, and what an administrator sees and does about it.
 
 use std::net::TcpListener;
 use std::process::Command;
@@ -25,7 +25,7 @@ fn site(in_auth: &str, extra: &str) -> (Sink, Site) {
     (sink, site)
 }
 
-/// One try on a connection of its own.
+/// One attempt on a separate connection.
 fn login(site: &Site, login: &str, password: &str) -> String {
     site.tls_client(site.submission).login(login, password).unwrap()
 }
@@ -34,7 +34,7 @@ fn code(reply: &str) -> &str {
     &reply[..3]
 }
 
-/// The salt and iterations that SCRAM shows for a login. The exchange is given up.
+/// The salt and iterations that SCRAM shows for a login. The exchange is cancelled.
 fn salt(site: &Site, name: &str) -> String {
     let mut client = site.tls_client(site.submission);
     let challenge = begin_scram(&mut client, name);
@@ -66,7 +66,7 @@ fn spellings_of_a_name_have_one_salt_or_many_whether_somebody_has_it_or_not() {
     );
     site.add_user("j\u{f6}rg@relay.test", RIGHT);
     site.start();
-    // Somebody's names and nobody's, spelled in the same ways.
+    // Existing and nonexistent names, with the same variations of spelling.
     let spellings = |name: &str, plain: &str| -> Vec<String> {
         let capitals = name.to_uppercase().replace("@RELAY.TEST", "@Relay.Test");
         vec![
@@ -148,7 +148,7 @@ fn exchanges_given_up_after_the_challenge_end_in_a_lockout() {
         client.say("RSET").unwrap();
     }
     for _ in 0..5 {
-        // Hung up in the midst of it.
+        // Disconnected in the middle of it.
         begin_scram(&mut site.tls_client(site.submission), "tester@relay.test");
     }
     wait_until("the lockout", || site.log().contains("throttle.lockout"));
@@ -246,7 +246,7 @@ fn who_goes_on_guessing_is_barred_and_users_of_the_network_are_not() {
     wait_until("the act in the log", || site.log().contains("lockouts lifted"));
 }
 
-/// Otherwise a restart would take from honest users what keeps them apart from those who attack from their network.
+/// Otherwise a restart would lose what distinguishes legitimate users from attackers in their network.
 #[test]
 fn logins_and_lockouts_outlive_a_restart() {
     let (_sink, mut site) = site(
@@ -295,7 +295,7 @@ fn logins_and_lockouts_outlive_a_restart() {
     );
 }
 
-/// Otherwise whoever can make the server crash guesses without end, always one failure short of the lockout.
+/// Otherwise an attacker who can crash the server could guess endlessly, always one failure short of the lockout.
 #[test]
 fn failures_short_of_a_lock_out_count_after_a_crash() {
     let (_sink, mut site) = site("failures_until_lockout = 3\n", "");
@@ -377,7 +377,7 @@ fn strangers_cannot_read_the_directory_by_trying() {
         let code = rcpt(client, name);
         (code, begun.elapsed() >= Duration::from_secs(1))
     };
-    // Who is somebody goes on getting mail, and an answer takes as long as one about nobody.
+    // Existing users continue to get mail, and an answer about them takes as long as one about nonexistent users.
     for (name, code) in [("guess6", "550"), ("ann", "250")] {
         assert_eq!(timed(&mut client, name), (code.to_owned(), true), "{name}");
     }
@@ -446,7 +446,7 @@ fn passwords_are_not_too_short() {
     );
 }
 
-/// The unit's filter forbids calls that change resources, and hashing needs one of them.
+/// The unit's filter forbids calls that change resources, but hashing needs one of them.
 #[test]
 fn hashing_steps_back_under_the_filter_of_the_unit() {
     let _ = program("/usr/share/doc/python3-seccomp", "python3-seccomp");
@@ -475,7 +475,7 @@ fn hashing_steps_back_under_the_filter_of_the_unit() {
                 site.log().contains("SystemCallFilter=setpriority")
             });
         } else {
-            // The warning would stand before the login, whose line is there.
+            // The warning would come before the login, whose line is already there.
             wait_until("the login", || site.log().contains("mechanism=PLAIN"));
             assert!(
                 !site.log().contains("priority of all other work"),

@@ -17,7 +17,7 @@ pub(crate) fn binary() -> PathBuf {
         .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_postern")), PathBuf::from)
 }
 
-/// The acceptance files lie outside the repository, beside it; the copies in `tests/acceptance` serve everywhere.
+/// The acceptance files are outside the repository, next to it; the copies in `tests/acceptance` work everywhere.
 pub(crate) fn acceptance(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/acceptance")
@@ -25,7 +25,7 @@ pub(crate) fn acceptance(name: &str) -> String {
     fs::read_to_string(path).unwrap()
 }
 
-/// A folder with a configuration, certificates of an own CA, and perhaps a running server.
+/// A folder with a configuration, certificates from its own CA, and perhaps a running server.
 pub(crate) struct Site {
     folder: TempDir,
     server: Option<Server>,
@@ -37,7 +37,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// Makes the folder with certificates for `names` under `certs/NAME.{crt,key}` and the CA under `certs/ca.*`.
+    /// Creates the folder with certificates for `names` under `certs/NAME.{crt,key}` and the CA under `certs/ca.*`.
     pub(crate) fn new(config: &str, stem: &str, names: &[&str]) -> Self {
         let site = Self {
             folder: TempDir::new().unwrap(),
@@ -56,18 +56,18 @@ impl Site {
 
     /// A site on free ports whose mail goes to a next hop on `hop`; `extra` is added to the configuration.
     ///
-    /// It takes mail for `relay.test` from anyone, has `tester@relay.test` with the password `test word` as a user,
-    /// and retries after a second.
+    /// It accepts mail for `relay.test` from anyone, has `tester@relay.test` with the password `test word` as a user, and
+    /// retries after a second.
     pub(crate) fn relay(hop: u16, extra: &str) -> Self {
         Self::relay_with(hop, "", extra)
     }
 
-    /// As [`Site::relay`], with lines for the top of the file too.
+    /// As [`Site::relay`], also with lines for the top of the file.
     pub(crate) fn relay_with(hop: u16, top: &str, extra: &str) -> Self {
         Self::relay_as(hop, top, extra, "")
     }
 
-    /// As [`Site::relay_with`], with lines for `[tls]` too.
+    /// As [`Site::relay_with`], also with lines for `[tls]`.
     pub(crate) fn relay_as(hop: u16, top: &str, extra: &str, in_tls: &str) -> Self {
         let (mx, submission, submissions) = (free_port(), free_port(), free_port());
         let tls = if extra.contains("[[route]]") {
@@ -100,7 +100,7 @@ impl Site {
         site
     }
 
-    /// Has the server and subcommands find a Kerberos server.
+    /// Makes the server and subcommands use a Kerberos server.
     pub(crate) fn use_kdc(&mut self, kdc: &Kdc) {
         self.use_environment(&[("KRB5_CONFIG", &kdc.config())]);
     }
@@ -111,7 +111,7 @@ impl Site {
         self.environment.extend(variables);
     }
 
-    /// Issues one more certificate of the site's CA.
+    /// Issues another certificate from the site's CA.
     pub(crate) fn issue(&self, stem: &str, names: &[&str]) {
         let mut arguments = vec!["cert", "issue", "--dir", "certs", "--out", stem];
         arguments.extend(names);
@@ -132,7 +132,7 @@ impl Site {
         self.start_by(Command::new(binary()));
     }
 
-    /// Starts it by a program that is given its arguments, and waits until it answers.
+    /// Starts it through a program that gets its arguments, and waits until it answers.
     pub(crate) fn start_by(&mut self, mut command: Command) {
         command
             .args(["serve", "--config"])
@@ -148,9 +148,9 @@ impl Site {
         for port in [self.mx, self.submission, self.submissions] {
             wait_for_port(port);
         }
-        // Its ports are open a moment before it can be told anything.
+        // Its ports are open shortly before it can be controlled.
         wait_until("an answer on the control socket", || {
-            // A full disk is an answer, too.
+            // A full disk is also an answer.
             String::from_utf8_lossy(&self.run(&["status"]).stdout).contains(" runs as process ")
         });
     }
@@ -159,7 +159,7 @@ impl Site {
         self.server.as_mut().unwrap()
     }
 
-    /// Takes the server out, to crash or terminate it.
+    /// Takes the server, to crash or terminate it.
     pub(crate) fn take_server(&mut self) -> Server {
         self.server.take().unwrap()
     }
@@ -168,8 +168,8 @@ impl Site {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
-    /// Waits for a line of the log that has all these words. The log is written beside the work: a reply, a mail or an answer
-    /// of a command can be there some milliseconds before its line.
+    /// Waits for a log line that contains all these words. The log is written asynchronously: a reply, a message or a
+    /// command's answer can be there some milliseconds before its line.
     pub(crate) fn wait_for_log(&self, words: &[&str]) {
         wait_until(&format!("{words:?} in the log"), || {
             self.log()
@@ -178,7 +178,7 @@ impl Site {
         });
     }
 
-    /// What `explain` says, and each of its steps as `rule: reason`.
+    /// The output of `explain`, and each of its steps as `rule: reason`.
     pub(crate) fn explained(&self, arguments: &[&str]) -> (serde_json::Value, String) {
         let output = self.run(&[&["explain", "--json"], arguments].concat());
         let said: serde_json::Value =
@@ -263,14 +263,14 @@ impl Site {
     }
 }
 
-/// What a process holds in memory.
+/// The resident memory of a process.
 pub(crate) fn resident_kib(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// Last lines of the log that a failed test shows.
+/// Number of log lines shown by a failed test.
 const SHOWN: usize = 60;
 
 impl Drop for Site {
@@ -284,7 +284,7 @@ impl Drop for Site {
     }
 }
 
-/// Makes a file that only its owner may read.
+/// Creates a file that only its owner may read.
 pub(crate) fn private(path: &Path, content: &str) {
     fs::write(path, content).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();

@@ -1,4 +1,4 @@
-//! Who may send as whom: own addresses, aliases, groups, delegates, and whoever acts as another.
+//! Who may send as whom: own addresses, aliases, groups, delegates, and acting as another user.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -67,7 +67,7 @@ fn swaks(site: &Site, sender: &str, headers: &[String]) -> Output {
     command.output().unwrap()
 }
 
-/// The last line of the log with this text, which may be written a little later than the reply.
+/// The last log line with this text, which may be written a little later than the reply.
 fn logged(site: &Site, text: &str) -> String {
     let found = || {
         let log = site.log();
@@ -124,7 +124,7 @@ fn every_sender_is_allowed_or_refused_by_a_rule_with_a_name() {
     ];
     assert!(!swaks(&site, "tester@relay.test", &spoofed).status.success());
 
-    // What was decided, without a message: the same rules, with the reason.
+    // The decision without a message: the same rules, with the reason.
     let asked = ["auth", "explain", "--login", "tester@relay.test"];
     let said = site.ok(&[&asked[..], &["--sender", "boss@relay.test"]].concat());
     assert!(
@@ -207,7 +207,7 @@ fn who_acts_as_another_sends_with_the_others_addresses_alone() {
     let said = site.ok(&["auth", "explain", "--login", "webmail", "--as", "boss@relay.test"]);
     assert!(said.contains("grant \"webmail\""), "{said}");
 
-    // Off again without a restart of anything.
+    // Disabled again without restarting anything.
     site.ok(&[
         "user",
         "delegate",
@@ -237,10 +237,10 @@ fn who_cannot_log_in_is_told_apart_for_the_administrator() {
     }
 }
 
-/// What it shows, the arguments for client, envelope and recipient, and the rule that decides.
+/// What the case shows, the arguments for client, envelope and recipient, and the deciding rule.
 type Case<'a> = (&'a str, &'a [&'a str], &'a [&'a str], &'a [&'a str], &'a str);
 
-/// What `explain` says of a session, and whether it ends well.
+/// The output of `explain` for a session, and whether it succeeds.
 fn explained(site: &Site, arguments: &[&str]) -> (serde_json::Value, bool) {
     let output = site.run(&[&["explain", "--json"], arguments].concat());
     let said = serde_json::from_slice(&output.stdout);
@@ -418,7 +418,7 @@ fn a_session_that_there_was_is_explained() {
         assert!(words.contains(part), "{part}: {words}");
     }
 
-    // One that somebody outside has seen refused, by the id that he was told.
+    // One whose refusal an outsider has seen, by the id in the reply.
     let mut stranger = site.client();
     stranger.say("EHLO stranger.example").unwrap();
     stranger.say("MAIL FROM:<x@y.example>").unwrap();

@@ -1,4 +1,4 @@
-//! `--json` of every command: what it prints when it succeeds and when it fails is one JSON document, whose fields are documented.
+//! `--json` of every command: on success and failure it prints one JSON document, whose fields are documented.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::harness::Site;
 
-/// Commands that have no form for programs, and why.
+/// Commands without JSON output, and why.
 const WITHOUT: [(&str, &str); 7] = [
     (
         "serve",
@@ -25,8 +25,8 @@ const WITHOUT: [(&str, &str); 7] = [
 
 type Arguments = Option<&'static [&'static str]>;
 
-/// Every other command, in an order in which each has what it needs: arguments with which it succeeds, if it can here, and with which it
-/// fails. `QUEUE` is a message that waits, `MX` the server, `CLOSED` a port that nobody listens on, `SITE` files of sendmail.
+/// All other commands, in an order in which each has what it needs: arguments with which it succeeds, if possible here, and with
+/// which it fails. `QUEUE` is a waiting message, `MX` the server, `CLOSED` a port without a listener, `SITE` sendmail files.
 #[rustfmt::skip]
 const COMMANDS: &[(&str, Arguments, Arguments)] = &[
     // command                    succeeds                                                                 fails
@@ -101,7 +101,7 @@ const COMMANDS: &[(&str, Arguments, Arguments)] = &[
     ("version",                   Some(&[]),                                                               Some(&["extra"])),
 ];
 
-/// The commands below this one that do something, by the help that each prints.
+/// The subcommands that do something, found through the help of each.
 fn commands(site: &Site, above: &str, found: &mut BTreeSet<String>) {
     let words: Vec<&str> = above.split_whitespace().chain(["--help"]).collect();
     let help = site.ok(&words);
@@ -171,7 +171,7 @@ fn site() -> Site {
     site
 }
 
-/// What a command printed: one document. Progress may stand on standard error.
+/// The single document printed by a command. Progress may be on standard error.
 fn document(command: &str, output: &Output) -> Value {
     serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("postern {command}: {error}: {output:?}"))

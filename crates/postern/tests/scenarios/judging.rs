@@ -1,4 +1,4 @@
-//! Mail of strangers is judged: a real name server, signatures by dkimpy, SPF beside pyspf.
+//! Judging strangers' mail: a real name server, signatures by dkimpy, SPF compared with pyspf.
 
 use std::fs;
 use std::io::Write as _;
@@ -24,7 +24,7 @@ else:
 sys.stdout.buffer.write(out + message)
 "#;
 
-/// What pyspf says of `IP SENDER HELO` in each line it reads.
+/// Prints pyspf's result for `IP SENDER HELO` in each line it reads.
 const SPF: &str = r#"
 import sys, dns.resolver, spf
 resolver = dns.resolver.Resolver(configure=False)
@@ -55,7 +55,7 @@ pub(crate) fn python(script: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> 
     output.stdout
 }
 
-/// A key of openssl's making: the file, and the text of its record.
+/// A key made by openssl: the file, and the text of its record.
 pub(crate) fn key(folder: &Path) -> (String, String) {
     let file = folder.join("dkim.pem").display().to_string();
     let openssl = |arguments: &[&str]| {
@@ -104,7 +104,7 @@ fn strangers_are_judged() {
     let mut client = site.client();
     client.say("EHLO client.example").unwrap();
 
-    // What is right, signed by other people's software; what is forged in our name goes, and nothing else.
+    // Valid mail, signed by other software; results forged in our name are removed, and nothing else.
     let good = signed("dkim", "good.example", &file, &message("a@good.example", "good"));
     let forged = "Authentication-Results: mx.relay.test; dmarc=pass header.from=boss.example\r\n\
                   Authentication-Results: mx.other.example; spf=pass\r\nX-Postern-Judged: fine\r\n";
@@ -137,7 +137,7 @@ fn strangers_are_judged() {
     assert!(!taken.contains("X-Postern-Judged"), "{taken}");
     site.wait_for_log(&["judged", "author=good.example", "dmarc=pass", "action=nothing"]);
 
-    // A large body is hashed as it comes.
+    // A large body is hashed as it arrives.
     let large = message("a@good.example", "large").replace("world", &"0123456789 abcdef\r\n".repeat(200_000));
     let large = signed("dkim", "good.example", &file, &large);
     let reply = client
@@ -187,7 +187,7 @@ fn strangers_are_judged() {
     assert!(reply.starts_with("250"), "{reply}");
     assert!(site.ok(&["queue", "list", "--json"]).contains("dmarc.quarantine"));
 
-    // A forwarder that is trusted says that it had passed there; its list has changed the subject.
+    // A trusted forwarder says that the message had passed there; its list changed the subject.
     let forwarded = message("a@strict.example", "forwarded");
     let forwarded = format!(
         "Authentication-Results: forwarder.example; dmarc=pass header.from=strict.example\r\n{forwarded}"
@@ -201,7 +201,7 @@ fn strangers_are_judged() {
     assert!(taken.contains("arc=pass"), "{taken}");
     site.wait_for_log(&["judged", "rule=arc.vouched", "arc=pass"]);
 
-    // Who has logged in is nobody to judge, and cannot say that somebody has.
+    // Authenticated users are not judged, and cannot forge results.
     let mut tester = site.tester();
     let claims = "Authentication-Results: MX.relay.test. 1; dmarc=pass\r\nX-Postern-Judged: fine\r\n\
                   Authentication-Results: mx.other.example; dmarc=pass\r\n";
@@ -303,7 +303,7 @@ fn a_message_in_a_file_is_judged_and_spf_says_what_pyspf_says() {
         "{told}"
     );
 
-    // What a whole session would come to.
+    // The result of a whole session.
     let of = |arguments: &[&str]| {
         let mut all = vec!["explain", "--json", "--message", "-", "--to", "b@relay.test"];
         all.extend(arguments);

@@ -1,4 +1,5 @@
-//! GSSAPI with a real Kerberos server: every layer with its bits in the trace, and every kind of wrong ticket.
+//! GSSAPI with a real Kerberos server: every layer with its bits in the trace field, and every kind of invalid
+//! ticket.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -37,7 +38,7 @@ impl Realm {
     }
 }
 
-/// A relay that takes tickets, in clear as well, with these layers.
+/// A relay that accepts tickets, also without TLS, with these layers.
 fn relay(hop: u16, layers: &str, kerberos: &str) -> Site {
     let extra = format!(
         "[auth]\nmechanisms = [\"GSSAPI\", \"PLAIN\"]\nlayers = [{layers}]\n\
@@ -46,7 +47,7 @@ fn relay(hop: u16, layers: &str, kerberos: &str) -> Site {
     Site::relay(hop, &extra)
 }
 
-/// The same in a realm of its own, started.
+/// The same in its own realm, started.
 fn started(hop: u16, layers: &str, kind: &str) -> (Site, Realm) {
     let mut site = relay(hop, layers, "");
     let realm = Realm::new("RELAY.TEST", &site.path("smtp.keytab"), kind);
@@ -55,7 +56,7 @@ fn started(hop: u16, layers: &str, kind: &str) -> (Site, Realm) {
     (site, realm)
 }
 
-/// Sends a message through Cyrus's library, under a layer of that many bits.
+/// Sends a message through Cyrus's library, with a layer of that many bits.
 fn submit(site: &Site, kdc: &Kdc, cache: &Path, bits: (&str, &str), subject: &str) -> Output {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sasl/tests/peers/cyrus.py");
     let gssapi = Path::new("/usr/share/doc/libsasl2-modules-gssapi-mit");
@@ -147,11 +148,11 @@ fn wrong_tickets_are_refused_with_their_reason() {
     let (site, realm) = started(sink.port(), "", "aes256-cts");
     let kdc = &realm.kdc;
 
-    // No ticket at all: the client gives up by itself, and the server has seen nothing.
+    // No ticket at all: the client gives up by itself, and the server sees nothing.
     let nothing = submit(&site, kdc, &site.path("no-cache"), ("0", "0"), "no ticket");
     assert!(!nothing.status.success(), "{}", text(&nothing));
 
-    // A principal without an account, and an administrator's instance of one with.
+    // A principal without an account, and an admin instance of one that has one.
     for (name, reason) in [("stranger", "unknown user"), ("tester/admin", "has an instance")] {
         kdc.add(name, "other-word");
         let login = Login {
@@ -213,12 +214,12 @@ fn wrong_tickets_are_refused_with_their_reason() {
     let output = submit(&site, kdc, &cache, ("0", "0"), "after the change");
     assert!(text(&output).contains("535"), "{}", text(&output));
     refused_for(&site, "smtp/localhost@RELAY.TEST");
-    // The new one is good at once, without a reload.
+    // The new one works at once, without a reload.
     let cache = kdc.ticket("new-key", TESTER);
     let output = submit(&site, kdc, &cache, ("0", "0"), "new key");
     assert!(output.status.success(), "{}{}", text(&output), site.log());
 
-    // No keytab any more: the client shall try again, and keep its ticket.
+    // The keytab is gone: the client should try again, and keep its ticket.
     std::fs::remove_file(&realm.keytab).unwrap();
     let output = submit(&site, kdc, &cache, ("0", "0"), "no keytab");
     assert!(text(&output).contains("454"), "{}", text(&output));
@@ -264,7 +265,7 @@ fn a_token_works_once() {
     assert_eq!(mode & 0o077, 0, "what was seen is nobody else's affair");
 }
 
-/// Logs in with Cyrus's library over a session of our own, without a layer.
+/// Logs in with Cyrus's library over our own session, without a layer.
 fn log_in(realm: &Realm, cache: &Path, client: &mut Client) -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sasl/tests/peers/cyrus.py");
     let mut peer = realm
@@ -283,11 +284,11 @@ fn log_in(realm: &Realm, cache: &Path, client: &mut Client) -> String {
     client.say("EHLO helo").unwrap();
     let mut reply = match lines.next() {
         Some(token) => client.say(&format!("AUTH GSSAPI {}", token.unwrap())).unwrap(),
-        // The library has no ticket that still holds.
+        // The library has no valid ticket left.
         None => "no token".to_owned(),
     };
     while let Some(challenge) = reply.strip_prefix("334 ") {
-        // No octets at all are an empty line for both.
+        // For both, no octets at all are an empty line.
         writeln!(input, "{}", challenge.trim()).unwrap();
         let Some(answer) = lines.next() else { break };
         reply = client.say(&answer.unwrap()).unwrap();
@@ -297,7 +298,7 @@ fn log_in(realm: &Realm, cache: &Path, client: &mut Client) -> String {
     reply
 }
 
-/// A session ends with the ticket that has opened it.
+/// A session ends when the ticket that opened it expires.
 #[test]
 fn a_session_ends_with_its_ticket() {
     let sink = Sink::start();
@@ -310,7 +311,7 @@ fn a_session_ends_with_its_ticket() {
     let mut long = Client::connect(site.submission).unwrap().0;
     let reply = log_in(&realm, &cache, &mut long);
     assert!(reply.starts_with("235"), "{reply}\n{}", site.log());
-    // A machine may be so slow that one has ended before its login.
+    // The machine may be so slow that one has expired before the login.
     let (mut short, fetched, lasts) = (2..7)
         .find_map(|round| {
             let lasts = Duration::from_secs(2 << round);
@@ -327,7 +328,7 @@ fn a_session_ends_with_its_ticket() {
         })
         .unwrap();
     let begins = |client: &mut Client| client.say("MAIL FROM:<tester@relay.test>").unwrap();
-    // With the second by which clocks may differ, and another since times are in whole ones.
+    // Plus one second of allowed clock skew, and another since times are in whole seconds.
     let end = fetched + lasts + Duration::from_secs(2);
     wait_until("the ticket to end", || SystemTime::now() > end);
     assert_eq!(
@@ -421,7 +422,7 @@ fn whether_an_account_is_needed() {
 
 #[test]
 fn without_the_library() {
-    // Nothing that the loader would miss.
+    // Valid for the loader.
     let output = Command::new("ldd").arg(binary()).output().unwrap();
     let needed = text(&output);
     assert!(needed.contains("libc.so"), "{needed}");
@@ -443,7 +444,7 @@ fn without_the_library() {
     ] {
         assert!(said.contains(part), "{part:?} in {said}");
     }
-    // With it off, nobody asks for it.
+    // With it off, it is not needed.
     let extra = "[kerberos]\nlibrary = \"libnowhere.so.9\"\n";
     let mut site = Site::relay(sink.port(), extra);
     site.start();

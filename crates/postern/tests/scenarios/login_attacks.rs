@@ -1,5 +1,5 @@
-//! What an attacker tries at the login: to find out who exists, to use an exchange again, to guess by many mechanisms at once,
-//! to fill the memory with exchanges half done.
+//! What an attacker tries at the login: to find out who exists, to replay an exchange, to guess with many mechanisms at once,
+//! to fill the memory with unfinished exchanges.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use crate::harness::{Site, resident_kib};
 
 const KNOWN: &str = "tester@relay.test";
-/// As long as the known one, so that nothing differs by its length.
+/// As long as the known one, so that length makes no difference.
 const UNKNOWN: &str = "nobody@relay.test";
 const RIGHT: &str = "test word";
 
@@ -27,7 +27,7 @@ const WITH_KEYS: [Mechanism; 6] = [
     Mechanism::Ntlm,
 ];
 
-/// A site with every mechanism that takes a password.
+/// A site with every password mechanism.
 fn site(hop: u16, in_auth: &str, extra: &str) -> Site {
     let mut names = vec!["\"PLAIN\"".to_owned(), "\"LOGIN\"".to_owned()];
     names.extend(WITH_KEYS.map(|mechanism| format!("\"{}\"", mechanism.name())));
@@ -41,7 +41,7 @@ fn site(hop: u16, in_auth: &str, extra: &str) -> Site {
 /// Guesses cost nothing and lock nobody out.
 const FREE: &str = "free_failures = 1000\nfailures_until_lockout = 100000\nnetwork_failures = 1000000\nlogin_failures = 1000000\n";
 
-/// What was said in an exchange: the challenges as they came, and the last reply.
+/// What the server said in an exchange: the challenges, and the last reply.
 #[derive(Debug)]
 struct Said {
     sent: Vec<String>,
@@ -90,21 +90,21 @@ fn try_login(client: &mut Client, mechanism: Mechanism, login: &str, password: &
     }
 }
 
-/// The middle of the times that a denial takes.
+/// The median time of a denial.
 fn median(times: &mut [Duration]) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]
 }
 
-/// Two kinds of logins in turn, so that the machine's moods hit both.
+/// Two kinds of logins alternating, so that load on the machine affects both.
 fn compare_times(what: &str, rounds: usize, mut time: impl FnMut(&str) -> Duration) {
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
-    // A password hash or a round trip to a directory more or less would be beyond this.
+    // An additional password hash or directory round trip would exceed this.
     let alike = |known: Duration, unknown: Duration| {
         let bound = (known.max(unknown) / 2).max(Duration::from_millis(10));
         known.abs_diff(unknown) <= bound
     };
-    // A busy machine makes some rounds slow. Only what differs in every batch is different.
+    // A busy machine makes some rounds slow. Only a difference in every batch counts.
     for batch in 0..BATCHES {
         for round in 0..rounds {
             let order = if round % 2 == 0 {
@@ -131,7 +131,7 @@ fn compare_times(what: &str, rounds: usize, mut time: impl FnMut(&str) -> Durati
     }
 }
 
-/// So often times are compared before they count as different.
+/// How often times are compared before they count as different.
 const BATCHES: usize = 4;
 
 #[test]
@@ -151,7 +151,7 @@ fn neither_time_nor_form_of_a_denial_tells_who_exists() {
             shapes.push((lengths, reply.to_owned()));
             took
         });
-        // CRAM-MD5's challenge has numbers in it, whose digits are the clock's.
+        // CRAM-MD5's challenge contains numbers from the clock.
         if mechanism != Mechanism::CramMd5 {
             shapes.dedup();
             assert_eq!(shapes.len(), 1, "{mechanism}: {shapes:?}");
@@ -162,7 +162,7 @@ fn neither_time_nor_form_of_a_denial_tells_who_exists() {
 #[test]
 fn ldap_does_not_tell_who_exists_by_its_time() {
     let sink = Sink::start();
-    // A hash that costs something, as real directories have them: the tester's alone, as nobody's is not there.
+    // An expensive hash, as in real directories: only for the tester, since a nonexistent user has none.
     let hashed = "{CRYPT}$6$rounds=20000$saltsaltsaltsalt$\
                   VJjLHbcLyXVzXBgjYpIOSRbOyJSeQkMPdHTsZsFoGkWlPRYtBHVbPwQYSLqWcVNgaxWyXBwEdTdOMTdwTCAbM/";
     let slapd = Slapd::start();
@@ -228,7 +228,7 @@ fn an_exchange_that_was_seen_is_of_no_use() {
         let mut client = site.tls_client(site.submission);
         let seen = try_login(&mut client, mechanism, KNOWN, RIGHT);
         assert!(seen.reply.starts_with("235"), "{mechanism}: {}", seen.reply);
-        // Word for word, on another connection, while the first one is still there.
+        // Verbatim, on another connection, while the first one is still open.
         let mut thief = site.tls_client(site.submission);
         let mut last = String::new();
         for line in &seen.sent {
@@ -278,7 +278,7 @@ fn guesses_count_together_whatever_the_mechanism() {
         (1..=8).contains(&denied),
         "{denied} guesses were checked: {guesses:?}"
     );
-    // The lockout holds for every mechanism, the right password included.
+    // The lockout applies to every mechanism, even with the right password.
     for mechanism in [
         Mechanism::Plain,
         Mechanism::Scram(ScramHash::Sha256),
@@ -293,12 +293,12 @@ fn guesses_count_together_whatever_the_mechanism() {
 #[test]
 fn exchanges_half_done_leave_nothing_behind() {
     let sink = Sink::start();
-    // What is remembered of failed logins is full before it is measured.
+    // The memory for failed logins is full before measuring.
     let mut site = site(sink.port(), &format!("{FREE}remembered = 100\n"), "");
     site.start();
     let pid = site.server().pid();
     let begin = |client: &mut Client, number: u32| {
-        // Each with a login of its own, so that whatever is kept by login would grow.
+        // Each with a different login, so that anything kept per login would grow.
         let first = BASE64.encode(format!("n,,n=guess{number}@relay.test,r=abcdefgh"));
         let reply = client.say(&format!("AUTH SCRAM-SHA-256 {first}")).unwrap();
         assert!(reply.starts_with("334"), "{reply}");
@@ -311,10 +311,10 @@ fn exchanges_half_done_leave_nothing_behind() {
                 number += 1;
                 begin(&mut client, number);
                 assert_eq!(client.say("*").unwrap(), "501 5.0.0 AUTH aborted");
-                // Mistakes in a row end the session; a command that is none keeps it.
+                // Consecutive mistakes end the session; a valid command keeps it.
                 client.say("RSET").unwrap();
             }
-            // And the last one is left in the midst.
+            // And the last one is abandoned in the middle.
             number += 1;
             begin(&mut client, number);
         }

@@ -1,7 +1,7 @@
 //! The program as its users meet it: the real binary, real clients, real servers around it.
 //!
-//! `POSTERN_BIN` names another binary than the one of this build, such as the release one.
-//! Tests marked `#[ignore]` run long; `cargo test -- --include-ignored` runs them too.
+//! `POSTERN_BIN` names a binary other than this build's, such as the release one. Tests marked
+//! `#[ignore]` run long; `cargo test -- --include-ignored` runs them too.
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 #![allow(

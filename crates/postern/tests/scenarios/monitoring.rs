@@ -1,4 +1,4 @@
-//! What monitors see: a real Prometheus reads the numbers of real mail, and probes of health tell whether mail is taken.
+//! What monitors see: a real Prometheus reads the metrics of real mail, and health probes show whether mail is accepted.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ fn http_table(port: u16) -> String {
     format!("[[http]]\nname = \"monitor\"\naddress = \"127.0.0.1:{port}\"\n")
 }
 
-/// Logins that hold and one that does not, mail that goes and mail that stays, a refusal: all of it is found in Prometheus.
+/// Successful logins and a failed one, delivered mail and waiting mail, a refusal: all of it appears in Prometheus.
 #[test]
 fn prometheus_reads_what_mail_there_was() {
     let sink = Sink::start();
@@ -148,7 +148,7 @@ fn prometheus_reads_what_mail_there_was() {
     drop(stranger);
 }
 
-/// Both formats are as they should be, on a port and on a socket of the file system, and nothing else is answered.
+/// Both formats are correct, on a port and on a Unix socket, and nothing else is answered.
 #[test]
 fn the_numbers_pass_the_checker_and_tell_nothing_about_people() {
     let sink = Sink::start();
@@ -194,7 +194,7 @@ fn health(port: u16, path: &str) -> (u16, Value) {
     (status, serde_json::from_str(&body).unwrap())
 }
 
-/// A server that takes mail says so; one that stops says why it does not, for as long as it lets sessions end.
+/// A server that accepts mail says so; one that is stopping says why it does not, while it waits for sessions to end.
 #[test]
 fn health_tells_whether_mail_is_taken() {
     let sink = Sink::start();
@@ -223,7 +223,7 @@ fn health_tells_whether_mail_is_taken() {
     assert!(site.take_server().wait().unwrap().success());
 }
 
-/// What is not in the configuration does not listen and does not count; a reload brings it and takes it away.
+/// What is not in the configuration does not listen and does not count; a reload adds and removes it.
 #[test]
 fn a_reload_opens_changes_and_closes() {
     let sink = Sink::start();
@@ -256,7 +256,7 @@ fn a_reload_opens_changes_and_closes() {
     wait_until("the port to be closed", || {
         http::get(monitor, "/health/live").is_err()
     });
-    // A place that cannot be had changes nothing.
+    // A place that cannot be bound changes nothing.
     write(&http_table(site.mx));
     assert!(!site.run(&["reload"]).status.success());
     assert!(site.client().say("EHLO helo").unwrap().starts_with("250"));
@@ -267,7 +267,7 @@ fn json(site: &Site, arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
 }
 
-/// Whether all is well stands in the first line, and in how the command ends.
+/// The first line and the exit status say whether all is well.
 #[test]
 fn status_says_what_is_wrong_and_ends_as_monitors_expect() {
     let sink = Sink::start();
@@ -313,7 +313,7 @@ fn status_says_what_is_wrong_and_ends_as_monitors_expect() {
     );
 }
 
-/// Mail is counted by day, and that outlives a restart; the day before is told by mail, once.
+/// Mail is counted by day, and the counts survive a restart; the previous day is reported by mail, once.
 #[test]
 fn statistics_are_kept_and_sent() {
     let sink = Sink::start();
@@ -336,7 +336,7 @@ fn statistics_are_kept_and_sent() {
             .unwrap()
             .starts_with("550")
     );
-    // A day may end meanwhile.
+    // Midnight may pass meanwhile.
     let stats = ["stats", "--days", "2", "--json"];
     wait_until("three deliveries", || {
         json(&site, &stats)["total"]["delivered"] == 3
@@ -366,7 +366,7 @@ fn statistics_are_kept_and_sent() {
     drop(tester);
     assert!(site.take_server().terminate().success());
 
-    // As a server finds it that was down over midnight: the last digest is of long ago, and what there was is of yesterday.
+    // As for a server that was down at midnight: the last digest is old, and the counts are yesterday's.
     let store = rusqlite::Connection::open(site.path("state/state.db")).unwrap();
     let day =
         "SELECT value FROM record WHERE space = 'statistics' AND key LIKE '2%' ORDER BY key DESC LIMIT 1";

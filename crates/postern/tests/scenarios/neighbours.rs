@@ -1,5 +1,5 @@
-//! Servers next door that have logins checked here: Postfix by Dovecot's protocol and by saslauthd's, Dovecot's IMAP, and what
-//! is built with Cyrus SASL.
+//! Neighbouring services that have credentials checked here: Postfix with Dovecot's protocol and with saslauthd's, Dovecot's
+//! IMAP, and programs built with Cyrus SASL.
 
 use std::fs;
 use std::io::Read as _;
@@ -29,7 +29,7 @@ const MECHANISMS: [&str; 6] = [
     "SCRAM-SHA-256",
 ];
 
-/// A site with sockets for neighbours, open to all as the neighbours run as users of their own.
+/// A site with sockets for neighbouring services, open to all since those run as different users.
 struct Bench {
     site: Site,
     _sink: Sink,
@@ -43,7 +43,7 @@ impl Bench {
         let list = MECHANISMS.map(|name| format!("{name:?}")).join(", ");
         let extra = format!("[auth]\nmechanisms = [{list}, \"SCRAM-SHA-256-PLUS\"]\n{auth}\n{sockets}{more}");
         let mut site = Site::relay(sink.port(), &extra);
-        // The neighbours have to get to the sockets, and to nothing else.
+        // The neighbouring services must be able to reach the sockets, and nothing else.
         fs::set_permissions(site.path(""), fs::Permissions::from_mode(0o755)).unwrap();
         fs::create_dir(site.path("door")).unwrap();
         fs::create_dir(site.path("homes")).unwrap();
@@ -52,7 +52,7 @@ impl Bench {
         Self { site, _sink: sink }
     }
 
-    /// A Postfix with TLS that asks at the socket.
+    /// A Postfix with TLS that uses the socket.
     fn postfix(&self) -> Postfix {
         let sasl = format!(
             "smtpd_sasl_type = dovecot\nsmtpd_sasl_path = {}\nsmtpd_sasl_security_options = noanonymous\n",
@@ -76,7 +76,7 @@ impl Bench {
         )
     }
 
-    /// Whether gsasl logs in.
+    /// Whether gsasl can log in.
     fn gsasl(&self, protocol: &str, port: u16, mechanism: &str, password: &str) -> (bool, String) {
         let mut command = Command::new(program("/usr/bin/gsasl", "gsasl"));
         command
@@ -110,7 +110,7 @@ impl Bench {
         (output.status.success(), said)
     }
 
-    /// Logs in over SMTP with swaks. Returns its exit status and what was said.
+    /// Logs in over SMTP with swaks. Returns its exit status and output.
     fn swaks(&self, port: u16, arguments: &[&str]) -> (i32, String) {
         let output = Command::new(program("/usr/bin/swaks", "swaks"))
             .args(["--server", "127.0.0.1", "--port", &port.to_string()])
@@ -137,7 +137,7 @@ impl Bench {
         self.site.path("door/mux")
     }
 
-    /// Lines of the log that have all these words.
+    /// Log lines that contain all these words.
     fn logged(&self, words: &[&str]) -> usize {
         let log = self.site.log();
         log.lines()
@@ -145,7 +145,7 @@ impl Bench {
             .count()
     }
 
-    /// Waits until the log, which is written beside the work, has so many lines with all these words.
+    /// Waits until the log, which is written asynchronously, has that many lines with all these words.
     fn wait_for_log(&self, count: usize, words: &[&str]) {
         wait_until(&format!("{count} lines with {words:?}"), || {
             self.logged(words) >= count
@@ -153,7 +153,7 @@ impl Bench {
         assert_eq!(self.logged(words), count, "{words:?} in {}", self.site.log());
     }
 
-    /// Has the configuration read again. Its ports are open a moment before the server can be told anything.
+    /// Reloads the configuration. Its ports are open shortly before the server can be controlled.
     fn reload(&self) {
         wait_until("a reload", || self.site.run(&["reload"]).status.success());
     }
@@ -210,7 +210,7 @@ fn guesses_count_wherever_they_are_made() {
     assert!(reply.starts_with("454"), "{reply}");
     let (right, _) = bench.gsasl("smtp", postfix.port(), "SCRAM-SHA-256", RIGHT);
     assert!(!right, "and by every mechanism");
-    // saslauthd's protocol tells no address, so nobody is locked out there, and the owner gets in.
+    // saslauthd's protocol gives no address, so nobody is locked out there, and the owner gets in.
     let said = bench.testsaslauthd(&["-u", LOGIN, "-p", RIGHT, "-s", "imap"]);
     assert!(said.contains("OK"), "{said}");
 }
@@ -265,7 +265,7 @@ fn postfix_with_cyrus_sasl() {
     bench.wait_for_log(2, &["listener=mux", " login session"]);
 }
 
-/// A site with a socket for Dovecot's mail processes too.
+/// A site that also has a socket for Dovecot's mail processes.
 fn bench_for_imap() -> Bench {
     Bench::start(
         "",
@@ -277,7 +277,7 @@ fn bench_for_imap() -> Bench {
 #[test]
 fn dovecot_serves_imap_to_these_accounts() {
     let bench = bench_for_imap();
-    // The path is known only now: a reload takes it.
+    // The path is only known now: a reload adds it.
     let config = fs::read_to_string(bench.site.path("postern.toml")).unwrap();
     let homes = bench.site.path("homes").display().to_string();
     fs::write(bench.site.path("postern.toml"), config.replace("/HOMES", &homes)).unwrap();
@@ -295,7 +295,7 @@ fn dovecot_serves_imap_to_these_accounts() {
         let (wrong, said) = bench.gsasl("imap", dovecot.port(), mechanism, WRONG);
         assert!(!wrong, "{mechanism}: {said}");
     }
-    // A mailbox, in the folder that Postern names, as the user that it names.
+    // A mailbox, in the folder and as the user that Postern gives.
     let script = format!(
         "import imaplib\nm = imaplib.IMAP4('127.0.0.1', {})\nm.login('{LOGIN}', '{RIGHT}')\n\
          print(m.append('INBOX', None, None, b'Subject: hello\\r\\n\\r\\nbody\\r\\n'))\nprint(m.select('INBOX'))\n\
@@ -311,7 +311,7 @@ fn dovecot_serves_imap_to_these_accounts() {
     let maildir = bench.site.path("homes").join(LOGIN).join("Maildir");
     assert!(maildir.is_dir(), "{}", dovecot.log());
     bench.wait_for_log(7, &["listener=door", "peer=127.0.0.1", " login session"]);
-    // Who delivers or administers asks for a user without a login.
+    // Delivery agents and administrators ask for a user without a login.
     let lookup = |user: &str| {
         let output = Command::new(program("/usr/bin/doveadm", "dovecot-core"))
             .arg("-c")
@@ -343,7 +343,7 @@ fn sockets_come_and_go() {
     fs::write(bench.site.path("postern.toml"), &moved).unwrap();
     bench.reload();
     assert!(!bench.mux().exists(), "removed");
-    // Within its own wait for a question, which is twice as long as that here.
+    // Within its own time limit for a question, which is twice as long as here.
     let heard = open.read(&mut [0; 1]);
     assert_eq!(heard.ok(), Some(0), "its connections have ended with it");
     let mode = |name: &str| {
@@ -377,7 +377,7 @@ fn sockets_come_and_go() {
 
 #[test]
 fn a_neighbour_of_its_own_kind() {
-    // A Postern whose accounts are those of another one, over its socket.
+    // A Postern that uses another one's accounts, over its socket.
     let bench = Bench::start("", "");
     let sink = Sink::start();
     let door = bench.site.path("door/login");

@@ -1,4 +1,5 @@
-//! A real Postfix as next hop: in plain, inside TLS, and with a certificate that does not verify.
+//! A real Postfix as next hop: without TLS, inside TLS, and with a certificate that does not
+//! verify.
 
 use postern_testkit::postfix::Postfix;
 use postern_testkit::process::wait_until;

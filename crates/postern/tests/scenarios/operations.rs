@@ -40,7 +40,7 @@ fn the_queue_is_worked_on_with_and_without_a_server() {
         serde_json::from_str(&site.ok(&["queue", "show", &ids[1], "--json"])).unwrap();
     site.ok(&["queue", "remove", &ids[1]]);
     assert!(!list().contains(&ids[1]));
-    // What administrators did stands in the story of the session that the message came in.
+    // What administrators did is in the story of the session in which the message arrived.
     let story = site.ok(&["explain", "--session", shown["session"].as_str().unwrap()]);
     for did in ["held", "removed"] {
         let said = format!("message {} {did} by ", ids[1]);
@@ -49,7 +49,7 @@ fn the_queue_is_worked_on_with_and_without_a_server() {
     assert!(!site.run(&["queue", "show", "0000000000000"]).status.success());
     assert!(!site.run(&["queue", "hold", "nonsense"]).status.success());
 
-    // The next hop comes; what is flushed goes, what is held stays.
+    // The next hop comes up; flushed mail leaves, held mail stays.
     let sink = Sink::start_on(hop);
     site.ok(&["queue", "flush"]);
     let _ = sink.wait_for("Subject: number 2");
@@ -57,7 +57,7 @@ fn the_queue_is_worked_on_with_and_without_a_server() {
     wait_until("one left", || list().matches("\"queue\"").count() == 1);
     assert!(list().contains(&ids[0]));
 
-    // The same commands without a server, on the spool itself.
+    // The same commands without a server, directly on the spool.
     assert!(site.take_server().terminate().success());
     assert!(site.ok(&["queue", "list", "--json"]).contains(&ids[0]));
     site.ok(&["queue", "release", &ids[0]]);
@@ -78,7 +78,7 @@ fn reload_keeps_sessions_and_a_bad_configuration_changes_nothing() {
     let mut session = site.tester();
     let config = fs::read_to_string(site.path("postern.toml")).unwrap();
 
-    // Broken: refused, with the place; everything goes on.
+    // Broken: refused, with the place; everything continues.
     fs::write(
         site.path("postern.toml"),
         format!("relay_domain = [\"typo.test\"]\n{config}"),
@@ -99,10 +99,10 @@ fn reload_keeps_sessions_and_a_bad_configuration_changes_nothing() {
             .starts_with("250")
     );
 
-    // A file at the limit of `ulimit -f` is an error for who writes it, and not the end of the server.
+    // A file at the limit of `ulimit -f` is a write error, not the end of the server.
     site.server().signal(Signal::SIGXFSZ);
 
-    // Good: new sessions see it, the old one goes on.
+    // Valid: new sessions see it, the old one continues.
     fs::write(
         site.path("postern.toml"),
         config.replace("\"relay.test\"", "\"relay.test\", \"second.test\""),

@@ -1,4 +1,5 @@
-//! PAM behind its helper: a real service with real modules, each kind of refusal, a module that hangs.
+//! PAM through its helper: a real service with real modules, each kind of refusal, a module that
+//! hangs.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,7 +12,7 @@ use postern_testkit::sink::Sink;
 
 use crate::harness::{Site, binary};
 
-/// Login, password, and the list of the service that it is on.
+/// Login, password, and the service's list that contains it.
 const PEOPLE: [(&str, &str); 5] = [
     ("paula", "paula-word"),
     ("expired", "expired-word"),
@@ -20,7 +21,7 @@ const PEOPLE: [(&str, &str); 5] = [
     ("slow", "slow-word"),
 ];
 
-/// A service whose modules check passwords of a file, and refuse accounts by lists.
+/// A service whose modules check passwords against a file, and refuse accounts by lists.
 fn service(folder: &Path) {
     let modules = Path::new("/usr/share/doc/libpam-pwdfile");
     assert!(modules.exists(), "install libpam-pwdfile");
@@ -54,7 +55,7 @@ fn service(folder: &Path) {
         "account required pam_permit.so\n".to_owned(),
     ];
     fs::write(folder.join("smtp"), text.concat()).unwrap();
-    // Asks twice, as for a second factor.
+    // Prompts twice, as for a second factor.
     let twice = format!(
         "auth required pam_pwdfile.so pwdfile={at}/passwords nodelay\nauth required pam_stress.so\n\
          account required pam_permit.so\n"
@@ -62,7 +63,7 @@ fn service(folder: &Path) {
     fs::write(folder.join("twice"), twice).unwrap();
 }
 
-/// A relay whose one directory beside its own users is PAM.
+/// A relay whose only directory besides its own users is PAM.
 fn relay(hop: u16, service_name: &str) -> Site {
     let extra = format!(
         "[[directory]]\nkind = \"pam\"\nsocket = \"pam.sock\"\nservice = \"{service_name}\"\nservice_folder = \"pam.d\"\n\
@@ -121,7 +122,7 @@ fn what_pam_says_is_the_verdict() {
         assert!(reply.starts_with("535"), "{login}: {reply}");
         reason_in_log(&site, login, reason);
     }
-    // The own users come first, and are still there.
+    // Own users come first, and still work.
     let _ = site.tester();
 }
 
@@ -169,7 +170,7 @@ fn without_its_helper_the_login_waits() {
     );
     drop(running);
     assert!(log_in(&site, "paula", "paula-word").starts_with("454"));
-    // A socket that is left over is in nobody's way.
+    // A stale socket does no harm.
     let _again = helper(&site);
     wait_until("the next helper", || {
         log_in(&site, "paula", "paula-word").starts_with("235")
@@ -191,13 +192,13 @@ fn an_upgrade_under_the_helper_costs_no_login() {
     wait_until("the helper's socket", || socket.exists());
     site.start();
 
-    // Removed, as in the middle of an upgrade: it goes on from memory.
+    // Removed, as in the middle of an upgrade: it continues from memory.
     let running = fs::metadata(&program).unwrap().ino();
     fs::rename(&program, site.path("aside")).unwrap();
     fs::remove_file(site.path("aside")).unwrap();
     assert!(log_in(&site, "paula", "paula-word").starts_with("235"));
 
-    // Another program is there: the helper goes over to it, as the same process.
+    // A new program is there: the helper switches to it, as the same process.
     fs::copy(binary(), site.path("fresh")).unwrap();
     fs::rename(site.path("fresh"), &program).unwrap();
     let file_of = |pid: u32| {

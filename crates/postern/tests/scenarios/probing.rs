@@ -1,4 +1,4 @@
-//! `postern probe`: a server looked at from outside, and put under load.
+//! `postern probe`: examining a server from outside, and putting it under load.
 
 use std::fs;
 use std::net::TcpStream;
@@ -231,7 +231,7 @@ fn what_a_domain_has_published_of_its_server() {
     let hosts = site.path("hosts");
     fs::write(&hosts, "127.86.4.61 mta-sts.signed.lab mta-sts.other.lab\n").unwrap();
     let probe = |host: &str, domain: &str| {
-        // The policy's host is found by the system's means, which this file stands for.
+        // The policy's host is found with the system's resolver, for which this file stands in.
         let script = "mount --make-rprivate / && mount --bind \"$1\" /etc/hosts && shift && exec \"$@\"";
         let output = Command::new("unshare")
             .args(["--mount", "sh", "-c", script, "sh"])

@@ -1,4 +1,4 @@
-//! Who has a mailbox here: asked when a recipient is named, and again when its mail is delivered.
+//! Which recipients have a mailbox: checked at `RCPT`, and again at delivery.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::harness::Site;
 
 const LOCAL: &str = "local_domains = [\"local.test\"]\naliases = \"aliases\"\n";
 
-/// The Maildirs that there are.
+/// The existing Maildirs.
 fn maildirs(site: &Site) -> Vec<String> {
     let Ok(found) = fs::read_dir(site.path("state/mail")) else {
         return Vec::new();
@@ -91,7 +91,7 @@ fn nobody_gets_a_maildir_that_nobody_reads() {
     );
     wait_until("two for the postmaster", || mail(&site, "postmaster").len() == 2);
 
-    // Reports: to the owner of a tagged sender, and to nobody for a sender that nobody has.
+    // Reports: to the owner of a tagged sender, and to nobody for a nonexistent sender.
     let reply = send("ann+list@local.test", "nobody@relay.test");
     assert!(reply.starts_with("250"), "{reply}");
     let _ = sink.wait_for("Subject: for nobody@relay.test");
@@ -110,7 +110,7 @@ fn a_user_who_is_gone_and_a_sender_who_never_was() {
     site.add_user("ann@local.test", "test word");
     site.add_user("bob@local.test", "test word");
     site.start();
-    // In the way of bob's Maildir, so that his mail waits.
+    // Blocks bob's Maildir, so that his mail waits.
     fs::create_dir_all(site.path("state/mail")).unwrap();
     fs::write(site.path("state/mail/bob"), "").unwrap();
     let send = |from: &str, to: &str| {
@@ -123,14 +123,15 @@ fn a_user_who_is_gone_and_a_sender_who_never_was() {
     site.ok(&["user", "remove", "bob@local.test"]);
     fs::remove_file(site.path("state/mail/bob")).unwrap();
     site.wait_for_log(&["bounced", "bob@local.test", "5.1.1"]);
-    // The report goes to whom the sender's alias leads to.
+    // The report goes to the target of the sender's alias.
     wait_until("the report", || {
         mail(&site, "ann")
             .iter()
             .any(|text| text.contains("Action: failed"))
     });
 
-    // Mail that expires at a host that is down, from names here: with a detail, and nobody's.
+    // Mail that expires because a host is down, from local names: one with a detail, one
+    // nonexistent.
     send("ann+shop@local.test", "x@relay.test");
     send("scanner@local.test", "y@relay.test");
     site.wait_for_log(&["undeliverable report", "scanner@local.test"]);

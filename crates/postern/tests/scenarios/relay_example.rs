@@ -51,7 +51,7 @@ fn the_relay_example_works_unchanged() {
         list.matches("Connection refused").count() >= 2 || list.matches("efused").count() >= 2
     });
 
-    // It comes back: both arrive, at the next retry.
+    // It comes back: both arrive at the next retry.
     let sink = Sink::start_on(2626);
     let _ = sink.wait_for("Subject: in");
     let _ = sink.wait_for("Subject: out");

@@ -1,4 +1,4 @@
-//! Accounts that are taken away, and sessions that administrators see and end.
+//! Revoked accounts, and sessions that administrators list and end.
 
 use std::fs;
 
@@ -52,7 +52,7 @@ fn the_command_line_ends_the_sessions_of_who_is_locked_out() {
     }
     site.wait_for_log(&["login.revoked", "tester@relay.test", "unknown user"]);
 
-    // An app password alone.
+    // Only an app password.
     let said = site.ok(&["user", "app-password", "add", "bob@relay.test", "phone"]);
     let app_password = said
         .split_once("password: ")
@@ -129,7 +129,7 @@ fn sessions_are_listed_and_ended_by_login() {
             .contains("no such session")
     );
 
-    // Nobody ends all by a slip.
+    // Nobody ends all by mistake.
     assert_eq!(site.run(&["sessions", "end"]).status.code(), Some(64));
     assert_eq!(
         site.run(&["sessions", "end", "--login", "nobody"]).status.code(),
@@ -148,7 +148,7 @@ fn sessions_are_listed_and_ended_by_login() {
         site.ok(&["sessions", "list", "--json"]).trim() == "[]"
     });
 
-    // What was sent with a stolen login is found by it.
+    // Mail sent with a stolen login can be found by login.
     let of = |login: &str| site.ok(&["queue", "list", "--json", "--login", login]);
     assert!(of("TESTER@relay.test").contains("x@outside.example"));
     assert_eq!(of("nobody").trim(), "[]");
@@ -159,8 +159,8 @@ fn sessions_are_listed_and_ended_by_login() {
     assert!(site.queue_is_empty());
 }
 
-/// Accounts of LDAP and SQL that are switched off, taken away or given another password while their session is open.
-/// What happens to an account.
+/// What happens to an account: LDAP and SQL accounts that are disabled, removed or given another password while
+/// their session is open.
 type Change<'a> = &'a dyn Fn();
 
 #[test]

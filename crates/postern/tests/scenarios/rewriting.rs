@@ -1,5 +1,5 @@
-//! Addresses rewritten, headers checked, copies made: a real Postfix and Postern with the same tables and the same messages, and what comes
-//! out of both.
+//! Addresses rewritten, headers checked, copies made: a real Postfix and Postern with the same tables and the same messages, and
+//! the results of both.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -100,7 +100,7 @@ fn both() -> Both {
     }
 }
 
-/// A message: its envelope, header beyond what all have, and body.
+/// A message: its envelope, additional header fields, and body.
 struct Probe {
     id: &'static str,
     from: &'static str,
@@ -202,7 +202,7 @@ fn comparable(content: &str) -> String {
     format!("{text}\n{}", body.trim_end())
 }
 
-/// All that came of a message, each delivery apart: sender, recipient, content.
+/// All deliveries of a message: sender, recipient, content.
 fn deliveries(sink: &Sink, id: &str) -> Vec<(String, String, String)> {
     let marker = format!("Message-ID: <{id}@probe.example>");
     let came = sink.taken().into_iter();
@@ -215,7 +215,7 @@ fn deliveries(sink: &Sink, id: &str) -> Vec<(String, String, String)> {
         }
     }
     all.sort();
-    // Postfix delivers twice to who is a recipient and gets a copy.
+    // Postfix delivers twice to a recipient who also gets a copy.
     all.dedup();
     all
 }
@@ -227,7 +227,7 @@ fn postfix_and_postern_make_the_same_of_it() {
     let mut told = String::new();
     for (probe, (ours, theirs)) in PROBES.iter().zip(ours.iter().zip(&theirs)) {
         let (ours, theirs) = (status(ours), status(theirs));
-        // Postfix says 5.7.1 of a refusal, and 2.0.0 of all else.
+        // Postfix says 5.7.1 for a refusal, and 2.0.0 for everything else.
         if ours != theirs {
             let _ = writeln!(told, "{}: {ours} here, {theirs} there", probe.id);
         }
@@ -280,7 +280,7 @@ fn postfix_and_postern_make_the_same_of_it() {
     let _ = both.site.server();
 }
 
-/// That a message came with this sender and these authors.
+/// Asserts that a message arrived with this sender and these authors.
 fn assert_came(sink: &Sink, id: &str, sender: &str, author: &str) {
     let came = sink.wait_for(&format!("<{id}@probe.example>"));
     assert!(came.mail.starts_with(sender), "{id}: {}", came.mail);
@@ -293,7 +293,8 @@ const OUT_RULES: &str = "[relay]\nnetworks = [\"127.0.0.0/8\"]\n\
     classes = [\"envelope_sender\", \"envelope_recipient\", \"header_sender\", \"header_recipient\"]\ntable = \"hash:generic\"\n\
     [[header_check]]\nname = \"out\"\nat = \"out\"\nfields = [\"X-Inside\"]\nverdict = \"remove\"\n";
 
-/// What leaves is rewritten at each attempt, from memory and from the queue on disk, small or in a file; the queue keeps what came.
+/// Outgoing mail is rewritten at each attempt, from memory and from the queue on disk, small or in a file; the queue keeps the
+/// original.
 #[test]
 fn what_leaves_later_is_rewritten_too() {
     let hop = postern_testkit::process::free_port();
@@ -354,12 +355,12 @@ const IN_RULES: &str = "[relay]\nnetworks = [\"127.0.0.2/32\"]\n\
     [[table]]\nname = \"gone\"\nkind = \"sql\"\nengine = \"sqlite\"\nfile = \"gone.db\"\nquery = \"SELECT v FROM t WHERE k = :key\"\n\
     [[header_check]]\nname = \"trace\"\nclients = [\"logins\"]\nfields = [\"Received\"]\nverdict = \"remove\"\n";
 
-/// Whose mail is rewritten, in which way it may come, and what becomes of it when a table does not answer.
+/// Whose mail is rewritten, however it arrives, and what happens if a table does not answer.
 #[test]
 fn whose_mail_and_by_which_way() {
     let sink = Sink::start();
     let mut site = Site::relay(sink.port(), IN_RULES);
-    // A database without the table that is asked for.
+    // A database without the queried table.
     fs::write(site.path("gone.db"), "").unwrap();
     site.start();
     let from = |last: u8| {
@@ -387,7 +388,7 @@ fn whose_mail_and_by_which_way() {
         assert!(reply.starts_with("250"), "{reply}");
         assert_came(&sink, id, sender, author);
     }
-    // The same over a login with BDAT, where the trace goes, too.
+    // The same for an authenticated client with BDAT, where the trace is also removed.
     let mut tester = site.tester();
     let text = message("chunks", "");
     tester.say("MAIL FROM:<b@pc.relay.test>").unwrap();
@@ -488,7 +489,7 @@ fn mistakes_are_found_before_mail_comes() {
     assert!(told.contains("leads back to itself"), "{told}");
 }
 
-/// Strangers' mail: addresses of ours stay as they are, and so does a header that somebody has signed, unless it is asked for.
+/// Strangers' mail: our addresses stay as they are, and so does a signed header, unless configured otherwise.
 #[test]
 fn mail_that_passes_through() {
     let sink = Sink::start();
@@ -534,7 +535,8 @@ fn mail_that_passes_through() {
     }
 }
 
-/// Nobody hears of a copy: neither by a reply, nor by a report of success or failure. What cannot be rewritten on the way out waits.
+/// Nobody learns about a copy: neither from a reply, nor from a report of success or failure. What cannot be rewritten on the way
+/// out waits.
 #[test]
 fn what_senders_do_not_hear() {
     let sink = Sink::start();

@@ -1,6 +1,6 @@
-//! Whose rights are used for what: root's own commands, the check, and a server that has given up what it has no need of.
+//! Whose rights are used for what: root's own commands, the check, and a server that has given up what it does not need.
 //!
-//! All of it is about root, who runs these tests in the gate; as somebody else there is nothing to try.
+//! All of it is about root, who runs these tests in the gate; as another user there is nothing to test.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::harness::{Site, binary, private};
 
-/// An account that every system has, and that owns nothing.
+/// An account that exists on every system and owns nothing.
 const NOBODY: u32 = 65_534;
 
 fn is_root() -> bool {
@@ -55,7 +55,7 @@ fn root_takes_only_a_configuration_of_roots() {
     if !is_root() {
         return;
     }
-    // What runs as soon as it is loaded would make this file.
+    // Code that runs on loading would create this file.
     let trap =
         "[auth]\nmechanisms = [\"GSSAPI\"]\n[kerberos]\nkeytab = \"k\"\nlibrary = \"/nowhere/trap.so\"\n";
     #[rustfmt::skip]
@@ -97,7 +97,7 @@ fn root_takes_only_a_configuration_of_roots() {
         let made: Vec<_> = fs::read_dir(folder.path()).unwrap().flatten().collect();
         assert_eq!(made.len(), 1, "{shows}: nothing was made");
     }
-    // Its owner takes it, and a library is loaded by nobody who only looks at the file.
+    // Its owner may use it, and a command that only checks the file does not load the library.
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("postern.toml"), format!("{CONFIG}{trap}")).unwrap();
     private(&folder.path().join("k"), "");
@@ -145,7 +145,7 @@ fn a_configuration_that_cannot_be_read_is_no_missing_one() {
     }
 }
 
-/// A folder of state that is nobody's, in a folder of root's, and a folder of root's beside it.
+/// A state directory owned by `nobody`, in a folder owned by root, and a folder owned by root next to it.
 fn site_of_nobody(top: &str) -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     open(folder.path());
@@ -223,7 +223,7 @@ fn what_root_makes_is_the_servers_and_another_socket_hears_nothing() {
     for made in fs::read_dir(&state).unwrap().flatten() {
         assert_eq!(made.metadata().unwrap().uid(), NOBODY, "{:?}", made.path());
     }
-    // A link to a socket of root's, and one more name of it.
+    // A link to a socket owned by root, and a hard link to it.
     let heard = UnixListener::bind(folder.path().join("roots/socket")).unwrap();
     heard.set_nonblocking(true).unwrap();
     for hard in [false, true] {
@@ -242,7 +242,7 @@ fn what_root_makes_is_the_servers_and_another_socket_hears_nothing() {
         );
         assert!(heard.accept().is_err(), "it was talked to");
     }
-    // Where the configuration names the user, a first `user add` makes the folder for it.
+    // If the configuration names the user, a first `user add` creates the folder for it.
     let folder = TempDir::new().unwrap();
     open(folder.path());
     fs::write(
@@ -264,7 +264,7 @@ fn what_root_makes_is_the_servers_and_another_socket_hears_nothing() {
     }
 }
 
-/// Makes one thing wrong for the user that serves.
+/// Makes one thing wrong for the server's user.
 type Spoil = fn(&Path);
 
 #[test]
@@ -310,13 +310,13 @@ fn check_looks_as_the_user_that_serves() {
     }
 }
 
-/// Starts the server, and waits until it has given up all that it will: its ports are open before.
+/// Starts the server, and waits until it has dropped its privileges: its ports are open before that.
 fn start(site: &mut Site) {
     site.start();
     wait_until("the server to have started", || site.log().contains(" started "));
 }
 
-/// A server that root starts and that becomes nobody.
+/// A server started by root that becomes `nobody`.
 fn dropped(extra: &str) -> Site {
     let (mx, submission, submissions) = (free_port(), free_port(), free_port());
     let config = format!(
@@ -371,7 +371,7 @@ fn a_server_gives_up_what_it_has_no_need_of() {
         .find(|line| line.starts_with("Max core file size"))
         .unwrap();
     assert_eq!(cores.split_whitespace().nth(4), Some("0"), "{cores}");
-    // Only root may look into it: the files of a process that can be dumped belong to its user.
+    // Only root may inspect it: the files of a process that can be dumped belong to its user.
     assert_eq!(fs::metadata(format!("/proc/{pid}/environ")).unwrap().uid(), 0);
     site.wait_for_log(&[" confined "]);
     let log = site.log();
@@ -386,7 +386,7 @@ fn a_server_gives_up_what_it_has_no_need_of() {
         assert!(line.contains(part), "{line}");
     }
 
-    // It works all the same: mail into a Maildir, with its renames, by a user of its own.
+    // It still works: mail into a Maildir, with its renames, as a separate user.
     let mut client = site.tester();
     let reply = client
         .mail("tester@relay.test", &["tester@relay.test"], "Subject: a\r\n\r\na")
@@ -397,7 +397,7 @@ fn a_server_gives_up_what_it_has_no_need_of() {
         fs::read_dir(&new).is_ok_and(|mut mail| mail.next().is_some())
     });
 
-    // A reload that names a new place says that it cannot, and changes nothing.
+    // A reload with a new path reports that this is impossible, and changes nothing.
     let config = fs::read_to_string(site.path("postern.toml")).unwrap();
     let socket = "[[auth_socket]]\nprotocol = \"saslauthd\"\npath = \"run/mux\"\nmechanisms = [\"PLAIN\"]\n";
     fs::write(site.path("postern.toml"), format!("{config}{socket}")).unwrap();

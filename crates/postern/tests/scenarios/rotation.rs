@@ -1,4 +1,4 @@
-//! Keys follow one another by themselves, as the clock and DNS have it, or wait for somebody who says so.
+//! Keys are rotated automatically, depending on the clock and DNS, or manually.
 
 use std::fs;
 use std::path::Path;
@@ -12,10 +12,10 @@ use crate::clock::faketime;
 use crate::harness::{Site, binary};
 use crate::signing::{both_hold, judged, make_keys, records, send};
 
-/// Days before now on which the keys are made: verifiers do not believe signatures that are yet to come.
+/// How many days ago the keys are created: verifiers do not accept signatures from the future.
 const BEGIN: i32 = 100;
 
-/// A site whose clock is what the file `time` says, as `faketime` reads it.
+/// A site whose clock is set by the file `time`, as `faketime` reads it.
 fn site(sink: &Sink, zone: &Zone, tables: &str) -> Site {
     let dns = format!("[dns]\nnameservers = [\"{}\"]\n", zone.address());
     let rules = "[relay]\nsenders = \"own\"\n[timeouts]\nreverse_lookup = \"0s\"\n";
@@ -31,14 +31,14 @@ fn site(sink: &Sink, zone: &Zone, tables: &str) -> Site {
     site
 }
 
-/// Sets the clock to so many days behind the first.
+/// Sets the clock to that many days after the first.
 fn set(site: &Site, day: i32) {
-    // As a whole, so that no reading finds half of it.
+    // Atomically, so that no reader finds half of it.
     fs::write(site.path("time.new"), format!("{}d\n", day - BEGIN)).unwrap();
     fs::rename(site.path("time.new"), site.path("time")).unwrap();
 }
 
-/// Starts the server on another day: it looks after its keys at once then, and every two minutes later.
+/// Starts the server on another day: it then checks its keys at once, and every two minutes after that.
 fn start_on(site: &mut Site, day: i32) {
     set(site, day);
     site.start();
@@ -52,7 +52,7 @@ fn content(subject: &str) -> String {
     format!("From: tester@relay.test\r\nSubject: {subject}.\r\n\r\nHello.\r\n")
 }
 
-/// What is signed now.
+/// The current signatures.
 fn signed(site: &Site, sink: &Sink, subject: &str) -> String {
     let (from, to) = ("tester@relay.test", "someone@outside.example");
     send(&mut site.tester(), from, to, &content(subject));
@@ -73,7 +73,8 @@ fn keys_are_replaced_by_themselves() {
     stop(&mut site);
     assert_eq!(records(&site, "relay.test"), first, "nothing was to be done");
 
-    // The server makes the next ones and says which records it waits for; until then the first sign.
+    // The server creates the next ones and says which records it is waiting for; until then, the first
+    // ones sign.
     start_on(&mut site, 30);
     site.wait_for_log(&[
         "a DKIM key was made that signs once DNS shows its record",
@@ -99,7 +100,7 @@ fn keys_are_replaced_by_themselves() {
     });
     stop(&mut site);
 
-    // The old ones stay as long as mail signed with them may be under way.
+    // The old ones stay as long as mail signed with them may be in transit.
     start_on(&mut site, 35);
     both_hold(&signed(&site, &sink, "four days later"), next, "the next keys");
     assert_eq!(records(&site, "relay.test"), all);
@@ -118,7 +119,7 @@ fn keys_are_replaced_by_themselves() {
 fn without_automatic_no_step_is_taken() {
     let sink = Sink::start();
     let zone = Zone::start("relay.test", &[]);
-    // The second domain shows that the server has looked.
+    // The second domain shows that the server has checked.
     let tables = "[[dkim]]\ndomain = \"relay.test\"\nrotate_every = \"30d\"\nautomatic = false\n\
                   [[dkim]]\ndomain = \"other.test\"\nrotate_every = \"30d\"\n";
     let mut site = site(&sink, &zone, tables);
@@ -131,7 +132,7 @@ fn without_automatic_no_step_is_taken() {
     ]);
     assert_eq!(records(&site, "relay.test"), before);
     assert!(!site.log().contains("domain=relay.test"), "{}", site.log());
-    // By hand it goes on.
+    // It continues manually.
     let told = site.run(&["dkim", "rotate", "relay.test", "--json"]);
     let told: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
     assert_eq!(told["step"], "made", "{told}");
@@ -160,7 +161,7 @@ fn whoever_waits_goes_on_once_dns_shows_the_records() {
     let child = wait().spawn().unwrap();
     wait_until("the next keys", || records(&site, "relay.test").len() == 4);
     let all = records(&site, "relay.test");
-    // One record of two is not enough.
+    // One of two records is not enough.
     zone.replace("relay.test", &all[..3]);
     zone.replace("relay.test", &all);
     let done = child.wait_with_output().unwrap();
@@ -182,12 +183,12 @@ fn whoever_waits_goes_on_once_dns_shows_the_records() {
         .collect();
     assert_eq!(stages, ["retired", "retired", "active", "active"], "{check}");
 
-    // Who only goes on begins nothing.
+    // With `--go-on`, nothing new begins.
     let rest = site.ok(&["dkim", "rotate", "relay.test", "--continue", "--json"]);
     assert!(rest.contains("\"nothing\""), "{rest}");
     assert_eq!(records(&site, "relay.test").len(), 4);
 
-    // Who does not wait long enough is told so.
+    // If the wait is not long enough, that is reported.
     site.ok(&["dkim", "rotate", "relay.test", "--finish"]);
     zone.replace("relay.test", &all[2..]);
     let mut short = wait();

@@ -1,4 +1,4 @@
-//! Routes from tables that are asked: SQL, LDAP, patterns; down at `RCPT`, in the queue, and up again.
+//! Routes from queried tables: SQL, LDAP, patterns; down at `RCPT`, in the queue, and up again.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use postern_testkit::slapd::{self, PEOPLE, Slapd, SlapdOptions};
 
 use crate::harness::Site;
 
-/// A relay whose routes lie in a file, a database, patterns and a directory, in this order.
+/// A relay whose routes are in a file, a database, patterns and a directory, in this order.
 fn site(hop: u16, slapd: &Slapd) -> Site {
     let config = "[[table]]\nname = \"ways\"\nkind = \"sql\"\nengine = \"sqlite\"\nfile = \"mail.db\"\n\
          query = \"SELECT way FROM ways WHERE name = :key\"\ncache_time = \"0s\"\nnegative_cache_time = \"0s\"\n\
@@ -145,7 +145,7 @@ fn a_table_of_routes_that_is_down_defers_and_is_never_passed_by() {
     let reply = rcpt(&site, "new@two.test");
     assert!(reply.starts_with("451 4.3.0"), "{reply}");
 
-    // Nothing is remembered over a restart; the mail waits for the table and says so.
+    // Nothing is remembered across a restart; the mail waits for the table and says so.
     site.take_server().crash();
     let sink = Sink::start();
     site.start();

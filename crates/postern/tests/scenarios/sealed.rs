@@ -1,4 +1,4 @@
-//! What an alias leads to the outside is sealed with what was found of it.
+//! Mail forwarded to the outside by an alias is sealed with our results.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,14 +12,14 @@ use postern_testkit::unbound::Unbound;
 use crate::harness::Site;
 use crate::judging::{ACTIONS, key, message, python, signed};
 
-/// Says what the chain of the message that it reads comes to; the first argument is the record of all keys.
+/// Prints the result for the chain of the message that it reads; the first argument is the record of all keys.
 const CHAIN: &str = r#"
 import sys, dkim
 record = sys.argv[1].encode()
 print(dkim.arc_verify(sys.stdin.buffer.read(), dnsfunc=lambda name, timeout=5: record)[0].decode())
 "#;
 
-/// A site that seals for `here.example` with the key in `file`, where `forward@here.example` leads to the outside, by way of `hop`.
+/// A site that seals for `here.example` with the key in `file`, where `forward@here.example` leads to the outside, through `hop`.
 fn site(hop: u16, unbound: &Unbound, file: &str) -> Site {
     let seals = "arc_seal = \"here.example\"\n[[dkim]]\ndomain = \"here.example\"\n\
                  [[dkim.key]]\nselector = \"own\"\nfile = \"seal.pem\"\n";
@@ -78,7 +78,7 @@ fn what_an_alias_leads_to_the_outside_is_sealed() {
     let two = format!("From: x@evil.example\r\n{}", taken.content);
     assert_eq!(chain(&record, &two), "fail", "a second From");
 
-    // What a signature still vouches for stays as it is, 8 bits and all.
+    // Mail with a valid signature stays unchanged, including its 8-bit content.
     let eight = message("a@good.example", "eight").replace("world", "w\u{f6}rld");
     let eight = signed("dkim", "good.example", &file, &eight);
     let reply = client
@@ -133,7 +133,8 @@ fn a_seal_holds_behind_a_host_that_takes_7_bits() {
         let found = found.trim_end_matches('\n').replace('\n', "\r\n") + "\r\n";
         assert_eq!(chain(&record, &found), "pass", "{shows}: {found}");
     }
-    // What somebody else has signed is not converted before it is sealed. Behind such a host neither holds, and the log says so.
+    // Mail signed by somebody else is not converted before it is sealed. After such a host, neither is valid, and the log says
+    // so.
     let content = message("a@good.example", "signed by others").replace("Hello\r\n", "Gr\u{fc}\u{df}e\r\n");
     let content = signed("dkim", "good.example", &file, &content);
     let reply = client

@@ -13,8 +13,8 @@ use postern_testkit::smtp::{Client, TlsOptions};
 
 use crate::harness::{Site, acceptance};
 
-/// The procedure's `QueueLA` is 8 and its `RefuseLA` 12: on a machine as busy as that the relay does what it is told and
-/// turns clients away. So the test waits until the load, with what it adds itself, is below.
+/// The procedure's `QueueLA` is 8 and its `RefuseLA` 12: on a machine that busy, the relay refuses clients as
+/// configured. So the test waits until the load, including its own, is below that.
 fn wait_for_calm() {
     let deadline = Instant::now() + Duration::from_secs(600);
     loop {
@@ -73,7 +73,7 @@ fn the_whole_procedure() {
     let (_ports, _slapd, sink, site) = start();
     let ca = site.path("certs/ca.crt");
 
-    // Step 9: the greeting of SMTP_LOGIN_MSG, and the privacy of goaway.
+    // Step 9: the greeting of SMTP_LOGIN_MSG, and the privacy flags of goaway.
     let (mut client, greeting) = Client::connect(site.mx).unwrap();
     assert!(
         greeting.starts_with("220 challenger.example ESMTP Sendmail; "),
@@ -107,7 +107,7 @@ fn the_whole_procedure() {
         ("mail from:<stranger@outside.example>", "250 2.1.0"),
         ("mail from:<stranger@outside.example>", "503 5.5.0"),
         ("starttls", "503 5.5.0"),
-        // Step 11: a stranger does not relay, by whatever spelling.
+        // Step 11: a stranger cannot relay, with any spelling.
         ("rcpt to:<someone@outside.example>", "550 5.7.1"),
         (
             "rcpt to:<someone%outside.example@challenger.example>",
@@ -180,7 +180,7 @@ fn the_whole_procedure() {
     );
     assert_eq!(taken.rcpt, ["<someone@outside.example>"]);
 
-    // PLAIN in one line, on the submission listener and inside implicit TLS.
+    // PLAIN with an initial response, on the submission listener and inside implicit TLS.
     let plain = BASE64.encode("\0acaird\0pass word");
     let mut client = tls(site.submission, &ca, None);
     expect(&mut client, "mail from:<acaird@fccc.example>", "530 5.7.0");
@@ -208,7 +208,7 @@ fn the_whole_procedure() {
     client.say("ehlo helo").unwrap();
     expect(&mut client, &format!("auth plain {plain}"), "235 2.0.0");
 
-    // A client certificate of the CA is recorded as verify=OK; a stranger's as FAIL, without being turned away.
+    // A client certificate of the CA is recorded as verify=OK; a stranger's as FAIL, without being refused.
     let (crt, key) = (site.path("certs/client.crt"), site.path("certs/client.key"));
     let mut client = tls(site.mx, &ca, Some((&crt, &key)));
     expect(&mut client, &format!("auth plain {plain}"), "235 2.0.0");
@@ -241,7 +241,7 @@ fn the_whole_procedure() {
             .contains("bits=256 verify=FAIL)")
     );
 
-    // The log tells of the refusal with its rule, and never of a password.
+    // The log has the refusal with its rule, and never a password.
     site.wait_for_log(&["relay.denied"]);
     let log = site.log();
     assert!(
@@ -260,7 +260,7 @@ fn a_directory_that_is_down_is_no_refusal() {
     expect(&mut client, &format!("auth plain {plain}"), "454 4.7.0");
     expect(&mut client, "mail from:<acaird@fccc.example>", "250 2.1.0");
     expect(&mut client, "rcpt to:<someone@outside.example>", "550 5.7.1");
-    // Whether a local user exists cannot be told now: come again, rather than a bounce.
+    // Whether a local user exists cannot be determined now: a temporary failure rather than a bounce.
     let reply = client.say("rcpt to:<acaird@challenger.example>").unwrap();
     assert!(reply.starts_with("45"), "{reply}");
 }

@@ -1,4 +1,4 @@
-//! DKIM: what is signed, with which keys, and that real verifiers find it in order.
+//! DKIM: what is signed, with which keys, and that real verifiers accept it.
 
 use std::fs;
 
@@ -24,7 +24,7 @@ pub(crate) fn records(site: &Site, domain: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Keys for these domains that sign at once.
+/// Creates keys for these domains that sign at once.
 pub(crate) fn make_keys(site: &Site, domains: &[&str]) -> Vec<(String, String)> {
     let mut all = Vec::new();
     for domain in domains {
@@ -49,7 +49,7 @@ pub(crate) fn send(client: &mut Client, from: &str, to: &str, content: &str) {
     assert!(reply.starts_with("250 2.0.0"), "{reply}");
 }
 
-/// The selectors of the signatures, with what dkimpy says of them.
+/// The selectors of the signatures, with dkimpy's results.
 pub(crate) fn judged(content: &str, records: &[(String, String)]) -> Vec<Verified> {
     dkimpy(content.as_bytes(), records)
 }
@@ -100,7 +100,7 @@ fn a_users_mail_is_signed_with_both_keys() {
             );
         }
     }
-    // A large body, which lies in a file.
+    // A large body, which is in a file.
     let lines = "A line of a large message, which is not kept in memory.\r\n".repeat(5_000);
     let content = format!("From: tester@relay.test\r\nSubject: large\r\n\r\n{lines}");
     send(
@@ -207,7 +207,7 @@ fn reports_are_signed() {
 
 #[test]
 fn a_signature_holds_behind_a_host_that_takes_7_bits() {
-    // Postfix is a host that neither takes 8 bits nor passes long lines on.
+    // Postfix as a host that neither accepts 8 bits nor passes on long lines.
     let postfix = Postfix::start(
         &["outside.example"],
         "smtpd_discard_ehlo_keywords = 8bitmime, chunking",
@@ -273,7 +273,7 @@ fn keys_follow_one_another() {
 
     let old = records(&site, "relay.test");
     zone.replace("relay.test", &old);
-    // The running server may be quicker.
+    // The running server may be faster.
     site.run(&["dkim", "rotate", "relay.test"]);
     site.ok(&["dkim", "check"]);
     let mut tester = site.tester();
@@ -319,7 +319,7 @@ fn keys_follow_one_another() {
     assert!(finished.contains("can be taken out of DNS"), "{finished}");
     assert_eq!(records(&site, "relay.test"), new);
 
-    // What DNS may have that does not fit, and how it is told.
+    // Mismatching records in DNS, and how they are reported.
     let mut broken = new.to_vec();
     broken[0].1 = "v=DKIM1; p=".to_owned();
     broken[1].1 = broken[1].1.replace("v=DKIM1", "v=DKIM1; t=y");
@@ -364,7 +364,7 @@ fn keys_in_files_are_as_strict_as_other_secrets() {
     );
 }
 
-/// What this server itself changes is changed before it signs: addresses, fields, lines of the body.
+/// The server makes its own changes before it signs: addresses, fields, lines of the body.
 #[test]
 fn what_is_rewritten_is_signed_as_it_leaves() {
     let sink = Sink::start();

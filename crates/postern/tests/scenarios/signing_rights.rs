@@ -8,7 +8,7 @@ use postern_testkit::smtp::{Client, TlsOptions};
 use crate::harness::Site;
 use crate::signing::{judged, make_keys, send};
 
-/// The rule of the signature that `explain` would have.
+/// The signing rule shown by `explain`.
 fn explained(site: &Site, arguments: &[&str]) -> String {
     let mut all = vec!["explain", "--json", "--to", "someone@outside.example"];
     all.extend(arguments);
@@ -128,7 +128,7 @@ fn machines_are_signed_for_and_strangers_are_not() {
     assert_eq!(signed("by certificate"), 2);
     site.wait_for_log(&["accepted", "rule=relay.certificate"]);
 
-    // The same words of somebody whom nobody has named.
+    // The same for somebody who is not listed.
     let mut stranger = site.client();
     stranger.say("EHLO app.relay.test").unwrap();
     send(

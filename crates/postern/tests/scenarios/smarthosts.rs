@@ -1,4 +1,5 @@
-//! Smarthosts that want a login: another Postern with every mechanism, Postfix with Cyrus SASL, and what must not happen.
+//! Smarthosts that require authentication: another Postern with every mechanism, Postfix with Cyrus SASL, and what must
+//! not happen.
 
 use std::fs;
 
@@ -24,7 +25,7 @@ const MECHANISMS: &[&str] = &[
     "EXTERNAL",
 ];
 
-/// A Postern to log in to as `tester@relay.test`, by any mechanism.
+/// A Postern that accepts logins as `tester@relay.test`, with any mechanism.
 fn hub(sink: &Sink) -> Site {
     let names: Vec<String> = MECHANISMS.iter().map(|name| format!("{name:?}")).collect();
     let extra = format!(
@@ -92,7 +93,7 @@ impl Way {
     }
 }
 
-/// A Postern that sends by these ways, trusting the authority of `trusted`.
+/// A Postern that sends over these routes, trusting the authority of `trusted`.
 fn sender(trusted: &Site, ways: &[Way], more: &str) -> Site {
     let routes: String = ways.iter().map(Way::text).collect();
     let ca = trusted.path("certs/ca.crt");
@@ -123,7 +124,7 @@ fn send_tester(site: &Site, way: &str) {
     );
 }
 
-/// The destination that logs in by this name.
+/// The destination that uses the login with this name.
 fn destination(site: &Site, login: &str) -> Value {
     let list: Value = serde_json::from_str(&site.ok(&["queue", "list", "--destinations", "--json"])).unwrap();
     let all = list.as_array().unwrap().clone();
@@ -218,7 +219,7 @@ fn two_senders_have_their_accounts_at_two_smarthosts() {
             )
         })
         .collect();
-    // Each hub has an authority of its own.
+    // Each hub has its own authority.
     let authorities: String = hubs
         .iter()
         .map(|hub| fs::read_to_string(hub.path("certs/ca.crt")).unwrap())
@@ -260,7 +261,7 @@ fn two_senders_have_their_accounts_at_two_smarthosts() {
         (3, 3, 3),
         "nobody's mail went by another's account"
     );
-    // After a restart the choice is made from what the queue has kept.
+    // After a restart, the choice is made from what the queue has stored.
     let ports = [hubs[0].submission, hubs[1].submission];
     assert_ne!(ports[0], ports[1]);
     for hub in &mut hubs {
@@ -337,7 +338,7 @@ fn a_password_goes_to_no_stranger() {
     let hub = hub(&sink);
     let password = "password_file = \"right.pass\"";
     let ways = [
-        // The sink offers neither TLS nor a login.
+        // The sink offers neither TLS nor authentication.
         Way::new(
             "withdrawn",
             sink.port(),
@@ -353,7 +354,7 @@ fn a_password_goes_to_no_stranger() {
             "tls = \"none\"\nlogin_to_unverified_host = \"prove-to-anyone\"",
         ),
     ];
-    // Its own authority knows nothing of the hub's certificate.
+    // Its own authority did not issue the hub's certificate.
     let mut site = Site::relay(1, "");
     let own = Site::relay(1, "");
     drop(std::mem::replace(&mut site, sender(&own, &ways, "")));
@@ -501,7 +502,7 @@ fn tokens_are_fetched_shared_renewed_and_kept() {
     wait_until("six messages", || gate.count("by client") == 6);
     assert!(provider.requests("token") <= fetched + 1, "one token for all");
 
-    // A person agrees in a browser.
+    // A person consents in a browser.
     let mut authorize = std::process::Command::new(crate::harness::binary())
         .args(["login", "authorize", "person"])
         .env("POSTERN_CONFIG", site.path("postern.toml"))
@@ -531,7 +532,7 @@ fn tokens_are_fetched_shared_renewed_and_kept() {
         );
     }
 
-    // Renewed by the timer, each refresh token used once; and again after a restart.
+    // Renewed by the timer, each refresh token used once; again after a restart.
     let before = provider.requests("token");
     wait_until("a renewal", || provider.requests("token") > before + 1);
     assert!(site.take_server().terminate().success());
@@ -539,12 +540,12 @@ fn tokens_are_fetched_shared_renewed_and_kept() {
     send_tester(&site, "person");
     wait_until("mail after a restart", || gate.count("by person") == 2);
 
-    // The host has had enough of a token: it is renewed once, at once.
+    // The host rejects the token: it is renewed immediately, once.
     gate.refuse_known();
     send_tester(&site, "person");
     wait_until("mail with a new token", || gate.count("by person") == 3);
 
-    // Nobody agrees any more.
+    // The consent is withdrawn.
     provider.revoke_refresh_tokens();
     wait_until("a wish for a person again", || {
         destination(&site, "person")["login"]["token"]["problem"]
@@ -553,7 +554,7 @@ fn tokens_are_fetched_shared_renewed_and_kept() {
     });
 }
 
-/// A host that takes tokens which its provider has signed: enough of SMTP for one login and mail after mail.
+/// A host that accepts tokens signed by its provider: enough SMTP for one login and several messages.
 struct Gate {
     port: u16,
     state: std::sync::Arc<std::sync::Mutex<GateState>>,
@@ -648,7 +649,7 @@ fn serve_gate(stream: std::net::TcpStream, state: &std::sync::Mutex<GateState>) 
                     state.lock().unwrap().subjects.push(subject.to_owned());
                 }
             }
-            // One message a connection, so that each has a login.
+            // One message per connection, so that each has a login.
             out.write_all(b"250 2.0.0 taken\r\n")?;
             return Ok(());
         } else {

@@ -1,4 +1,4 @@
-//! Strangers are looked at before their mail is taken, and what aliases forward finds its way back.
+//! Strangers are checked before their mail is accepted, and bounces of forwarded mail find their way back.
 
 use std::fs;
 use std::net::Ipv4Addr;

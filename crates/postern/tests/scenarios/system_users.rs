@@ -1,7 +1,7 @@
-//! Mail for the users of the machine, by the helper that becomes each of them: real users, in a mount namespace in which `/etc/passwd`, `/home` and
-//! `/var/mail` are the test's own.
+//! Mail for system users, through the helper that becomes each of them: real users, in a mount namespace where `/etc/passwd`,
+//! `/home` and `/var/mail` are the test's own.
 //!
-//! All of it needs root, who runs these tests in the gate; as somebody else there is nothing to try.
+//! All of it needs root, who runs these tests in the gate; as another user there is nothing to test.
 
 mod agents;
 mod attacks;
@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 use crate::harness::{Site, binary};
 
-/// Name, uid and shell of the users there are.
+/// Name, uid and shell of the users.
 const USERS: [(&str, u32, &str); 5] = [
     ("ann", 2_001, "/bin/sh"),
     ("bob", 2_002, "/bin/sh"),
@@ -40,7 +40,7 @@ fn mail_group() -> Gid {
     Group::from_name("mail").unwrap().unwrap().gid
 }
 
-/// Runs a test in a process of its own that has the users: `test` is its name within this file's modules.
+/// Runs a test in a separate process that has the users: `test` is its name within this file's modules.
 fn in_town(test: &str, body: impl FnOnce()) {
     if !geteuid().is_root() {
         return;
@@ -123,7 +123,7 @@ impl Town {
         self.helper = Some(helper);
     }
 
-    /// Hands a message in, as a stranger does; the reply.
+    /// Submits a message as a stranger; returns the reply.
     fn send(&self, to: &str, content: &str) -> String {
         let mut client = self.site.client();
         client.say("EHLO helo").unwrap();
@@ -200,7 +200,7 @@ fn mail_lies_in_an_mbox_of_the_users_own() {
         assert_eq!((found.uid(), found.mode() & 0o7777), (uid_of("ann"), 0o600));
         town.site.wait_for_log(&["delivered", "system", "/var/mail/ann"]);
 
-        // Many at once: each is there, and there once.
+        // Many at once: each is there exactly once.
         std::thread::scope(|scope| {
             for number in 0..20 {
                 let town = &town;
@@ -215,7 +215,7 @@ fn mail_lies_in_an_mbox_of_the_users_own() {
         wait_until("nothing in the queue", || town.site.queue_is_empty());
         assert!(!mbox("bob.lock").exists());
 
-        // Locked by another program, which is there.
+        // Locked by another program that is still running.
         fs::write(mbox("dora.lock"), std::process::id().to_string()).unwrap();
         town.take("dora@town.test", "behind a lock");
         town.waits(&["mailbox.locked", "dora.lock is locked"]);
@@ -251,7 +251,7 @@ fn the_helper_may_come_and_go() {
             "no line of an mbox"
         );
 
-        // What it keeps of root's rights: to change users, and to hand these on to nobody.
+        // The root privileges it keeps: changing users, without passing that on.
         let status = text(
             &Path::new("/proc")
                 .join(town.helper.as_ref().unwrap().pid().to_string())
@@ -265,7 +265,7 @@ fn the_helper_may_come_and_go() {
             assert!(status.contains(line), "{line}: {status}");
         }
 
-        // Killed, while mail comes.
+        // Killed while mail arrives.
         std::thread::scope(|scope| {
             for number in 0..10 {
                 let town = &town;
@@ -290,7 +290,7 @@ fn the_helper_may_come_and_go() {
         town.take("ann@town.test", "elsewhere");
         wait_for(Path::new("/home/ann/Mailbox"), "elsewhere");
 
-        // A home folder that is not there is not made.
+        // A missing home folder is not created.
         fs::rename("/home/bob", "/home/away").unwrap();
         town.take("bob@town.test", "no home");
         town.waits(&["mailbox.unusable", "/home/bob"]);
@@ -333,7 +333,7 @@ fn a_full_disk_and_an_own_alias() {
         assert!(done.success());
         assert!(wait_for(Path::new("/home/bob/Mailbox"), "too much").starts_with(&before));
 
-        // What is said before mail is.
+        // What is reported before any mail arrives.
         let session = [
             "--peer",
             "192.0.2.1",

@@ -50,7 +50,7 @@ fn sql(site: &Site, text: &str) {
     connection.execute_batch(text).unwrap();
 }
 
-/// What `RCPT` is answered.
+/// The reply to `RCPT`.
 fn rcpt(site: &Site, to: &str) -> String {
     let mut client = site.client();
     client.say("EHLO helo").unwrap();
@@ -96,7 +96,7 @@ fn domains_and_recipients_from_tables() {
         .unwrap();
     let _ = sink.wait_for("Subject: to a table");
 
-    // The same rules for who asks beforehand, with file and line.
+    // The same rules when asked beforehand, with file and line.
     let explained = site.ok(&[
         "explain",
         "--peer",
@@ -129,7 +129,7 @@ fn a_table_that_is_down_defers_and_a_reload_reads_files_again() {
     site.start();
     assert!(rcpt(&site, "ann@customer.test").starts_with("250"));
     sql(&site, "ALTER TABLE domains RENAME TO moved");
-    // What the table said a moment ago counts; what it was not asked about is not known.
+    // The table's recent answers count; what was not asked is unknown.
     assert!(rcpt(&site, "ann@customer.test").starts_with("250"));
     let reply = rcpt(&site, "ann@new.test");
     assert!(reply.starts_with("451 4.4.3"), "{reply}");
@@ -170,7 +170,7 @@ fn a_table_that_is_down_defers_and_a_reload_reads_files_again() {
 fn mail_in_the_queue_knows_its_domains_after_a_restart() {
     let hop = free_port();
     let mut site = site(hop);
-    // Mailboxes here, by a table that has to be asked.
+    // Local mailboxes, from a queried table.
     let config = fs::read_to_string(site.path("postern.toml")).unwrap();
     let config = config
         .replace(
@@ -202,7 +202,7 @@ fn mail_in_the_queue_knows_its_domains_after_a_restart() {
     sql(&site, "ALTER TABLE domains RENAME TO moved");
     site.start();
     site.ok(&["queue", "flush"]);
-    // Nobody knows whose domain it is, so it takes no way at all.
+    // Whose domain it is cannot be determined, so it is not routed at all.
     let list = site.ok(&["queue", "list", "--json"]);
     assert!(list.contains("ann@customer.test"), "{list}");
     sql(&site, "ALTER TABLE moved RENAME TO domains");
@@ -252,7 +252,7 @@ fn keys_are_looked_up_as_the_server_does() {
 fn the_next_hop_is_asked_about_recipients() {
     let mut behind = Site::relay_with(free_port(), "local_domains = [\"labs.test\"]", "");
     let config = fs::read_to_string(behind.path("postern.toml")).unwrap();
-    // Another host than the one in front: it would be taken for a loop.
+    // A different host than the one in front: otherwise it would look like a loop.
     let config = config.replace("hostname = \"mx.relay.test\"", "hostname = \"mx.labs.test\"");
     fs::write(behind.path("postern.toml"), config).unwrap();
     behind.add_user("ann@labs.test", "test word");
@@ -283,13 +283,13 @@ fn the_next_hop_is_asked_about_recipients() {
     }
     front.wait_for_log(&["rule=recipient.next-hop", "ghost@labs.test", "550 5.1.1"]);
     assert!(behind.take_server().terminate().success());
-    // What it said is known for a while; what it was not asked about is not.
+    // Its answers are remembered for a while; what was not asked is unknown.
     assert!(rcpt(&front, "ann@labs.test").starts_with("250"));
     assert!(rcpt(&front, "ghost@labs.test").starts_with("550 5.1.1"));
     let reply = rcpt(&front, "bob@labs.test");
     assert!(reply.starts_with("451 4.4.1"), "{reply}");
     front.wait_for_log(&["rule=recipient.next-hop-down", "bob@labs.test"]);
-    // Nothing was sent there but questions, and nothing waits here.
+    // Only queries were sent there, and nothing waits here.
     assert!(front.queue_is_empty());
 }
 
@@ -324,7 +324,7 @@ fn owners_of_sender_addresses_from_a_table() {
         assert!(reply.starts_with(want), "{shows}: {reply}");
         tester.say("RSET").unwrap();
     }
-    // In the message as well.
+    // Also in the message.
     let content = |from: &str| format!("From: {from}\r\nSubject: owners\r\n\r\nhello");
     let mut send = |from: &str| {
         tester
@@ -344,7 +344,7 @@ fn owners_of_sender_addresses_from_a_table() {
     ]);
     assert!(explained.contains("identity.table"), "{explained}");
 
-    // Somebody outside cannot bring mail as one who has an owner.
+    // An outsider cannot send mail with an address that has an owner.
     let stranger = |from: &str| {
         let mut client = site.client();
         client.say("EHLO helo").unwrap();

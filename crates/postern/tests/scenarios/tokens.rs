@@ -1,5 +1,5 @@
-//! Logins by bearer tokens at the real binary, with tokens that a real provider has signed: right ones, all kinds of wrong
-//! ones, keys that roll over, a provider that is down.
+//! Logins by bearer tokens at the real binary, with tokens signed by a real provider: valid ones, all kinds of invalid ones, key
+//! rollover, a provider that is down.
 
 use std::process::Output;
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Site, private};
 
-/// A relay that takes the provider's tokens; `check` says how, `more` is added to the provider's table.
+/// A relay that accepts the provider's tokens; `check` says how, `more` is added to the provider's table.
 fn site(provider: &OauthProvider, hop: u16, more: &str) -> Site {
     let extra = format!(
         "[auth]\nmechanisms = [\"PLAIN\", \"OAUTHBEARER\", \"XOAUTH2\"]\nplaintext = \"always\"\n\
@@ -46,7 +46,7 @@ fn message(mechanism: &str, identity: Option<&str>, token: &str) -> String {
     STANDARD.encode(message)
 }
 
-/// Logs in; a challenge is answered with the dummy. The last reply, and what the challenge said.
+/// Logs in; a challenge is answered with the dummy response. Returns the last reply, and the challenge.
 fn log_in(
     client: &mut Client,
     mechanism: &str,
@@ -70,7 +70,7 @@ fn log_in(
     (client.say(dummy).unwrap(), Some(told))
 }
 
-/// The reply to one login on a connection of its own.
+/// The reply to one login on a separate connection.
 fn reply(site: &Site, mechanism: &str, identity: Option<&str>, token: &str) -> String {
     log_in(&mut site.tls_client(site.submission), mechanism, identity, token).0
 }
@@ -123,7 +123,7 @@ fn a_token_opens_the_account_of_its_owner_and_no_other() {
             assert!(reply.starts_with(want), "{mechanism}, {shows}: {reply}");
             assert_eq!(told.is_some(), !reason.is_empty(), "{mechanism}, {shows}");
             if let Some(told) = told {
-                // Whatever the reason was, a client is told the same.
+                // Whatever the reason, the client gets the same reply.
                 let status = if mechanism == "XOAUTH2" {
                     "401"
                 } else {
@@ -146,7 +146,7 @@ fn a_token_opens_the_account_of_its_owner_and_no_other() {
     let (_, told) = log_in(&mut client, "OAUTHBEARER", Some(OWNER), "opaque");
     let address = format!("{}/.well-known/openid-configuration", provider.issuer());
     assert_eq!(told.unwrap()["openid-configuration"], address.as_str());
-    // The same connection may try again with a better one, and then send.
+    // The same connection may try again with a valid one, and then send.
     let (reply, _) = log_in(&mut client, "OAUTHBEARER", Some(OWNER), &right());
     assert!(reply.starts_with("235"), "{reply}");
     for line in [
@@ -229,7 +229,7 @@ fn keys_roll_over_and_providers_fail() {
     let lines: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(lines[0]["issuer"], provider.issuer());
     assert!(lines[0]["problem"].is_string(), "{lines}");
-    // The configuration is right all the same, and a reload keeps the keys.
+    // The configuration is still valid, and a reload keeps the keys.
     let check = site.run(&["check"]);
     assert!(
         check.status.success() && shown(&check).contains("cannot be used now"),
@@ -269,7 +269,7 @@ fn providers_that_are_asked() {
     assert!(login(&wrong).starts_with("535"));
     let other = provider.opaque(json!({"email": "other@relay.test"}));
     assert!(login(&other).starts_with("535"), "somebody else's");
-    // No directory knows this one, and none has to; the locked one stays locked.
+    // No directory knows this one, and none has to; the disabled one stays disabled.
     let new = provider.opaque(json!({"email": "new@relay.test"}));
     assert!(reply(&site, "XOAUTH2", Some("new@relay.test"), &new).starts_with("235"));
     let gone = provider.opaque(json!({"email": "gone@relay.test"}));
@@ -329,13 +329,13 @@ fn the_administrator_learns_why() {
     assert!(shown(&none).contains("holds no token"), "{}", shown(&none));
 }
 
-/// A token that ends while its session is open.
+/// A token that expires while its session is open.
 #[test]
 fn a_session_ends_with_its_token() {
     let sink = Sink::start();
     let provider = OauthProvider::start();
     let site = site(&provider, sink.port(), "skew = \"0\"");
-    // A machine may be so slow that one has expired before its login.
+    // The machine may be so slow that one has expired before its login.
     let (mut client, end) = (1..7)
         .find_map(|round| {
             let end = unix_now() + (2 << round);

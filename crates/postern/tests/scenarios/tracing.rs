@@ -1,4 +1,4 @@
-//! Where is my mail: `postern trace`, the history on disk, and what befalls it.
+//! Where is my mail: `postern trace`, the history on disk, and what can happen to it.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -21,7 +21,7 @@ fn words(traced: &Value) -> Vec<&str> {
     steps.iter().map(|step| step["event"].as_str().unwrap()).collect()
 }
 
-/// Has the tester send a message; returns its queue id.
+/// Sends a message as the tester; returns its queue id.
 fn send(site: &Site, to: &str, subject: &str) -> String {
     let mut tester = site.tester();
     let reply = tester
@@ -109,7 +109,7 @@ fn a_message_is_traced_with_and_without_a_server() {
         .to_owned();
     assert!(site.take_server().terminate().success());
     all(&site);
-    // What only the running server remembered is in the history after its end.
+    // What only the running server remembered is in the history after it has stopped.
     let explained = site.ok(&["explain", "--session", &session]);
     assert!(
         explained.contains("relay.login") && explained.contains("delivered to"),
@@ -146,7 +146,7 @@ fn what_happens_after_a_restart_is_added_and_reports_are_tied_to_their_message()
             .status
             .success()
     });
-    // Killed, nothing is lost that is older than a second.
+    // If killed, nothing older than a second is lost.
     site.server().signal(Signal::SIGKILL);
     site.take_server();
     site.start();
@@ -180,7 +180,7 @@ fn acts_of_administrators_are_recorded_with_their_reason() {
     assert!(site.take_server().terminate().success());
     site.ok(&["queue", "release", &id]);
     let acts = json(&site, &["history", "acts", "--json"]);
-    // The first one, of long ago, was done without sudo.
+    // The first one, long ago, was done without sudo.
     let acts: Vec<(&str, &str, &str)> = acts.as_array().unwrap()[..4]
         .iter()
         .map(|act| {
@@ -266,7 +266,7 @@ fn sessions_are_followed_as_they_happen() {
     let mut tester = follow(&["--login", "tester@relay.test", "--json"], "tester");
     let mut others = follow(&["--login", "somebody-else"], "others");
     let mut all = follow(&[], "all");
-    // They listen from some moment on.
+    // They listen from some point on.
     wait_until("all of a session", || {
         send(&site, "x@outside.example", "followed");
         ["connect", "login", "accepted", "delivered"].iter().all(|word| {
@@ -288,7 +288,7 @@ fn sessions_are_followed_as_they_happen() {
     assert_eq!(tester.wait().unwrap().code(), Some(0));
     interrupt(&others);
     assert_eq!(others.wait().unwrap().code(), Some(0));
-    // Who still follows does not hold the stop up.
+    // Active followers do not delay the stop.
     assert!(site.take_server().terminate().success());
     assert_eq!(all.wait().unwrap().code(), Some(0));
     let unreachable = site.run(&["trace", "--follow"]);

@@ -1,4 +1,5 @@
-//! What the server weighs: memory with many sessions and with large messages, and a million in the queue.
+//! The server's resource use: memory with many sessions and with large messages, and a million messages
+//! queued.
 
 use std::thread;
 
@@ -27,7 +28,7 @@ fn idle_sessions(count: usize, limit_kib: u64) {
         "[admission]\nconnections_per_second = 100000\nsessions_per_network = 100000\nsessions = 100000\n",
     );
     site.start();
-    // A debug binary is larger by itself.
+    // A debug binary is itself larger.
     let alone = resident_kib(site.server().pid());
     let ca = site.path("certs/ca.crt");
     let threads: Vec<_> = (0..4)

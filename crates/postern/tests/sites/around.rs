@@ -1,4 +1,4 @@
-//! What stands around the server: name servers, next hops, filters, directories.
+//! The server's surroundings: name servers, next hops, filters, directories.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -23,7 +23,7 @@ use crate::site::{Ldap, Milter, Site};
 /// Ports of next hops: SMTP, submission, LMTP, and one that sites like for special purposes.
 const PORTS: [u16; 4] = [25, 587, 2525, 24];
 
-/// All of it. It ends when dropped.
+/// All of it. Stopped when dropped.
 #[derive(Debug)]
 pub(crate) struct Around {
     pub(crate) hops: Hops,
@@ -68,7 +68,7 @@ impl Around {
         }
         let dovecot = site.lab.dovecot.as_ref().map(|needs| {
             let dovecot = Dovecot::start_auth(&(needs.users.join("\n") + "\n"));
-            // A socket has as many names as one likes.
+            // A socket can have any number of names.
             let path = machine.path(&needs.socket);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::hard_link(dovecot.socket(), &path).unwrap();
@@ -81,7 +81,7 @@ impl Around {
         }
     }
 
-    /// What the servers around have printed.
+    /// The output of the surrounding servers.
     pub(crate) fn logs(&self) -> String {
         self.servers
             .iter()
@@ -106,10 +106,10 @@ fn hops(site: &Site, machine: &Machine) -> Hops {
     })
 }
 
-/// A filter behind the queue, as amavis: it marks messages and hands them back.
+/// An after-queue filter, such as amavis: it marks messages and returns them.
 fn behind_the_queue(inside: &Space, back: String) -> Hops {
     let (sender, jobs) = std::sync::mpsc::channel::<(Arrival, std::sync::mpsc::Sender<String>)>();
-    // The connection back has to be made on the server's network.
+    // The connection back must be made on the server's network.
     let connect = inside.connector(back);
     thread::spawn(move || {
         for (arrival, answer) in jobs {
@@ -134,7 +134,7 @@ fn behind_the_queue(inside: &Space, back: String) -> Hops {
     })
 }
 
-/// A policy service that has each client, sender and recipient come a second time.
+/// A policy service that makes each client, sender and recipient try a second time.
 fn greylist(listener: TcpListener) {
     let seen: std::sync::Arc<std::sync::Mutex<HashSet<String>>> = std::sync::Arc::default();
     thread::spawn(move || {
@@ -168,7 +168,7 @@ fn greylist(listener: TcpListener) {
     });
 }
 
-/// unbound as the authority for every name: what the site does not have does not exist.
+/// unbound as authoritative server for every name: what the site does not have does not exist.
 fn dns(site: &Site, folder: &Path, inside: &Space) -> Server {
     let mut data = String::new();
     for (name, kinds) in &site.probes.dns {
@@ -291,7 +291,7 @@ fn slapd(site: &Site, ldap: &Ldap, folder: &Path, outside: &Space) -> Server {
     server
 }
 
-/// A stream that a client of the world, or of the server's machine itself, opens.
+/// A stream opened by a client in the world, or on the server's machine itself.
 pub(crate) fn from(space: &Space, source: &str, target: &str) -> std::io::Result<TcpStream> {
     space.within(|| {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;

@@ -1,4 +1,4 @@
-//! What has arrived, at next hops and in mailboxes, and whether it is what was expected.
+//! What has arrived at next hops and in mailboxes, and whether it is as expected.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::machine::Machine;
 use crate::site::{Probe, Site};
 
-/// A copy of a message, where it has arrived.
+/// A copy of a message at its destination.
 #[derive(Clone, Debug)]
 pub(crate) struct Copy {
     /// The address with its port, the name of a socket, or `box` and the mailbox.
@@ -24,7 +24,7 @@ pub(crate) struct Copy {
 }
 
 impl Copy {
-    /// The copies in what a next hop has taken.
+    /// The copies received by a next hop.
     pub(crate) fn of(arrival: &Arrival) -> Vec<Self> {
         let one = |rcpt: &String| Self {
             at: arrival.at.clone(),
@@ -63,7 +63,7 @@ impl Copy {
     }
 }
 
-/// All that lies in mailboxes.
+/// Everything in mailboxes.
 pub(crate) fn in_mailboxes(machine: &Machine, boxes: &[String]) -> Vec<Copy> {
     let mut copies = Vec::new();
     for folder in boxes {
@@ -75,7 +75,7 @@ pub(crate) fn in_mailboxes(machine: &Machine, boxes: &[String]) -> Vec<Copy> {
     copies
 }
 
-/// Mailboxes below a folder: each file is an mbox, each folder with `new` in it a Maildir.
+/// Mailboxes below a folder: each file is an mbox, each folder containing `new` a Maildir.
 fn walk(folder: &Path, name: &str, copies: &mut Vec<Copy>) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
@@ -101,7 +101,7 @@ fn walk(folder: &Path, name: &str, copies: &mut Vec<Copy>) {
     }
 }
 
-/// What became of a message, as fields of `probes.json`.
+/// What happened to a message, as fields of `probes.json`.
 pub(crate) fn recorded(site: &Site, mark: &str, copies: &[Copy]) -> Vec<(&'static str, Value)> {
     let own: Vec<&Copy> = copies.iter().filter(|copy| copy.is_marked(mark)).collect();
     let mut goes: Vec<[String; 3]> = own
@@ -118,7 +118,7 @@ pub(crate) fn recorded(site: &Site, mark: &str, copies: &[Copy]) -> Vec<(&'stati
     };
     let all = |same: &dyn Fn(&Copy) -> bool| own.iter().all(|copy| same(copy));
     let mut with = serde_json::Map::new();
-    // Where the old server did without TLS, nobody minds if it is used.
+    // If the old server did not use TLS, using it is fine.
     if all(&|copy| copy.tls == Some(true)) {
         with.insert("tls".to_owned(), json!(true));
     }
@@ -142,7 +142,7 @@ fn place_of(site: &Site, at: &str) -> String {
     };
     let dns = &site.probes.dns;
     let has_it = |name: &&String| site.address_of(name) == Some(address);
-    // Of several names the one that mail is sent to.
+    // Of several names, the one to which mail is sent.
     let is_exchanger = |name: &&String| {
         dns.values().any(|records| {
             let mx = records.get("MX").into_iter().flatten();
@@ -160,7 +160,7 @@ fn place_of(site: &Site, at: &str) -> String {
     }
 }
 
-/// What is not as expected; empty if all is.
+/// Deviations from what is expected; empty if none.
 pub(crate) fn faults(site: &Site, expected: &Probe, mark: &str, copies: &[Copy]) -> Vec<String> {
     let own: Vec<&Copy> = copies.iter().filter(|copy| copy.is_marked(mark)).collect();
     let mut goes: Vec<String> = own.iter().map(|copy| copy.shown()).collect();
@@ -241,7 +241,7 @@ fn without_hash(address: &str) -> String {
     }
 }
 
-/// An address with its domain in lower case, as which all compare it.
+/// An address with its domain in lower case, the form used for comparison.
 fn folded(address: &str) -> String {
     match address.rsplit_once('@') {
         Some((user, domain)) => format!("{user}@{}", domain.to_lowercase()),
@@ -251,7 +251,7 @@ fn folded(address: &str) -> String {
 
 fn shown(at: &str, mail: &str, rcpt: &str) -> String {
     let (mail, rcpt) = (&folded(mail), &folded(rcpt));
-    // sendmail writes mail without a sender into a mailbox under this name.
+    // The name under which sendmail writes mail without a sender into a mailbox.
     let mail = if mail.starts_with("MAILER-DAEMON") {
         String::new()
     } else {
@@ -272,7 +272,7 @@ fn listed(places: &[String]) -> String {
     }
 }
 
-/// The first field of a name in a message.
+/// The first field with a name in a message.
 fn field(content: &str, name: &str) -> Option<String> {
     let text = unfolded(content);
     fields(&text, name).next().map(str::to_owned)

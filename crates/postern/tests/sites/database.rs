@@ -1,4 +1,5 @@
-//! MariaDB on the server's machine, at the usual port, filled from a dump of the site's; and logins of Cyrus SASL in its own database.
+//! MariaDB on the server's machine, on the default port, filled from the site's dump; and logins of Cyrus SASL in its own
+//! database.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -10,10 +11,10 @@ use postern_testkit::process::{Server, program, wait_until};
 use crate::machine::{Machine, run};
 use crate::network::Space;
 
-/// The kernel has few slots for asynchronous I/O, and each server would take some hundred of them.
+/// The kernel has few slots for asynchronous I/O, and each server would take several hundred of them.
 const NO_AIO: &str = "--innodb-use-native-aio=0";
 
-/// How often the making of system tables is tried: on a busy machine it fails now and then.
+/// How often creating the system tables is tried: on a busy machine it sometimes fails.
 const ATTEMPTS: u32 = 5;
 
 /// Starts MariaDB with a dump.
@@ -37,7 +38,7 @@ pub(crate) fn mariadb(dump: &Path, folder: &Path, inside: &Space) -> Server {
                 NO_AIO,
             ])
             .arg(format!("--datadir={}", data.display()))
-            // Two at once would take away each other's temporary tables.
+            // Two at once would interfere with each other's temporary tables.
             .env("TMPDIR", &data)
             .current_dir(&data);
         let output = command.output().unwrap();

@@ -1,4 +1,4 @@
-//! What a client of the old server says, and how far it gets.
+//! What a client of the old server sends, and how far it gets.
 
 use std::io;
 use std::process::{Command, Stdio};
@@ -18,7 +18,7 @@ use crate::site::{Probe, Site};
 pub(crate) struct Ended {
     /// `RCPT 550`.
     pub(crate) verdict: String,
-    /// What was said.
+    /// The reply.
     pub(crate) reply: String,
 }
 
@@ -47,7 +47,7 @@ impl Clients<'_> {
         }
     }
 
-    /// Goes on until a reply refuses or the message is taken; `stage` is how far it came.
+    /// Continues until a reply refuses or the message is accepted; `stage` is how far it got.
     fn dialogue(&self, probe: &Probe, mark: &str, stage: &mut &'static str) -> io::Result<String> {
         let hello = format!("EHLO {}", probe.helo.as_deref().unwrap_or("client.example"));
         let mut client = self.connect(probe)?;

@@ -1,4 +1,4 @@
-//! The server's file system: what a small Debian has, the site's files over it, certificates that its authority issues.
+//! The server's file system: a small Debian, the site's files on top, and certificates issued by its authority.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -9,11 +9,11 @@ use postern_testkit::process::program;
 
 use crate::site::Site;
 
-/// Accounts that every system has here, and the one that Postern runs as.
+/// Accounts on every system here, and the one that Postern runs as.
 const ACCOUNTS: &str = "root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1::/:/usr/sbin/nologin\nmail:x:8:8::/var/mail:/usr/sbin/nologin\n\
     postern:x:900:900::/var/lib/postern:/usr/sbin/nologin\nnobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n";
 
-/// The number of the account that Postern runs as.
+/// The uid of the account that Postern runs as.
 const SERVER: u32 = 900;
 
 const GROUPS: &str = "root:x:0:\ndaemon:x:1:\nmail:x:8:\npostern:x:900:\nnogroup:x:65534:\n";
@@ -27,7 +27,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Makes the files of a site below `folder`.
+    /// Creates the files of a site below `folder`.
     pub(crate) fn make(folder: &Path, site: &Site) -> Self {
         let (root, certificates) = (folder.join("root"), folder.join("certificates"));
         for name in [
@@ -53,7 +53,7 @@ impl Machine {
         let mailboxes = fs::Permissions::from_mode(0o2775);
         fs::set_permissions(root.join("var/mail"), mailboxes).unwrap();
         std::os::unix::fs::chown(root.join("var/mail"), None, Some(8)).unwrap();
-        // As Postern's package makes them: path, mode, and whether they are the server's.
+        // As created by Postern's package: path, mode, and whether the server owns them.
         for (name, mode, is_own) in [
             ("run/postern", 0o755, true),
             ("run/postern-mailbox", 0o755, false),
@@ -68,11 +68,11 @@ impl Machine {
             fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         }
         fs::write(root.join("postern"), "").unwrap();
-        // However busy the tests' machine is, the site's is not: sites say from which load on they take nothing.
+        // However busy the test machine is, the site's must not be: sites refuse mail above a certain load.
         fs::write(root.join("load"), "0.10 0.10 0.10 1/100 1000\n").unwrap();
         let machine = Self { root, certificates };
         machine.system(site);
-        // What the import reads lies by itself; what its result names, where it was.
+        // The files that the import reads are separate; those to which its result refers stay where they were.
         fs::create_dir_all(machine.root.join("old/etc")).unwrap();
         for part in ["etc", "var", "usr", "home"] {
             let from = site.folder.join(part);
@@ -89,7 +89,7 @@ impl Machine {
         machine
     }
 
-    /// Programs of the site's own, and the folders that they write to.
+    /// The site's own programs, and the folders to which they write.
     fn programs(&self, site: &Site) {
         for (path, text) in &site.lab.programs {
             let below = path.strip_prefix("/usr/local/").unwrap();
@@ -134,7 +134,7 @@ impl Machine {
         }
     }
 
-    /// Makes the authority, the certificate that all hosts of the world share, and those that the site needs.
+    /// Creates the authority, the certificate shared by all hosts in the world, and those that the site needs.
     fn authority(&self, site: &Site) {
         let subject = site.lab.authority.as_deref().unwrap_or("/CN=Laboratory CA");
         let (key, certificate) = (self.certificates.join("ca.key"), self.certificates.join("ca.crt"));
@@ -161,7 +161,7 @@ impl Machine {
         }
     }
 
-    /// Has the authority issue a certificate, `NAME.crt` with `NAME.key`.
+    /// Issues a certificate from the authority, `NAME.crt` with `NAME.key`.
     fn issue(&self, name: &str, subject: &str, names: Option<&str>) {
         let at = |ending: &str| self.certificates.join(format!("{name}.{ending}"));
         let mut command = request(subject);
@@ -180,7 +180,7 @@ impl Machine {
         run(command.arg("-keyout").arg(at("key")).arg("-out").arg(at("crt")));
     }
 
-    /// Copies a file to a place of the server's.
+    /// Copies a file to a path on the server.
     fn put(&self, from: &Path, to: &str, mode: u32) {
         let to = self.path(to);
         fs::create_dir_all(to.parent().unwrap()).unwrap();
@@ -188,9 +188,9 @@ impl Machine {
         fs::set_permissions(to, fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    /// Where a file of the server's lies.
+    /// The path of a server's file on this host.
     pub(crate) fn path(&self, path: &str) -> PathBuf {
-        // A link within leads to another place here.
+        // A link inside leads to another path here.
         let path = path
             .strip_prefix("/var/run/")
             .map_or_else(|| path.to_owned(), |rest| format!("/run/{rest}"));
@@ -213,7 +213,7 @@ fn request(subject: &str) -> Command {
     command
 }
 
-/// Runs a program that has to succeed, and returns what it printed.
+/// Runs a program that must succeed, and returns its output.
 pub(crate) fn run(command: &mut Command) -> String {
     let output = command
         .output()
@@ -228,7 +228,7 @@ pub(crate) fn run(command: &mut Command) -> String {
     said[0].clone().into_owned()
 }
 
-/// Copies a folder and all below it.
+/// Copies a folder and everything below it.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {

@@ -1,8 +1,8 @@
-//! Whole sites move in: the files of sendmail and Postfix servers are imported, and Postern answers each message as they did.
+//! Migrates whole sites: the files of sendmail and Postfix servers are imported, and Postern answers each message as they did.
 //!
-//! Each site has a network of its own, in network namespaces: name servers, next hops, filters and directories around a machine that
-//! Postern runs on. `crates/migrate/tests/sites` has the sites' files and what the old servers answered; `labs` beside this file has what
-//! must be around them, and where Postern may answer otherwise, each with the words of the import's report that say so.
+//! Each site has a network of its own, in network namespaces: name servers, next hops, filters and directories around a machine
+//! that runs Postern. `crates/migrate/tests/sites` has the sites' files and the old servers' answers; `labs` next to this file
+//! has what must be around them, and where Postern may answer otherwise, each with the words of the import's report that say so.
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 #![allow(clippy::format_push_string, reason = "texts are short here")]
@@ -87,14 +87,14 @@ fn sendmail_nullclient() {
     moved::answers_as_before("sendmail-nullclient");
 }
 
-/// Has the real old server of the site that `POSTERN_RECORD` names answer the probes, and writes down what it did.
+/// Sends the probes to the real old server of the site in `POSTERN_RECORD`, and records what it does.
 #[test]
 #[ignore = "it changes the recorded outcomes"]
 fn record() {
     moved::record(&std::env::var("POSTERN_RECORD").expect("POSTERN_RECORD names a site"));
 }
 
-/// Moves the site in that `POSTERN_SITE` names.
+/// Migrates the site in `POSTERN_SITE`.
 #[test]
 #[ignore = "it is for sites that are being written"]
 fn site() {

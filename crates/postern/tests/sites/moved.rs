@@ -1,4 +1,4 @@
-//! A site moves in: import, check, start, all probes, comparison.
+//! Migrating a site: import, check, start, all probes, comparison.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -19,13 +19,13 @@ use crate::machine::{Machine, run};
 use crate::network::{Space, connect};
 use crate::site::{Probe, Site};
 
-/// Dialogues at once.
+/// Concurrent dialogues.
 const CLIENTS: usize = 6;
 
-/// Lines of the log that a failed test shows.
+/// Log lines shown by a failed test.
 const SHOWN: usize = 40;
 
-/// Moves a site in, and compares each row.
+/// Migrates a site, and compares each row.
 ///
 /// # Panics
 ///
@@ -67,7 +67,7 @@ pub(crate) fn answers_as_before(name: &str) {
     }
 }
 
-/// Has the old server itself answer, and writes down what it did.
+/// Sends the probes to the old server itself, and records what it does.
 pub(crate) fn record(name: &str) {
     assert!(nix::unistd::geteuid().is_root(), "network namespaces need root");
     let lab = Lab::start(Site::read(name), true);
@@ -79,7 +79,7 @@ pub(crate) fn record(name: &str) {
     }
 }
 
-/// A row of the table of what went wrong.
+/// A row of the table of failures.
 fn row(probe: &Probe, found: &[String]) -> String {
     let head = format!(
         "{:>3}  {} :{} <{}> -> <{}>",
@@ -92,18 +92,18 @@ fn mark(probe: &Probe) -> String {
     format!("row-{}", probe.n)
 }
 
-/// A site that has moved in, with all that is around it.
+/// A migrated site, with its surroundings.
 struct Lab {
     site: Site,
     around: Around,
     server: Server,
-    /// The helper that delivers to users of the machine, where the configuration has some.
+    /// The helper that delivers to system users, if configured.
     helper: Option<Server>,
     report: Value,
     inside: Space,
     outside: Space,
     machine: Machine,
-    /// Kept when `POSTERN_KEEP_LABS` is set, to look at.
+    /// Kept if `POSTERN_KEEP_LABS` is set, for inspection.
     _folder: Option<TempDir>,
 }
 
@@ -157,7 +157,7 @@ impl Lab {
         postern(&self.inside, &self.machine, arguments)
     }
 
-    /// Sends all probes, those about the same client, sender and recipient one after the other.
+    /// Sends all probes; those with the same client, sender and recipient one after the other.
     fn send_all(&self) -> HashMap<u32, Ended> {
         let clients = Clients {
             site: &self.site,
@@ -173,7 +173,7 @@ impl Lab {
                 None => groups.push(vec![probe]),
             }
         }
-        // An old server's delivery agents wait for one another's locks.
+        // An old server's delivery agents wait for each other's locks.
         let clients_at_once = if self.report.is_null() { 1 } else { CLIENTS };
         let ended = Mutex::new(HashMap::new());
         let waiting = Mutex::new(groups.into_iter());
@@ -195,7 +195,7 @@ impl Lab {
         ended.into_inner().unwrap()
     }
 
-    /// All copies, once each message is where it goes or waits in the queue.
+    /// All copies, once each message has arrived or waits in the queue.
     fn settled(&self, ended: &HashMap<u32, Ended>) -> Vec<Copy> {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -209,7 +209,7 @@ impl Lab {
             if is_quiet && is_complete || Instant::now() > end {
                 return copies;
             }
-            // What is on its way between two places is in none of them for a moment.
+            // A message moving between two places is briefly in neither.
             if is_quiet && self.is_quiet_for_a_while() {
                 return self.copies();
             }
@@ -223,7 +223,7 @@ impl Lab {
         copies
     }
 
-    /// Whether nothing is left in the queue but what waits for another attempt, or is held.
+    /// Whether only deferred and held mail is left in the queue.
     fn is_quiet(&self) -> bool {
         let list = run(&mut self.postern(&["queue", "list", "--json"]));
         let list: Value = serde_json::from_str(&list).unwrap();
@@ -298,7 +298,7 @@ fn postern(inside: &Space, machine: &Machine, arguments: &[&str]) -> Command {
     command
 }
 
-/// Imports the old server's files, has the result checked, and does what the report asks for.
+/// Imports the old server's files, checks the result, and does what the report asks for.
 fn import(site: &Site, machine: &Machine, inside: &Space) -> Value {
     let arguments = [
         "import",
@@ -324,7 +324,7 @@ fn import(site: &Site, machine: &Machine, inside: &Space) -> Value {
     serde_json::from_str(&report).unwrap()
 }
 
-/// Starts the helper for mailboxes of the machine's users.
+/// Starts the helper for system users' mailboxes.
 fn help(machine: &Machine, inside: &Space, folder: &Path) -> Option<Server> {
     let written = std::fs::read_to_string(machine.path("/etc/postern/postern.toml")).unwrap();
     if !written.contains("[system_users]") {

@@ -1,4 +1,4 @@
-//! Two network namespaces: that of the server, which also has a file system and a host name of its own, and the world around it.
+//! Two network namespaces: the server's, which also has its own file system and host name, and the world around it.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -11,10 +11,10 @@ use std::thread;
 use postern_testkit::process::{program, wait_until};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-/// Where the server's end of the line between both is, and the world's.
+/// The addresses of both ends of the link: the server's and the world's.
 const ENDS: [&str; 2] = ["169.254.77.2", "169.254.77.1"];
 
-/// A namespace, kept by a process that does nothing.
+/// A namespace, kept alive by an idle process.
 #[derive(Debug)]
 pub(crate) struct Space {
     keeper: Child,
@@ -22,14 +22,14 @@ pub(crate) struct Space {
 }
 
 impl Space {
-    /// A network of its own.
+    /// A separate network.
     fn network() -> Self {
         Self::keep(&["--net"], "exec sleep infinity", &[], false)
     }
 
     /// A network, a host name, and a file system in which `root` has what programs need.
     fn machine(host: &str, root: &Path, binary: &Path) -> Self {
-        // The world must not see the mounts; they go with the process.
+        // The world must not see the mounts; they end with the process.
         let script = "set -e; mount --make-rprivate /; hostname \"$1\"; \
             for folder in usr dev proc; do mount --rbind /$folder \"$2/$folder\"; done; \
             mount --bind \"$3\" \"$2/postern\"; mount --bind \"$2/load\" \"$2/proc/loadavg\"; \
@@ -43,7 +43,7 @@ impl Space {
 
     fn keep(kinds: &[&str], script: &str, arguments: &[&str], has_files: bool) -> Self {
         let own = fs::read_link("/proc/self/ns/net").unwrap();
-        // It must not outlive a test that is killed.
+        // It must not outlive a killed test.
         let keeper = Command::new(program("/usr/bin/setpriv", "util-linux"))
             .args(["--pdeathsig", "KILL", "unshare"])
             .args(kinds)
@@ -82,12 +82,12 @@ impl Space {
         command
     }
 
-    /// Does something on its network, such as opening a socket, which then belongs to it.
+    /// Does something in its network, such as opening a socket, which then belongs to it.
     pub(crate) fn within<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         on(&File::open(self.link()).unwrap(), work)
     }
 
-    /// Connects to an address from its network, whenever it is called.
+    /// Returns a function that connects to an address from its network.
     pub(crate) fn connector(&self, address: String) -> impl Fn() -> io::Result<TcpStream> + Send + use<> {
         let link = File::open(self.link()).unwrap();
         move || on(&link, || TcpStream::connect(&address))
@@ -105,7 +105,7 @@ impl Space {
     }
 }
 
-/// Does something on a network, in a thread that ends with it.
+/// Does something in a network, in a short-lived thread.
 fn on<T: Send>(network: &File, work: impl FnOnce() -> T + Send) -> T {
     let within = || {
         move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
@@ -121,7 +121,7 @@ impl Drop for Space {
     }
 }
 
-/// The server's machine and the world, with a line between them.
+/// The server's machine and the world, with a link between them.
 pub(crate) fn connect(
     host: &str,
     root: &Path,
@@ -140,7 +140,7 @@ pub(crate) fn connect(
     }
     batch += &format!("route add default via {far} src {}\n", server[0]);
     inside.ip(&batch);
-    // What nobody has is unreachable at once.
+    // Unassigned addresses are unreachable immediately.
     let mut batch = format!(
         "link set lo up\nlink set line up\naddr add {far}/30 dev line\nroute add unreachable default\n"
     );

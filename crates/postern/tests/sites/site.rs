@@ -1,4 +1,4 @@
-//! A site as it lies in the test tree: its probes, what its laboratory needs, and where it may differ.
+//! A site in the test tree: its probes, what its lab needs, and where it may differ.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -35,14 +35,14 @@ pub(crate) struct Probes {
     pub(crate) probes: Vec<Probe>,
 }
 
-/// One message, and what became of it.
+/// One message, and what happened to it.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Probe {
     pub(crate) n: u32,
     pub(crate) client: String,
     #[serde(default = "smtp_port")]
     pub(crate) port: u16,
-    /// `starttls`, or `implicit` and the like for TLS at once.
+    /// `starttls`, or `implicit` and the like for implicit TLS.
     pub(crate) tls: Option<String>,
     /// The name of a client certificate.
     pub(crate) cert: Option<String>,
@@ -60,10 +60,10 @@ pub(crate) struct Probe {
     #[serde(default)]
     pub(crate) headers: Vec<String>,
     pub(crate) body: Option<String>,
-    /// How often the same is sent before.
+    /// How often the same message is sent before.
     #[serde(default)]
     pub(crate) repeat: u32,
-    /// Whether it is sent again for as long as the answer is a temporary one.
+    /// Whether it is sent again while the answer is temporary.
     pub(crate) wait: Option<serde_json::Value>,
     /// Whether the client talks before the greeting.
     pub(crate) pregreet: Option<serde_json::Value>,
@@ -92,7 +92,7 @@ pub(crate) struct With {
     pub(crate) login: Option<String>,
 }
 
-/// `lab.json`: what has to be around the server, beyond what the probes say.
+/// `lab.json`: what must be around the server, besides what the probes say.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct LabNeeds {
@@ -102,7 +102,7 @@ pub(crate) struct LabNeeds {
     pub(crate) authority_files: Vec<String>,
     /// Certificates of the server.
     pub(crate) certificates: Vec<Certificate>,
-    /// Certificates of clients: name and distinguished name.
+    /// Client certificates: name and distinguished name.
     pub(crate) client_certificates: BTreeMap<String, String>,
     pub(crate) milters: Vec<Milter>,
     /// Names of hosts without TLS.
@@ -114,19 +114,19 @@ pub(crate) struct LabNeeds {
     pub(crate) sasldb: Vec<(String, String, String)>,
     /// Where a greylisting policy service listens.
     pub(crate) greylist: Option<String>,
-    /// Where a filter behind the queue listens, and where it hands mail back.
+    /// Where an after-queue filter listens, and where it returns mail.
     pub(crate) behind_the_queue: Option<(String, String)>,
-    /// Servers on Unix sockets that take mail by LMTP: name and path.
+    /// LMTP servers on Unix sockets: name and path.
     pub(crate) lmtp: BTreeMap<String, String>,
-    /// A dump that MariaDB has on 127.0.0.1:3306.
+    /// A dump loaded into MariaDB on 127.0.0.1:3306.
     pub(crate) mariadb: Option<String>,
-    /// Programs of the site's below `/usr/local`: path and text.
+    /// The site's programs below `/usr/local`: path and text.
     pub(crate) programs: BTreeMap<String, String>,
-    /// Folders that programs write to, mboxes in them.
+    /// Folders to which programs write, containing mboxes.
     pub(crate) boxes: Vec<String>,
     /// A Dovecot that checks passwords for the server.
     pub(crate) dovecot: Option<DovecotAuth>,
-    /// Commands of Postern's that the report asks for, run before the start.
+    /// Postern commands that the report asks for, run before the start.
     pub(crate) after_import: Vec<Vec<String>>,
 }
 
@@ -162,19 +162,19 @@ pub(crate) struct Milter {
 pub(crate) struct Ldap {
     pub(crate) address: String,
     pub(crate) suffix: String,
-    /// A file beside `lab.json`.
+    /// A file next to `lab.json`.
     pub(crate) ldif: String,
 }
 
-/// A row of `differences.json`: where Postern answers otherwise, and what says so.
+/// A row of `differences.json`: where Postern answers differently, and what says so.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Difference {
     /// The rows that it is about.
     pub(crate) rows: Vec<u32>,
-    /// Words of the import's report, of what is not carried over or changed.
+    /// Words from the import's report about what is not carried over or changed.
     pub(crate) finding: String,
-    /// What is otherwise: fields of the probe that replace those of the old server.
+    /// The differences: fields of the probe that replace those of the old server.
     pub(crate) now: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -183,7 +183,7 @@ fn smtp_port() -> u16 {
 }
 
 impl Site {
-    /// Reads a site of the test tree.
+    /// Reads a site from the test tree.
     pub(crate) fn read(name: &str) -> Self {
         let sites = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrate/tests/sites");
         let folder = sites.canonicalize().unwrap().join(name);
@@ -198,7 +198,7 @@ impl Site {
         }
     }
 
-    /// A file beside `lab.json`.
+    /// A file next to `lab.json`.
     pub(crate) fn beside(&self, name: &str) -> PathBuf {
         let site = self.folder.file_name().unwrap();
         Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -220,7 +220,7 @@ impl Site {
         self.probes.dns.get(host)?.get("A")?.first()?.as_str()
     }
 
-    /// The probe as it has to come out now, and the finding that allows for it.
+    /// The expected result of the probe now, and the finding that allows for it.
     pub(crate) fn expected(&self, probe: &Probe) -> (Probe, Vec<&str>) {
         let mut expected = probe.clone();
         let mut findings = Vec::new();

@@ -1,4 +1,4 @@
-//! Through the door, while the server runs.
+//! Through the socket, while the server is running.
 
 use std::fs;
 
@@ -45,7 +45,7 @@ fn a_message_goes_the_way_of_all_mail() {
             "listener=local",
         ]);
     }
-    // A sender of one's choice is told of, unless one is trusted.
+    // A self-chosen sender is marked, unless the user is trusted.
     let forged = desk.sendmail(
         NOBODY,
         &["-f", "boss@far.test", "bea@far.test"],
@@ -108,7 +108,7 @@ fn what_is_refused_has_its_status() {
         "what is refused for good is not kept: {:?}",
         desk.dropped()
     );
-    // The one of two who exists has got it.
+    // The existing one of two recipients got it.
     wait_until("mail for ann", || {
         fs::read_dir(desk.site.path("state/mail/ann/new")).is_ok_and(|found| found.count() == 1)
     });
@@ -160,7 +160,7 @@ fn what_is_too_much_waits() {
         assert_eq!(said(&sent), "status Some(0)");
         let _ = sink.wait_for("Subject: of another");
     }
-    // A token comes back every thirty seconds; the folder keeps the message until then.
+    // The rate limit refills every thirty seconds; the folder keeps the message until then.
     wait_until("the message in the folder, or taken from it", || {
         desk.dropped().len() == 1
             || sink
@@ -172,7 +172,7 @@ fn what_is_too_much_waits() {
 
 #[test]
 fn each_sees_his_own_mail() {
-    // Nobody listens there, so all of it waits.
+    // Nothing listens there, so all of it waits.
     let mut desk = Desk::new(free_port(), "", "queue_users = [\"bin\"]");
     desk.site.start();
     if !is_root() {
@@ -217,7 +217,7 @@ fn each_sees_his_own_mail() {
     );
     let flushed = seen("sendmail", 2, &["-q"]);
     assert!(flushed.contains("due now: 2 recipients"), "{flushed}");
-    // An aliases file is nobody's business but the administrator's.
+    // An aliases file only concerns the administrator.
     let forbidden = desk
         .command("newaliases", NOBODY)
         .env("POSTERN_CONFIG", desk.site.path("postern.toml"))

@@ -10,7 +10,7 @@ use postern_testkit::sink::{Sink, Taken};
 
 use super::{DAEMON, Desk, NOBODY, is_root, number, said};
 
-/// Starts the server once, so that the folder is there, and stops it.
+/// Starts the server once, so that the folder exists, and stops it.
 fn made_once(desk: &mut Desk) {
     desk.site.start();
     assert!(desk.site.take_server().terminate().success());
@@ -84,7 +84,7 @@ fn nothing_is_lost_while_the_server_is_down() {
     wait_until("the folder is empty but for what is half-written", || {
         desk.dropped().len() == 1
     });
-    // While it runs, too.
+    // Also while it is running.
     fs::rename(&half, desk.path("drop").join("0123456789abcdef0123456789abcdef")).unwrap();
     fs::set_permissions(
         desk.path("drop").join("0123456789abcdef0123456789abcdef"),
@@ -157,7 +157,7 @@ fn attackers_gain_nothing_there() {
     nix::unistd::mkfifo(&name(8), nix::sys::stat::Mode::from_bits_truncate(0o660)).unwrap();
     let mut aside = 6;
     if is_root() {
-        // Somebody else's file, which was not made here: its group is another one.
+        // Somebody else's file, not created here: it has a different group.
         make(9, &whole, 0o660);
         std::os::unix::fs::chown(name(9), Some(DAEMON), Some(DAEMON)).unwrap();
         aside += 1;

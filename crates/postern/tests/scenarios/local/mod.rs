@@ -1,5 +1,5 @@
-//! Programs of this machine hand mail in by `sendmail`: through the door, into the folder while the server is down, and as the programs
-//! that people really use do it.
+//! Local programs submit mail with `sendmail`: through the socket, into the folder while the server is down, and as the programs
+//! that people really use do.
 
 mod door;
 mod folder;
@@ -22,10 +22,10 @@ use crate::harness::{Site, binary};
 const NOBODY: u32 = 65_534;
 const DAEMON: u32 = 1;
 
-/// A site with a door, and a folder that every user can enter, with the classic names in it.
+/// A site with local submission, and a folder that every user can enter, with the classic names in it.
 struct Desk {
     site: Site,
-    /// `sendmail`, `mailq`, `newaliases`, and what the door is made of.
+    /// `sendmail`, `mailq`, `newaliases`, and the socket and drop folder.
     place: TempDir,
 }
 
@@ -96,12 +96,12 @@ fn output(command: &mut Command, input: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Who does not read it all may be done already.
+    // A program that does not read all of it may already have ended.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()
 }
 
-/// What it printed, and its status.
+/// Its output, and its status.
 fn said(output: &Output) -> String {
     format!(
         "{}{}status {:?}",
@@ -116,7 +116,7 @@ fn is_root() -> bool {
     geteuid().is_root()
 }
 
-/// The number of the user that [`Desk::command`] runs programs as.
+/// The uid with which [`Desk::command`] runs programs.
 fn number(uid: u32) -> u32 {
     if is_root() { uid } else { geteuid().as_raw() }
 }

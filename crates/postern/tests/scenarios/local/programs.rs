@@ -1,4 +1,4 @@
-//! The programs that people really use: each hands a message in as it does with any other `sendmail`.
+//! The programs that people really use: each submits a message as with any other `sendmail`.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -14,7 +14,7 @@ use super::{Desk, NOBODY, is_root, number, output, said};
 struct Program {
     path: &'static str,
     package: &'static str,
-    /// `{}` stands for the path of `sendmail`, `{place}` for the folder with it.
+    /// `{}` stands for the path of `sendmail`, `{place}` for its folder.
     arguments: &'static [&'static str],
     input: &'static str,
 }
@@ -95,9 +95,9 @@ fn the_programs_that_people_use() {
     }
 }
 
-/// Runs a script where `/usr/sbin/sendmail` is Postern's and its sockets are at their places.
+/// Runs a script where `/usr/sbin/sendmail` is Postern's and its sockets are at the default paths.
 fn in_its_place(desk: &Desk, script: &str) -> Command {
-    // Nothing of this is seen outside: the folders of the system are covered, in a mount namespace of its own.
+    // None of this is visible outside: the system's folders are covered, in a separate mount namespace.
     let covered = "set -e\nmount --make-rprivate /\nmount -t tmpfs none /run\nmkdir /run/postern\n\
         mount --bind \"$PLACE\" /run/postern\nmount --bind \"$PLACE/postern\" /usr/sbin/sendmail\n";
     let mut command = Command::new("unshare");

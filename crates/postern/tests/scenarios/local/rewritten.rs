@@ -1,4 +1,4 @@
-//! What programs of this machine hand in is rewritten like all other mail from inside: through the door, and from the folder.
+//! Mail submitted by local programs is rewritten like all other mail from inside: through the socket, and from the folder.
 
 use postern_testkit::sink::Sink;
 

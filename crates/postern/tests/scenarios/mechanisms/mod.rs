@@ -1,9 +1,9 @@
-//! Every mechanism with the clients that people have, right and wrong password, TLS 1.2 and 1.3.
+//! Every mechanism with the clients that people use, right and wrong password, TLS 1.2 and 1.3.
 //!
-//! What came out is `docs/interop.md`. With `POSTERN_UPDATE=1` the test writes it, without it compares.
+//! The results are in `docs/interop.md`. With `POSTERN_UPDATE=1` the test writes that file, otherwise it compares.
 //!
-//! A mechanism is a row of [`MECHANISMS`], a client is a file in `clients`. What a mechanism needs at the relay goes into
-//! [`bench`]; what stands for its right and wrong password comes from [`Bench::secret`].
+//! A mechanism is a row of [`MECHANISMS`], a client is a file in `clients`. What a mechanism needs on the relay goes into
+//! [`bench`]; its right and wrong secrets come from [`Bench::secret`].
 
 mod clients;
 mod upgrade;
@@ -43,24 +43,24 @@ const MECHANISMS: [&str; 15] = [
     "XOAUTH2",
 ];
 
-/// Which TLS a login has.
+/// The TLS of a login.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Tls {
     V12,
     V13,
 }
 
-/// What a client is to do.
+/// What a client should do.
 struct Login<'a> {
     mechanism: &'a str,
     tls: Tls,
-    /// Whether it shall succeed.
+    /// Whether it should succeed.
     right: bool,
-    /// The password, or what the mechanism has in its place.
+    /// The password, or what the mechanism uses instead.
     secret: &'a str,
 }
 
-/// One login by one client: whether it succeeded, and what it said.
+/// One login by one client: whether it succeeded, and its output.
 struct Try {
     success: bool,
     said: String,
@@ -72,12 +72,12 @@ struct Bench {
     /// The Kerberos server of the tester's realm.
     kdc: Option<Kdc>,
     ca: PathBuf,
-    /// Whose tokens the relay takes.
+    /// The provider whose tokens the relay accepts.
     provider: Option<OauthProvider>,
 }
 
 impl Bench {
-    /// What a client has to show with a mechanism: the right thing, or a wrong one.
+    /// The secret for a mechanism: the right one, or a wrong one.
     fn secret(&self, mechanism: &str, right: bool) -> String {
         match (&self.provider, mechanism) {
             (Some(provider), "OAUTHBEARER" | "XOAUTH2") if right => provider.token(serde_json::json!({})),
@@ -86,7 +86,7 @@ impl Bench {
         }
     }
 
-    /// The tickets that GSSAPI goes by: the right one is the tester's, the wrong one that of a principal without account.
+    /// The tickets for GSSAPI: the right one is the tester's, the wrong one belongs to a principal without an account.
     fn tickets(&self, login: &Login<'_>) -> Vec<(&'static str, PathBuf)> {
         let Some(kdc) = self.kdc.as_ref().filter(|_| login.mechanism == "GSSAPI") else {
             return Vec::new();
@@ -103,7 +103,7 @@ impl Bench {
         ]
     }
 
-    /// The certificate that EXTERNAL goes by: the right one is the tester's, the wrong one nobody's.
+    /// The certificate for EXTERNAL: the right one is the tester's, the wrong one belongs to no user.
     fn identity(&self, login: &Login<'_>) -> (PathBuf, PathBuf) {
         let stem = if login.right { "tester" } else { "stranger" };
         (
@@ -120,7 +120,7 @@ fn run(command: &mut Command, input: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Who does not read its input has ended already.
+    // A program that does not read its input has already ended.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()
 }
@@ -169,7 +169,7 @@ fn bench(hop: u16) -> Bench {
     }
 }
 
-/// One login; a client's wrong password must never be taken.
+/// One login; a client's wrong password must never be accepted.
 fn log_in(bench: &Bench, peer: &Peer, mechanism: &str, tls: Tls) -> bool {
     let attempt = |right: bool| {
         let secret = bench.secret(mechanism, right);

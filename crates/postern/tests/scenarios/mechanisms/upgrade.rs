@@ -1,4 +1,4 @@
-//! From PLAIN to SCRAM without a new password: the first login by PLAIN brings the keys.
+//! From PLAIN to SCRAM without a new password: the first login with PLAIN creates the keys.
 
 use postern_testkit::sink::Sink;
 
@@ -61,7 +61,7 @@ fn a_site_moves_to_scram_without_new_passwords() {
     takes_over_the_old_file(&mut bench.site, &report);
 }
 
-/// What an earlier version has counted, in a file of its own, is there once.
+/// Counts of an earlier version, in a separate file, are taken over once.
 fn takes_over_the_old_file(site: &mut Site, told: &str) {
     let (old, store) = (site.path("state/logins.json"), site.path("state/state.db"));
     std::fs::remove_file(store).unwrap();

@@ -1,4 +1,5 @@
-//! The same MIMEDefang filter under a real sendmail and under Postern: what comes out is the same, octet by octet, but for trace fields.
+//! The same MIMEDefang filter under a real sendmail and under Postern: the results are identical, octet by octet, except for
+//! trace fields.
 
 use std::fs;
 
@@ -85,7 +86,7 @@ fn send(port: u16) -> Vec<String> {
     replies.collect()
 }
 
-/// The code with its enhanced status, and the words where they are a refusal: what stands behind 250 is each server's own.
+/// The code with its enhanced status, and the text if it is a refusal: the text after 250 is each server's own.
 fn comparable(reply: &str) -> String {
     let reply = reply.trim_end();
     match reply.starts_with('2') {
@@ -111,7 +112,7 @@ fn without_trace(content: &str) -> String {
     format!("{kept}\r\n{body}")
 }
 
-/// The envelope and the message of the one with this id.
+/// The envelope and the message with this id.
 fn delivered(sink: &Sink, id: &str) -> (String, Vec<String>, String) {
     let marker = format!("Message-ID: <{id}@outside.example>");
     let _ = sink.wait_for(&marker);
@@ -166,7 +167,7 @@ fn mimedefang_gives_the_same_under_sendmail() {
             "odd" => {
                 assert!(reply.starts_with("250"), "{reply}");
                 assert_eq!(report["outcome"], "held", "{report}");
-                // Quarantine is a hold, by either name.
+                // Quarantine is a hold, under either name.
                 wait_until("sendmail's quarantine", || sendmail.quarantined() == 1);
             }
             id => {
@@ -207,7 +208,7 @@ fn what_is_delivered_behind_it_is_the_same() {
             }
         }
     }
-    // Quarantine is a hold, by either name.
+    // Quarantine is a hold, under either name.
     wait_until("sendmail's quarantine", || sendmail.quarantined() == 1);
     let held = postern.ok(&["queue", "list", "--held", "--json"]);
     assert!(held.contains("looks odd"), "{held}");

@@ -1,6 +1,6 @@
-//! A filter without a library that misbehaves at every stage, in every way, through the server: `on_failure` decides about that
-//! message alone, the session goes on, nothing is lost or taken twice, and each outage is told once when it begins and once when it
-//! ends.
+//! A filter without a library that misbehaves at every stage, in every way, through the server: `on_failure` only decides about
+//! that message, the session continues, nothing is lost or duplicated, and each outage is logged once when it begins and once
+//! when it ends.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,19 +15,19 @@ use serde_json::Value;
 use super::tables;
 use crate::harness::Site;
 
-/// The letters of the steps, in their order: from the negotiation to the end of the message.
+/// The letters of the steps, in order: from the negotiation to the end of the message.
 const STAGES: &[u8] = b"OCHMRTLNBE";
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Fault {
     Dies,
     Hangs,
-    /// A change where none may come; at the end, where they may, an answer too many.
+    /// A change where none is allowed; at the end, where they are, one answer too many.
     OutOfTurn,
-    /// A packet that nobody has heard of.
+    /// An unknown packet.
     Garbage,
     TooLarge,
-    /// An agreement on a version that there is not, or where nothing is to be agreed.
+    /// Agreement on a nonexistent version, or a negotiation answer at another stage.
     WrongVersion,
 }
 
@@ -53,7 +53,7 @@ impl Fault {
     }
 }
 
-/// What the filter is to do wrong now, and where.
+/// What the filter should do wrong now, and where.
 type Plan = Arc<Mutex<Option<(u8, Fault)>>>;
 
 /// A running site with the filter and its next hop.
@@ -63,9 +63,9 @@ struct Bench {
     filter: ScriptedMilter,
     plan: Plan,
     on_failure: &'static str,
-    /// Subjects of what is to arrive, and whether the filter has seen it.
+    /// Subjects of expected messages, and whether the filter has seen it.
     expected: Vec<(String, bool)>,
-    /// Outages that there were.
+    /// Number of outages.
     outages: usize,
 }
 
@@ -79,7 +79,7 @@ impl Bench {
             _ => content(letter),
         });
         let sink = Sink::start();
-        // Each session has a connection of its own, so that each begins with a negotiation.
+        // Each session has a separate connection, so that each begins with a negotiation.
         let settings = format!(
             "on_failure = \"{on_failure}\"\nidle_connections = 0\n\
              timeouts = {{ command = \"{time}\", end_of_message = \"{time}\" }}"
@@ -113,7 +113,7 @@ impl Bench {
             .collect()
     }
 
-    /// One message that meets the fault; `session` is used if it is there, and kept.
+    /// One message that meets the fault; `session` is used if there is one, and kept.
     fn meet(
         &mut self,
         subject: &str,
@@ -148,7 +148,7 @@ impl Bench {
             }
             _ => {}
         }
-        // The same session goes on, and the filter is asked again by itself, after a pause where it could not be reached.
+        // The same session continues, and the filter is asked again automatically, after a pause if it could not be reached.
         let mut tries = 0;
         wait_until(&format!("the filter to be asked again ({shows})"), || {
             tries += 1;
@@ -177,7 +177,7 @@ impl Bench {
         for stage in STAGES {
             for fault in faults {
                 if !b"MRTLNBE".contains(stage) {
-                    // What comes before a message comes once a session.
+                    // What comes before a message comes once per session.
                     session = None;
                 }
                 let subject = format!("{}-{fault:?}", char::from(*stage));
@@ -192,7 +192,7 @@ impl Bench {
         }
     }
 
-    /// It takes no connection.
+    /// It accepts no connections.
     fn down(&mut self) {
         let path = self.filter.address();
         let path = PathBuf::from(path.strip_prefix("unix:").unwrap());
@@ -205,8 +205,8 @@ impl Bench {
         );
     }
 
-    /// Everything that was taken has arrived, once, as it should; the log tells each outage twice. A filter that has little time
-    /// may have had `more` outages than were meant, on a busy machine.
+    /// Everything accepted has arrived correctly, once; the log mentions each outage twice. On a busy machine, a filter with
+    /// little time may have had `more` outages than intended.
     fn finish(self, more: bool) {
         wait_until("an empty queue", || self.site.queue_is_empty());
         for (subject, filtered) in &self.expected {
@@ -258,7 +258,7 @@ fn with_each(time: &str, more: bool, work: impl Fn(&mut Bench) + Sync) {
 
 #[test]
 fn every_fault_at_every_stage() {
-    // Longer than any machine needs: only what is wrong fails.
+    // Longer than any machine needs: only real errors fail.
     with_each("60s", false, |bench| {
         bench.all(&FAULTS);
         bench.down();

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{tables, tried};
 use crate::harness::Site;
 
-/// What the filter does, and where, is told by the name in `HELO`, as `reject.rcpt`.
+/// The name in `HELO` says what the filter does, and where, as in `reject.rcpt`.
 const FILTER: &str = r"
 class Filter(Recorder):
     plan = ''
@@ -59,7 +59,7 @@ fn answers_and_failures_at_every_stage() {
         ("reject",      1,                  "rejected",     Some("rejected")),
         ("tempfail",    1,                  "deferred",     Some("deferred")),
         ("reply",       1,                  "rejected",     Some("rejected")),
-        // There is no message yet that could be thrown away.
+        // There is no message yet that could be discarded.
         ("discard",     1,                  "discarded",    Some("failed")),
         ("die",         69,                 "failed",       Some("failed")),
         ("hang",        69,                 "failed",       Some("failed")),

@@ -1,4 +1,4 @@
-//! Mail filters, real ones of Debian among them: by `postern milters` and `postern check`, and with mail that goes through the server.
+//! Mail filters, including real ones from Debian: with `postern milters` and `postern check`, and with mail through the server.
 
 mod alike;
 mod faults;
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::harness::Site;
 
-/// A table for each of these filters; `more` stands in all of them.
+/// A table for each of these filters; `more` is added to all of them.
 fn tables(filters: &[(&str, &str)], more: &str) -> String {
     let table = |(name, address): &(&str, &str)| {
         format!("[[milter]]\nname = \"{name}\"\naddress = \"{address}\"\n{more}\n")
@@ -18,7 +18,7 @@ fn tables(filters: &[(&str, &str)], more: &str) -> String {
     filters.iter().map(table).collect()
 }
 
-/// Runs a message through one filter: how the command ended, and what it said.
+/// Runs a message through one filter: the command's exit status and output.
 fn tried(site: &Site, name: &str, message: &str, more: &[&str]) -> (i32, Value) {
     let arguments = [&["milters", "try", name, "-", "--json"], more].concat();
     let output = site.run_with(&arguments, message);

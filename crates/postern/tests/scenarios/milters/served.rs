@@ -146,7 +146,7 @@ fn scanners_mark_and_refuse() {
     assert!(marked.starts_with("250 2."), "{marked}");
     let taken = sink.wait_for(&format!("Subject: {ODD}"));
     assert!(taken.content.contains("X-Spam: Yes\r\n"), "{}", taken.content);
-    // What rspamd would refuse, SpamAssassin would, too.
+    // What rspamd would refuse, SpamAssassin would refuse too.
     let (alone, _sink) = running(&[("rspamd", &rspamd.address())], "");
     for (site, subject, body, by) in [
         (&site, "worm", WORM, "clamav"),
@@ -159,7 +159,7 @@ fn scanners_mark_and_refuse() {
     }
 }
 
-/// What the filter does at the end of a message is told by its subject.
+/// The subject says what the filter does at the end of a message.
 const MOODY: &str = r"
 class Filter(Recorder):
     @Milter.decode('bytes')
@@ -190,7 +190,7 @@ fn a_failure_is_of_one_message_and_says_what_becomes_of_it() {
             &[("moody", filter.address())],
             &format!("on_failure = \"{on_failure}\""),
         );
-        // One session for all: a failure is never the session's.
+        // One session for all: a failure never affects the session.
         let mut tester = site.tester();
         let mut mail = |subject: &str| {
             tester
@@ -201,7 +201,7 @@ fn a_failure_is_of_one_message_and_says_what_becomes_of_it() {
         let answer = mail("die");
         assert!(answer.starts_with(reply), "{on_failure}: {answer}");
         filter.restart();
-        // The first try after it is back may come too early.
+        // The first attempt after it is back may come too early.
         wait_until("the filter to be asked again", || {
             let answer = mail("after");
             answer.starts_with("250")

@@ -170,7 +170,7 @@ class Filter(Recorder):
     }
 }
 
-/// A filter as sites write them.
+/// A typical filter of a site.
 const MIMEDEFANG: &str = r#"
 sub filter_begin {
     action_bounce('Not here', 554, '5.7.1') if $Subject =~ /unwanted/;

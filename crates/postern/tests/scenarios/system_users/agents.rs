@@ -10,7 +10,7 @@ use postern_testkit::sink::Sink;
 
 use super::{Town, in_town, mail_group, mbox, text, uid_of, user_file, wait_for};
 
-/// An agent of the test's own, which all may run.
+/// The test's own agent, which everybody may run.
 fn script(content: &str) -> String {
     let path = "/home/agent";
     fs::write(path, format!("#!/bin/sh\n{content}")).unwrap();
@@ -37,7 +37,7 @@ fn procmail_and_maildrop() {
         wait_for(Path::new("/home/ann/list"), "for the list");
         town.take("ann+shop@town.test", "with a detail");
         wait_for(Path::new("/home/ann/shop"), "with a detail");
-        // Its own way into the mail folder: it is set-group-ID, and that works.
+        // Its own access to the mail folder: it is set-group-ID, and that works.
         town.take("ann@town.test", "else");
         wait_for(&mbox("ann"), "else");
         town.take("bob@town.test", "without a recipe");
@@ -145,7 +145,7 @@ fn agents_that_hang_talk_and_fail() {
         }
         town.take("bob@town.test", "talks");
         town.take("carl@town.test", "no such user");
-        // One user's programs hold nobody else up.
+        // One user's programs delay nobody else.
         town.take("dora@town.test", "passes");
         wait_for(Path::new("/home/dora/box"), "passes");
         println!("passed after {:?}", begun.elapsed());

@@ -1,4 +1,4 @@
-//! What a user could put in the way of another's mail, or of the helper.
+//! How a user could interfere with another's mail, or with the helper.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
@@ -11,7 +11,7 @@ use postern_testkit::sink::Sink;
 
 use super::{Town, in_town, mbox, text, uid_of, user_file, wait_for};
 
-/// What it shows, what sets it, and the words by which it is told.
+/// What the case shows, its setup, and the words that report it.
 type Trap<'a> = (&'a str, Box<dyn Fn() + 'a>, &'a str);
 
 #[test]
@@ -141,7 +141,7 @@ fn a_forward_that_is_not_the_users_word() {
             mode("/home/ann", 0o755);
             assert!(sink.taken().is_empty(), "{shows}");
         }
-        // A detail is a part of a name, never of a path.
+        // A detail is part of a name, never of a path.
         own();
         fs::create_dir("/home/ann/.forward+x").unwrap();
         user_file("ann", ".forward+x/y", "thief@far.test\n");

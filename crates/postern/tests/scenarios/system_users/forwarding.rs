@@ -25,7 +25,7 @@ fn copies_here_and_elsewhere() {
         user_file("bob", ".forward", "dora, \"/home/bob/box\"\n");
         user_file("carl", ".forward", "/home/carl/box, |/bin/false\n");
 
-        // A large body lies in a file of its own, which is copied.
+        // A large body is in a separate file, which is copied.
         let large = format!(
             "Subject: large\r\n\r\n{}end\r\n",
             "0123456789abcdef\r\n".repeat(20_000)
@@ -34,7 +34,7 @@ fn copies_here_and_elsewhere() {
         assert!(reply.starts_with("250"), "{reply}");
         let taken = sink.wait_for("Subject: large");
         assert!(taken.rcpt[0].contains("far@far.test"), "{taken:?}");
-        // Under a sender of this host, as mail that an alias sends on.
+        // With a sender of this host, like mail forwarded by an alias.
         assert!(
             taken.mail.contains("SRS0=") && taken.mail.contains("@town.test"),
             "{taken:?}"
@@ -50,7 +50,7 @@ fn copies_here_and_elsewhere() {
         assert!(taken.rcpt[0].contains("shop@far.test"), "{taken:?}");
         assert!(!text(&mbox("ann")).contains("shopping"));
 
-        // To another user, and into a file of the user's own.
+        // To another user, and into one of the user's own files.
         town.take("bob@town.test", "for dora");
         wait_for(&mbox("dora"), "for dora");
         let kept = wait_for(Path::new("/home/bob/box"), "for dora");
@@ -78,7 +78,7 @@ fn circles_end() {
         wait_for(&mbox("ann"), "round and round");
         town.site.wait_for_log(&["leads back to ann@town.test"]);
         wait_until("an empty queue", || town.site.queue_is_empty());
-        // Details are one user's. The sender, who may be anybody, hears nothing of it.
+        // Details are private to a user. The sender, who may be anybody, learns nothing about them.
         user_file(
             "ann",
             ".forward",
@@ -88,14 +88,15 @@ fn circles_end() {
         wait_until("three copies", || {
             text(&mbox("ann")).matches("Subject: as a tree").count() == 3 && town.site.queue_is_empty()
         });
-        // Who writes the mark into a message has it kept, and makes this server write to nobody.
+        // If the sender writes the loop mark into a message, it is kept, and causes no mail from
+        // this server.
         user_file("ann", ".forward", "bob@far.test\n");
         let marked = "Delivered-To: ann@town.test\r\nSubject: marked before\r\n\r\nhello\r\n";
         assert!(town.send("ann@town.test", marked).starts_with("250"));
         wait_for(&mbox("ann"), "marked before");
         wait_until("an empty queue", || town.site.queue_is_empty());
         assert!(sink.taken().is_empty(), "{:?}", sink.taken());
-        // A user who is gone bounces, in the name of whom the sender knows.
+        // Mail for a removed user bounces, naming the address that the sender used.
         user_file("dora", ".forward", "nosuch@town.test\n");
         town.take("dora@town.test", "to nobody");
         wait_until("the report", || sink.taken().len() == 1);

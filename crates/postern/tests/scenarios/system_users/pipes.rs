@@ -8,7 +8,7 @@ use postern_testkit::sink::Sink;
 
 use super::{Town, in_town, text, uid_of, user_file};
 
-/// Writes what it is given and who it is, and does as its first argument says.
+/// Writes its input and its identity, and does what its first argument says.
 const PROGRAM: &str = "case $1 in\n refuse*) echo not for the list; exit 77;;\n later*) exit 75;;\nesac\n\
                        { printf '%s\\n' \"$@\"; id -u; id -g; cat; } > $HOME/got.new && mv $HOME/got.new $HOME/got\n";
 

@@ -1,4 +1,4 @@
-//! The clients: one in each file, with what it speaks and why it does not speak the rest.
+//! The clients: one in each file, with what it supports and why it does not support the rest.
 
 mod curl;
 mod cyrus;
@@ -13,16 +13,16 @@ use super::{Bench, Login, Try};
 
 pub(crate) use msmtp::log_in as msmtp;
 
-/// A client, and what it can be had to do.
+/// A client, and what it can do.
 pub(crate) struct Peer {
     pub(crate) name: &'static str,
     /// The command that shows its version, for the page.
     pub(crate) version: &'static [&'static str],
-    /// The mechanisms that are tried.
+    /// The mechanisms to try.
     pub(crate) speaks: &'static [&'static str],
-    /// Why it does not speak others; `*` stands for all that are not named.
+    /// Why it does not support others; `*` stands for all not listed.
     pub(crate) lacks: &'static [(&'static str, &'static str)],
-    /// One login, and where the client can, one message after it.
+    /// One login, followed by one message if the client can send one.
     pub(crate) log_in: fn(&Bench, &Login<'_>) -> Try,
 }
 

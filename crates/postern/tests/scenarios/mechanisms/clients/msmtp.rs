@@ -49,7 +49,7 @@ pub(crate) fn log_in(bench: &Bench, login: &Login<'_>) -> Try {
             key.display()
         );
     } else if matches!(login.mechanism, "OAUTHBEARER" | "XOAUTH2") {
-        // Lines of its configuration end at 500 characters, and tokens are longer.
+        // Lines of its configuration end at 500 characters, but tokens are longer.
         let path = bench.site.path("msmtp.token");
         private(&path, login.secret);
         let _ = writeln!(text, "passwordeval \"cat {}\"", path.display());

@@ -19,7 +19,7 @@ pub(super) const PEER: Peer = Peer {
     log_in,
 };
 
-/// Debian's folder of libraries is named in full: a Node.js from elsewhere does not look there.
+/// With the full path of Debian's library folder: a Node.js from elsewhere does not search there.
 const SCRIPT: &str = r#"
 const nodemailer = require("/usr/share/nodejs/nodemailer");
 const [port, ca, version, mechanism, user, secret] = process.argv.slice(1);
@@ -40,7 +40,7 @@ transport.sendMail(mail).catch((error) => {
 "#;
 
 fn log_in(bench: &Bench, login: &Login<'_>) -> Try {
-    // The package is a library alone; whatever Node.js there is runs it.
+    // The package is only a library; any available Node.js can run it.
     let _ = program(
         "/usr/share/nodejs/nodemailer/lib/nodemailer.js",
         "node-nodemailer",

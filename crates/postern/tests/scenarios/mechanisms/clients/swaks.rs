@@ -34,7 +34,7 @@ fn log_in(bench: &Bench, login: &Login<'_>) -> Try {
         command.args(["--auth-extra", "dmd5-serv-type=smtp,dmd5-host=localhost"]);
     }
     if mechanism == "NTLM" {
-        // Authen::NTLM speaks the first version unless it is told otherwise, for which swaks has no option.
+        // Authen::NTLM uses version 1 unless told otherwise, for which swaks has no option.
         let module = "package SecondNtlm; use Authen::NTLM (); Authen::NTLM::ntlmv2(1); 1;\n";
         let _ = program("/usr/share/perl5/Authen/NTLM.pm", "libauthen-ntlm-perl");
         std::fs::write(bench.site.path("SecondNtlm.pm"), module).unwrap();
