@@ -1,8 +1,9 @@
-//! The queue against a bare append log with one fdatasync a batch, in turn, in one run on the same disk.
+//! The queue compared with a plain append log with one fdatasync per batch, alternately, in one run on the same disk.
 //!
-//! `cargo bench -p postern-spool --bench group_commit [-- FOLDER [PRODUCERS]]`; the folder is on the disk to be measured, by
-//! default the build folder. Each producer puts a message of 4 KiB, and when that is on stable storage has its outcome recorded without
-//! waiting for it, as receiving and delivering do. The figure is put and settled messages a second, all of them synced.
+//! `cargo bench -p postern-spool --bench group_commit [-- FOLDER [PRODUCERS]]`; the folder must be on the disk to be measured, by
+//! default the build folder. Each producer puts a message of 4 KiB, and when that is on stable storage has its outcome recorded
+//! without waiting for it, as receiving and delivering do. The figure is the number of messages put and settled per second, all
+//! of them synced.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
@@ -31,9 +32,9 @@ const ROUNDS: usize = 5;
 
 /// Something that keeps messages.
 trait Engine: Send + Sync + 'static {
-    /// Resolves when the message is on stable storage, with what names it.
+    /// Resolves when the message is on stable storage, with its id.
     fn put(&self) -> BoxFuture<'_, i64>;
-    /// Resolves when the outcome is.
+    /// Resolves when the outcome is on stable storage.
     fn settle(self: Arc<Self>, id: i64) -> BoxFuture<'static, ()>;
 }
 
@@ -109,7 +110,7 @@ impl Engine for Queue {
     }
 }
 
-/// The limit: one file, all that came in is appended in one write and synced once.
+/// The upper bound: one file, to which everything that came in is appended with one write and one sync.
 struct Log {
     inbox: Arc<(Mutex<Pending>, Condvar)>,
 }
@@ -195,7 +196,7 @@ impl Drop for Log {
 }
 
 struct Figures {
-    /// Messages a second.
+    /// Messages per second.
     rate: f64,
     /// Median time of a put.
     put: Duration,

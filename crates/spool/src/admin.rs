@@ -1,4 +1,4 @@
-//! What administrators see and ask for.
+//! What administrators see and request.
 
 use jiff::Timestamp;
 use postern_mail::{FailureFact, QueueId};
@@ -8,16 +8,16 @@ use crate::message::Origin;
 use crate::outcome::{HistoryEntry, id_text};
 use crate::recipient::QueuedRecipient;
 
-/// Which messages. Every field that is set must match; the default matches all.
+/// Selects messages. Every field that is set must match; the default matches all.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Sender address without angle brackets, in any case; the empty text is `<>`.
     pub sender: Option<String>,
-    /// A recipient that is not finished has this address, in any case.
+    /// A recipient without a final outcome has this address, ignoring case.
     pub recipient: Option<String>,
-    /// A recipient that is not finished is in this domain.
+    /// A recipient without a final outcome is in this domain.
     pub domain: Option<String>,
-    /// The login it was submitted with.
+    /// The authenticated user who submitted it.
     pub login: Option<String>,
     /// Whether it is held.
     pub held: Option<bool>,
@@ -30,9 +30,9 @@ pub struct Filter {
 /// How old the queue is.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Ages {
-    /// How many messages were accepted before each of the times that were asked about.
+    /// How many messages were accepted before each of the times given.
     pub older: Vec<u64>,
-    /// When the oldest was accepted, in queue time; none in an empty queue.
+    /// When the oldest was accepted, in queue time; `None` for an empty queue.
     pub oldest: Option<Timestamp>,
 }
 
@@ -54,10 +54,10 @@ impl Default for Page {
     }
 }
 
-/// Which messages an administrator means.
+/// The messages an administrator selects.
 #[derive(Clone, Debug)]
 pub enum Selection {
-    /// These; ids that are not queued are passed over.
+    /// These; ids that are not queued are ignored.
     Ids(Vec<QueueId>),
     /// All that match.
     Filter(Filter),
@@ -81,23 +81,23 @@ pub struct Summary {
     pub open: u32,
     /// Address of the first recipient without a final outcome.
     pub first_recipient: String,
-    /// When the next recipient is due, by the system's clock.
+    /// When the next recipient is due, by the system clock.
     pub next_due: Timestamp,
     /// Most attempts of a recipient so far.
     pub attempts: u32,
-    /// Last reply of that first recipient's host, or why it is deferred; empty when there was no attempt.
+    /// Last reply of that first recipient's host, or why it is deferred; empty if there was no attempt.
     pub last_reply: String,
-    /// What kind of failure that was.
+    /// The kind of that failure.
     pub last_failure: Option<FailureFact>,
     /// Why it is held, and by whom.
     pub hold: Option<String>,
-    /// The name of the rule by which it is held; `None` where an administrator holds it, or where it is damaged.
+    /// The name of the rule by which it is held; `None` if an administrator holds it, or if it is damaged.
     pub hold_rule: Option<String>,
-    /// The mail filter that has it held, or whose failure has.
+    /// The mail filter that had it held, or whose failure did.
     pub hold_milter: Option<String>,
-    /// What is wrong with it, where it is damaged; what cannot be read of it is empty here.
+    /// What is wrong with it, if it is damaged; fields that cannot be read are then empty.
     pub damaged: Option<String>,
-    /// The login it was submitted with.
+    /// The authenticated user who submitted it.
     pub login: Option<String>,
     /// Where it came from.
     pub origin: Origin,
@@ -112,18 +112,18 @@ pub struct SummaryPage {
     pub more: bool,
 }
 
-/// All about one queued message but its body.
+/// Everything about one queued message except its body.
 #[derive(Clone, Debug)]
 pub struct MessageDetail {
     /// Its line in the listing.
     pub summary: Summary,
     /// `ENVID=`.
     pub envid: Option<String>,
-    /// The session that brought it.
+    /// The session in which it was received.
     pub session: Option<String>,
-    /// The first 64 KiB of the header; of mail of an earlier version the fields that this server put on top of it.
+    /// The first 64 KiB of the header; for mail queued by an earlier version, the fields that this server added on top.
     pub prefix: String,
-    /// All recipients, finished ones too; due times by the system's clock.
+    /// All recipients, including finished ones; due times by the system clock.
     pub recipients: Vec<QueuedRecipient>,
     /// Outcomes so far.
     pub history: Vec<HistoryEntry>,
@@ -132,11 +132,11 @@ pub struct MessageDetail {
 /// The size of the queue. Kept up to date, so asking costs nothing.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Counts {
-    /// Messages queued, held ones among them.
+    /// Messages queued, including held ones.
     pub messages: u64,
     /// Recipients without a final outcome.
     pub recipients: u64,
-    /// Messages held, damaged ones among them.
+    /// Messages held, including damaged ones.
     pub held: u64,
     /// Messages held because they are damaged.
     pub damaged: u64,

@@ -1,4 +1,4 @@
-//! A message as it is put together: one form for what clients send, for reports, and for what is made on this machine.
+//! A message being put together: one form for what clients send, for reports, and for mail made on this machine.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,99 +12,98 @@ use crate::body::BodyReader;
 use crate::engine::Spool;
 use crate::message::{Body, Hold, NewMessage, Note, Origin};
 
-/// A message with all that will be sent of it, before it is put into the queue: its header with trace and completing fields on
-/// top, its body as it arrived.
+/// A message with everything that will be sent, before it is queued: its header with trace and completing fields on top, its body
+/// as it arrived.
 ///
-/// Whoever looks at it here looks at what delivery will send; the header can still be edited, field by field. What is not edited
-/// is not even parsed.
+/// This is what delivery will send; the header can still be edited, field by field. If it is not edited, it is not even parsed.
 #[derive(Clone, Debug)]
 pub struct Assembly {
     /// Its id, from [`next_id`](crate::Spool::next_id).
     pub id: QueueId,
     /// Sender and recipients.
     pub envelope: Envelope,
-    /// When it was accepted, by the system's clock.
+    /// When it was accepted, by the system clock.
     pub received_at: Timestamp,
-    /// The login it was submitted with.
+    /// The authenticated user who submitted it.
     pub login: Option<String>,
-    /// The session that brought it.
+    /// The session in which it was received.
     pub session: Option<String>,
-    /// Why it is to be held until an administrator releases it; `None` for mail that goes its way.
+    /// Why it is held until an administrator releases it; `None` for mail to be delivered.
     pub hold: Option<Hold>,
     /// Where it came from.
     pub origin: Origin,
-    /// Where all of it goes, whoever it is for, if a rule has given it a way of its own.
+    /// The route of all its recipients, if a rule has set one for it.
     pub detour: Option<Arc<Detour>>,
     /// Leave it to the next queue run.
     pub queue_only: bool,
-    /// What is committed together with it.
+    /// A note committed together with it.
     pub note: Option<Note>,
-    /// The rule by which its client may send as its author; `None` where nobody has judged that.
+    /// The rule by which its client may send as its author; `None` if that was not judged.
     pub author_rule: Option<Rule>,
-    /// Whether that client answers for the author even where every login may write any address; see
+    /// Whether that client is responsible for the author even if users may write any address; see
     /// [`SigningFacts`](postern_policy::signing::SigningFacts::answers).
     pub answers_for_author: bool,
-    /// The header as text, until somebody asks for its fields.
+    /// The header as text, until its fields are requested.
     text: Vec<u8>,
-    /// Octets of it that this server has put on top.
+    /// Octets of it that this server added on top.
     own: usize,
     /// Its fields, and how many of them are this server's.
     parsed: Option<(Header, usize)>,
-    /// Whether the empty line is there.
+    /// Whether there is an empty line.
     separated: bool,
     body: Body,
-    /// Whether that is another one than came.
+    /// Whether the body was replaced.
     replaced: bool,
 }
 
-/// What is known of a message when it begins.
+/// What is known about a message when it begins.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival<'a> {
     /// Its id.
     pub id: QueueId,
     /// Sender and recipients.
     pub envelope: &'a Envelope,
-    /// The login it is submitted with.
+    /// The authenticated user who submits it.
     pub login: Option<&'a str>,
-    /// The session that brings it.
+    /// The session in which it is received.
     pub session: Option<&'a str>,
     /// Where it comes from.
     pub origin: Origin,
-    /// The client whose session brings it; `None` for what is made on this machine.
+    /// The client that sends it; `None` for mail made on this machine.
     pub client: Option<Client<'a>>,
 }
 
-/// What is known of a client when its message begins.
+/// What is known about a client when its message begins.
 #[derive(Clone, Copy, Debug)]
 pub struct Client<'a> {
     /// The name of the listener.
     pub listener: &'a str,
-    /// Whether that is where other servers bring mail: its role is `mx`.
+    /// Whether the listener is for mail from other servers: its role is `mx`.
     pub mx: bool,
-    /// Its address and port; those that the proxy tells, behind one.
+    /// Its address and port; behind a proxy, those in the PROXY header.
     pub peer: SocketAddr,
     /// The forward-confirmed name of its address.
     pub name: Option<&'a str>,
-    /// What it calls itself in `HELO` or `EHLO`; empty without either.
+    /// Its name in `HELO` or `EHLO`; empty without either.
     pub helo: &'a str,
 }
 
-/// The octets of a message, in the parts that it is put together from.
+/// The octets of a message, in the parts from which it is put together.
 #[derive(Debug)]
 pub struct Parts {
-    /// The fields that this server puts on top, trace first, each with its CRLF, and behind them those that came; all of them
-    /// in one buffer, which goes into the queue as it is.
+    /// The fields that this server adds on top, trace first, each with its CRLF, followed by the received ones; all in one
+    /// buffer, which is queued as it is.
     pub header: Vec<u8>,
     /// Octets of `header` that are this server's.
     pub own: usize,
     /// Whether an empty line follows. A message that ended within its header has none.
     pub separated: bool,
-    /// What follows.
+    /// The body.
     pub body: Body,
 }
 
 impl Parts {
-    /// Of a message that is complete and in memory, as programs write it.
+    /// From a complete message in memory, as programs write it.
     #[must_use]
     pub fn of(content: Vec<u8>) -> Self {
         let (header, at) = Header::split(&content);
@@ -119,7 +118,7 @@ impl Parts {
 }
 
 impl Assembly {
-    /// Puts a message together. It goes its way at once, unless somebody says otherwise.
+    /// Puts a message together. It will be delivered at once, unless changed.
     #[must_use]
     pub fn new(
         id: QueueId,
@@ -150,7 +149,7 @@ impl Assembly {
         }
     }
 
-    /// What is known of it before it is looked at, for what is made on this machine.
+    /// What is known about it before inspection, for mail made on this machine.
     #[must_use]
     pub fn arrival(&self) -> Arrival<'_> {
         Arrival {
@@ -163,13 +162,13 @@ impl Assembly {
         }
     }
 
-    /// Its header as it will be sent, to be looked at and edited.
+    /// Its header as it will be sent, to be inspected and edited.
     pub fn header_mut(&mut self) -> &mut Header {
         &mut self.parsed().0
     }
 
-    /// How many of its fields, from the top, this server had put there before anybody edited them: trace, and what a submission
-    /// lacked. What a client sent begins behind them.
+    /// How many of its fields, from the top, this server had added before any edits: trace, and those missing in a submission.
+    /// After them come the client's.
     pub fn own_fields(&mut self) -> usize {
         self.parsed().1
     }
@@ -181,41 +180,41 @@ impl Assembly {
         })
     }
 
-    /// Its body: all behind the empty line.
+    /// Its body: everything after the empty line.
     #[must_use]
     pub const fn body(&self) -> &Body {
         &self.body
     }
 
-    /// Puts another body in its place, from [`Spool::another_body`] or built in memory; the old one leaves nothing behind. One that
-    /// is not empty gets an empty line before it, where there was none.
+    /// Replaces the body with one from [`Spool::another_body`] or built in memory; the old one leaves nothing behind. One that is
+    /// not empty gets an empty line before it, if there was none.
     ///
-    /// Whoever does that says in [`Envelope::body`] what kind it is, if it is another than before.
+    /// The caller must set [`Envelope::body`] if the kind of the body has changed.
     pub fn replace_body(&mut self, body: Body) {
         self.separated |= !body.is_empty();
         self.body = body;
         self.replaced = true;
     }
 
-    /// Whether somebody has put another body in place of the one that came.
+    /// Whether the received body was replaced.
     #[must_use]
     pub const fn is_body_replaced(&self) -> bool {
         self.replaced
     }
 
-    /// Puts another header in its place, of which this server's own fields are the first `own`.
+    /// Replaces the header; the first `own` fields are this server's.
     pub fn replace_header(&mut self, header: Header, own: usize) {
         self.text = Vec::new();
         self.parsed = Some((header, own));
     }
 
-    /// Reads the body again, piece by piece; what lies in a file is read from there.
+    /// Reads the body again, piece by piece, from memory or its file.
     #[must_use]
     pub fn read_body(&self, spool: &dyn Spool) -> BodyReader {
         spool.open_new(self.id, &self.body)
     }
 
-    /// What goes into the queue.
+    /// The message to be queued.
     #[must_use]
     pub fn into_message(self) -> NewMessage {
         let mut head = match self.parsed {

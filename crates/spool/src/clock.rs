@@ -1,13 +1,12 @@
-//! The queue's own time, which no change of the system clock moves.
+//! The queue's own time, which is independent of changes to the system clock.
 //!
-//! Due times and the age of messages count in *queue time*: it runs with the monotonic clock while the server runs. A system clock
-//! that is set forward or back, by hand, by NTP, or because the machine slept, changes neither a wait nor an age. Queue time
-//! begins as the system's time, so that the two are the same as long as nobody sets the clock; where they differ, times are
-//! shown in the system's time.
+//! Due times and the age of messages count in *queue time*: it runs with the monotonic clock while the server runs. If the system
+//! clock is set forward or back, by hand, by NTP, or because the machine slept, neither waits nor ages change. Queue time begins
+//! as system time, so that the two are the same until the clock is set; times are shown to people in system time.
 //!
-//! Both clocks are kept with every commit. The next start goes on from there: the time between counts as the system clock has
-//! it, but never less than nothing, and never more than [`downtime_max`](crate::SpoolSettings::downtime_max), since the system
-//! clock may have been set meanwhile.
+//! Both clocks are recorded with every commit. The next start continues from there: the time between counts by the system clock,
+//! but never less than zero, and never more than [`downtime_max`](crate::SpoolSettings::downtime_max), since the system clock may
+//! have been set meanwhile.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Where times come from: the system clock, which may jump, and a monotonic one.
+/// The source of times: the system clock, which may jump, and a monotonic one.
 #[derive(Clone)]
 pub struct Clock {
     wall: Arc<dyn Fn() -> Timestamp + Send + Sync>,
@@ -30,7 +29,7 @@ impl Clock {
         Self::new(Timestamp::now, move || start.elapsed())
     }
 
-    /// Other clocks, for tests: `wall` gives the system's time, `steady` a span that only grows.
+    /// Other clocks, for tests: `wall` returns the system time, `steady` a duration that only grows.
     #[must_use]
     pub fn new(
         wall: impl Fn() -> Timestamp + Send + Sync + 'static,
@@ -49,14 +48,14 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// Both clocks at one moment, as they are kept with a commit: milliseconds since 1970.
+/// Both clocks at one moment, as recorded with a commit: milliseconds since 1970.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Seen {
     pub(crate) queue: i64,
     pub(crate) wall: i64,
 }
 
-/// Queue time, from one start to the next end.
+/// Queue time during one run.
 #[derive(Debug)]
 pub(crate) struct QueueClock {
     clock: Clock,
@@ -66,7 +65,7 @@ pub(crate) struct QueueClock {
 }
 
 impl QueueClock {
-    /// Goes on from what was seen last; begins anew with the system's time where nothing was, or nothing is queued.
+    /// Continues from what was last recorded; starts again with system time if nothing was, or nothing is queued.
     pub(crate) fn resume(clock: Clock, seen: Option<Seen>, downtime_max: Duration) -> Self {
         let wall = (clock.wall)();
         let steady_start = (clock.steady)();
@@ -78,18 +77,18 @@ impl QueueClock {
         }
     }
 
-    /// The time that due times and ages are compared with.
+    /// The time with which due times and ages are compared.
     pub(crate) fn now(&self) -> Timestamp {
         self.start.checked_add(self.lived()).unwrap_or(Timestamp::MAX)
     }
 
-    /// The system's time.
+    /// The system time.
     pub(crate) fn wall(&self) -> Timestamp {
         (self.clock.wall)()
     }
 
-    /// The system's time, or what it would be had nobody set it forward since the start: what is thrown away by age is thrown
-    /// away by the earlier one.
+    /// The system time, or what it would be without being set forward since the start: the earlier one, which decides what is old
+    /// enough to be deleted.
     pub(crate) fn earliest(&self) -> Timestamp {
         let lived = self.wall_start.checked_add(self.lived());
         lived.map_or_else(|_| self.wall(), |lived| lived.min(self.wall()))
@@ -99,15 +98,15 @@ impl QueueClock {
         (self.clock.steady)().saturating_sub(self.steady_start)
     }
 
-    /// How far the system's time is ahead of queue time just now.
+    /// How far system time is now ahead of queue time.
     pub(crate) fn ahead(&self) -> SignedDuration {
         self.wall().duration_since(self.now())
     }
 
-    /// A queue time as the system's clock has it just now, as it is shown to people.
+    /// A queue time in current system time, to be shown to people.
     pub(crate) fn shown(&self, queue: Timestamp) -> Timestamp {
         let ahead = self.ahead();
-        // What passes between the two readings is no difference.
+        // The time between the two readings is not a difference.
         if ahead.abs() < SignedDuration::from_millis(5) {
             return queue;
         }
@@ -122,7 +121,7 @@ impl QueueClock {
     }
 }
 
-/// Queue time at a start: what passed since counts as the system's clock has it, within bounds.
+/// Queue time at a start: the time passed since counts by the system clock, within limits.
 fn resumed(seen: Seen, wall: Timestamp, downtime_max: Duration) -> Timestamp {
     let most = i64::try_from(downtime_max.as_millis()).unwrap_or(i64::MAX);
     let passed = wall.as_millisecond().saturating_sub(seen.wall).clamp(0, most);
@@ -160,7 +159,7 @@ mod tests {
                 "{shows}"
             );
         }
-        // Damaged numbers give a time, whichever.
+        // Damaged numbers give some time.
         for number in [i64::MIN, i64::MAX] {
             let seen = Seen {
                 queue: number,

@@ -1,4 +1,4 @@
-//! What every engine of the queue can do.
+//! What every queue engine provides.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,38 +16,38 @@ use crate::message::{Body, Message, NewMessage, Note};
 use crate::outcome::{HistoryEntry, Settled, Settlement};
 use crate::rescue::salvage::Recovered;
 
-/// A call on its way.
+/// The future of a call.
 pub type SpoolFuture<'a, T> = BoxFuture<'a, Result<T, SpoolError>>;
 
 /// The durable queue.
 ///
-/// All calls may be made from any task. A future that is dropped before it resolves leaves its call undecided: a put may
+/// All calls may be made from any task. If a future is dropped before it resolves, the outcome of its call is open: a put may
 /// still be committed (and is then handed over like any other), a settlement is still recorded.
 pub trait Spool: Send + Sync + 'static {
-    /// A new id, larger than all before it, also across restarts and when the clock goes back.
+    /// A new id, larger than all before it, also across restarts and when the clock is set back.
     fn next_id(&self) -> QueueId;
 
-    /// Queue time: what due times and ages are counted in. It runs with the monotonic clock, whatever becomes of the system's.
+    /// Queue time, for due times and ages. It runs with the monotonic clock, whatever happens to the system clock.
     fn now(&self) -> Timestamp;
 
-    /// A queue time as the system's clock has it just now, to be shown to people.
+    /// A queue time in current system time, to be shown to people.
     fn shown_time(&self, queue: Timestamp) -> Timestamp;
 
-    /// Says how long delivery waits at most between two attempts, as its settings are now. Whatever is due much later than
-    /// that is not what delivery asked for; it is brought forward when it is seen.
+    /// Sets the longest wait between two attempts, by delivery's current settings. Anything due much later than that is wrong,
+    /// and is brought forward when it is seen.
     fn expect_waits(&self, longest: Duration);
 
-    /// Begins a body. Nothing touches the disk until it outgrows the memory it may use.
+    /// Begins a body. Nothing is written to disk until it outgrows the memory it may use.
     fn body_writer(&self, id: QueueId) -> BodyWriter;
 
-    /// Begins a body that is to take the place of one that was not put yet ([`Assembly::replace_body`](crate::Assembly::replace_body)).
-    /// The other one can be read meanwhile, and there may be several; those that are not put leave nothing behind.
+    /// Begins a body to replace one that was not put yet ([`Assembly::replace_body`](crate::Assembly::replace_body)). The other
+    /// one can be read meanwhile, and there may be several; those that are not put leave nothing behind.
     fn another_body(&self, id: QueueId) -> BodyWriter;
 
-    /// Queues a message; resolves when message and envelope are on stable storage, and only then may `250` be said.
+    /// Queues a message; resolves when message and envelope are on stable storage, and only then may `250` be sent.
     ///
-    /// Never waits for an outcome, and alone for nobody. Where several shared the last commit, the first to come back waits
-    /// for the others, at most 150 µs.
+    /// Never waits for an outcome, and does not wait at all when alone. If several shared the last commit, the first to return
+    /// waits for the others, at most 150 µs.
     ///
     /// # Errors
     ///
@@ -57,30 +57,29 @@ pub trait Spool: Send + Sync + 'static {
 
     /// Records outcomes and queues the reports they cause, all or nothing; resolves when that is on stable storage.
     ///
-    /// Harmless when repeated: the first final outcome of a recipient stands, later ones are named in
-    /// [`Settled::duplicates`]. Waits up to [`outcome_wait`](crate::SpoolSettings::outcome_wait) for a put to share its
-    /// commit with; and as long as it takes while the store is down, for the delivery has happened.
+    /// Safe to repeat: the first final outcome of a recipient counts, later ones are listed in [`Settled::duplicates`]. Waits up
+    /// to [`outcome_wait`](crate::SpoolSettings::outcome_wait) for a put to share its commit with; and as long as it takes while
+    /// the store is down, since the delivery has happened.
     ///
     /// # Errors
     ///
     /// [`SpoolError::Closed`]: not recorded; after the next start the recipients are due again.
     fn settle(&self, settlement: Settlement) -> SpoolFuture<'_, Settled>;
 
-    /// Reads a message back, with all its recipients, finished ones too; `None` when it is no longer queued.
+    /// Reads a message back, with all its recipients, including finished ones; `None` if it is no longer queued.
     ///
-    /// One that is not what was accepted is held as damaged, with its id in the log, before this returns.
+    /// One that is not what was accepted is held as damaged, and logged with its id, before this returns.
     ///
     /// # Errors
     ///
-    /// [`SpoolError::Damaged`] when it cannot be made sense of, [`SpoolError::Unavailable`] when the disk fails.
+    /// [`SpoolError::Damaged`] if it is invalid, [`SpoolError::Unavailable`] if the disk fails.
     fn load(&self, id: QueueId) -> SpoolFuture<'_, Option<Arc<Message>>>;
 
-    /// The envelope of a message whose content may be damaged or gone; the content is left out. `None` when it is not queued.
+    /// The envelope of a message whose content may be damaged or gone; the content is left out. `None` if it is not queued.
     ///
     /// # Errors
     ///
-    /// [`SpoolError::Damaged`] when the envelope itself is not what was accepted, [`SpoolError::Unavailable`] when the disk
-    /// fails.
+    /// [`SpoolError::Damaged`] if the envelope itself is not what was accepted, [`SpoolError::Unavailable`] if the disk fails.
     fn load_envelope(&self, id: QueueId) -> SpoolFuture<'_, Option<Arc<Message>>>;
 
     /// Messages held as damaged that were accepted before a queue time, oldest first, with the recipients that are open.
@@ -96,10 +95,10 @@ pub trait Spool: Send + Sync + 'static {
     /// Reads a body that was not put yet, in pieces. Opens nothing before the first piece is asked for.
     fn open_new(&self, id: QueueId, body: &Body) -> BodyReader;
 
-    /// Domains with queued recipients due at `now` (queue time) or before, in the order of their names, from behind `after` on.
+    /// Domains with queued recipients due at `now` (queue time) or before, in order of name, after `after`.
     ///
-    /// Costs one index look-up a domain, however many recipients each has. Looks at up to 20 times `limit` domains
-    /// and returns at most `limit`; go on with [`DuePage::resume`].
+    /// Costs one index look-up per domain, however many recipients each has. Looks at up to 20 times `limit` domains and returns
+    /// at most `limit`; continue with [`DuePage::resume`].
     ///
     /// # Errors
     ///
@@ -114,16 +113,16 @@ pub trait Spool: Send + Sync + 'static {
     /// Takes work that is due for one domain, longest due first: at most `count` messages, each with all its due recipients there,
     /// and with a [`Lease`](crate::Lease) on it that keeps others from it.
     ///
-    /// Messages that cannot be made sense of are held as damaged, and left out, as are those that somebody has a lease on. Fresh
-    /// ones in memory and held ones are never among them. There may be more than were returned, unless none was.
+    /// Invalid messages are held as damaged and left out, as are those with a lease on them. Fresh ones in memory and held ones
+    /// are never included. There may be more than were returned, unless none was.
     ///
     /// # Errors
     ///
     /// [`SpoolError::Unavailable`] when the disk fails.
     fn lease<'a>(&'a self, domain: &'a str, now: Timestamp, count: usize) -> SpoolFuture<'a, Vec<Leased>>;
 
-    /// Whom these messages are from; finished ones are left out. For routes that depend on it: [`lease`](Self::lease) does
-    /// not read it.
+    /// Who these messages are from; finished ones are left out. For routes that depend on this: [`lease`](Self::lease) does not
+    /// read it.
     ///
     /// # Errors
     ///
@@ -144,7 +143,7 @@ pub trait Spool: Send + Sync + 'static {
     /// As for [`put`](Self::put).
     fn forget_notes(&self, up_to: i64) -> SpoolFuture<'_, u64>;
 
-    /// From now on fresh messages and changes are told here. There is one subscriber: a new one takes over from the last.
+    /// From now on fresh messages and changes are reported here. There is one subscriber: a new one replaces the last.
     fn subscribe(&self) -> Subscription;
 
     /// Messages that match, oldest first.
@@ -154,7 +153,7 @@ pub trait Spool: Send + Sync + 'static {
     /// [`SpoolError::Unavailable`] when the disk fails.
     fn list<'a>(&'a self, filter: &'a Filter, page: Page) -> SpoolFuture<'a, SummaryPage>;
 
-    /// All about one message; `None` when it is not queued (its outcomes may be in the [`history`](Self::history)).
+    /// Everything about one message; `None` if it is not queued (its outcomes may be in the [`history`](Self::history)).
     ///
     /// # Errors
     ///
@@ -165,18 +164,18 @@ pub trait Spool: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// As for [`put`](Self::put). What was changed before the failure stays changed; repeating is harmless.
+    /// As for [`put`](Self::put). Changes before the failure remain; repeating is safe.
     fn hold<'a>(&'a self, which: Selection, by: &'a str, reason: &'a str) -> SpoolFuture<'a, u64>;
 
-    /// Lets held messages go; their recipients are due at once. Returns how many that changed.
+    /// Releases held messages; their recipients are due at once. Returns how many that changed.
     ///
     /// # Errors
     ///
     /// As for [`hold`](Self::hold).
     fn release<'a>(&'a self, which: Selection, by: &'a str) -> SpoolFuture<'a, u64>;
 
-    /// Makes the waiting recipients of messages due at once, held ones aside. Returns how many messages have recipients that are
-    /// due now, those among them that were so before.
+    /// Makes the waiting recipients of messages due at once, except held ones. Returns how many messages have due recipients now,
+    /// including those that already had.
     ///
     /// # Errors
     ///
@@ -191,15 +190,15 @@ pub trait Spool: Send + Sync + 'static {
     /// As for [`hold`](Self::hold).
     fn remove<'a>(&'a self, which: Selection, by: &'a str) -> SpoolFuture<'a, u64>;
 
-    /// Makes all that was deferred for a domain, or for all domains, due at once. Returns how many recipients that changed.
+    /// Makes everything deferred for a domain, or for all domains, due at once. Returns how many recipients that changed.
     ///
     /// # Errors
     ///
     /// As for [`hold`](Self::hold).
     fn flush<'a>(&'a self, domain: Option<&'a str>, by: &'a str) -> SpoolFuture<'a, u64>;
 
-    /// Looks for messages in files that were put aside as damaged, of which the queue knows nothing. With `import` they come into
-    /// the queue, held, with their ids; without it nothing changes. None comes twice.
+    /// Looks for messages that the queue does not know in files that were set aside as damaged. With `import` they are added to
+    /// the queue, held, with their ids; without it nothing changes. None is imported twice.
     ///
     /// # Errors
     ///
@@ -214,16 +213,16 @@ pub trait Spool: Send + Sync + 'static {
     /// [`SpoolError::Unavailable`] when the disk fails.
     fn history(&self, id: QueueId) -> SpoolFuture<'_, Vec<HistoryEntry>>;
 
-    /// Has the writer commit something, as a put would: resolves when it is on stable storage. For who has to know that mail can be
-    /// queued; it costs a sync, shared like that of a put.
+    /// Has the writer commit something, as a put would: resolves when it is on stable storage. Tests whether mail can be queued;
+    /// it costs a sync, shared like that of a put.
     ///
     /// # Errors
     ///
     /// As for [`put`](Self::put).
     fn probe(&self) -> SpoolFuture<'_, ()>;
 
-    /// How old the queue is: how many messages were accepted before each of these queue times, and when the oldest was. Reads a number
-    /// of every message: a million take some tenths of a second of one reader, so do not ask each second.
+    /// How old the queue is: how many messages were accepted before each of these queue times, and when the oldest was. Reads a
+    /// number from every message: a million take some tenths of a second of one reader, so do not call this every second.
     ///
     /// # Errors
     ///
@@ -233,18 +232,18 @@ pub trait Spool: Send + Sync + 'static {
     /// The size of the queue, as of the last commit.
     fn counts(&self) -> Counts;
 
-    /// Whether puts can succeed just now.
+    /// Whether puts can succeed now.
     fn state(&self) -> SpoolState;
 
-    /// Octets that this process may still write on the queue's disk, at most 20 ms old; `None` when the file system
-    /// does not say.
+    /// Octets that this process may still write on the queue's disk, at most 20 ms old; `None` if the file system does not report
+    /// it.
     fn free_bytes(&self) -> Option<u64>;
 
-    /// Commits all that is under way and closes. Calls made later fail with [`SpoolError::Closed`].
+    /// Commits everything pending and closes. Later calls fail with [`SpoolError::Closed`].
     ///
     /// # Errors
     ///
-    /// When the last commit failed; nothing acknowledged is lost even then.
+    /// If the last commit failed; even then nothing acknowledged is lost.
     fn close(&self) -> SpoolFuture<'_, ()>;
 }
 
@@ -253,7 +252,7 @@ pub trait Spool: Send + Sync + 'static {
 pub enum SpoolState {
     /// Yes.
     Ready,
-    /// The disk is full: puts fail, outcomes wait. Looked at again several times a second.
+    /// The disk is full: puts fail, outcomes wait. Checked again several times a second.
     Full(Arc<str>),
     /// The store failed and is being opened again; puts fail at once.
     Unavailable(Arc<str>),
@@ -275,19 +274,19 @@ pub struct DueDomain {
 pub struct DuePage {
     /// Domains that are due.
     pub domains: Vec<DueDomain>,
-    /// Where to go on (the `after` of the next call); `None` when the end was reached.
+    /// Where to continue (the `after` of the next call); `None` if the end was reached.
     pub resume: Option<String>,
-    /// The earliest due time, in queue time, among the domains that were passed over because they are not due yet.
+    /// The earliest due time, in queue time, of the domains that were skipped because they are not due yet.
     pub next_due: Option<Timestamp>,
 }
 
-/// Whom a message is from.
+/// Who a message is from.
 #[derive(Clone, Debug)]
 pub struct MessageOrigin {
     /// The message.
     pub id: QueueId,
     /// The envelope's sender.
     pub sender: ReversePath,
-    /// The login it was submitted with.
+    /// The authenticated user who submitted it.
     pub login: Option<String>,
 }

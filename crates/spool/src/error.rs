@@ -17,11 +17,11 @@ pub enum SpoolError {
     #[error("no space left for the queue: {0}")]
     Full(Arc<str>),
 
-    /// The store cannot be written or read just now; it is being opened again. Answer `451 4.3.0` (or `421 4.3.0`).
+    /// The store cannot be written or read now; it is being opened again. Answer `451 4.3.0` (or `421 4.3.0`).
     #[error("the queue is not available: {0}")]
     Unavailable(Arc<str>),
 
-    /// The database is damaged. It is put aside, and what can be read of it is taken into a new one. Answer as for
+    /// The database is damaged. It is set aside, and what can be read of it is copied to a new one. Answer as for
     /// [`Unavailable`](Self::Unavailable).
     #[error("the queue's database is damaged: {0}")]
     Corrupt(Arc<str>),
@@ -31,7 +31,7 @@ pub enum SpoolError {
     Locked {
         /// The directory of the queue.
         directory: PathBuf,
-        /// The process that wrote the lock file, where that could be read.
+        /// The process that wrote the lock file, if that could be read.
         pid: Option<u32>,
     },
 
@@ -44,7 +44,7 @@ pub enum SpoolError {
         known: i64,
     },
 
-    /// A message with this id is queued already. The id must come from [`next_id`](crate::Spool::next_id).
+    /// A message with this id is already queued. The id must come from [`next_id`](crate::Spool::next_id).
     #[error("a message {0} is queued already")]
     DuplicateId(QueueId),
 
@@ -67,7 +67,7 @@ pub enum SpoolError {
 }
 
 impl SpoolError {
-    /// Whether the same call may succeed later without anything being mended in the message.
+    /// Whether the same call may succeed later without the message being changed.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
@@ -82,19 +82,19 @@ impl SpoolError {
 }
 
 impl SpoolError {
-    /// What a client can be told of it.
+    /// What a client can be told about it.
     #[must_use]
     pub fn trouble(&self) -> QueueTrouble {
         match self {
             Self::Full(_) => QueueTrouble::Full,
             Self::Unavailable(_) => QueueTrouble::Unavailable,
             Self::Closed => QueueTrouble::Closed,
-            // What the caller itself has done wrong, and what only opening can meet.
+            // Mistakes of the caller, and errors that only occur on opening.
             _ => QueueTrouble::Error,
         }
     }
 
-    /// Sorts what the operating system said into "full" and all else.
+    /// Classifies an error of the operating system as "full" or other.
     pub(crate) fn from_io(doing: &str, error: &io::Error) -> Self {
         let text: Arc<str> = format!("{doing}: {error}").into();
         match error.kind() {

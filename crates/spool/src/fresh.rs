@@ -1,4 +1,4 @@
-//! Handing fresh messages to delivery, and telling it of an administrator's changes.
+//! Hands fresh messages to delivery, and tells it about administrators' changes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,15 +10,14 @@ use tokio::sync::mpsc;
 use crate::message::Message;
 use crate::ticket::{FreshRoom, Ticket};
 
-/// What delivery hears from the queue.
+/// What the queue tells delivery.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// A message was put. Its recipients are not [`due`](crate::Spool::due) in the database as long as a handle to it
-    /// lives or until they are settled, so nobody else works on it. When the last handle goes without that, it becomes
-    /// due there by itself.
+    /// A message was put. Its recipients are not [`due`](crate::Spool::due) in the database while a handle to it exists or until
+    /// they are settled, so nothing else works on it. If the last handle is dropped without that, it becomes due there by itself.
     Fresh(Arc<Message>),
-    /// Messages became due in the database that delivery was not told of one by one: memory was full, or one was dropped
-    /// unsettled. Told once until received, however many.
+    /// Messages became due in the database about which delivery was not told individually: memory was full, or one was dropped
+    /// unsettled. Reported once until received, however many there are.
     Backlog,
     /// An administrator changed something.
     Changed(Change),
@@ -27,17 +26,17 @@ pub enum Event {
 /// What an administrator changed. Long lists come in pieces.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Change {
-    /// These are held: forget them unless an attempt is under way (its outcome still counts).
+    /// These are held: forget them unless an attempt is in progress (its outcome still counts).
     Held(Arc<[QueueId]>),
     /// These are gone: forget them. An outcome settled later is reported as a duplicate.
     Removed(Arc<[QueueId]>),
-    /// These are due now: released, or to be retried. The database has them as due, except for fresh ones in memory.
+    /// These are due now: released, or to be retried. They are due in the database, except fresh ones in memory.
     Due(Arc<[QueueId]>),
-    /// All that was deferred for this domain, or for all domains, is due now.
+    /// Everything deferred for this domain, or for all domains, is due now.
     Flushed(Option<String>),
 }
 
-/// What delivery reads: fresh messages and changes, in the order in which they were committed.
+/// What delivery reads: fresh messages and changes, in commit order.
 #[derive(Debug)]
 pub struct Subscription {
     events: mpsc::UnboundedReceiver<Event>,
@@ -45,9 +44,9 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// The next event; `None` once the queue is closed or another subscriber took over.
+    /// The next event; `None` once the queue is closed or another subscriber has taken over.
     ///
-    /// May be dropped while it waits; no event is lost by that.
+    /// May be dropped while it waits; no event is lost.
     pub async fn recv(&mut self) -> Option<Event> {
         let event = self.events.recv().await;
         self.seen(event)
@@ -69,8 +68,7 @@ impl Subscription {
 
 /// Who is told of fresh messages and changes, and the room that those messages have.
 ///
-/// The channel to the subscriber has no bound of its own: tickets bound the fresh messages in it, and administrators the
-/// changes.
+/// The channel to the subscriber is unbounded: tickets limit the fresh messages in it, and administrators the changes.
 pub(crate) struct Board {
     room: Arc<FreshRoom>,
     subscriber: Mutex<Option<Subscriber>>,
@@ -100,7 +98,7 @@ impl Board {
         Subscription { events, backlog_told }
     }
 
-    /// Room in memory for a message, or `None` when there is no subscriber or no room in the share of its class.
+    /// Room in memory for a message, or `None` if there is no subscriber or no room in the share of its class.
     pub(crate) fn ticket(&self, message: &Message) -> Option<Ticket> {
         let listening = self
             .subscriber
@@ -114,7 +112,7 @@ impl Board {
             .ticket(message.id, message.origin.class(), message.memory())
     }
 
-    /// Tells the subscriber. Messages that nobody hears of go back to the database when their handle is dropped.
+    /// Tells the subscriber. Messages not received go back to the database when their handle is dropped.
     pub(crate) fn tell(&self, events: &mut Vec<Event>) {
         if events.is_empty() {
             return;
@@ -132,7 +130,7 @@ impl Board {
         drop(refused);
     }
 
-    /// Tells the subscriber that the database has work it does not know of, unless it was told and has not looked.
+    /// Tells the subscriber that the database has work it does not know about, unless it was already told and has not looked.
     pub(crate) fn tell_backlog(&self) {
         let subscriber = self.subscriber.lock();
         if let Some((sender, told)) = &*subscriber

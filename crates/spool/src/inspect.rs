@@ -1,9 +1,10 @@
-//! Who looks at messages before they are queued: filters, which judge and change, and signers, which seal what will really be sent.
+//! Inspectors of messages before they are queued: judges and filters, which judge and change, and signers, which sign what will
+//! be sent.
 //!
 //! An [`Inspector`] is asked about each message when it begins. If it wants to see it, its [`Inspection`] sees the header when that
-//! is complete, the body as it arrives, and at last the [`Assembly`]: trace and completing fields are in there, nothing comes
-//! after it but the commit. They work by their [`Stage`]: judges, filters, signers; within a stage in the order in which they are listed.
-//! Messages that nobody wants to see cost one look at an empty list.
+//! is complete, the body as it arrives, and finally the [`Assembly`], with trace and completing fields; after that only the
+//! commit follows. They work in order of their [`Stage`]: judges, filters, signers; within a stage in the order listed. Messages
+//! without inspectors cost one check of an empty list.
 
 use std::sync::Arc;
 
@@ -16,53 +17,53 @@ use crate::error::SpoolError;
 use crate::refusal::Refusal;
 use crate::rework::{BodyRoom, NewBodies};
 
-/// When somebody looks at a message, compared to others.
+/// When an inspector sees a message, relative to others.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Stage {
-    /// Before all filters: says what is known of a message as it came.
+    /// Before all filters: judges a message as received.
     Judge,
     /// Among the filters, which may refuse and change it. The mail filters of a session are asked before these.
     Filter,
-    /// Behind all others: what it sees is what is sent.
+    /// After all others: what it sees is what is sent.
     Signer,
 }
 
-/// Looks at messages. One serves all sessions.
+/// Inspects messages. One serves all sessions.
 pub trait Inspector: Send + Sync {
-    /// When it looks.
+    /// Its stage.
     fn stage(&self) -> Stage {
         Stage::Filter
     }
 
-    /// Begins to look at a message; `None` if it does not want to see this one.
+    /// Begins to inspect a message; `None` if it does not want to see this one.
     fn begin(&self, arrival: &Arrival<'_>) -> Option<Box<dyn Inspection>>;
 }
 
-/// Looks at one message. Dropped before [`finish`](Self::finish) when the message is given up.
+/// Inspects one message. Dropped before [`finish`](Self::finish) if the message is given up.
 ///
-/// The peer is not read from while a call waits, so each call has to end by itself, and soon: who asks another program sets a
-/// limit to its time.
+/// Nothing is read from the peer while a call waits, so each call must end by itself, and soon: one that asks another program
+/// must set a time limit.
 pub trait Inspection: Send {
-    /// The header that has arrived, put in order, before anything is added.
+    /// The received header, cleaned up, before anything is added.
     ///
     /// # Errors
     ///
-    /// The message is not to be taken.
+    /// The message is refused.
     fn header<'a>(&'a mut self, header: &'a Header) -> InspectionFuture<'a>;
 
     /// The next octets of the body, never empty.
     ///
     /// # Errors
     ///
-    /// The message is not to be taken.
+    /// The message is refused.
     fn body<'a>(&'a mut self, octets: &'a [u8]) -> InspectionFuture<'a>;
 
-    /// The message as it will be sent, as far as those behind it let it be. Its header, body, envelope and hold may be changed; a new
-    /// body comes from `bodies`, from which the one that there is can be read, too.
+    /// The message as it will be sent, unless later inspectors change it. Its header, body, envelope and hold may be changed; a
+    /// new body comes from `bodies`, through which the current one can be read too.
     ///
     /// # Errors
     ///
-    /// The message is not to be taken. Changes made until then count for nothing.
+    /// The message is refused. Changes made until then count for nothing.
     fn finish<'a>(
         self: Box<Self>,
         assembly: &'a mut Assembly,
@@ -70,19 +71,19 @@ pub trait Inspection: Send {
     ) -> InspectionFuture<'a>;
 }
 
-/// A call on its way.
+/// The future of a call.
 pub type InspectionFuture<'a> = BoxFuture<'a, Result<(), Refusal>>;
 
-/// All inspectors, in their order.
+/// All inspectors, in order.
 #[derive(Clone, Default)]
 pub struct Inspectors(Vec<Arc<dyn Inspector>>);
 
-/// Those who look at one message.
+/// The inspections of one message.
 #[derive(Default)]
 pub struct Inspections(Vec<(Stage, Box<dyn Inspection>)>);
 
 impl Inspectors {
-    /// These: by their stages, and within a stage in this order.
+    /// Sorted by stage, and within a stage in the order given.
     #[must_use]
     pub fn new(mut inspectors: Vec<Arc<dyn Inspector>>) -> Self {
         inspectors.sort_by_key(|one| one.stage());
@@ -105,11 +106,11 @@ impl Inspectors {
         Inspections(begun.collect())
     }
 
-    /// Shows a message that is complete, from its header to its end.
+    /// Shows a complete message, from header to end.
     ///
     /// # Errors
     ///
-    /// [`Inspected::Refused`] by the first who does not want it taken, [`Inspected::Unread`] when its body cannot be read.
+    /// [`Inspected::Refused`] by the first that refuses it, [`Inspected::Unread`] if its body cannot be read.
     pub async fn inspect(
         &self,
         assembly: &mut Assembly,
@@ -141,7 +142,7 @@ impl std::fmt::Debug for Inspectors {
 /// Why a message in memory did not pass.
 #[derive(Debug, thiserror::Error)]
 pub enum Inspected {
-    /// Somebody does not want it taken.
+    /// An inspector refused it.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// Its body cannot be read.
@@ -150,24 +151,24 @@ pub enum Inspected {
 }
 
 impl Inspections {
-    /// Whether nobody looks at this message.
+    /// Whether there are no inspections of this message.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Parts those who look before the mail filters of a session from those who look behind them.
+    /// Separates the inspections before the mail filters of a session from those after them.
     #[must_use]
     pub fn part(self) -> (Self, Self) {
         let (judges, others) = self.0.into_iter().partition(|(stage, _)| *stage == Stage::Judge);
         (Self(judges), Self(others))
     }
 
-    /// Shows the header that has arrived.
+    /// Shows the received header.
     ///
     /// # Errors
     ///
-    /// Somebody does not want the message taken.
+    /// An inspector refused the message.
     pub async fn header(&mut self, header: &Header) -> Result<(), Refusal> {
         for (_, one) in &mut self.0 {
             one.header(header).await?;
@@ -179,7 +180,7 @@ impl Inspections {
     ///
     /// # Errors
     ///
-    /// Somebody does not want the message taken.
+    /// An inspector refused the message.
     pub async fn body(&mut self, octets: &[u8]) -> Result<(), Refusal> {
         for (_, one) in &mut self.0 {
             one.body(octets).await?;
@@ -187,11 +188,11 @@ impl Inspections {
         Ok(())
     }
 
-    /// Shows the message as it will be sent, to one after the other: each sees what those before have changed.
+    /// Shows the message as it will be sent to each in turn: each sees the changes of those before it.
     ///
     /// # Errors
     ///
-    /// Somebody does not want the message taken.
+    /// An inspector refused the message.
     pub async fn finish(self, assembly: &mut Assembly, bodies: &mut NewBodies<'_>) -> Result<(), Refusal> {
         for (_, one) in self.0 {
             one.finish(assembly, bodies).await?;

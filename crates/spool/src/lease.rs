@@ -1,4 +1,4 @@
-//! Leases: who has which queued work in hand, so that nobody else is given it.
+//! Leases: who is working on which queued work, so that nobody else gets it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,27 +15,27 @@ use crate::recipient::QueuedRecipient;
 pub struct LeaseKey {
     /// The message.
     pub id: QueueId,
-    /// The domain of the recipients, as [`Spool::lease`](crate::Spool::lease) was asked for it.
+    /// The domain of the recipients, as given to [`Spool::lease`](crate::Spool::lease).
     pub domain: Arc<str>,
 }
 
-/// Who has work in hand: a machine, in one run of the program.
+/// The owner of a lease: a machine, in one run of the program.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct LeaseOwner {
-    /// The machine, as [`SpoolSettings::node`](crate::SpoolSettings::node) numbers it.
+    /// The machine, by its number [`SpoolSettings::node`](crate::SpoolSettings::node).
     pub node: u8,
-    /// When its run of the program began: one that was started again has none of the leases of before.
+    /// When its run of the program began: a restarted one has none of its earlier leases.
     pub since: Timestamp,
 }
 
-/// Where leases are kept, by engine.
+/// Where an engine keeps leases.
 pub trait LeaseBook: Send + Sync {
-    /// The work is nobody's any more. What was settled meanwhile is due no more, the rest can be leased again at once.
+    /// Ends a lease. What was settled meanwhile is no longer due, the rest can be leased again at once.
     fn give_back(&self, key: &LeaseKey);
 }
 
 /// The right to work on one message for one domain. It lasts until it is dropped, and an engine for several machines renews it
-/// for as long; to be kept until the outcomes are settled.
+/// until then; to be kept until the outcomes are settled.
 pub struct Lease {
     book: Arc<dyn LeaseBook>,
     key: LeaseKey,
@@ -46,15 +46,15 @@ pub struct Lease {
 /// Work with the lease on it.
 #[derive(Debug)]
 pub struct Leased {
-    /// What is to be done.
+    /// The work.
     pub work: DueWork,
-    /// Nobody else does it as long as this is there.
+    /// Nobody else gets it while this exists.
     pub lease: Lease,
 }
 
 impl Lease {
-    /// A lease that is in the book. `ends_at` is when it ends, in queue time, if its owner is not heard of again; `None` where it
-    /// ends with its owner in any case.
+    /// A lease that is in the book. `ends_at` is when it ends, in queue time, if its owner is not heard from again; `None` if it
+    /// always ends with its owner.
     #[must_use]
     pub fn new(
         book: Arc<dyn LeaseBook>,
@@ -70,20 +70,20 @@ impl Lease {
         }
     }
 
-    /// What it is on.
+    /// The work that it is on.
     #[must_use]
     pub fn key(&self) -> &LeaseKey {
         &self.key
     }
 
-    /// Whose it is.
+    /// Its owner.
     #[must_use]
     pub fn owner(&self) -> &LeaseOwner {
         &self.owner
     }
 
-    /// When it ends, in queue time, if its owner is not heard of again; `None` where it ends with its owner in any case, as in
-    /// an engine for one machine.
+    /// When it ends, in queue time, if its owner is not heard from again; `None` if it always ends with its owner, as in an
+    /// engine for one machine.
     #[must_use]
     pub fn ends_at(&self) -> Option<Timestamp> {
         self.ends_at

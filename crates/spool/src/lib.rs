@@ -3,16 +3,16 @@
 //! Receiving and delivering meet here and nowhere else. [`Spool`] is what both see; [`SqliteSpool`] is the engine for one
 //! machine: SQLite with a write-ahead log, one writer thread, and group commit, so that many sessions share one sync.
 //!
-//! - A message is put together as an [`Assembly`], whoever made it; there filters and signers see what will really be sent.
+//! - A message is put together as an [`Assembly`], whatever its origin; there filters and signers see what will be sent.
 //! - A message is *put*: its future resolves when message and envelope are on stable storage, and not before.
 //! - Fresh messages are handed to the one [`Subscription`] in memory. The database is read only for those that were
 //!   deferred, left over from a restart, or did not fit in memory.
 //! - Outcomes are *settled*: recorded in the history, together with the reports they cause, in one transaction. Each
 //!   recipient ends in exactly one recorded outcome; the first one wins.
-//! - Bodies up to 64 KiB lie in the database, larger ones in a file each, synced before the row that names them.
+//! - Bodies up to 64 KiB are in the database, larger ones in a file each, synced before the row that names them.
 //!
 //! How it fails: when the disk is full, puts fail with [`SpoolError::Full`]; when a write or sync fails, with
-//! [`SpoolError::Unavailable`]. Then the store is closed, opened again and verified until it works, by itself. Settlements
+//! [`SpoolError::Unavailable`]. Then the store is automatically closed, opened again and verified until it works. Settlements
 //! wait for that, so that a delivery that happened is not forgotten.
 
 mod admin;

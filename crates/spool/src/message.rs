@@ -21,50 +21,50 @@ pub struct NewMessage {
     pub id: QueueId,
     /// Sender and recipients; at least one recipient.
     pub envelope: Envelope,
-    /// When it was accepted, by the system's clock. Kept to the millisecond.
+    /// When it was accepted, by the system clock, to the millisecond.
     pub received_at: Timestamp,
-    /// The header with the empty line behind it, from [`Assembly`](crate::Assembly).
+    /// The header with the empty line after it, from [`Assembly`](crate::Assembly).
     pub prefix: Bytes,
-    /// What follows, from [`BodyWriter::finish`](crate::BodyWriter::finish), or built in memory.
+    /// The body, from [`BodyWriter::finish`](crate::BodyWriter::finish), or built in memory.
     pub body: Body,
-    /// The login it was submitted with.
+    /// The authenticated user who submitted it.
     pub login: Option<String>,
-    /// The session that brought it, for the log.
+    /// The session in which it was received, for the log.
     pub session: Option<String>,
-    /// Why it is held until an administrator releases it; `None` for mail that goes its way.
+    /// Why it is held until an administrator releases it; `None` for mail to be delivered.
     pub hold: Option<Hold>,
     /// Where it came from.
     pub origin: Origin,
-    /// Where all of it goes, whoever it is for, if a rule has given it a way of its own.
+    /// The route of all its recipients, if a rule has set one for it.
     pub detour: Option<Arc<Detour>>,
-    /// Leave it to the next queue run: it is not handed over fresh, and nothing tells the scheduler of it.
+    /// Leave it to the next queue run: it is not handed over fresh, and the scheduler is not told about it.
     pub queue_only: bool,
-    /// What is committed together with it.
+    /// A note committed together with it.
     pub note: Option<Note>,
 }
 
-/// What is committed together with a message, and stays when that has gone, until [`forget_notes`](crate::Spool::forget_notes).
+/// A note committed together with a message, which stays when that is gone, until [`forget_notes`](crate::Spool::forget_notes).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Note {
-    /// Its place among those of this machine. A note takes the place of one with the same number.
+    /// Its number among those of this machine. A note replaces one with the same number.
     pub number: i64,
-    /// What it says, to who has written it.
+    /// Its text, which only its writer interprets.
     pub text: String,
 }
 
 /// Why a message is held, and by whom.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Hold {
-    /// In words, for listings.
+    /// The reason, as text for listings.
     pub reason: String,
     /// The rule that decided.
     pub rule: Option<Rule>,
-    /// The mail filter that has decided, or whose failure has, by its name.
+    /// The name of the mail filter that decided, or whose failure did.
     pub milter: Option<String>,
 }
 
 impl Hold {
-    /// By a rule, whose name goes in front of the reason.
+    /// By a rule, whose name is put in front of the reason.
     #[must_use]
     pub fn by_rule(rule: Rule, reason: impl Display) -> Self {
         Self {
@@ -89,33 +89,33 @@ impl Hold {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
-    /// A client that may relay brought it by SMTP.
+    /// Received over SMTP from a client that may relay.
     #[default]
     Smtp,
     /// A delivery status report of this server.
     Report,
     /// Made on this machine by other means.
     Local,
-    /// A client brought it by SMTP that may not relay, for domains of this server.
+    /// Received over SMTP from a client that may not relay, for domains of this server.
     Stranger,
-    /// A filter behind the queue has handed it back: it goes its way.
+    /// Handed back by an after-queue filter, to be delivered.
     Filtered,
 }
 
 impl Origin {
-    /// Whose share of memory and connections it uses.
+    /// The class whose share of memory and connections it uses.
     #[must_use]
     pub fn class(self) -> Class {
         match self {
             Self::Smtp | Self::Local => Class::Users,
-            // What strangers bring comes back by way of the filter as well.
+            // Strangers' mail comes back from the filter as well.
             Self::Stranger | Self::Filtered => Class::Strangers,
             Self::Report => Class::Reports,
         }
     }
 }
 
-/// What stands behind the header of a message, dots already unstuffed.
+/// The body of a message, dots already unstuffed.
 #[derive(Clone, Debug)]
 pub enum Body {
     /// In memory, and in the database once put.
@@ -141,37 +141,38 @@ impl Body {
     }
 }
 
-/// A queued message. Shared, never changed: what becomes of its recipients is in the database.
+/// A queued message. Shared, never changed: the state of its recipients is in the database.
 ///
 /// Its content is `prefix` followed by `body`; [`open_body`](crate::Spool::open_body) reads both.
 #[derive(Debug)]
 pub struct Message {
     /// Its id.
     pub id: QueueId,
-    /// Sender and recipients. The place of a recipient in the list is its index everywhere; those with an outcome keep
-    /// theirs until the whole message is finished.
+    /// Sender and recipients. The position of a recipient in the list is its index everywhere; those with an outcome keep it
+    /// until the whole message is finished.
     pub envelope: Envelope,
-    /// When it was accepted, by the system's clock.
+    /// When it was accepted, by the system clock.
     pub received_at: Timestamp,
     /// The same in queue time; its age counts from here.
     pub queued_at: Timestamp,
-    /// The header with the empty line behind it. Of mail of an earlier version: the fields that this server put on top alone.
+    /// The header with the empty line after it. For mail queued by an earlier version: only the fields that this server added on
+    /// top.
     pub prefix: Bytes,
-    /// What follows.
+    /// The body.
     pub body: Body,
-    /// The login it was submitted with.
+    /// The authenticated user who submitted it.
     pub login: Option<String>,
-    /// The session that brought it.
+    /// The session in which it was received.
     pub session: Option<String>,
     /// Where it came from.
     pub origin: Origin,
-    /// Where all of it goes, whoever it is for, if a rule has given it a way of its own.
+    /// The route of all its recipients, if a rule has set one for it.
     pub detour: Option<Arc<Detour>>,
-    /// What prefix and body sum up to; unknown for mail of an earlier version.
+    /// The checksum of prefix and body; unknown for mail queued by an earlier version.
     pub(crate) content_sum: Option<u32>,
-    /// What is sent in place of `prefix`, of a message as it leaves.
+    /// What is sent in place of `prefix`, for a message as it leaves.
     pub(crate) sent: Option<Bytes>,
-    /// What it counts against the bound on fresh messages; given back when the last handle is dropped.
+    /// Its share of the limit on fresh messages; released when the last handle is dropped.
     pub(crate) ticket: Option<Ticket>,
 }
 
@@ -182,14 +183,14 @@ impl Message {
         self.sent_prefix().len() as u64 + self.body.len()
     }
 
-    /// What is sent before the body: `prefix`, or what stands in its place as the message leaves.
+    /// What is sent before the body: `prefix`, or its replacement as the message leaves.
     #[must_use]
     pub fn sent_prefix(&self) -> &Bytes {
         self.sent.as_ref().unwrap_or(&self.prefix)
     }
 
-    /// The message as it leaves: with another envelope, whose recipients stand in the same places, and with `prefix` in place of its own
-    /// where there is one. What the queue has of it stays, and is what its sum is compared with.
+    /// The message as it leaves: with another envelope, whose recipients have the same indexes, and with `prefix` in place of its
+    /// own if there is one. The queue keeps the original, which is what the checksum is for.
     #[must_use]
     pub fn leaving(&self, envelope: Envelope, prefix: Option<Bytes>) -> Self {
         Self {
@@ -216,11 +217,11 @@ impl Message {
     }
 }
 
-/// What a recipient adds to the memory of a message, about.
+/// Approximate memory of each recipient of a message.
 const RECIPIENT_MEMORY: usize = 200;
 
 impl Message {
-    /// The memory it takes, about: prefix, body unless in a file, and recipients.
+    /// Its approximate memory: prefix, body unless in a file, and recipients.
     pub(crate) fn memory(&self) -> usize {
         let body = match &self.body {
             Body::Inline(bytes) => bytes.len(),

@@ -1,4 +1,4 @@
-//! What became of recipients.
+//! Outcomes of recipients.
 
 use std::sync::Arc;
 
@@ -14,24 +14,24 @@ use crate::recipient::Attempt;
 pub struct Settlement {
     /// The message.
     pub id: QueueId,
-    /// When the attempt ended, by the system's clock. Kept to the millisecond.
+    /// When the attempt ended, by the system clock, to the millisecond.
     pub at: Timestamp,
-    /// One entry a recipient; more than one for the same recipient is as settling it twice.
+    /// One entry per recipient; more than one for the same recipient is like settling it twice.
     pub outcomes: Vec<RecipientOutcome>,
-    /// Reports to queue with them. They are dropped when not one of the outcomes counted (all were duplicates).
+    /// Reports to queue with them. They are dropped if none of the outcomes counted (all were duplicates).
     pub reports: Vec<NewMessage>,
 }
 
-/// What became of one recipient.
+/// The outcome of one recipient.
 #[derive(Clone, Debug)]
 pub struct RecipientOutcome {
-    /// Its place in the envelope.
+    /// Its index in the envelope.
     pub index: u32,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome,
 }
 
-/// What became of a recipient in one attempt. All but [`Deferred`](Self::Deferred) are final.
+/// The outcome of one attempt for a recipient. All but [`Deferred`](Self::Deferred) are final.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Outcome {
     /// Handed to the next hop, or to a mailbox.
@@ -40,13 +40,13 @@ pub enum Outcome {
     Deferred {
         /// Until when, in queue time.
         until: Timestamp,
-        /// What came of this attempt; `None` when there was none (the server stops, a limit was reached): then the count of
+        /// The result of this attempt; `None` if there was none (the server is stopping, a limit was reached): then the count of
         /// attempts stays.
         attempt: Option<Attempt>,
-        /// Whether a report of the delay is among the reports of this settlement. Once set it stays.
+        /// Whether a report of the delay is among the reports of this settlement. Once set, it stays.
         warned: bool,
     },
-    /// Failed for good.
+    /// Failed permanently.
     Bounced(Attempt),
     /// Not delivered in time.
     Expired(Attempt),
@@ -57,13 +57,13 @@ pub enum Outcome {
     },
 }
 
-/// The names of outcomes, as they are kept and shown.
+/// The names of outcomes, as stored and shown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OutcomeKind {
-    /// Handed on.
+    /// Handed over.
     Delivered,
-    /// Failed for good.
+    /// Failed permanently.
     Bounced,
     /// Not delivered in time.
     Expired,
@@ -71,13 +71,13 @@ pub enum OutcomeKind {
     Removed,
 }
 
-/// A final outcome as the history keeps it.
+/// A final outcome in the history.
 #[derive(Clone, Debug, Serialize)]
 pub struct HistoryEntry {
     /// The message.
     #[serde(serialize_with = "id_text")]
     pub id: QueueId,
-    /// Place of the recipient in the envelope.
+    /// Index of the recipient in the envelope.
     pub index: u32,
     /// The recipient.
     pub address: String,
@@ -85,7 +85,7 @@ pub struct HistoryEntry {
     pub at: Timestamp,
     /// Which outcome.
     pub kind: OutcomeKind,
-    /// Attempts in all, the last one included.
+    /// Attempts in all, including the last one.
     pub attempts: u32,
     /// The attempt that decided; empty for a removal.
     pub attempt: Attempt,
@@ -97,10 +97,10 @@ pub(crate) fn id_text<S: serde::Serializer>(id: &QueueId, to: S) -> Result<S::Ok
     to.collect_str(id)
 }
 
-/// What a settlement came to.
+/// The result of a settlement.
 #[derive(Debug, Default)]
 pub struct Settled {
-    /// Outcomes that did not count, because their recipient had a final one before.
+    /// Outcomes that did not count, because their recipient already had a final one.
     pub duplicates: Vec<Duplicate>,
     /// Whether this finished the message: no recipient is left, and its body is gone.
     pub finished: bool,
@@ -111,8 +111,8 @@ pub struct Settled {
 /// An outcome that came too late.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Duplicate {
-    /// Place of the recipient in the envelope.
+    /// Index of the recipient in the envelope.
     pub index: u32,
-    /// What was recorded first; `None` when that is no longer in the history, or there never was such a recipient.
+    /// What was recorded first; `None` if that is no longer in the history, or there never was such a recipient.
     pub first: Option<OutcomeKind>,
 }

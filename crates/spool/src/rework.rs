@@ -1,4 +1,4 @@
-//! Bodies that take the place of those that came: whoever makes one has it written with the same bounds as the first.
+//! Bodies that replace received ones: they are written within the same limits as the first.
 
 use postern_mail::QueueId;
 
@@ -9,18 +9,18 @@ use crate::refusal::Refusal;
 
 /// Reserves disk and memory for bodies that are being written.
 pub trait BodyRoom: Send {
-    /// Another body begins; those before it may still be there.
+    /// A new body begins; earlier ones may still exist.
     fn begin(&mut self);
 
-    /// Makes room for `more` octets behind those that the writer has. It may tell the writer to save memory.
+    /// Reserves room for `more` octets in addition to those that the writer has. It may tell the writer to save memory.
     ///
     /// # Errors
     ///
-    /// There is no room, in the words that the client hears.
+    /// There is no room; with the reply to the client.
     fn make_room(&mut self, more: usize, writer: &mut BodyWriter) -> Result<(), Refusal>;
 }
 
-/// Reserves nothing: for what this server makes itself, which is small.
+/// Reserves nothing: for messages made by this server, which are small.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoLimit;
 
@@ -32,7 +32,7 @@ impl BodyRoom for NoLimit {
     }
 }
 
-/// Makes bodies for the [`Assembly`](crate::Assembly) that somebody looks at.
+/// Makes bodies for the [`Assembly`](crate::Assembly) that is being inspected.
 pub struct NewBodies<'a> {
     spool: &'a dyn Spool,
     room: &'a mut dyn BodyRoom,
@@ -46,18 +46,18 @@ pub struct NewBody<'a> {
 }
 
 impl<'a> NewBodies<'a> {
-    /// In this queue, as long as there is room.
+    /// In this queue, within the given room.
     pub fn new(spool: &'a dyn Spool, room: &'a mut dyn BodyRoom) -> Self {
         Self { spool, room }
     }
 
-    /// The queue, from which the body that there is can be read ([`Assembly::read_body`](crate::Assembly::read_body)).
+    /// The queue, from which the current body can be read ([`Assembly::read_body`](crate::Assembly::read_body)).
     #[must_use]
     pub fn spool(&self) -> &'a dyn Spool {
         self.spool
     }
 
-    /// Begins one for the message of this id.
+    /// Begins one for the message with this id.
     pub fn begin(&mut self, id: QueueId) -> NewBody<'_> {
         self.room.begin();
         NewBody {
@@ -73,7 +73,7 @@ impl NewBody<'_> {
     ///
     /// # Errors
     ///
-    /// There is no room for it, or the disk fails; the message is not to be taken.
+    /// There is no room for it, or the disk fails; the message is refused.
     pub async fn write(&mut self, octets: &[u8]) -> Result<(), Refusal> {
         self.room.make_room(octets.len(), &mut self.writer)?;
         self.eight_bit |= !octets.is_ascii();
@@ -83,7 +83,7 @@ impl NewBody<'_> {
             .map_err(|error| Refusal::of_spool(&error))
     }
 
-    /// Whether something beyond ASCII was written.
+    /// Whether any non-ASCII octet was written.
     #[must_use]
     pub fn is_eight_bit(&self) -> bool {
         self.eight_bit

@@ -1,4 +1,4 @@
-//! Settings of the queue. A value of this type is used as it is; the program checks what an operator wrote.
+//! Settings of the queue. A value of this type is used as it is; the program checks the configuration.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,25 +7,25 @@ use postern_events::Observers;
 
 use crate::clock::Clock;
 
-/// Where the queue lies and how it trades memory and disk for speed.
+/// Where the queue is and how it trades memory and disk for speed.
 #[derive(Clone, Debug)]
 pub struct SpoolSettings {
-    /// The folder of the queue: `queue.db` with its log, `bodies/`, `spool.lock`. Made with mode 0700 when missing.
+    /// The folder of the queue: `queue.db` with its log, `bodies/`, `spool.lock`. Created with mode 0700 if missing.
     pub directory: PathBuf,
 
-    /// The number of this machine among those of a site: ids of messages carry it, so that no two machines give out the same.
+    /// The number of this machine among those of a site: it is part of message ids, so that no two machines assign the same.
     ///
     /// Default 0.
     pub node: u8,
 
     /// Longest time an outcome waits for a put to share a commit with.
     ///
-    /// Default 5 ms. Longer saves syncs on a server with little mail, and repeats more deliveries after a crash.
+    /// Default 5 ms. A longer time saves syncs on a server with little mail, but repeats more deliveries after a crash.
     pub outcome_wait: Duration,
 
     /// How long the outcomes of finished messages are kept.
     ///
-    /// Default 3 days. Costs about 150 octets a recipient.
+    /// Default 3 days. Costs about 150 octets per recipient.
     pub history_retention: Duration,
 
     /// Largest body, in octets, that is kept in memory while it arrives and then in the database; a larger one gets a
@@ -35,37 +35,37 @@ pub struct SpoolSettings {
     pub inline_max: usize,
 
     /// Most fresh messages in memory, counted from put until the last handle is dropped. Further ones are left to the
-    /// database, and [`Event::Backlog`](crate::Event::Backlog) says so. Half are kept for users' mail, a fifth for strangers', a
+    /// database, with an [`Event::Backlog`](crate::Event::Backlog). Half are reserved for users' mail, a fifth for strangers', a
     /// tenth for reports ([`Shares`](postern_policy::concurrency::Shares)).
     ///
     /// Default 10,000.
     pub fresh_count_max: usize,
 
-    /// Most octets of bodies and prefixes of fresh messages in memory, counted and kept likewise.
+    /// Most octets of bodies and prefixes of fresh messages in memory, counted and reserved likewise.
     ///
     /// Default 64 MiB.
     pub fresh_bytes_max: usize,
 
     /// Size of the write-ahead log at which its pages are moved into the database in the background.
     ///
-    /// Default 16 MiB. Larger makes that rarer, and a start after a crash longer.
+    /// Default 16 MiB. A larger size makes this rarer, but a start after a crash longer.
     pub log_bytes: u64,
 
-    /// Size of the write-ahead log at which mail is refused until it is smaller: a program that reads the database and does not
-    /// end keeps it from starting anew.
+    /// Size of the write-ahead log at which mail is refused until it is smaller: a program that keeps reading the database
+    /// prevents the log from starting again.
     ///
     /// Default 512 MiB. Counts as no less than four times [`log_bytes`](Self::log_bytes).
     pub log_max: u64,
 
-    /// Most outcomes that are kept, whatever their age; the oldest of finished messages go first.
+    /// Most outcomes that are kept, whatever their age; the oldest of finished messages are deleted first.
     ///
     /// Default 5 million, which take about 1 GiB.
     pub history_max: u64,
 
-    /// Room kept aside in a file, and given up when the disk is full, so that what is queued can still be delivered.
+    /// Space reserved in a file, and released when the disk is full, so that queued mail can still be delivered.
     ///
     /// Default 48 MiB. Should be no less than twice [`log_bytes`](Self::log_bytes) and 16 MiB, since all of the log may have to
-    /// go into the database first. 0 keeps none.
+    /// be moved into the database first. 0 reserves none.
     pub reserve_bytes: u64,
 
     /// Connections that read while the writer writes. Each costs up to 2 MiB of cache. Default 4.
@@ -79,15 +79,15 @@ pub struct SpoolSettings {
     /// Longest pause before a failed store is opened again. Default 5 s.
     pub reopen_wait_max: Duration,
 
-    /// Most of the time between two runs that counts as passed, for due times and for the age of messages.
+    /// Most time between two runs that counts as passed, for due times and the age of messages.
     ///
-    /// Default 4 hours, the longest pause between two attempts: longer would make nothing more due, and a system clock that
-    /// is wrong at the start would make messages expire.
+    /// Default 4 hours, the longest pause between two attempts: a longer time would make nothing more due, and a wrong system
+    /// clock at the start would make messages expire.
     pub downtime_max: Duration,
 
-    /// Where times come from. Default the clocks of the machine.
+    /// The source of times. Default the clocks of the machine.
     pub clock: Clock,
-    /// Who is told what happens to the queue. Default nobody.
+    /// Observers of the queue's events. Default none.
     pub observers: Observers,
 }
 

@@ -1,4 +1,4 @@
-//! Bodies as files of a folder.
+//! Bodies as files in a folder.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -10,7 +10,7 @@ use postern_mail::QueueId;
 use super::bodies::{Bodies, NewBody};
 use crate::rescue::aside;
 
-/// Folders below `bodies/`, named by the last character of a queue id, so that none grows without need.
+/// Folders below `bodies/`, named by the last character of a queue id, so that none grows too large.
 const SHARDS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /// The folder `bodies/` of a queue.
@@ -21,14 +21,14 @@ pub(crate) struct BodyFolder {
     root: PathBuf,
 }
 
-/// A file that is being written, and the folder that has its name.
+/// A file that is being written, and the folder that contains it.
 struct NewFile {
     file: File,
     folder: PathBuf,
 }
 
 impl BodyFolder {
-    /// Opens the folder, making what is missing of it.
+    /// Opens the folder, creating what is missing.
     pub(crate) fn open(directory: &Path) -> io::Result<Self> {
         let root = directory.join("bodies");
         make_folder(&root)?;
@@ -110,7 +110,7 @@ impl NewBody for NewFile {
     }
 }
 
-/// `C/000000000ABC` for the first body of a message, `C/000000000ABC.7` for one that takes its place.
+/// `C/000000000ABC` for the first body of a message, `C/000000000ABC.7` for one that replaces it.
 fn file_name(id: QueueId, replacement: Option<u64>) -> String {
     let text = id.to_string();
     let shard = &text[text.len() - 1..];
@@ -120,12 +120,12 @@ fn file_name(id: QueueId, replacement: Option<u64>) -> String {
     }
 }
 
-/// The other way round, without the folder.
+/// The reverse, without the folder.
 fn parse_name(text: &str) -> Option<(QueueId, Option<u64>)> {
     match text.split_once('.') {
         None => Some((text.parse().ok()?, None)),
         Some((id, text)) => {
-            // One spelling alone, so that the name leads back to this file.
+            // Only one spelling, so that the name maps back to this file.
             let number: u64 = text.parse().ok()?;
             (number.to_string() == text).then_some((id.parse().ok()?, Some(number)))
         }

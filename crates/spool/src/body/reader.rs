@@ -1,4 +1,4 @@
-//! Gives a message's content in pieces.
+//! Reads a message's content in pieces.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -13,16 +13,16 @@ use super::store::BodyStore;
 use crate::error::SpoolError;
 use crate::message::{Body, Message};
 
-/// Gives a message's content in pieces: the prefix, then the body, without copying what is in memory.
+/// Reads a message's content in pieces: the prefix, then the body, without copying what is in memory.
 #[derive(Debug)]
 pub struct BodyReader {
     store: Arc<BodyStore>,
     id: QueueId,
     prefix: Bytes,
-    /// What is given in its place.
+    /// A prefix to return instead of its own.
     sent: Option<Bytes>,
     body: Source,
-    /// What the content has to sum up to, where that is not known to be so.
+    /// The checksum that the content must have, unless it was already verified.
     expected: Option<u32>,
     sum: Hasher,
 }
@@ -50,7 +50,7 @@ impl fmt::Debug for Opened {
 impl BodyReader {
     pub(crate) fn new(store: &Arc<BodyStore>, message: &Message) -> Self {
         let reader = Self::of_new(store, message.id, &message.body);
-        // What is in memory was never out of it, or was compared when it was loaded.
+        // Content in memory never left it, or was verified when it was loaded.
         let expected = message
             .content_sum
             .filter(|_| matches!(reader.body, Source::File { .. }));
@@ -62,7 +62,7 @@ impl BodyReader {
         }
     }
 
-    /// Of a body that was not put yet: what the writer has summed up is what comes back from its file.
+    /// For a body that was not put yet: what is read from its file must match the writer's checksum.
     pub(crate) fn of_new(store: &Arc<BodyStore>, id: QueueId, body: &Body) -> Self {
         let expected = match body {
             Body::Inline(_) => None,
@@ -88,14 +88,15 @@ impl BodyReader {
         }
     }
 
-    /// The next piece, never empty; `None` at the end. The last piece is given only when all of the content sums up to what was
-    /// accepted: who has it all has the right thing.
+    /// The next piece, never empty; `None` at the end. The last piece is returned only if the checksum of all content is right: a
+    /// reader that gets everything has the right content.
     ///
-    /// A piece from a file is at most 128 KiB, and its memory is used again when it was dropped before the next call.
+    /// A piece from a file is at most 128 KiB, and its memory is reused if it was dropped before the next call.
     ///
     /// # Errors
     ///
-    /// [`SpoolError::Damaged`] when the file is gone, too short or not what was accepted (the queue holds the message then), [`SpoolError::Unavailable`] when the disk fails.
+    /// [`SpoolError::Damaged`] if the file is gone, too short or not what was accepted (then the queue holds the message),
+    /// [`SpoolError::Unavailable`] if the disk fails.
     pub async fn piece(&mut self) -> Result<Option<Bytes>, SpoolError> {
         if !self.prefix.is_empty() {
             if self.expected.is_some() {
@@ -103,7 +104,7 @@ impl BodyReader {
             }
             let own = std::mem::take(&mut self.prefix);
             match self.sent.take().unwrap_or(own) {
-                // All of it has gone.
+                // All of it was sent.
                 sent if sent.is_empty() => {}
                 sent => return Ok(Some(sent)),
             }

@@ -1,4 +1,4 @@
-//! Bodies on their way in and out: guards that remove what no message came to name, and pieces of memory that are used again.
+//! Bodies being written and read: guards that remove those that no message names, and buffers that are reused.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,17 +10,17 @@ use postern_mail::QueueId;
 use super::PIECE;
 use super::bodies::Bodies;
 
-/// Pieces kept for the next message instead of being given back to the allocator.
+/// Buffers kept for the next message instead of being returned to the allocator.
 const SPARE_PIECES: usize = 32;
 
 /// A body in a file, below `bodies/` in the queue's folder.
 ///
-/// As long as no message that names it was put, dropping the last handle removes the file.
+/// Until a message that names it is put, dropping the last handle removes the file.
 #[derive(Clone, Debug)]
 pub struct BodyFile {
     name: Arc<str>,
     len: u64,
-    /// What its octets sum up to; the writer knows, a stored message has the sum of all its content instead.
+    /// Its checksum, from the writer; a stored message has the checksum of all its content instead.
     sum: Option<u32>,
     guard: Option<Arc<Guard>>,
 }
@@ -75,7 +75,7 @@ impl BodyFile {
     }
 }
 
-/// Removes a file that no message came to name.
+/// Removes a file that no message names.
 #[derive(Debug)]
 pub(super) struct Guard {
     pub(super) name: Arc<str>,
@@ -101,7 +101,7 @@ impl Discard {
     }
 }
 
-/// Who is told of messages whose body turned out to be damaged as it was read.
+/// Called for messages whose body turned out to be damaged when it was read.
 #[derive(Clone)]
 pub(crate) struct Damaged(pub(crate) Arc<Tell>);
 
@@ -120,14 +120,14 @@ impl fmt::Debug for Discard {
     }
 }
 
-/// Where bodies lie, and what goes with them.
+/// The storage of bodies, and what belongs to it.
 #[derive(Debug)]
 pub(crate) struct BodyStore {
     bodies: Box<dyn Bodies>,
     discard: Discard,
     damaged: Damaged,
     spare: Mutex<Vec<Vec<u8>>>,
-    /// Bodies that were begun in place of others. Ids are never used twice, so it may begin anew with the process.
+    /// Numbers replacement bodies. Ids are never reused, so it may start again with each process.
     replacements: AtomicU64,
     /// Largest body kept in memory.
     pub(super) inline_max: usize,
@@ -150,12 +150,12 @@ impl BodyStore {
         }
     }
 
-    /// Where they lie.
+    /// Their storage.
     pub(crate) fn bodies(&self) -> &dyn Bodies {
         &*self.bodies
     }
 
-    /// Says that the body of a message is damaged.
+    /// Reports that the body of a message is damaged.
     pub(super) fn report(&self, id: QueueId, reason: &str) {
         (self.damaged.0)(id, reason);
     }
@@ -164,7 +164,7 @@ impl BodyStore {
         &self.discard
     }
 
-    /// The number of a body that takes the place of another.
+    /// The number of the next replacement body.
     pub(super) fn next_replacement(&self) -> u64 {
         self.replacements.fetch_add(1, Ordering::Relaxed)
     }

@@ -16,20 +16,20 @@ use crate::message::Body;
 
 /// Takes a body as it arrives: in memory up to [`inline_max`](crate::SpoolSettings::inline_max), then in a file.
 ///
-/// Holds at most two pieces of 128 KiB, one being filled while the other is written by a thread of its own; or, once
-/// [`save_memory`](Self::save_memory) was called, nothing between two writes. Dropped without [`finish`](Self::finish) it
-/// leaves nothing behind.
+/// Holds at most two pieces of 128 KiB, one being filled while the other is written by another thread; or, once
+/// [`save_memory`](Self::save_memory) was called, nothing between two writes. Dropped without [`finish`](Self::finish) it leaves
+/// nothing behind.
 #[derive(Debug)]
 pub struct BodyWriter {
     store: Arc<BodyStore>,
     id: QueueId,
-    /// Which one it is, where it takes the place of the first.
+    /// Its number, if it replaces the first one.
     replacement: Option<u64>,
     len: u64,
-    /// Of what goes into a file, where it is read back from later. What stays in memory is summed up when it is put.
+    /// The checksum of what is written to a file, to be read back later. For bodies in memory it is computed at the put.
     sum: Hasher,
     state: State,
-    /// Whether nothing is gathered in memory.
+    /// Whether nothing is buffered in memory.
     thrifty: bool,
 }
 
@@ -40,7 +40,7 @@ enum State {
     Failed(SpoolError),
 }
 
-/// A body that outgrew memory.
+/// A body that has outgrown memory.
 #[derive(Debug)]
 struct Spill {
     guard: Arc<Guard>,
@@ -48,19 +48,19 @@ struct Spill {
     disk: Disk,
 }
 
-/// Who has the file just now.
+/// Who has the file now.
 #[derive(Debug)]
 enum Disk {
-    /// Nobody made it yet.
+    /// It was not created yet.
     Absent,
     /// A thread is writing.
     Busy(JoinHandle<io::Result<Box<dyn NewBody>>>),
 }
 
-/// First room for a body in memory; doubles as it fills.
+/// Initial buffer for a body in memory; doubles as it fills.
 const FIRST_ROOM: usize = 8 * 1024;
 
-/// The room that a body takes in memory with `more` octets.
+/// The buffer size of a body in memory with `more` octets.
 fn room_for(room: &BytesMut, more: usize, most: usize) -> usize {
     let wanted = room.len() + more;
     let doubled = wanted.next_power_of_two().clamp(FIRST_ROOM, most.max(FIRST_ROOM));
@@ -80,7 +80,7 @@ impl BodyWriter {
         }
     }
 
-    /// Of a body that takes the place of the message's first one, which may be read from meanwhile.
+    /// For a body that replaces the message's first one, which may be read meanwhile.
     pub(crate) fn another(store: Arc<BodyStore>, id: QueueId) -> Self {
         let replacement = Some(store.next_replacement());
         Self {
@@ -92,7 +92,7 @@ impl BodyWriter {
     /// Most octets of memory that a body in a file holds.
     pub const FILE_MEMORY: usize = 2 * PIECE;
 
-    /// Octets of memory that the body holds after `more` octets were written; `None` when it lies in a file then.
+    /// Octets of memory that the body uses once `more` octets are written; `None` if it is then in a file.
     #[must_use]
     pub fn memory_after(&self, more: usize) -> Option<usize> {
         match &self.state {
@@ -103,7 +103,7 @@ impl BodyWriter {
         }
     }
 
-    /// From the next write on the body lies in a file, and nothing is gathered in memory: slower, for when memory is short.
+    /// From the next write on, the body is in a file and nothing is buffered in memory: slower, for when memory is short.
     pub fn save_memory(&mut self) {
         self.thrifty = true;
     }
@@ -126,7 +126,7 @@ impl BodyWriter {
         self.len == 0
     }
 
-    /// Makes room for a body of this size at once, as `SIZE=` announced it (RFC 1870); never more than it may use.
+    /// Allocates memory for a body of this size at once, as announced with `SIZE=` (RFC 1870); never more than it may use.
     pub fn expect(&mut self, octets: u64) {
         if let State::Memory(room) = &mut self.state {
             let most = self.store.inline_max;
@@ -138,7 +138,7 @@ impl BodyWriter {
     ///
     /// # Errors
     ///
-    /// When the file cannot be made or written, [`SpoolError::Full`] or [`SpoolError::Unavailable`]; from then on every call
+    /// If the file cannot be created or written, [`SpoolError::Full`] or [`SpoolError::Unavailable`]; from then on every call
     /// fails at once with the same, so that the rest of the transfer can be read and dropped.
     pub async fn write(&mut self, octets: &[u8]) -> Result<(), SpoolError> {
         self.len += octets.len() as u64;
@@ -172,7 +172,7 @@ impl BodyWriter {
         written.map_err(|error| self.fail(&error))
     }
 
-    /// Ends the body. One in a file is on stable storage afterwards, its name in the folder too.
+    /// Ends the body. One in a file is then on stable storage, including its name in the folder.
     ///
     /// # Errors
     ///
@@ -209,7 +209,7 @@ impl BodyWriter {
             return Ok(());
         }
         while !octets.is_empty() {
-            // The text that outgrew memory may be larger than a piece, if the settings say so.
+            // The body that outgrew memory may be larger than a piece, depending on the settings.
             let room = PIECE.saturating_sub(spill.piece.len());
             let (now, later) = octets.split_at(octets.len().min(room));
             spill.piece.extend_from_slice(now);
@@ -231,7 +231,7 @@ impl BodyWriter {
 }
 
 impl Spill {
-    /// Waits for the piece before, then has the present one written, and with `last` everything synced.
+    /// Waits for the previous piece, then has the current one written, and with `last` everything synced.
     async fn hand_over(
         &mut self,
         store: &Arc<BodyStore>,
@@ -243,7 +243,7 @@ impl Spill {
         };
         let piece = std::mem::take(&mut self.piece);
         let (store, guard) = (store.clone(), self.guard.clone());
-        // The guard goes along: the file of an abandoned body is removed after this, not during it.
+        // The guard is moved along: the file of an abandoned body is removed after this, not during it.
         Ok(tokio::task::spawn_blocking(move || {
             let mut file = match before {
                 Some(file) => file,

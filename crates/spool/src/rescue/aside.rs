@@ -1,7 +1,7 @@
-//! What was put aside: damaged files, and bodies without a message. Nothing in here is needed to serve; it is kept for some days so that
-//! it can be looked at and recovered.
+//! What was set aside: damaged files, and bodies without a message. Nothing of it is needed for service; it is kept for some days
+//! so that it can be examined and recovered.
 //!
-//! `aside/20261130T185300Z/` has a database or a log as it was found, with a line in `reason`; `aside/bodies/` has bodies.
+//! `aside/20261130T185300Z/` has a database or log as found, with a line in `reason`; `aside/bodies/` has bodies.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -15,40 +15,40 @@ use jiff::tz::TimeZone;
 /// The folder, below the queue's.
 pub(crate) const FOLDER: &str = "aside";
 
-/// How long what was put aside is kept.
+/// How long files set aside are kept.
 pub(crate) const KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
 
-/// Most finds that are kept; the oldest goes first.
+/// Most finds that are kept; the oldest is removed first.
 const FINDS_MAX: usize = 8;
 
 const REASON: &str = "reason";
 const PENDING: &str = "pending";
 const IMPORTED: &str = "imported";
 
-/// Files of one occasion that were put aside.
+/// Files that were set aside on one occasion.
 #[derive(Clone, Debug)]
 pub struct Find {
     /// The folder that they are in.
     pub folder: PathBuf,
     /// Why they are there.
     pub reason: String,
-    /// Their octets in all.
+    /// Their total size in octets.
     pub bytes: u64,
 }
 
-/// What was put aside in a queue's folder: finds by age, and bodies without a message with their octets.
+/// What was set aside in a queue's folder: finds by age, and bodies without a message.
 #[derive(Clone, Debug, Default)]
 pub struct Aside {
     /// Damaged files, oldest first.
     pub finds: Vec<Find>,
     /// How many bodies without a message.
     pub bodies: u64,
-    /// Their octets.
+    /// Their size in octets.
     pub body_bytes: u64,
 }
 
 impl Aside {
-    /// Looks at what there is. A folder that cannot be read counts as empty.
+    /// Reads what there is. A folder that cannot be read counts as empty.
     #[must_use]
     pub fn of(directory: &Path) -> Self {
         let mut aside = Self::default();
@@ -143,7 +143,7 @@ pub(crate) fn copy(find: &Path, file: &Path) -> io::Result<()> {
     File::open(&to)?.sync_all()
 }
 
-/// Moves a file into a find; one that is not there is fine.
+/// Moves a file into a find; a missing one is fine.
 pub(crate) fn take(find: &Path, file: &Path) -> io::Result<()> {
     let Some(name) = file.file_name() else {
         return Ok(());
@@ -154,7 +154,7 @@ pub(crate) fn take(find: &Path, file: &Path) -> io::Result<()> {
     }
 }
 
-/// Notes that a find's messages are to be taken into the queue, or that they are.
+/// Notes that a find's messages must still be imported into the queue, or that this is done.
 pub(crate) fn set_pending(find: &Path, pending: bool) -> io::Result<()> {
     let path = find.join(PENDING);
     if pending {
@@ -170,7 +170,7 @@ pub(crate) fn is_pending(find: &Path) -> bool {
     find.join(PENDING).exists()
 }
 
-/// Ids of messages that were taken out of finds before, so that none comes twice.
+/// Ids of messages already imported from finds, so that none is imported twice.
 pub(crate) fn imported(find: &Path) -> std::collections::HashSet<i64> {
     let text = fs::read_to_string(find.join(IMPORTED)).unwrap_or_default();
     text.lines().filter_map(|line| line.parse().ok()).collect()
@@ -187,7 +187,7 @@ pub(crate) fn note_imported(find: &Path, ids: &[i64]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Moves a body aside, whose age counts from now on.
+/// Sets a body aside; its age counts from now on.
 pub(crate) fn take_body(directory: &Path, body: &Path) -> io::Result<()> {
     let folder = bodies(directory);
     make_folder(&folder)?;
@@ -202,7 +202,7 @@ pub(crate) fn take_body(directory: &Path, body: &Path) -> io::Result<()> {
         .set_modified(SystemTime::now())
 }
 
-/// Moves a body that was put aside back, if there is one and none in its place.
+/// Moves a body that was set aside back, if there is one and none in its place.
 pub(crate) fn give_body_back(directory: &Path, to: &Path) -> io::Result<bool> {
     let Some(name) = to.file_name() else {
         return Ok(false);
@@ -215,7 +215,7 @@ pub(crate) fn give_body_back(directory: &Path, to: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Removes what is too old; says how many bodies and finds that were.
+/// Removes what is too old; returns how many bodies and finds that were.
 pub(crate) fn tidy(directory: &Path) -> io::Result<usize> {
     let old = |path: &Path| {
         let modified = path.metadata().and_then(|data| data.modified());

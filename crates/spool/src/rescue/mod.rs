@@ -1,9 +1,10 @@
-//! When the queue's files are not as they were left: nothing is thrown away, what can be read goes on, and all of it is said loudly.
+//! When the queue's files are not as they were left: nothing is thrown away, what can be read is kept in use, and everything is
+//! reported.
 //!
 //! | Module | What it does |
 //! | --- | --- |
-//! | `postern_salvage` | looks at the log before SQLite does, and mends what can be mended; reads rows from pages that SQLite refuses |
-//! | `salvage` | takes rows out of damaged files into a queue |
+//! | `postern_salvage` | checks the log before SQLite does, and repairs what it can; reads rows from pages that SQLite refuses |
+//! | `salvage` | copies rows from damaged files into a queue |
 //! | `aside` | where damaged files and bodies without a message are kept |
 
 pub(crate) mod aside;
@@ -19,19 +20,19 @@ use postern_salvage::{Verdict, Wal};
 
 const PAGE: usize = 4096;
 
-/// Octets read at a time, as long as all goes well.
+/// Octets read at a time, while there are no errors.
 const PIECE: usize = 256 * PAGE;
 
-/// Files of SQLite's: the database, its log, and what processes share about the log.
+/// SQLite's files: the database, its log, and the shared-memory index of the log.
 pub(crate) fn files(directory: &Path) -> [PathBuf; 3] {
     ["queue.db", "queue.db-wal", "queue.db-shm"].map(|name| directory.join(name))
 }
 
-/// Looks at the files before SQLite opens them.
+/// Checks the files before SQLite opens them.
 ///
 /// # Errors
 ///
-/// Those of the disk; nothing was thrown away then.
+/// Disk errors; then nothing was thrown away.
 pub(crate) fn before_open(directory: &Path, observers: &Observers) -> io::Result<()> {
     let [database, log, shared] = files(directory);
     for path in [&database, &log, &shared] {
@@ -97,7 +98,7 @@ fn has_bodies(directory: &Path) -> bool {
         .is_some()
 }
 
-/// Puts a database that cannot be used aside, with its log.
+/// Sets aside an unusable database, with its log.
 pub(crate) fn set_aside(directory: &Path, why: &str, observers: &Observers) -> io::Result<PathBuf> {
     let [database, log, shared] = files(directory);
     let find = aside::begin(directory, &format!("the database was damaged: {why}"))?;
@@ -114,12 +115,12 @@ pub(crate) fn set_aside(directory: &Path, why: &str, observers: &Observers) -> i
     Ok(find)
 }
 
-/// How much of the database and its log can be read at all.
+/// How much of the database and its log is readable.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Readable {
-    /// Pages, about.
+    /// Approximate number of pages.
     pub(crate) all: u64,
-    /// Those that the disk does not give.
+    /// Pages that cannot be read from disk.
     pub(crate) bad: u64,
 }
 
@@ -168,8 +169,8 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Gives the owner of a file the right to read and write it: SQLite makes its shared file with the rights that the database has
-/// at that moment, and never changes them.
+/// Gives the owner of a file read and write permission: SQLite creates its shared-memory file with the permissions that the
+/// database has at that moment, and never changes them.
 fn mend_mode(path: &Path, observers: &Observers) -> io::Result<()> {
     let Ok(data) = path.symlink_metadata() else {
         return Ok(());

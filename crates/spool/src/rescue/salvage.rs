@@ -1,8 +1,8 @@
-//! Takes rows out of damaged files into a queue.
+//! Copies rows from damaged files into a queue.
 //!
-//! What hangs in the database's trees is taken as it is; messages are compared with their seals when they are used, as always. What
-//! hangs nowhere, or stands in a log behind its damage, may be older than what became of it: it comes in held, for an administrator
-//! to look at, and only if the queue knows nothing of the message.
+//! Rows in the database's trees are taken as they are; messages are compared with their seals when they are used, as always. Rows
+//! in no tree, or in a log after its damage, may be outdated: they are imported held, for an administrator to check, and only if
+//! the queue does not know the message.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Component, Path};
@@ -14,40 +14,40 @@ use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
 use super::aside;
 
-/// Columns of the tables, and of their first version.
+/// Numbers of columns of the tables, and of their first version.
 const MESSAGE: usize = 24;
 const MESSAGE_FIRST: usize = 17;
 const RECIPIENT: usize = 18;
 const RECIPIENT_FIRST: usize = 16;
 const BODY: usize = 3;
 
-/// Places of columns.
+/// Indexes of columns.
 const HOLD: usize = 6;
 const STATE: usize = 2;
 const OUTCOME: usize = 13;
 
-/// Rows put in one transaction.
+/// Rows written in one transaction.
 const STEP: usize = 2_000;
 
-/// Why what may be older than what became of it is held.
+/// Why messages that may be outdated are held.
 const HELD: &str = "recovered from a damaged file: look whether it was delivered, then release or remove it";
 
-/// A message that was found in what was put aside, and that the queue knows nothing of.
+/// A message found in files set aside that the queue does not know.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recovered {
-    /// Its id; it keeps that in the queue.
+    /// Its id, which it keeps in the queue.
     pub id: QueueId,
-    /// Sender without angle brackets; empty for `<>`, and where it cannot be read.
+    /// Sender without angle brackets; empty for `<>`, and if it cannot be read.
     pub sender: String,
     /// Recipients without an outcome.
     pub recipients: Vec<String>,
-    /// Its octets.
+    /// Size in octets.
     pub size: u64,
     /// The find that it was in.
     pub found_in: String,
 }
 
-/// All that was read of one message.
+/// Everything that was read of one message.
 #[derive(Debug, Default)]
 pub(crate) struct Parts {
     message: Option<Vec<Value>>,
@@ -62,7 +62,7 @@ enum Kind {
     Totals(Vec<Value>),
 }
 
-/// What a row is of, by its shape.
+/// The kind of a row, by its shape.
 fn kind(row: Row) -> Option<Kind> {
     let Row { number, mut values } = row;
     match (number, values.len()) {
@@ -85,8 +85,8 @@ fn kind(row: Row) -> Option<Kind> {
     }
 }
 
-/// Takes what can be read out of a find that is pending into the database, which nobody else writes to. Returns how many messages
-/// that were.
+/// Copies what can be read of a pending find into the database, to which nothing else writes. Returns how many messages that
+/// were.
 pub(crate) fn take_in(
     directory: &Path,
     find: &Path,
@@ -105,7 +105,7 @@ pub(crate) fn take_in(
     let whole = find.join("queue.db").exists();
     let loose = match open(directory, find) {
         Ok(pages) if whole => copy_trees(&pages, connection)?,
-        // The log alone: its pages are parts of a database that is elsewhere or gone.
+        // Only the log: its pages are parts of a database that is elsewhere or gone.
         Ok(pages) => {
             apply_outcomes(&pages, connection)?;
             sift(|visit| pages.rows_of_log(visit))
@@ -148,7 +148,7 @@ pub(crate) fn take_in(
     Ok(messages(connection)?.saturating_sub(before))
 }
 
-/// The pages of a find. To a log alone belongs the database that it was beside.
+/// The pages of a find. A log without a database belongs to the one that it was next to.
 fn open(directory: &Path, find: &Path) -> std::io::Result<Pages> {
     let own = find.join("queue.db");
     let database = if own.exists() {
@@ -165,7 +165,7 @@ fn messages(connection: &Connection) -> rusqlite::Result<u64> {
     })
 }
 
-/// Outcomes behind the damage of a log: what was delivered is not to be delivered again.
+/// Applies outcomes after the damage in a log: what was delivered must not be delivered again.
 fn apply_outcomes(pages: &Pages, connection: &Connection) -> rusqlite::Result<()> {
     let mut done = Vec::new();
     pages.rows_of_log(|row| {
@@ -201,7 +201,7 @@ fn apply_outcomes(pages: &Pages, connection: &Connection) -> rusqlite::Result<()
     connection.execute_batch("COMMIT")
 }
 
-/// Copies what hangs in the trees; returns what hangs nowhere.
+/// Copies rows in trees; returns rows in no tree.
 fn copy_trees(pages: &Pages, connection: &Connection) -> rusqlite::Result<BTreeMap<i64, Parts>> {
     let mut loose = BTreeMap::new();
     let (mut failed, mut count) = (None, 0_usize);
@@ -236,7 +236,7 @@ fn copy_trees(pages: &Pages, connection: &Connection) -> rusqlite::Result<BTreeM
 fn gather(loose: &mut BTreeMap<i64, Parts>, kind: Kind) {
     match kind {
         Kind::Message(id, values) => loose.entry(id).or_default().message = Some(values),
-        // Bodies are read when it is known whose are wanted: all of them are more than memory holds.
+        // Bodies are read once it is known which are needed: all of them would not fit in memory.
         Kind::Body(..) | Kind::Totals(_) => {}
         Kind::Recipient(id, index, values) => {
             loose.entry(id).or_default().recipients.insert(index, values);
@@ -269,7 +269,7 @@ fn insert(connection: &Connection, kind: &Kind, or: &str) -> rusqlite::Result<us
                 places(RECIPIENT)
             ))?
             .execute(params_from_iter(values)),
-        // Waits go on by the clock that they were written by.
+        // Waits continue by the clock with which they were written.
         Kind::Totals(values) => connection.execute(
             "UPDATE totals SET queue_clock = ?1, wall_clock = ?2 WHERE id = 1 AND queue_clock = 0",
             params![values[6], values[7]],
@@ -278,7 +278,7 @@ fn insert(connection: &Connection, kind: &Kind, or: &str) -> rusqlite::Result<us
 }
 
 impl Parts {
-    /// Recipients that are open, by what was read.
+    /// Recipients that are open, according to what was read.
     fn open(&self) -> impl Iterator<Item = &Vec<Value>> {
         self.recipients
             .values()
@@ -305,7 +305,7 @@ impl Parts {
     }
 }
 
-/// Whether the queue knows of a message, or knew of it and has what became of it.
+/// Whether the queue knows a message, or has its outcomes in the history.
 pub(crate) fn is_known(connection: &Connection, id: i64) -> rusqlite::Result<bool> {
     let mut query = connection.prepare_cached(
         "SELECT 1 WHERE EXISTS (SELECT 1 FROM message WHERE id = ?1)
@@ -314,7 +314,7 @@ pub(crate) fn is_known(connection: &Connection, id: i64) -> rusqlite::Result<boo
     Ok(query.query_row([id], |_| Ok(())).optional()?.is_some())
 }
 
-/// Puts one message into the queue, held, within a transaction; unless the queue knows of it or nothing is left to be done.
+/// Adds one message to the queue, held, within a transaction, unless the queue knows it or nothing is left to be done.
 pub(crate) fn import(connection: &Connection, id: i64, parts: &Parts) -> rusqlite::Result<bool> {
     let Some(message) = &parts.message else {
         return Ok(false);
@@ -343,7 +343,7 @@ pub(crate) fn import(connection: &Connection, id: i64, parts: &Parts) -> rusqlit
     Ok(stored > 0)
 }
 
-/// Sets right what follows from the rows: counts, and that nothing is in anybody's memory.
+/// Corrects what follows from the rows: counts, and that nothing is in memory.
 fn settle_down(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(
         "UPDATE recipient SET state = 1 WHERE state = 0;
@@ -356,7 +356,7 @@ fn settle_down(connection: &Connection) -> rusqlite::Result<()> {
     )
 }
 
-/// Bodies that were put aside go back to the messages that name them.
+/// Returns bodies that were set aside to the messages that name them.
 pub(crate) fn give_bodies_back(
     directory: &Path,
     connection: &Connection,
@@ -369,7 +369,7 @@ pub(crate) fn give_bodies_back(
             continue;
         };
         let id = QueueId::from_i64(id);
-        // The name comes from a damaged file, and leads nowhere but below the folder.
+        // The name comes from a damaged file, and must not lead outside the folder.
         if !Path::new(&name)
             .components()
             .all(|part| matches!(part, Component::Normal(_)))
@@ -393,7 +393,7 @@ pub(crate) fn give_bodies_back(
     Ok(())
 }
 
-/// A find's messages that nobody has taken out yet, and that may be new to the queue.
+/// A find's messages that were not imported yet, and may be new to the queue.
 pub(crate) fn candidates(directory: &Path, find: &Path) -> std::io::Result<Vec<(i64, Parts, Recovered)>> {
     let pages = open(directory, find)?;
     let whole = find.join("queue.db").exists();

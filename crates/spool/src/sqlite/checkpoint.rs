@@ -1,9 +1,9 @@
-//! Moving the log's pages into the database, without stalling puts.
+//! Moves the log's pages into the database, without stalling puts.
 //!
-//! The keeper moves most of them from a connection of its own while the writer goes on. What the writer added meanwhile is
-//! little, and once only that is left the writer moves it itself between two transactions; then the log starts anew at
-//! its beginning, in place, where a sync has no new blocks to record. A log that grows in spite of that, because a reader
-//! takes long or the disk is slow, is bounded by making the writer do all of it.
+//! The keeper moves most of them on a connection of its own while the writer goes on. The writer adds little meanwhile, and once
+//! only that is left it moves the rest itself between two transactions; then the log starts again at its beginning, in place,
+//! where a sync has no new blocks to record. If the log still grows, because a reader takes long or the disk is slow, it is
+//! limited by making the writer move everything.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
@@ -15,7 +15,7 @@ use crate::error::SpoolError;
 
 const PAGE: u64 = 4096;
 
-/// A log this many times its bound makes the writer stop for it. The room kept aside has to be larger than that.
+/// If the log is this many times its limit, the writer stops to move it. The reserved space must be larger than that.
 const STOP_AT: u64 = 2;
 
 thread_local! {
@@ -37,7 +37,7 @@ pub(super) fn after_commit(shared: &Shared, connection: &Connection) -> Result<(
     let (pages, bound) = (PAGES.get(), shared.settings.log_bytes / PAGE);
     let log = &shared.log;
     if pages < bound {
-        // It has started anew by this commit, since the keeper had moved all of it.
+        // It has started again with this commit, since the keeper had moved everything.
         if log.is_full() || log.large.load(Ordering::Relaxed) {
             log.clear(&shared.settings.observers);
         }
@@ -59,7 +59,7 @@ pub(super) fn after_commit(shared: &Shared, connection: &Connection) -> Result<(
     Ok(())
 }
 
-/// Moves what is left from the writer's own connection; says whether that was all.
+/// Moves what is left on the writer's own connection; returns whether that was everything.
 pub(super) fn by_writer(shared: &Shared, connection: &Connection) -> Result<bool, SpoolError> {
     match passive(connection)? {
         Some(log) if log.is_moved() => {}
@@ -83,12 +83,12 @@ pub(super) fn in_background(shared: &Shared, connection: &Connection) -> Result<
     result.map(|_| ())
 }
 
-/// What a look at the log has found.
+/// The state of the log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Log {
     /// Pages in it.
     pages: u64,
-    /// Of those, pages that lie in the database.
+    /// Of those, pages that are already in the database.
     moved: u64,
 }
 
@@ -98,7 +98,7 @@ impl Log {
     }
 }
 
-/// Moves what can be moved. `None` when another connection is at it: then nothing is known of the log.
+/// Moves what can be moved. `None` if another connection is doing so: then nothing is known about the log.
 fn passive(connection: &Connection) -> Result<Option<Log>, SpoolError> {
     let result = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
         let count = |column| {
@@ -123,7 +123,7 @@ mod tests {
 
     use super::*;
 
-    /// Whether another's checkpoint waits for a reader, and whether it is to give up.
+    /// Whether another connection's checkpoint waits for a reader, and whether it should give up.
     static WAITS: AtomicBool = AtomicBool::new(false);
     static ENOUGH: AtomicBool = AtomicBool::new(false);
 
@@ -139,7 +139,7 @@ mod tests {
         let reader = open();
         reader.execute_batch("BEGIN; SELECT * FROM t;").unwrap();
         writer.execute_batch("INSERT INTO t VALUES (2);").unwrap();
-        // One that wants the whole log moved waits for the reader, and nobody else may move anything meanwhile.
+        // A checkpoint of the whole log waits for the reader, and nothing else can be moved meanwhile.
         let other = open();
         let waits = |_| {
             WAITS.store(true, Ordering::Release);

@@ -1,4 +1,4 @@
-//! Seldom work in the writer's transactions: what administrators ask for, and keeping house.
+//! Infrequent work in the writer's transactions: requests of administrators, and housekeeping.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ impl Transaction<'_, '_> {
     ///
     /// # Errors
     ///
-    /// Those of the database; the transaction is unusable then.
+    /// Database errors; then the transaction is unusable.
     pub(super) fn chore(&mut self, task: &Task) -> Result<u64, SpoolError> {
         match task {
             Task::Hold { ids, by, reason } => self.hold(ids, by, reason),
@@ -30,7 +30,7 @@ impl Transaction<'_, '_> {
             Task::Damage { found } => self.damage(found),
             Task::BringForward { domain, far, to } => self.bring_forward(domain, *far, *to),
             Task::Reindex => self.reindex(),
-            // The writer does that when a transaction fails by it.
+            // The writer does this when a transaction fails with it.
             Task::Replace { why, .. } => Err(SpoolError::Corrupt(why.as_str().into())),
             Task::Import { found } => self.import(found),
             Task::Requeue { ids } => self.requeue(ids),
@@ -83,7 +83,7 @@ impl Transaction<'_, '_> {
             let Some(damaged) = damaged else {
                 continue;
             };
-            // A damaged one is looked at anew: somebody may have mended it.
+            // A damaged one is checked again: it may have been repaired.
             self.run(
                 "UPDATE message SET hold = NULL, hold_rule = NULL, hold_milter = NULL, damaged = NULL WHERE id = ?1",
                 [number],
@@ -112,7 +112,7 @@ impl Transaction<'_, '_> {
             if made_due > 0 {
                 changed.push(*id);
             }
-            // What was due already, or is on its way, is what the administrator wants, too.
+            // What was already due, or is being delivered, also counts.
             due += self
                 .connection
                 .prepare_cached(
@@ -128,7 +128,7 @@ impl Transaction<'_, '_> {
     fn remove_all(&mut self, ids: &[QueueId], by: &Arc<str>, now: Timestamp) -> Result<u64, SpoolError> {
         let mut changed = Vec::new();
         for id in ids {
-            // Gone with the message.
+            // Read first, since it is deleted with the message.
             let session = self.session_of(*id)?;
             if self.remove(*id, by, now)? {
                 self.effects.administered(Act::Removed, *id, session, by);
@@ -139,7 +139,7 @@ impl Transaction<'_, '_> {
         Ok(changed.len() as u64)
     }
 
-    /// Keeps what was done to messages that are still there, to be told.
+    /// Keeps what was done to existing messages, to be reported.
     fn tell_of(&mut self, act: Act, ids: &[QueueId], by: &Arc<str>) -> Result<(), SpoolError> {
         for id in ids {
             let session = self.session_of(*id)?;
@@ -148,7 +148,7 @@ impl Transaction<'_, '_> {
         Ok(())
     }
 
-    /// The session that a message came in.
+    /// The session in which a message was received.
     fn session_of(&mut self, id: QueueId) -> Result<Option<String>, SpoolError> {
         let mut found = self
             .connection
@@ -176,7 +176,7 @@ impl Transaction<'_, '_> {
         Ok(changed as u64)
     }
 
-    /// Holds messages as damaged, logs each once, and sets right what can be told of their recipients.
+    /// Holds messages as damaged, logs each once, and corrects what is known about their recipients.
     fn damage(&mut self, found: &[(QueueId, String)]) -> Result<u64, SpoolError> {
         let mut changed = Vec::new();
         for (id, reason) in found {
@@ -200,7 +200,7 @@ impl Transaction<'_, '_> {
     fn damage_one(&mut self, id: QueueId, reason: &str) -> Result<bool, SpoolError> {
         let number = id.as_i64();
         let text = format!("damaged: {reason}");
-        // Recipients that are done in name only are open again.
+        // Recipients marked as done but without an outcome become open again.
         let (all, open, lost): (i64, i64, i64) = self
             .connection
             .prepare_cached(
@@ -231,7 +231,7 @@ impl Transaction<'_, '_> {
                     )?;
                 }
             }
-            // Its row is gone, its recipients are not: a row in its place, so that it is seen.
+            // Its row is gone but its recipients are not: add a row, so that it is visible.
             None if open > 0 => {
                 self.run(
                     "INSERT INTO message (id, sender, received_at, size, recipients, unfinished, hold, body_kind,
@@ -289,7 +289,7 @@ impl Transaction<'_, '_> {
         Ok(1)
     }
 
-    /// Counts the queue anew: what is damaged may have been counted as something else.
+    /// Recounts the queue: what is damaged may have been counted as something else.
     fn recount(&mut self) -> Result<(), SpoolError> {
         let (messages, recipients, held, bytes, damaged) = self.connection.query_row(
             "SELECT count(*), CAST(total(unfinished) AS INTEGER), count(hold), CAST(total(size) AS INTEGER), count(damaged)
@@ -315,7 +315,7 @@ impl Transaction<'_, '_> {
                 "UPDATE recipient SET state = 1 WHERE message_id = ?1 AND state = 0",
                 [id.as_i64()],
             )?;
-            // Whatever the count says: no row of it is fresh any more.
+            // Whatever the count says, no row of it is fresh any more.
             self.effects.left_fresh.push((*id, u32::MAX));
             self.effects.backlog |= left > 0;
             changed += left;
@@ -340,7 +340,7 @@ impl Transaction<'_, '_> {
     }
 }
 
-/// Gives up to `pages` unused pages back; the file shrinks at the next checkpoint. Returns how many are left.
+/// Releases up to `pages` unused pages; the file shrinks at the next checkpoint. Returns how many are left.
 pub(super) fn shrink(connection: &Connection, pages: u64) -> Result<u64, SpoolError> {
     let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
     let mut steps = statement.query([])?;
@@ -348,7 +348,7 @@ pub(super) fn shrink(connection: &Connection, pages: u64) -> Result<u64, SpoolEr
     unused_pages(connection)
 }
 
-/// Pages of the database that hold nothing.
+/// Unused pages of the database.
 pub(super) fn unused_pages(connection: &Connection) -> Result<u64, SpoolError> {
     let pages: i64 = connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
     Ok(u64::try_from(pages).unwrap_or(0))

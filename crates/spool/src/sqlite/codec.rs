@@ -1,4 +1,4 @@
-//! The numbers and texts that stand for our types in the database.
+//! The numbers and texts that represent our types in the database.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::recipient::{Attempt, QueuedRecipient, RecipientState};
 #[derive(Debug)]
 pub(super) struct Strange(pub(super) String);
 
-/// Either the database cannot be read, or what it holds cannot be understood.
+/// Either the database cannot be read, or its content is invalid.
 #[derive(Debug)]
 pub(super) enum ReadError {
     Database(rusqlite::Error),
@@ -60,7 +60,7 @@ pub(super) fn state(number: i64) -> Result<RecipientState, Strange> {
     }
 }
 
-/// Times beyond what a calendar holds are put at its ends.
+/// Times outside the calendar's range are clamped.
 pub(super) fn time(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(milliseconds).unwrap_or(if milliseconds < 0 {
         Timestamp::MIN
@@ -81,7 +81,7 @@ pub(super) fn sender(text: &str) -> Result<ReversePath, Strange> {
 }
 
 pub(super) fn mailbox(text: &str) -> Result<Mailbox, Strange> {
-    // Whatever the limits are by now: it was accepted once.
+    // Whatever the limits are now, it was accepted once.
     let options = ParseOptions {
         utf8: true,
         limits: AddressLimits::STORED,
@@ -200,7 +200,7 @@ pub(super) fn outcome(text: &str) -> Result<OutcomeKind, Strange> {
     }
 }
 
-/// The columns that [`recipient`] reads, in its order.
+/// The columns that [`recipient`] reads, in order.
 pub(super) const RECIPIENT_COLUMNS: &str = "idx, state, due_at, attempts, warned, address, notify, orcpt, relay, status, reply, failure, stage, domain, outcome";
 
 pub(super) fn recipient(row: &Row<'_>) -> Result<QueuedRecipient, ReadError> {
@@ -211,7 +211,7 @@ pub(super) fn recipient(row: &Row<'_>) -> Result<QueuedRecipient, ReadError> {
             .map_err(|_| ReadError::from(Strange("a text is not valid".into())))
     };
     let address = text(5)?;
-    // By the domain it is found, and sent; the outcome ends it.
+    // The recipient is found by its domain, so the two must agree.
     if text(13)? != domain_of(address) {
         return Err(Strange(format!("{address:?} is kept under another domain")).into());
     }
@@ -238,7 +238,7 @@ pub(super) fn recipient(row: &Row<'_>) -> Result<QueuedRecipient, ReadError> {
     })
 }
 
-/// The attempt in five columns from `first` on; `None` when there was none.
+/// The attempt in five columns from `first` on; `None` if there was none.
 pub(super) fn attempt(row: &Row<'_>, first: usize) -> Result<Option<Attempt>, ReadError> {
     let Some(reply) = row.get::<_, Option<String>>(first + 2)? else {
         return Ok(None);
@@ -256,8 +256,8 @@ pub(super) fn attempt(row: &Row<'_>, first: usize) -> Result<Option<Attempt>, Re
     }))
 }
 
-/// The kind of a failure and its stage, in two columns from `first` on. It is there to be shown: what makes no sense is as if it
-/// were not there, so that no mail is held for it.
+/// The kind of a failure and its stage, in two columns from `first` on. It is only for display: an invalid value is ignored, so
+/// that no mail is held because of it.
 pub(super) fn failure(row: &Row<'_>, first: usize) -> Option<FailureFact> {
     let text = |column| row.get_ref(column).ok().and_then(|value| value.as_str().ok());
     Some(FailureFact {
@@ -286,7 +286,7 @@ impl From<ReadError> for SpoolError {
 }
 
 impl ReadError {
-    /// The error of reading one certain message.
+    /// The error for reading a particular message.
     pub(super) fn of(self, id: QueueId) -> SpoolError {
         match self {
             Self::Database(error) => error.into(),
@@ -302,7 +302,7 @@ impl ReadError {
 mod tests {
     use super::*;
 
-    /// What was accepted under generous limits comes back whole, whatever the limits are by then.
+    /// What was accepted with generous limits is read back whole, whatever the limits are by then.
     #[test]
     fn long_addresses_come_back() {
         for octets in [1, 64, 65, 255, 1_024] {

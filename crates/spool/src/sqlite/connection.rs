@@ -1,4 +1,4 @@
-//! Opening the database: settings of each connection, schema versions.
+//! Opens the database: settings of each connection, schema versions.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io;
@@ -11,7 +11,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::SpoolError;
 
-/// Schema versions, oldest first. A change of the schema is a new file at the end; those before stay as they are.
+/// Schema versions, oldest first. A change of the schema is a new file at the end; earlier ones never change.
 const MIGRATIONS: &[&str] = &[
     include_str!("schema/0001_queue.sql"),
     include_str!("schema/0002_own_time_and_sums.sql"),
@@ -24,7 +24,7 @@ const MIGRATIONS: &[&str] = &[
 
 const DATABASE: &str = "queue.db";
 
-/// How long a connection waits for another one's short lock.
+/// How long a connection waits for a short lock of another one.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
 
 impl From<rusqlite::Error> for SpoolError {
@@ -38,12 +38,12 @@ impl From<rusqlite::Error> for SpoolError {
     }
 }
 
-/// Makes the folder of the queue, readable by the owner only.
+/// Creates the folder of the queue, readable by the owner only.
 pub(super) fn make_directory(directory: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }
 
-/// Makes an empty database file where there is none, readable by the owner only.
+/// Creates an empty database file if there is none, readable by the owner only.
 pub(super) fn make_database(directory: &Path) -> io::Result<()> {
     let path = directory.join(DATABASE);
     if !path.exists() {
@@ -60,7 +60,7 @@ pub(super) fn make_database(directory: &Path) -> io::Result<()> {
 
 /// The one connection that writes.
 ///
-/// `synchronous=FULL` syncs the log at each commit. Checkpoints are ours: they must not stall a put.
+/// `synchronous=FULL` syncs the log at each commit. Checkpoints are done separately: they must not stall a put.
 pub(super) fn open_writer(directory: &Path) -> Result<Connection, SpoolError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(directory.join(DATABASE), flags)?;
@@ -81,7 +81,7 @@ pub(super) fn open_writer(directory: &Path) -> Result<Connection, SpoolError> {
     Ok(connection)
 }
 
-/// A connection that moves log pages into the database; it changes nothing else.
+/// A connection that moves log pages into the database, and changes nothing else.
 pub(super) fn open_checkpointer(directory: &Path) -> Result<Connection, SpoolError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(directory.join(DATABASE), flags)?;
@@ -91,9 +91,9 @@ pub(super) fn open_checkpointer(directory: &Path) -> Result<Connection, SpoolErr
     Ok(connection)
 }
 
-/// A connection that reads beside the writer.
+/// A connection that reads in parallel with the writer.
 pub(super) fn open_reader(directory: &Path) -> Result<Connection, SpoolError> {
-    // Not opened read-only: that could not take part in the log's shared memory when it is the first to come.
+    // Not opened read-only: such a connection could not create the log's shared memory if it is the first.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(directory.join(DATABASE), flags)?;
     connection.busy_timeout(BUSY_WAIT)?;

@@ -1,4 +1,4 @@
-//! What is due, read from the index by domain and time without looking at what is not.
+//! Reads what is due from the index by domain and time, without touching what is not due.
 
 use std::collections::HashSet;
 
@@ -18,7 +18,7 @@ const DUE_IDS: &str = "SELECT due_at, message_id, idx FROM recipient INDEXED BY 
     WHERE state = 1 AND domain = ?1 AND due_at <= ?2 AND (due_at, message_id, idx) > (?3, ?4, ?5)
     ORDER BY due_at, message_id, idx LIMIT ?6";
 
-/// The plus signs keep SQLite from walking through all of the domain in the index for the sake of one message.
+/// The plus signs keep SQLite from scanning the whole domain in the index for a single message.
 const DUE_RECIPIENTS: &str = "FROM recipient
     WHERE message_id = ?1 AND domain = ?2 AND +state = 1 AND +due_at <= ?3 ORDER BY idx";
 
@@ -26,25 +26,25 @@ const LATER_IN_DOMAIN: &str = "SELECT domain, due_at, message_id, idx FROM recip
     WHERE state = 1 AND domain = ?1 AND (due_at, message_id, idx) > (max(?2, ?5), ?3, ?4)
     ORDER BY due_at, message_id, idx LIMIT ?6";
 
-/// Of one domain, what is due already can be skipped; of all domains it has to be walked through.
+/// For one domain, what is already due can be skipped; for all domains it must be scanned.
 const LATER: &str = "SELECT domain, due_at, message_id, idx FROM recipient INDEXED BY recipient_due
     WHERE state = 1 AND due_at > ?5 AND (domain, due_at, message_id, idx) > (?1, ?2, ?3, ?4)
     ORDER BY domain, due_at, message_id, idx LIMIT ?6";
 
-/// Domains looked at for each one asked for, so that a call ends soon although few are due.
+/// Domains examined for each one requested, so that a call ends soon even if few are due.
 const DOMAINS_LOOKED_AT: usize = 20;
 
-/// What a walk through the domains found.
+/// The result of a scan of the domains.
 #[derive(Default)]
 pub(super) struct Domains {
     pub(super) page: DuePage,
-    /// Domains whose first recipient waits for longer than anybody asked for.
+    /// Domains whose first recipient waits longer than the longest wait.
     pub(super) far: Vec<String>,
-    /// Messages under what is no domain.
+    /// Messages under an invalid domain.
     pub(super) strange: Vec<(QueueId, String)>,
 }
 
-/// A loose index scan: one look-up a domain, from each to the next.
+/// A loose index scan: one look-up per domain, from each to the next.
 pub(super) fn domains(
     connection: &Connection,
     after: Option<String>,
@@ -64,7 +64,7 @@ pub(super) fn domains(
             };
             Ok((domain, row.get::<_, i64>(1).unwrap_or(i64::MIN)))
         });
-        // What is no text at all comes last in the index. The messages are found by what is wrong with their other parts.
+        // Values that are not text come last in the index. Their messages are found by other checks.
         let Some((Some(octets), due_at)) = next.optional()? else {
             return Ok(found);
         };
@@ -92,7 +92,7 @@ pub(super) fn domains(
     Ok(found)
 }
 
-/// Octets where a text belongs.
+/// Octets in place of a text.
 struct Octets<'o>(&'o [u8]);
 
 impl ToSql for Octets<'_> {
@@ -101,7 +101,7 @@ impl ToSql for Octets<'_> {
     }
 }
 
-/// Messages under a domain that is no text.
+/// Messages under a domain that is not text.
 fn of_no_domain(connection: &Connection, domain: &[u8]) -> Result<Vec<(QueueId, String)>, ReadError> {
     let mut query = connection.prepare_cached(
         "SELECT DISTINCT message_id FROM recipient INDEXED BY recipient_due WHERE state = 1 AND domain = ?1 LIMIT 1000",
@@ -111,7 +111,7 @@ fn of_no_domain(connection: &Connection, domain: &[u8]) -> Result<Vec<(QueueId, 
         .collect()
 }
 
-/// Where a walk through one domain's due recipients stands.
+/// The position of a scan of one domain's due recipients.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
     due_at: i64,
@@ -127,7 +127,7 @@ impl Place {
     };
 }
 
-/// Ids of due messages from `place` on, a page of rows, each id once; and where to go on, unless that was the end.
+/// Ids of due messages from `place` on, a page of rows, each id once; and where to continue, unless that was the end.
 pub(super) fn ids(
     connection: &Connection,
     domain: &str,
@@ -148,7 +148,7 @@ pub(super) fn ids(
     let (mut seen, mut ids, mut known) = (0, Vec::new(), HashSet::new());
     while let Some(row) = found.next()? {
         seen += 1;
-        // Such a row has no id to hold it by; the look through the whole queue tells of it.
+        // Such a row has no valid id; the check of the whole queue reports it.
         let (Ok(due_at), Ok(id), Ok(index)) = (row.get(0), row.get(1), row.get(2)) else {
             continue;
         };
@@ -160,11 +160,11 @@ pub(super) fn ids(
     Ok((ids, (seen == rows).then_some(place)))
 }
 
-/// Messages that cannot be made sense of, each with the reason.
+/// Invalid messages, each with the reason.
 pub(super) type Strangers = Vec<(QueueId, String)>;
 
-/// The due recipients of these messages in one domain. Messages without any, or finished meanwhile, are left out, and those
-/// that make no sense come apart.
+/// The due recipients of these messages in one domain. Messages without any, or finished meanwhile, are left out, and invalid
+/// ones are returned separately.
 pub(super) fn work(
     connection: &Connection,
     domain: &str,
@@ -207,7 +207,7 @@ pub(super) fn work(
                     queued_at: codec::time(queued_at),
                     origin: codec::origin(origin).unwrap_or_default(),
                     login,
-                    // One that makes no sense is complained of when its message is loaded.
+                    // An invalid one is reported when its message is loaded.
                     detour: codec::detour(detour).unwrap_or_default(),
                     recipients,
                 })
@@ -222,13 +222,13 @@ pub(super) fn work(
     Ok((all, strange))
 }
 
-/// Whom these messages are from.
+/// Who these messages are from.
 pub(super) fn origins(connection: &Connection, ids: &[QueueId]) -> Result<Vec<MessageOrigin>, ReadError> {
     let mut query = connection.prepare_cached("SELECT sender, login FROM message WHERE id = ?1")?;
     let mut all = Vec::with_capacity(ids.len());
     for id in ids {
         let row = query.query_row([id.as_i64()], |row| Ok((row.get::<_, String>(0), row.get(1))));
-        // One that cannot be read is left out here, and complained of when its message is.
+        // One that cannot be read is left out here, and reported when its message is loaded.
         if let Some((Ok(sender), Ok(login))) = row.optional()?
             && let Ok(sender) = codec::sender(&sender)
         {
@@ -245,7 +245,7 @@ pub(super) fn origins(connection: &Connection, ids: &[QueueId]) -> Result<Vec<Me
 /// Recipients by message and index.
 pub(super) type Recipients = Vec<(QueueId, u32)>;
 
-/// A place in the whole index.
+/// A position in the whole index.
 #[derive(Clone)]
 pub(super) struct IndexPlace {
     pub(super) domain: String,
@@ -262,7 +262,7 @@ impl IndexPlace {
     }
 }
 
-/// Recipients that are queued for later than `now`, a page of them, of one domain or of all; and where to go on.
+/// A page of recipients queued for later than `now`, of one domain or of all; and where to continue.
 pub(super) fn deferred(
     connection: &Connection,
     only: bool,

@@ -1,4 +1,4 @@
-//! The way to the writer thread: what waits for the next commit.
+//! The inbox of the writer thread: what waits for the next commit.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,11 +15,11 @@ use crate::outcome::{RecipientOutcome, Settled};
 use crate::rescue::salvage::Parts;
 use crate::sums::{self, Constant, Seal};
 
-/// Most messages, and most octets of them, in one transaction: bounds how far one commit makes the log grow.
+/// Most messages, and most octets of them, in one transaction: limits how much one commit makes the log grow.
 const BATCH_PUTS: usize = 1000;
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
-/// A message on its way into the database, with its texts made by the caller's thread.
+/// A message to be written to the database, with its texts prepared by the caller's thread.
 pub(super) struct NewRow {
     pub(super) message: Arc<Message>,
     pub(super) sender: String,
@@ -31,13 +31,13 @@ pub(super) struct NewRow {
 }
 
 impl NewRow {
-    /// Makes its texts and sums.
+    /// Prepares its texts and checksums.
     pub(super) fn new(mut message: Message, hold: Option<Hold>, queue_only: bool) -> Self {
         let body = match &message.body {
             Body::Inline(bytes) => Some(crc32fast::hash(bytes)),
             Body::File(file) => file.sum(),
         };
-        // A file that another put left behind has no sum of its own, but then the message has.
+        // A file left behind by another put has no checksum of its own, but then the message has one.
         let sum = match body {
             Some(body) => sums::of_content(&message.prefix, body, message.body.len()),
             None => message.content_sum.unwrap_or_default(),
@@ -107,10 +107,10 @@ pub(super) struct Settle {
     pub(super) reply: oneshot::Sender<Result<Settled, SpoolError>>,
 }
 
-/// Seldom work.
+/// Infrequent work.
 pub(super) struct Chore {
     pub(super) task: Task,
-    /// Told how many messages (or recipients, for a flush) were changed.
+    /// Gets how many messages (or recipients, for a flush) were changed.
     pub(super) reply: Option<oneshot::Sender<Result<u64, SpoolError>>>,
 }
 
@@ -121,7 +121,7 @@ pub(super) enum Task {
         by: Arc<str>,
         reason: String,
     },
-    /// Let held messages go.
+    /// Release held messages.
     Release {
         ids: Vec<QueueId>,
         by: Arc<str>,
@@ -147,26 +147,26 @@ pub(super) enum Task {
     },
     /// Hold messages as damaged, for these reasons.
     Damage { found: Vec<(QueueId, String)> },
-    /// Make recipients of a domain due that wait for longer than anybody asked for.
+    /// Make recipients of a domain due that wait longer than the longest wait.
     BringForward {
         domain: String,
         far: Timestamp,
         to: Timestamp,
     },
-    /// Put the database aside, which is damaged, and begin anew with what can be read; unless that was done since this
-    /// generation of readers.
+    /// Set aside the damaged database, and start again with what can be read, unless that was done since this generation of
+    /// readers.
     Replace { why: String, generation: u64 },
-    /// Take messages in that were found in what was put aside.
+    /// Import messages found in files set aside.
     Import { found: Vec<(i64, Parts)> },
-    /// Make the index of what is due anew.
+    /// Rebuild the index of what is due.
     Reindex,
-    /// Give fresh messages back to the database.
+    /// Return fresh messages to the database.
     Requeue { ids: Vec<QueueId> },
     /// Forget outcomes of finished messages.
     Prune { rows: Vec<(QueueId, u32)> },
     /// Forget notes up to this number.
     ForgetNotes { up_to: i64 },
-    /// Give pages that are not used back to the disk.
+    /// Return unused pages to the disk.
     Shrink { pages: u64 },
 }
 
@@ -210,9 +210,9 @@ pub(super) enum Woken {
     Closing,
 }
 
-/// Where callers leave work and the writer fetches it, all there is at a time.
+/// Where callers leave work and the writer fetches it, everything at once.
 ///
-/// Nothing is dropped under its lock: dropping a message may leave work here.
+/// Nothing is dropped under its lock: dropping a message may add work here.
 pub(super) struct Inbox {
     inner: Mutex<Inner>,
     wake: Condvar,
@@ -222,9 +222,9 @@ pub(super) struct Inbox {
 struct Inner {
     batch: Batch,
     bytes: usize,
-    /// When the first of the waiting outcomes came.
+    /// When the first of the waiting outcomes arrived.
     outcome_since: Option<Instant>,
-    /// Whether the writer sleeps.
+    /// Whether the writer is asleep.
     asleep: bool,
     closing: bool,
     closed: bool,
@@ -257,7 +257,7 @@ impl Inbox {
             return Err(settle);
         }
         inner.batch.settles.push(settle);
-        // A writer that sleeps until the first outcome's time is up need not hear of the second.
+        // A writer that sleeps until the first outcome's time is up need not be woken for the second.
         let first = inner.outcome_since.is_none();
         if first {
             inner.outcome_since = Some(Instant::now());
@@ -281,13 +281,13 @@ impl Inbox {
         self.inner.lock().closing
     }
 
-    /// No more work is taken; the writer finishes what there is.
+    /// No more work is accepted; the writer finishes what there is.
     pub(super) fn close(&self) {
         self.inner.lock().closing = true;
         self.wake.notify_one();
     }
 
-    /// The writer is gone. Fails all that is left.
+    /// The writer is gone. Fails everything that is left.
     pub(super) fn abandon(&self) {
         let mut inner = self.inner.lock();
         inner.closing = true;
@@ -303,18 +303,17 @@ impl Inbox {
         }
     }
 
-    /// Waits for work and moves it into `batch`, which may hold outcomes that are to be tried again. Returns at `again` in any
-    /// case.
+    /// Waits for work and moves it into `batch`, which may hold outcomes to be retried. Returns at `again` in any case.
     ///
     /// Puts and chores are fetched at once; outcomes when there is a put to share the commit with, or `patience` after the
-    /// first of them came.
+    /// first of them arrived.
     pub(super) fn fetch(&self, batch: &mut Batch, patience: Duration, again: Option<Instant>) -> Woken {
         let mut inner = self.inner.lock();
         loop {
             let urgent = !inner.batch.puts.is_empty() || !inner.batch.chores.is_empty();
             let waiting = inner.outcome_since.map(|since| since + patience);
             let until = match (waiting, again) {
-                // Outcomes that met a full disk are tried again at their pace, together with all that came since.
+                // Outcomes that met a full disk are retried at their own pace, together with all that arrived since.
                 (Some(waiting), Some(again)) if batch.is_empty() => Some(waiting.min(again)),
                 (_, Some(again)) => Some(again),
                 (waiting, None) => waiting,
@@ -336,7 +335,7 @@ impl Inbox {
         }
     }
 
-    /// Adds what came in since to a batch that is about to be written.
+    /// Adds what has arrived since to a batch that is about to be written.
     pub(super) fn fetch_more(&self, batch: &mut Batch) {
         let mut inner = self.inner.lock();
         if !inner.batch.is_empty() {
@@ -344,7 +343,7 @@ impl Inbox {
         }
     }
 
-    /// Waits out a pause while the store is down, taking puts and chores as they come so that they can be failed.
+    /// Waits for a pause while the store is down, taking puts and chores as they come so that they can be failed.
     pub(super) fn pause(&self, batch: &mut Batch, until: Instant) -> Woken {
         let mut inner = self.inner.lock();
         loop {

@@ -1,7 +1,7 @@
-//! A look at the whole queue for what nothing would stumble over: a recipient that an index has lost, one that is done in name
-//! only, a message whose row is gone. A bit flipped on the disk is not to make mail vanish without a word.
+//! Checks the whole queue for damage that would otherwise go unnoticed: a recipient that an index has lost, one marked as done
+//! without an outcome, a message whose row is gone. A bit flipped on disk must not make mail vanish silently.
 //!
-//! It reads envelopes, not bodies; those are compared with their sums when they are delivered.
+//! It reads envelopes, not bodies; those are compared with their checksums when they are delivered.
 
 use postern_mail::QueueId;
 use rusqlite::{Connection, params};
@@ -10,20 +10,20 @@ use super::codec::{self, FRESH, HELD, QUEUED, ReadError};
 use super::due::Strangers;
 use super::load;
 
-/// Messages looked at in one read.
+/// Messages examined in one read.
 pub(super) const STEP: usize = 200;
 
-/// Pages of the largest database whose trees are looked at (256 MiB).
+/// Pages of the largest database whose trees are checked (256 MiB).
 const TREES_MAX: i64 = 65_536;
 
-/// Where a look through the queue stands.
+/// The position of a check of the queue.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Place {
-    /// Before all: the trees of the database.
+    /// At the start: the trees of the database.
     Trees,
-    /// Behind this message.
+    /// After this message.
     Messages(i64),
-    /// Behind this recipient: those without a message are looked for.
+    /// After this recipient: searching for those without a message.
     Recipients(i64, i64),
 }
 
@@ -31,22 +31,22 @@ impl Place {
     pub(super) const START: Self = Self::Trees;
 }
 
-/// What a step found.
+/// The findings of a step.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// Messages that make no sense.
+    /// Invalid messages.
     pub(super) strange: Strangers,
     /// Messages that claim to be in delivery's memory.
     pub(super) fresh: Vec<QueueId>,
-    /// Whether the index of what is due lacks something.
+    /// Whether the index of what is due lacks entries.
     pub(super) index_lacks: bool,
-    /// What is wrong with the database as a whole: it has to be replaced.
+    /// What is wrong with the database as a whole: it must be replaced.
     pub(super) broken: Option<String>,
-    /// Where to go on; `None` at the end.
+    /// Where to continue; `None` at the end.
     pub(super) next: Option<Place>,
 }
 
-/// Looks at the next few.
+/// Checks the next few.
 pub(super) fn step(connection: &Connection, place: Place) -> Result<Seen, ReadError> {
     match place {
         Place::Trees => trees(connection),
@@ -55,7 +55,7 @@ pub(super) fn step(connection: &Connection, place: Place) -> Result<Seen, ReadEr
     }
 }
 
-/// Has SQLite look at its trees, where that takes a moment only: the log cannot start anew meanwhile.
+/// Has SQLite check its trees, if that only takes a moment: the log cannot start again meanwhile.
 fn trees(connection: &Connection) -> Result<Seen, ReadError> {
     let mut seen = Seen {
         next: Some(Place::Messages(i64::MIN)),
@@ -72,7 +72,7 @@ fn trees(connection: &Connection) -> Result<Seen, ReadError> {
         let of_index = ["missing from index", "entries in index", "entry in index"];
         if of_index.iter().any(|what| said.contains(what)) {
             seen.index_lacks = true;
-        // A value of another type is a matter of its row, and an unused page of nobody.
+        // A value of another type only concerns its row, and an unused page nothing.
         } else if said != "ok" && !said.contains(" value in ") && !said.contains("never used") {
             seen.broken.get_or_insert(said);
         }
@@ -108,7 +108,7 @@ fn messages(connection: &Connection, after: i64) -> Result<Seen, ReadError> {
     Ok(seen)
 }
 
-/// One message: its envelope, and whether what changes makes sense together.
+/// Checks one message: its envelope, and whether its changing parts are consistent.
 fn look(connection: &Connection, number: i64, seen: &mut Seen) -> Result<(), ReadError> {
     let id = codec::id(number);
     if id.as_i64() != number || load::envelope(connection, id)?.is_none() {

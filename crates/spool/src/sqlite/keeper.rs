@@ -1,7 +1,7 @@
-//! The keeper thread: slow work that nobody waits for.
+//! The keeper thread: slow background work.
 //!
-//! It moves log pages into the database, removes body files, puts orphans aside once after the start, looks through the queue for
-//! damage, and forgets outcomes past their retention.
+//! It moves log pages into the database, removes body files, sets orphans aside once after the start, checks the queue for
+//! damage, and deletes outcomes past their retention.
 
 use std::fmt::Display;
 use std::sync::mpsc::RecvTimeoutError;
@@ -21,31 +21,32 @@ use super::{checkpoint, connection, inspect};
 use crate::error::SpoolError;
 use crate::rescue::aside;
 
-/// Rows looked at, and at most deleted, in one step of forgetting.
+/// Rows examined, and at most deleted, in one step of deletion.
 const PRUNE_STEP: usize = 500;
 
-/// How often the keeper looks whether the database should shrink.
+/// How often the keeper checks whether the database should shrink.
 const SHRINK_PACE: Duration = Duration::from_secs(10);
 
 /// A database with fewer unused pages than this (16 MiB) keeps them for the next burst.
 const SPARE_PAGES: u64 = 4096;
 
-/// Pages given back in one step.
+/// Pages released in one step.
 const SHRINK_STEP: u64 = 500;
 
-/// When the queue is looked through for damage: soon after the start, then daily, a step at a time, each followed by a pause so
-/// many times as long; and how long to wait where it cannot be read.
+/// When the queue is checked for damage: soon after the start, then daily, one step at a time, each followed by a pause this many
+/// times as long; and how long to wait if it cannot be read.
 const INSPECT_AFTER: Duration = Duration::from_secs(5);
 const INSPECT_EVERY: Duration = Duration::from_secs(24 * 3600);
 const INSPECT_SHARE: u32 = 10;
 const INSPECT_PAUSE: Duration = Duration::from_secs(60);
 
-/// How often a log that is too large is looked at.
+/// How often a log that is too large is checked.
 const FULL_PACE: Duration = Duration::from_secs(1);
 
-// A keeper that is gone means that the queue is closed: log pages and files wait for the next start.
+// If the keeper is gone, the queue is closed: log pages and files wait for the next start.
 
-/// Runs until it is told to stop. `first_id` is the lowest id this run may give out: body files from there on are not orphans.
+/// Runs until it is told to stop. `first_id` is the lowest id this run may give out: body files with this id or later are not
+/// orphans.
 pub(super) fn run(shared: &Shared, inbox: &KeeperInbox, first_id: QueueId) {
     let keeper = Keeper { shared };
     keeper.put_orphans_aside(first_id);
@@ -59,7 +60,7 @@ pub(super) fn run(shared: &Shared, inbox: &KeeperInbox, first_id: QueueId) {
             .min(shrink_at)
             .min(inspection.at)
             .saturating_duration_since(Instant::now());
-        // Nothing is committed while mail is refused, and the log is looked at after a commit.
+        // The log is normally checked after a commit, but nothing is committed while mail is refused.
         let full = shared.log.is_full();
         let pause = if full { pause.min(FULL_PACE) } else { pause };
         match inbox.0.recv_timeout(pause) {
@@ -85,7 +86,7 @@ pub(super) fn run(shared: &Shared, inbox: &KeeperInbox, first_id: QueueId) {
     }
 }
 
-/// A look through the queue, a step at a time so that other duties come in between.
+/// A check of the queue, one step at a time so that other duties come in between.
 struct Inspection {
     place: inspect::Place,
     at: Instant,
@@ -99,7 +100,7 @@ impl Inspection {
         }
     }
 
-    /// After a step that took so long. Ends for today where there is no next place.
+    /// Continues after a step that took this long. Ends for today if there is no next place.
     fn go_on(&mut self, next: Option<inspect::Place>, took: Duration) {
         self.place = next.unwrap_or(inspect::Place::START);
         let pause = match next {
@@ -115,7 +116,7 @@ struct Keeper<'s> {
 }
 
 impl Keeper<'_> {
-    /// A failure of housekeeping is told, and it is tried again at its next time; while the store is down it is no news.
+    /// A failure of housekeeping is reported, and retried at its next time; while the store is down it is not reported.
     fn done(&self, what: &str, result: Result<(), SpoolError>) {
         match result {
             Ok(()) | Err(SpoolError::Closed) => {}
@@ -136,7 +137,7 @@ impl Keeper<'_> {
         };
         let result = result.and_then(|connection| {
             checkpoint::in_background(self.shared, &connection)?;
-            // With the store down the connection must go, too.
+            // If the store is down, this connection must be closed too.
             if self.shared.check().is_ok() {
                 *kept = Some(connection);
             }
@@ -154,7 +155,7 @@ impl Keeper<'_> {
         }
     }
 
-    /// Bodies that no message names are put aside: after a crash they are what nobody has acknowledged, after damage they are mail.
+    /// Sets aside bodies that no message names: after a crash they were never acknowledged, but after damage they are mail.
     fn put_orphans_aside(&self, first_id: QueueId) {
         let mut candidates = Vec::new();
         let bodies = self.shared.bodies.bodies();
@@ -169,7 +170,7 @@ impl Keeper<'_> {
         let mut moved = 0_u64;
         let directory = &self.shared.settings.directory;
         for (name, id) in candidates {
-            // Unless it is certain that no message names it, it stays.
+            // It stays unless it is certain that no message names it.
             let named = self.shared.readers.read_here(|connection| {
                 let mut query = connection.prepare_cached("SELECT body_file FROM message WHERE id = ?1")?;
                 Ok(query
@@ -178,7 +179,7 @@ impl Keeper<'_> {
             });
             let is_orphan = match &named {
                 Ok(Ok(None | Some(None))) => true,
-                // Of several bodies of a message one counts.
+                // Of several bodies of a message only one counts.
                 Ok(Ok(Some(Some(named)))) => named != &name && first_body(named) == first_body(&name),
                 _ => false,
             };
@@ -216,7 +217,7 @@ impl Keeper<'_> {
         let seen = seen.inspect_err(|_| inspection.at = begun + INSPECT_PAUSE)?;
         let next = seen.next;
         for task in self.shared.repairs(seen) {
-            // One that is being replaced is looked at anew.
+            // A database that is being replaced is checked again.
             if let Err(SpoolError::Corrupt(_)) = self.chore(task) {
                 inspection.go_on(Some(inspect::Place::START), INSPECT_PAUSE);
                 return Ok(());
@@ -226,7 +227,7 @@ impl Keeper<'_> {
         Ok(())
     }
 
-    /// Gives room back to the disk when most of the database is unused, as after a flood that has drained.
+    /// Releases disk space when most of the database is unused, as after a burst of mail.
     fn shrink(&self) -> Result<(), SpoolError> {
         let (pages, mut unused) = self.shared.readers.read_here(|reader| {
             let pages: i64 = reader.query_row("PRAGMA page_count", [], |row| row.get(0))?;
@@ -265,7 +266,7 @@ impl Keeper<'_> {
         self.chore(Task::Prune { rows: Vec::new() }).map(drop)
     }
 
-    /// Deletes the oldest outcomes of finished messages where there are more than may be kept.
+    /// Deletes the oldest outcomes of finished messages if there are more than may be kept.
     fn forget_excess(&self) -> Result<(), SpoolError> {
         let most = i64::try_from(self.shared.settings.history_max).unwrap_or(i64::MAX);
         let excess = self.shared.counts().outcomes.saturating_sub(most);
@@ -275,14 +276,14 @@ impl Keeper<'_> {
         self.forget_before(i64::MAX, usize::try_from(excess).unwrap_or(usize::MAX))
     }
 
-    /// Deletes outcomes of finished messages past their retention, a step at a time so that puts come in between.
+    /// Deletes outcomes of finished messages past their retention, one step at a time so that puts come in between.
     fn forget(&self, now: Timestamp) -> Result<(), SpoolError> {
         let retention = i64::try_from(self.shared.settings.history_retention.as_millis()).unwrap_or(i64::MAX);
         self.forget_before(now.as_millisecond().saturating_sub(retention), usize::MAX)
     }
 
     fn forget_before(&self, before: i64, most: usize) -> Result<(), SpoolError> {
-        // Ids of a clock that was ahead once are no times, and bound nothing.
+        // Ids from a clock that was once ahead are not valid times, and limit nothing.
         let last = self.shared.ids.last();
         let ahead = last.unix_ms() > self.shared.clock.wall().as_millisecond() + 3_600_000;
         let bound = if ahead {
@@ -320,10 +321,10 @@ impl Keeper<'_> {
 
 type OldRows = (usize, Vec<(QueueId, u32)>, (i64, i64));
 
-/// Looks at the recipients of the next few messages: how many rows were seen, which may go, and where to go on.
+/// Examines the recipients of the next few messages: how many rows were seen, which may be deleted, and where to continue.
 ///
-/// A message accepted after `before` has no outcome from before, so ids bound the search; what is passed over are recipients of
-/// messages that are still queued.
+/// A message accepted after `before` has no earlier outcome, so ids limit the search; recipients of messages that are still
+/// queued are skipped.
 fn old_rows(
     connection: &Connection,
     after: (i64, i64),
@@ -342,7 +343,7 @@ fn old_rows(
     let (mut seen, mut rows, mut next) = (0, Vec::new(), after);
     while let Some(row) = found.next()? {
         seen += 1;
-        // What makes no sense is no outcome, and stays.
+        // An invalid row is not an outcome, and stays.
         let (Ok(id), Ok(index)) = (row.get(0), row.get(1)) else {
             continue;
         };
@@ -354,7 +355,7 @@ fn old_rows(
     Ok((seen, rows, next))
 }
 
-/// The name of the first body of the message that this one is of.
+/// The name of the first body of this body's message.
 fn first_body(name: &str) -> &str {
     name.split_once('.').map_or(name, |(first, _)| first)
 }
@@ -427,7 +428,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let spool = SqliteSpool::open(SpoolSettings::new(folder.path())).unwrap();
         let mut finished = Vec::new();
-        // More than one step, so that it goes on where it stopped.
+        // More than one step, so that it continues where it stopped.
         for _ in 0..PRUNE_STEP {
             finished.push(put(&spool, 10).await);
         }
@@ -494,7 +495,7 @@ mod tests {
         }
         let last = put(&spool, 64_000).await;
         let size = || std::fs::metadata(folder.path().join("queue.db")).unwrap().len();
-        // The queue's own keeper is at work too, and each step may find the other's in its way: so again until it is done.
+        // The queue's own keeper works too, and each step may collide with it: so repeat until done.
         let mut full = 0;
         for _ in 0..50 {
             keep(&spool, |keeper| keeper.checkpoint()).await;

@@ -29,7 +29,7 @@ impl Leases {
         }
     }
 
-    /// A lease on a message's work for a domain, unless somebody has it.
+    /// A lease on a message's work for a domain, unless it is already leased.
     pub(super) fn take(&self, id: QueueId, domain: &Arc<str>) -> Option<Lease> {
         let key = LeaseKey {
             id,
@@ -42,7 +42,7 @@ impl Leases {
 
 impl Book {
     fn shard(&self, id: QueueId) -> &Mutex<HashSet<LeaseKey>> {
-        // The low bits tell messages of one millisecond apart, the ones above them milliseconds.
+        // The low bits distinguish messages of one millisecond, the higher ones milliseconds.
         let bits = id.as_i64().unsigned_abs();
         &self.shards[((bits ^ (bits >> 21)) as usize) % SHARDS]
     }

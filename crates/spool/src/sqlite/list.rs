@@ -12,10 +12,10 @@ use crate::lease::DueWork;
 use crate::message::Origin;
 use crate::recipient::RecipientState;
 
-/// Messages looked at in one read; between reads the log may start anew.
+/// Messages examined in one read; between reads the log may start again.
 const STEP: usize = 5000;
 
-/// Columns that [`message_columns`] reads, and conditions of a filter; a condition that is NULL matches all.
+/// Columns that [`message_columns`] reads, and conditions of a filter; a NULL condition matches all.
 const MATCHING: &str = "
     SELECT m.id FROM (SELECT * FROM message WHERE id > ?1 ORDER BY id LIMIT ?2) m
     WHERE (?3 IS NULL OR lower(m.sender) = ?3)
@@ -29,10 +29,10 @@ const MATCHING: &str = "
             WHERE r.message_id = m.id AND r.state < 3 AND r.domain = ?9))
     ORDER BY m.id LIMIT ?10";
 
-/// What one step of a walk through the queue found.
+/// The result of one step of a scan of the queue.
 pub(super) struct Found {
     pub(super) ids: Vec<QueueId>,
-    /// Where to go on; `None` at the end of the queue.
+    /// Where to continue; `None` at the end of the queue.
     pub(super) resume: Option<QueueId>,
 }
 
