@@ -12,10 +12,10 @@ pub struct Version(u32);
 impl Version {
     /// The oldest that Postern speaks.
     pub const OLDEST: Self = Self(2);
-    /// The newest that there is.
+    /// The newest that exists.
     pub const NEWEST: Self = Self(6);
 
-    /// The version of this number; `None` for one that Postern does not speak.
+    /// The version with this number; `None` for one that Postern does not speak.
     #[must_use]
     pub const fn new(number: u32) -> Option<Self> {
         match number {
@@ -36,7 +36,7 @@ impl Version {
         if self.0 >= 6 { Actions::ALL } else { Actions(0x3f) }
     }
 
-    /// All steps that this version knows, without those that stand for sizes.
+    /// All steps that this version knows, without the bits for sizes.
     #[must_use]
     pub const fn steps(self) -> Steps {
         Steps(match self.0 {
@@ -100,7 +100,7 @@ macro_rules! bit_set {
         }
 
         impl fmt::Display for $name {
-            /// The names, or the bits that have none, with commas between.
+            /// The names, or the bits that have none, separated by commas.
             fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let mut rest = self.0;
                 let mut comma = "";
@@ -144,14 +144,14 @@ impl Actions {
     pub const CHANGE_SENDER: Self = Self(0x40);
     /// Add recipients with parameters.
     pub const ADD_RECIPIENT_WITH_PARAMETERS: Self = Self(0x80);
-    /// Ask for macros by name. No action, but it stands among them.
+    /// Ask for macros by name. Not an action, but one of these bits.
     pub const SET_MACRO_LISTS: Self = Self(0x100);
-    /// All that there are.
+    /// All of them.
     pub const ALL: Self = Self(0x1ff);
     /// Those that change what a later filter sees of the message's content.
     pub const CONTENT: Self = Self(0x13);
 
-    /// Each with the word by which it is shown.
+    /// Each with its word for display.
     pub const NAMES: &[(Self, &str)] = &[
         (Self::ADD_HEADER, "add fields"),
         (Self::CHANGE_HEADER, "change fields"),
@@ -174,7 +174,7 @@ impl Actions {
     }
 }
 
-/// Which steps a filter does without, for which it gives no answer, and what else it can do (`SMFIP_`).
+/// Which steps a filter does without, which it does not answer, and what else it can do (`SMFIP_`).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Steps(u32);
 
@@ -203,7 +203,7 @@ impl Steps {
     pub const NO_DATA: Self = Self(0x200);
     /// The answer "skip" is understood.
     pub const SKIP: Self = Self(0x400);
-    /// Recipients that were refused are told, too.
+    /// Refused recipients are told too.
     pub const REJECTED_RECIPIENTS: Self = Self(0x800);
     /// No answer for connections.
     pub const QUIET_CONNECT: Self = Self(0x1000);
@@ -221,16 +221,16 @@ impl Steps {
     pub const QUIET_END_OF_HEADER: Self = Self(0x4_0000);
     /// No answer for pieces of the body.
     pub const QUIET_BODY: Self = Self(0x8_0000);
-    /// Values of header fields keep their leading blanks, both ways.
+    /// Values of header fields keep their leading blanks, in both directions.
     pub const LEADING_BLANKS: Self = Self(0x10_0000);
     /// Data of packets up to 256 KiB less one octet.
     pub const DATA_256_KIB: Self = Self(0x1000_0000);
     /// Data of packets up to 1 MiB less one octet.
     pub const DATA_1_MIB: Self = Self(0x2000_0000);
-    /// The bits that stand for sizes.
+    /// The bits for sizes.
     pub const SIZES: Self = Self(0x3000_0000);
 
-    /// Each with the word by which it is shown.
+    /// Each with its word for display.
     pub const NAMES: &[(Self, &str)] = &[
         (Self::NO_CONNECT, "no connect"),
         (Self::NO_HELO, "no helo"),
@@ -261,7 +261,7 @@ impl Steps {
 /// How much data a packet to a filter may have.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub enum DataSize {
-    /// 65,535 octets, what every filter takes.
+    /// 65,535 octets, which every filter accepts.
     #[default]
     Usual,
     /// 262,143 octets.
@@ -291,7 +291,7 @@ impl DataSize {
         }
     }
 
-    /// The size that these bits stand for.
+    /// The size for these bits.
     #[must_use]
     pub const fn of(steps: Steps) -> Self {
         if steps.has(Steps::DATA_1_MIB) {

@@ -1,30 +1,30 @@
-//! Several filters in their order: each sees what those before it let through, and one decision comes out.
+//! Several filters in order: each sees what those before it let through, and the result is one decision.
 
 use std::ops::Range;
 
 use crate::conversation::{Event, Verdict};
 use crate::negotiation::Agreement;
 
-/// What becomes of a message whose filter has failed.
+/// What happens to a message when a filter fails.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum OnFailure {
-    /// It goes on as if there were no such filter; nothing that the filter asked for is done.
+    /// It goes on as if the filter did not exist; none of its changes are made.
     Accept,
-    /// It is refused for now (451). The default: nothing passes unseen and nothing is lost.
+    /// It is deferred (451). The default: nothing passes unfiltered and nothing is lost.
     #[default]
     Tempfail,
-    /// It is refused for good (550).
+    /// It is refused permanently (550).
     Reject,
-    /// It is taken and held.
+    /// It is accepted and held.
     Hold,
 }
 
-/// What has come of a message.
+/// The outcome for a message.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Outcome {
     /// All filters let it through.
     Take,
-    /// All filters let it through, or have failed and have it held then: the first of those.
+    /// All filters let it through, or failed and had it held: the first of those.
     Hold(usize),
     /// A filter has decided. The verdict is neither "continue" nor "accept".
     Decided(usize, Verdict),
@@ -61,7 +61,8 @@ impl Chain {
         }
     }
 
-    /// A new message, or the old one given up: filters that were done with a message are asked again, those that failed too.
+    /// A new message, or the old one given up: filters that were done with a message are asked again, including those that
+    /// failed.
     pub fn restart(&mut self) {
         for state in &mut self.states {
             if !matches!(state, State::Gone | State::Ended(_)) {
@@ -70,7 +71,7 @@ impl Chain {
         }
     }
 
-    /// The filters to tell the next step, in order. Those behind one that has decided are not told.
+    /// The filters to tell the next step, in order. Those after one that has decided are not told.
     pub fn asked(&self) -> impl Iterator<Item = usize> {
         let decided = self
             .states
@@ -85,14 +86,14 @@ impl Chain {
     ///
     /// # Panics
     ///
-    /// When there is no such filter, as all functions that take one.
+    /// If there is no such filter, as in all functions that take one.
     #[must_use]
     pub fn is_done(&self, filter: usize) -> bool {
         self.states[filter] != State::Open
     }
 
     /// Takes a filter's answer to a step. `Some` is what the client is told for this step instead of going on to the next
-    /// filter: a refusal, the end of its connection, or [`Verdict::Discard`], at which it is told that all is well.
+    /// filter: a refusal, the end of its connection, or [`Verdict::Discard`], for which it is told that the message was accepted.
     ///
     /// At `RCPT` a refusal is of that recipient, and for an unknown command of that command: the filter goes on. At connect it is
     /// of the session.
@@ -120,9 +121,9 @@ impl Chain {
         None
     }
 
-    /// Takes note that a filter has failed at a step. `Some` is what the client is told.
+    /// Takes a filter's failure at a step. `Some` is what the client is told.
     ///
-    /// Outside of a message nothing comes of it: the filter is asked again at `MAIL`.
+    /// Outside of a message it has no effect: the filter is asked again at `MAIL`.
     pub fn failed(&mut self, filter: usize, event: Event, then: OnFailure) -> Option<Verdict> {
         if !event.in_message() {
             return None;
@@ -143,8 +144,8 @@ impl Chain {
         Some(verdict)
     }
 
-    /// What stands already, before the next step is told to anybody: the answer of the first filter that has decided, if those
-    /// before it let the message through. A client that goes on all the same is told the same again.
+    /// What is already decided, before the next step is told to any filter: the answer of the first filter that has decided, if
+    /// those before it let the message through. A client that goes on regardless is told the same again.
     #[must_use]
     pub fn outcome(&self) -> Option<Outcome> {
         let mut held = None;
@@ -162,11 +163,11 @@ impl Chain {
     }
 }
 
-/// Which filters can be sent the content at the same time: runs of neighbours, in order. `None` stands for a filter that is not
-/// asked, which holds nobody up.
+/// Which filters can be sent the content at the same time: runs of neighbours, in order. `None` is a filter that is not asked,
+/// which delays no others.
 ///
 /// A filter that has agreed to change header or body is the last of its run, if one that sees the content comes later: that one
-/// has to wait for what the other makes of it.
+/// must wait for the changes of the other.
 #[must_use]
 pub fn runs(filters: &[Option<&Agreement>]) -> Vec<Range<usize>> {
     let mut runs = Vec::new();
@@ -196,7 +197,7 @@ mod tests {
         let mut chain = Chain::new(3);
         let asked = |chain: &Chain| chain.asked().collect::<Vec<_>>();
         assert_eq!(asked(&chain), [0, 1, 2]);
-        // The content goes to all three at once. The second is quick.
+        // The content goes to all three at once. The second answers first.
         assert_eq!(
             chain.answered(1, Event::Body, Verdict::Reject),
             Some(Verdict::Reject)

@@ -1,4 +1,4 @@
-//! What a filter wants changed: checked, and in the form in which it goes into a message.
+//! Changes requested by a filter: checked, and in the form in which they go into a message.
 
 use crate::bits::Actions;
 use crate::lines::value_from_filter;
@@ -11,9 +11,9 @@ pub const NAME_MAX: usize = 255;
 /// Longest address with its parameters that a filter may give, in octets.
 pub const ADDRESS_MAX: usize = 2_048;
 
-/// A change of the message or its envelope. A new body is none of these, since it may be larger than memory.
+/// A change of the message or its envelope. A new body is not one of these, since it may be larger than memory.
 ///
-/// Values of fields are everything behind the colon: leading blanks, folds with CRLF, no line end behind the last line.
+/// Values of fields are everything after the colon: leading blanks, folds with CRLF, no line end after the last line.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Change {
     /// A field at the end of the header.
@@ -23,7 +23,7 @@ pub enum Change {
         /// Its value.
         value: Vec<u8>,
     },
-    /// A field somewhere else; [`crate::edit::fields`] says how `index` counts.
+    /// A field at another position; [`crate::edit::fields`] says how `index` counts.
     InsertField {
         /// Before which field.
         index: u32,
@@ -32,36 +32,36 @@ pub enum Change {
         /// Its value.
         value: Vec<u8>,
     },
-    /// Another value for a field.
+    /// A new value for a field.
     ChangeField {
-        /// Which one of this name, from 1.
+        /// Which field with this name, from 1.
         index: u32,
         /// Its name.
         name: String,
         /// Its new value.
         value: Vec<u8>,
     },
-    /// A field less.
+    /// A deleted field.
     DeleteField {
-        /// Which one of this name, from 1.
+        /// Which field with this name, from 1.
         index: u32,
         /// Its name.
         name: String,
     },
-    /// A recipient more.
+    /// A new recipient.
     AddRecipient {
-        /// The address as the filter wrote it, most often with angle brackets.
+        /// The address as the filter wrote it, usually with angle brackets.
         recipient: String,
-        /// Parameters of `RCPT` with blanks between; empty if there are none.
+        /// Parameters of `RCPT` separated by spaces; empty if there are none.
         parameters: String,
     },
-    /// A recipient less.
+    /// A removed recipient.
     RemoveRecipient(String),
-    /// Another sender.
+    /// A new sender.
     ChangeSender {
         /// The address as the filter wrote it; `<>` or empty for none.
         sender: String,
-        /// Parameters of `MAIL` with blanks between; empty if there are none.
+        /// Parameters of `MAIL` separated by spaces; empty if there are none.
         parameters: String,
     },
     /// The message is held, for this reason.
@@ -102,7 +102,7 @@ impl Change {
     ///
     /// # Errors
     ///
-    /// [`ChangeError`] where the change would break the message and cannot be mended.
+    /// [`ChangeError`] if the change would break the message and cannot be corrected.
     pub fn of(reply: &Reply<'_>, leading_blanks: bool) -> Result<Option<Self>, ChangeError> {
         let raw = |value| value_from_filter(value, leading_blanks);
         Ok(Some(match *reply {
@@ -149,7 +149,7 @@ impl Change {
         }))
     }
 
-    /// How many octets it takes in memory, about, for a limit over all changes.
+    /// Its approximate size in memory in octets, for a limit on all changes together.
     #[must_use]
     pub fn size(&self) -> usize {
         64 + match self {

@@ -1,4 +1,4 @@
-//! What the server says: each command with its data.
+//! What the server sends: each command with its data.
 
 use std::net::IpAddr;
 
@@ -16,16 +16,16 @@ pub enum Peer {
     Network(IpAddr, u16),
     /// A Unix socket, by its path.
     Unix(Vec<u8>),
-    /// Nothing is known, as for mail that a program on this host hands over.
+    /// Unknown, as for mail submitted by a program on this host.
     Unknown,
 }
 
-/// A command to a filter. Strings lose the NULs that are in them; see [`Command::put`].
+/// A command to a filter. NULs in strings are removed; see [`Command::put`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Command<'a> {
     /// `O`: offers what both could do.
     Negotiate(Options),
-    /// `D`: macros that go along with the step that follows.
+    /// `D`: macros for the following step.
     Macros {
         /// The step.
         stage: MacroStage,
@@ -45,14 +45,14 @@ pub enum Command<'a> {
     Mail {
         /// `<a@example.org>`, or `<>`.
         sender: &'a [u8],
-        /// `SIZE=1000`, each one for itself.
+        /// `SIZE=1000`, one item each.
         parameters: Vec<&'a [u8]>,
     },
     /// `R`: a recipient, as for the sender.
     Rcpt {
         /// `<b@example.org>`.
         recipient: &'a [u8],
-        /// `NOTIFY=NEVER`, each one for itself.
+        /// `NOTIFY=NEVER`, one item each.
         parameters: Vec<&'a [u8]>,
     },
     /// `T`: `DATA` was said, or the first `BDAT`.
@@ -63,7 +63,7 @@ pub enum Command<'a> {
     Header {
         /// Its name, without the colon.
         name: &'a [u8],
-        /// Its value, folded with LF alone.
+        /// Its value, folded with LF only.
         value: &'a [u8],
     },
     /// `N`: the header is over.
@@ -72,7 +72,7 @@ pub enum Command<'a> {
     Body(&'a [u8]),
     /// `E`: the message is over.
     ///
-    /// A last piece of the body could come with it, but `libmilter` answers twice then.
+    /// A last piece of the body could come with it, but `libmilter` would then answer twice.
     End,
     /// `A`: the message is given up.
     Abort,
@@ -82,13 +82,13 @@ pub enum Command<'a> {
     QuitNewConnection,
 }
 
-/// A packet that is no command.
+/// A packet that is not a command.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum CommandError {
     /// No command has this name.
     #[error("no command has the name {0:#04x}")]
     Unknown(u8),
-    /// The data do not fit the command.
+    /// The data do not match the command.
     #[error("the data of command {} make no sense", char::from(*.0))]
     Malformed(u8),
 }
@@ -116,10 +116,10 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// Appends the packet to `out` and says how many octets of data it has.
+    /// Appends the packet to `out` and returns how many octets of data it has.
     ///
     /// NULs inside of strings are left out, since a filter would take what follows for the next string; pieces of the body keep
-    /// theirs. Whether the data are within what was agreed is for the caller to look at: a filter drops the connection at more.
+    /// theirs. The caller must check that the data are within the agreed size: a filter drops the connection otherwise.
     pub fn put(&self, out: &mut BytesMut) -> usize {
         let start = out.len();
         frame::put(out, self.name(), |out| self.put_data(out));

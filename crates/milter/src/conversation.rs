@@ -1,4 +1,4 @@
-//! The order of things: what may be said to a filter next, whether it answers, and which answers are legal.
+//! The order of events: what may be sent to a filter next, whether it answers, and which answers are legal.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub enum Event {
     Helo,
     /// `MAIL`.
     Mail,
-    /// A recipient that the server would take.
+    /// A recipient that the server would accept.
     Rcpt,
     /// A recipient that the server has refused.
     RejectedRcpt,
@@ -52,7 +52,7 @@ impl Event {
         Self::End,
     ];
 
-    /// The stage whose macros go along with it.
+    /// The stage whose macros are sent with it.
     #[must_use]
     pub const fn macro_stage(self) -> Option<MacroStage> {
         match self {
@@ -67,7 +67,7 @@ impl Event {
         }
     }
 
-    /// Whether it is part of a message. Unknown commands may come inside of one and outside.
+    /// Whether it is part of a message. Unknown commands may come inside or outside of one.
     #[must_use]
     pub const fn in_message(self) -> bool {
         !matches!(self, Self::Connect | Self::Helo | Self::Unknown)
@@ -111,13 +111,13 @@ impl fmt::Display for Event {
 /// What to do about an event.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Plan {
-    /// Nothing is sent: the filter is done, or wants no more of this, or has never asked for it.
+    /// Nothing is sent: the filter is done, or wants no more of this, or never asked for it.
     Pass,
     /// The filter does without the step, but its macros are sent, which stay for later steps.
     Macros,
     /// The macros and the command are sent; no answer comes.
     Tell,
-    /// The macros and the command are sent, and an answer has to come.
+    /// The macros and the command are sent, and an answer must come.
     Ask,
 }
 
@@ -126,26 +126,26 @@ pub enum Plan {
 pub enum Verdict {
     /// Go on.
     Continue,
-    /// Fine, and no more is wanted: of this message, or, at connect and `HELO`, of this connection.
+    /// Accepted, and no more is wanted: of this message or, at connect and `HELO`, of this connection.
     Accept,
-    /// Refused for good: this recipient at `RCPT`, this command where it was unknown, else the message or the session.
+    /// Refused permanently: this recipient at `RCPT`, this command if it was unknown, else the message or the session.
     Reject,
-    /// Refused for now, as [`Verdict::Reject`].
+    /// Refused temporarily, otherwise as [`Verdict::Reject`].
     Tempfail,
-    /// The message is taken and thrown away.
+    /// The message is accepted and discarded.
     Discard,
-    /// Refused with this reply, as [`Verdict::Reject`].
+    /// Refused with this reply, otherwise as [`Verdict::Reject`].
     Reply(ReplyCode),
-    /// The client's connection is to end; nothing is taken.
+    /// The client's connection must be closed; nothing is accepted.
     ConnectionFailure,
-    /// The client is to be told 421, and its connection is to end; nothing is taken.
+    /// The client must be told 421, and its connection closed; nothing is accepted.
     Shutdown,
 }
 
-/// A packet from a filter, understood.
+/// A parsed packet from a filter.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Answer<'a> {
-    /// It is still at work: the clock starts anew.
+    /// It is still working: the time limit starts again.
     Progress,
     /// A change, which counts only if the final answer lets the message through.
     Change(Change),
@@ -155,7 +155,7 @@ pub enum Answer<'a> {
     Final(Verdict),
 }
 
-/// An answer that the filter must not give here. What it says from now on cannot be trusted.
+/// An answer that the filter must not give here. What it sends from now on cannot be trusted.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Fault {
     /// An answer that does not belong to the step.
@@ -177,15 +177,15 @@ pub enum Fault {
     Change(#[from] ChangeError),
 }
 
-/// The caller told a step where it cannot come. Postern's own mistake, never the filter's.
+/// The caller sent a step where it is not allowed. Postern's own mistake, never the filter's.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{0} cannot come here")]
 pub struct OutOfOrder(pub Event);
 
-/// Where in a session a filter is.
+/// The position of a filter in a session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Place {
-    /// Nothing has been said yet.
+    /// Nothing has been sent yet.
     New,
     /// Connected, outside of a message.
     Idle,
@@ -203,7 +203,7 @@ enum Place {
     Body,
 }
 
-/// For how long a filter has no more to say.
+/// How long a filter is done.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Done {
     No,
@@ -211,7 +211,7 @@ enum Done {
     Connection,
 }
 
-/// One filter, one session: the state that decides what is said next.
+/// One filter, one session: the state that decides what is sent next.
 #[derive(Clone, Debug)]
 pub struct Conversation {
     agreement: Agreement,
@@ -219,11 +219,11 @@ pub struct Conversation {
     done: Done,
     /// Kinds of step of which it wants no more in this message.
     skipped: Vec<Event>,
-    /// Stages whose macros have gone out.
+    /// Stages whose macros were sent.
     macros_sent: Vec<MacroStage>,
-    /// Something of this message was told, so that giving it up has to be told, too.
+    /// Something of this message was sent, so that giving it up must be sent too.
     told: bool,
-    /// The last thing said was the end of a message, answered with "continue".
+    /// The last thing sent was the end of a message, answered with "continue".
     ended_well: bool,
 }
 
@@ -260,17 +260,17 @@ impl Conversation {
         self.done == Done::Connection
     }
 
-    /// Whether values of fields keep the blanks in front.
+    /// Whether values of fields keep their leading blanks.
     #[must_use]
     pub const fn leading_blanks(&self) -> bool {
         self.agreement.steps.has(Steps::LEADING_BLANKS)
     }
 
-    /// Takes a step and says what to send for it.
+    /// Takes a step and returns what to send for it.
     ///
     /// # Errors
     ///
-    /// [`OutOfOrder`] if the caller told a step where it cannot come; nothing has changed then.
+    /// [`OutOfOrder`] if the step is not allowed here; then nothing has changed.
     pub fn plan(&mut self, event: Event) -> Result<Plan, OutOfOrder> {
         self.place = next(self.place, event).ok_or(OutOfOrder(event))?;
         if matches!(event, Event::Mail | Event::Helo) {
@@ -302,7 +302,7 @@ impl Conversation {
         if event == Event::RejectedRcpt && !steps.has(Steps::REJECTED_RECIPIENTS) {
             return Plan::Pass;
         }
-        // After an unknown command inside of a message, libmilter takes no header field before it has seen DATA.
+        // After an unknown command inside a message, libmilter accepts no header field before it has seen DATA.
         if event == Event::Unknown && self.place != Place::Idle && steps.has(Steps::NO_DATA) {
             return Plan::Pass;
         }
@@ -319,13 +319,13 @@ impl Conversation {
         }
     }
 
-    /// Whether the filter would be sent an event of this kind now, if it came where it may.
+    /// Whether the filter would be sent an event of this kind now, if it were allowed here.
     #[must_use]
     pub fn wants(&self, event: Event) -> bool {
         matches!(self.judge(event), Plan::Tell | Plan::Ask)
     }
 
-    /// The macros that go out in front of a step, if there are any. Asked once for each step that is not passed by.
+    /// The macros sent before a step, if there are any. To be called once for each step that is not skipped.
     pub fn macros<'a>(
         &'a mut self,
         event: Event,
@@ -344,7 +344,7 @@ impl Conversation {
     ///
     /// # Errors
     ///
-    /// [`Fault`]: the filter has failed for this message, and its connection is of no more use.
+    /// [`Fault`]: the filter has failed for this message, and its connection cannot be used any more.
     pub fn answer<'a>(&mut self, event: Event, reply: &Reply<'a>) -> Result<Answer<'a>, Fault> {
         if !legal(event, reply) {
             return Err(Fault::OutOfTurn {
@@ -396,12 +396,12 @@ impl Conversation {
             (Event::Connect | Event::Helo, Verdict::Accept)
             | (Event::Connect, Verdict::Reject | Verdict::Tempfail | Verdict::Reply(_))
             | (_, Verdict::ConnectionFailure | Verdict::Shutdown) => self.done = Done::Connection,
-            // This recipient alone, or this command alone.
+            // Only this recipient, or only this command.
             (
                 Event::Helo | Event::Rcpt | Event::RejectedRcpt | Event::Unknown,
                 Verdict::Reject | Verdict::Tempfail | Verdict::Reply(_),
             ) => {}
-            // The filter goes on to wait for the message: it has to be told that none comes.
+            // The filter still waits for the message: it must be told that none comes.
             (Event::Rcpt | Event::RejectedRcpt, Verdict::Discard) => {
                 self.done = Done::Message;
                 return;
@@ -413,7 +413,7 @@ impl Conversation {
         }
     }
 
-    /// Ends the message before its time, and says whether the filter has to be told so. Outside of a message it never has.
+    /// Ends the message early, and returns whether the filter must be told so. Outside of a message it never must.
     pub fn abort(&mut self) -> bool {
         let tell = self.told && self.done != Done::Connection;
         self.told = false;
@@ -430,8 +430,8 @@ impl Conversation {
 
     /// Whether the connection can be used for another session.
     ///
-    /// That takes version 6, a filter that wants to be told of connections, and one whose last word was "continue" at the end of
-    /// a message: `libmilter` takes the command in no other place, and would wait for ever.
+    /// That requires version 6, a filter that wants to be told about connections, and "continue" as its last answer, at the end
+    /// of a message: `libmilter` accepts the command nowhere else, and would wait for ever.
     #[must_use]
     pub fn is_reusable(&self) -> bool {
         self.ended_well
@@ -440,8 +440,8 @@ impl Conversation {
             && !self.agreement.steps.has(Steps::NO_CONNECT)
     }
 
-    /// Starts the next session on the same connection. Macros of the one before are not forgotten: filters may keep their values, and
-    /// have to be told when they hold no more.
+    /// Starts the next session on the same connection. Macros of the one before are not forgotten: filters may keep their values,
+    /// and must be told when these no longer apply.
     pub fn restart(&mut self) {
         self.place = Place::New;
         self.done = Done::No;
@@ -451,7 +451,7 @@ impl Conversation {
     }
 }
 
-/// The place after an event, `None` where it cannot come. Steps that a filter does without count all the same.
+/// The position after an event, `None` if it is not allowed. Steps that a filter does without count too.
 const fn next(place: Place, event: Event) -> Option<Place> {
     Some(match (place, event) {
         (Place::New, Event::Connect) => Place::Idle,
@@ -469,7 +469,7 @@ const fn next(place: Place, event: Event) -> Option<Place> {
     })
 }
 
-/// Whether an answer belongs to a step; whether it was agreed is another question.
+/// Whether an answer belongs to a step; whether it was agreed is checked separately.
 const fn legal(event: Event, reply: &Reply<'_>) -> bool {
     match reply {
         Reply::Continue

@@ -1,17 +1,17 @@
-//! Applying changes: to the fields of a header, and to a list of recipients.
+//! Applies changes to the fields of a header, and to a list of recipients.
 
 use crate::change::Change;
 
 /// A field of the header as it is after the changes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Field<'a> {
-    /// The field that stood at this place, untouched to the octet.
+    /// The field that was at this index, unchanged to the octet.
     Kept(usize),
     /// A new field, or a new value for one.
     New {
         /// Its name. One that was changed keeps its own spelling.
         name: &'a [u8],
-        /// Everything behind the colon, without the last line end.
+        /// Everything after the colon, without the last line end.
         value: &'a [u8],
     },
 }
@@ -20,12 +20,12 @@ pub enum Field<'a> {
 ///
 /// The first `own` fields are the server's (its `Received`): filters have not seen them and cannot change them.
 ///
-/// - An added field goes to the end, in the order in which they were asked for.
-/// - An insertion counts from the top, the own fields included: 0 is above all, with one own field 1 is right below it, and what
-///   is beyond the end goes to the end. Fields deleted by the same filter still count.
-/// - A change or deletion counts the fields of that name that the filter has seen, in their order, then those that it has added
-///   itself. Deleted ones still count, so that a filter can delete "1, 2, 3" (as with sendmail) or "3, 2, 1" and means the same
-///   fields. 0 means 1. A change beyond the last adds a field, a deletion beyond the last does nothing.
+/// - Added fields go to the end, in the order in which they were requested.
+/// - An insertion counts from the top, the own fields included: 0 is above all, with one own field 1 is right below it, and an
+///   index beyond the end means the end. Fields deleted by the same filter still count.
+/// - A change or deletion counts the fields with that name that the filter has seen, in order, then those that it has added
+///   itself. Deleted ones still count, so that deleting "1, 2, 3" (as in sendmail) or "3, 2, 1" means the same fields. 0 means 1.
+///   A change beyond the last adds a field, a deletion beyond the last does nothing.
 ///
 /// Names are compared without regard to case (RFC 5322 section 1.2.2).
 #[must_use]
@@ -38,7 +38,7 @@ pub fn fields<'a>(
     fields_unseen(names, |place| place < own, changes)
 }
 
-/// The same where the server's fields lie anywhere, as behind a filter that has put one above them.
+/// The same with the server's fields in any position, as after a filter that has inserted one above them.
 #[must_use]
 pub fn fields_unseen<'a>(
     names: impl IntoIterator<Item = &'a [u8]>,
@@ -72,7 +72,7 @@ struct Slot<'a> {
 }
 
 struct Header<'a> {
-    /// Those that stood in the header, then new ones in the order in which they came.
+    /// Those in the original header, then new ones in the order in which they came.
     slots: Vec<Slot<'a>>,
     /// Slots from the top.
     order: Vec<usize>,
@@ -128,21 +128,21 @@ impl<'a> Header<'a> {
 /// A recipient as it is after the changes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Recipient<'a> {
-    /// The one that stood at this place.
+    /// The one that was at this index.
     Kept(usize),
     /// A new one.
     New {
         /// The address as the filter wrote it.
         recipient: &'a str,
-        /// Parameters of `RCPT` with blanks between.
+        /// Parameters of `RCPT` separated by spaces.
         parameters: &'a str,
     },
 }
 
-/// Applies changes to the recipients of a message. Who is there already is not added again; who is not there is not removed.
+/// Applies changes to the recipients of a message. Existing ones are not added again; missing ones are not removed.
 ///
-/// Addresses are the same if their local parts are, and their domains without regard to case (RFC 5321 section 2.4); angle
-/// brackets may be there or not.
+/// Addresses are the same if their local parts are equal, and their domains are equal ignoring case (RFC 5321 section 2.4); angle
+/// brackets are optional.
 #[must_use]
 pub fn recipients<'a>(
     present: impl IntoIterator<Item = &'a str>,
@@ -225,7 +225,8 @@ mod tests {
         }
     }
 
-    /// The header of each case: an own `Received`, then what came. Each field is written as its first letter and its value.
+    /// The header of each case: an own `Received`, then the received fields. Each field is written as its first letter and its
+    /// value.
     const HEADER: [(&str, &str); 5] = [
         ("Received", "own"),
         ("Received", "1"),

@@ -1,6 +1,7 @@
-//! What filters are told by sendmail's names (see [`crate::macros`]): the connection, the login, the message, the recipient.
+//! What filters are told under sendmail's macro names (see [`crate::macros`]): the connection, the login, the message, the
+//! recipient.
 //!
-//! Whoever serves a session, or only tries a filter, says here what is known; the spelling is the same for both.
+//! A session, or a test of a filter, provides here what is known; the spelling is the same for both.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
@@ -8,53 +9,53 @@ use std::net::{IpAddr, SocketAddr};
 use crate::command::Peer;
 use crate::macros::Macros;
 
-/// All that is known at one step.
+/// Everything that is known at one step.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// The name of this server; `j`.
     pub hostname: &'a str,
-    /// What this program is called, with its version; `v`.
+    /// The name of this program, with its version; `v`.
     pub version: &'a str,
     /// The name of the listener; `{daemon_name}`.
     pub listener: &'a str,
-    /// Where the client has connected to; `{daemon_addr}`, `{daemon_port}`, `{if_addr}`, and `{if_name}`, which is the server's name or,
-    /// for the loopback, `localhost`.
+    /// The address that the client connected to; `{daemon_addr}`, `{daemon_port}`, `{if_addr}`, and `{if_name}`, which is the
+    /// server's name or, for the loopback, `localhost`.
     pub local: Option<SocketAddr>,
-    /// Who has connected.
+    /// The client.
     pub client: Client<'a>,
-    /// Of TLS, as soon as it is there.
+    /// TLS, once it has started.
     pub tls: Option<Tls<'a>>,
-    /// Of the login, as soon as there is one.
+    /// The login, once there is one.
     pub login: Option<Login<'a>>,
-    /// The message under way.
+    /// The current message.
     pub message: &'a Message,
-    /// Where the recipient leads whose turn it is.
+    /// The mailer of the current recipient.
     pub recipient: Option<&'a Way>,
 }
 
-/// A client, and what DNS says of its address.
+/// A client, and what DNS says about its address.
 #[derive(Clone, Copy, Debug)]
 pub struct Client<'a> {
     /// Its address and port.
     pub address: SocketAddr,
-    /// What its address is called.
+    /// The host name of its address.
     pub resolved: Resolved<'a>,
 }
 
-/// What DNS says of the name of a client's address; `{client_resolve}`.
+/// What DNS says about a client's host name; `{client_resolve}`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Resolved<'a> {
-    /// `OK`: it has this name, which leads back to it.
+    /// `OK`: it has this name, which is confirmed by an address record.
     Confirmed(&'a str),
-    /// `FORGED`: it has this name, which does not lead back to it.
+    /// `FORGED`: it has this name, which is not confirmed.
     Forged(&'a str),
     /// `FAIL`: it has no name.
     Nameless,
-    /// `TEMP`: DNS could not say for now. If it is known which name it has, it is not known whether that leads back.
+    /// `TEMP`: DNS gave no answer for now. If the name is known, it is not known whether it is confirmed.
     Unsure(Option<&'a str>),
 }
 
-/// What a handshake has come to.
+/// The result of a handshake.
 #[derive(Clone, Copy, Debug)]
 pub struct Tls<'a> {
     /// `TLSv1.3`.
@@ -63,45 +64,45 @@ pub struct Tls<'a> {
     pub cipher: &'a str,
     /// The bits of its key.
     pub bits: u32,
-    /// `OK`, `NO`, `FAIL`: what came of the client's certificate; `{verify}`, which is `NONE` without TLS.
+    /// `OK`, `NO`, `FAIL`: the result of verifying the client's certificate; `{verify}`, which is `NONE` without TLS.
     pub verify: &'a str,
-    /// The name in the client's certificate, as RFC 4514 writes it.
+    /// The subject of the client's certificate, in the form of RFC 4514.
     pub subject: Option<&'a str>,
-    /// The name of who issued it, likewise.
+    /// Its issuer, likewise.
     pub issuer: Option<&'a str>,
 }
 
-/// Who has logged in.
+/// The authenticated user.
 #[derive(Clone, Copy, Debug)]
 pub struct Login<'a> {
     /// The name of the mechanism.
     pub mechanism: &'a str,
-    /// Who has proved himself.
+    /// The user who authenticated.
     pub authcid: &'a str,
-    /// Whom the session acts as, where that is somebody else.
+    /// Who the session acts as, if somebody else.
     pub acts_as: Option<&'a str>,
     /// Strength of the security layer of SASL, in bits.
     pub layer_bits: u32,
 }
 
-/// What is known of a message.
+/// What is known about a message.
 #[derive(Clone, Debug, Default)]
 pub struct Message {
     /// The queue id; `i`.
     pub id: Option<String>,
-    /// Where its sender leads.
+    /// The mailer of its sender.
     pub sender: Option<Way>,
-    /// What the client says in `AUTH=`, where that counts.
+    /// The client's `AUTH=`, if it is accepted.
     pub submitter: Option<String>,
-    /// Recipients taken so far; `{nrcpts}`.
+    /// Recipients accepted so far; `{nrcpts}`.
     pub taken: u32,
     /// Recipients refused so far; `{nbadrcpts}`.
     pub refused: u32,
-    /// Its `Message-ID`, once the header is there.
+    /// Its `Message-ID`, once the header has arrived.
     pub message_id: Option<String>,
 }
 
-/// Where an address leads: to which mailer, at which host, under which name there.
+/// The mailer triple of an address: mailer, host, and address there.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Way {
     mailer: &'static str,
@@ -110,13 +111,13 @@ pub struct Way {
 }
 
 impl Way {
-    /// Of the null sender: local, without an address.
+    /// For the null sender: local, without an address.
     #[must_use]
     pub fn null() -> Self {
         Self::here("")
     }
 
-    /// Of an address here, by its local part without quotes.
+    /// For a local address, by its local part without quotes.
     #[must_use]
     pub fn here(local: impl Into<String>) -> Self {
         Self {
@@ -126,7 +127,7 @@ impl Way {
         }
     }
 
-    /// Of an address elsewhere.
+    /// For a remote address.
     #[must_use]
     pub fn elsewhere(host: impl Into<String>, address: impl Into<String>) -> Self {
         Self {
@@ -136,7 +137,7 @@ impl Way {
         }
     }
 
-    /// Of a recipient that is refused: the enhanced status, if there is one, and the words.
+    /// For a refused recipient: the enhanced status, if there is one, and the text.
     #[must_use]
     pub fn refused(status: impl Into<String>, text: &str) -> Self {
         Self {
@@ -161,7 +162,7 @@ impl<'a> Client<'a> {
         self.address.ip().to_canonical()
     }
 
-    /// Its name, or its address in brackets where it has none that leads back; `{client_name}`.
+    /// Its name, or its address in brackets if it has no confirmed name; `{client_name}`.
     #[must_use]
     pub fn name(&self) -> Cow<'a, str> {
         match self.resolved {
@@ -170,13 +171,13 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// How filters are told of it when it connects.
+    /// Its peer address, for the connect command.
     #[must_use]
     pub fn peer(&self) -> Peer {
         Peer::Network(self.ip(), self.address.port())
     }
 
-    /// The name of its address, whether that leads back or not; `{client_ptr}`.
+    /// Its host name, confirmed or not; `{client_ptr}`.
     fn pointer(&self) -> Cow<'a, str> {
         match self.resolved {
             Resolved::Confirmed(name) | Resolved::Forged(name) | Resolved::Unsure(Some(name)) => {
@@ -296,7 +297,7 @@ impl Facts<'_> {
         part.map(Cow::Borrowed)
     }
 }
-/// A name of RFC 4514 as sendmail writes it: the largest part first, slashes between, and `+20` for a blank.
+/// An RFC 4514 name as sendmail writes it: the most significant part first, separated by slashes, with `+20` for a space.
 fn in_slashes(name: &str) -> String {
     let mut out = String::new();
     for part in parts(name).iter().rev() {
@@ -306,7 +307,7 @@ fn in_slashes(name: &str) -> String {
     out
 }
 
-/// Blanks, and what could mislead who reads it, become `+20`.
+/// Spaces, and characters that could mislead readers, become `+20` and the like.
 fn escape(text: &str, out: &mut String) {
     for octet in text.bytes() {
         match octet {
@@ -330,7 +331,7 @@ fn common_name(name: &str) -> Option<String> {
     Some(out)
 }
 
-/// `type=value` each, as they stand there, without the backslashes (RFC 4514 section 2.4).
+/// The `type=value` parts as written, without the backslashes (RFC 4514 section 2.4).
 fn parts(name: &str) -> Vec<String> {
     let mut parts = vec![Vec::new()];
     let mut octets = name.bytes().peekable();

@@ -1,4 +1,4 @@
-//! Packets: four octets of length, one that names the command or the answer, data.
+//! Packets: four octets of length, one octet that names the command or answer, data.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
@@ -7,11 +7,11 @@ pub const HEAD: usize = 5;
 
 /// Most data that a packet from a filter may have, in octets.
 ///
-/// What was agreed binds what Postern sends. `libmilter` does not look at the length of what it sends, so an honest filter may
-/// add a field longer than 64 KiB; the largest size that the protocol has a bit for is the limit here.
+/// The agreed size limits what Postern sends. `libmilter` does not check the length of what it sends, so a correct filter may add
+/// a field longer than 64 KiB; the largest size for which the protocol has a bit is the limit here.
 pub const DATA_MAX: usize = 1_048_575;
 
-/// A packet, not looked into yet.
+/// A packet, not parsed yet.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Packet {
     /// The octet that names the command or the answer.
@@ -20,7 +20,7 @@ pub struct Packet {
     pub data: Bytes,
 }
 
-/// A length that no packet has.
+/// An invalid length.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum FrameError {
     /// A packet without the octet that names it.
@@ -36,13 +36,13 @@ pub enum FrameError {
     },
 }
 
-/// Takes the first packet out of what has come; `None` as long as it is not whole. What comes behind it stays.
+/// Takes the first packet out of the input; `None` until it is complete. The rest stays.
 ///
-/// The length is judged as soon as it is there, before memory is kept for the data.
+/// The length is checked as soon as it has arrived, before memory is allocated for the data.
 ///
 /// # Errors
 ///
-/// [`FrameError`]; nothing that comes after it can be told apart, so the connection is of no more use.
+/// [`FrameError`]; nothing after it can be parsed, so the connection cannot be used any more.
 pub fn take(octets: &mut BytesMut, data_max: usize) -> Result<Option<Packet>, FrameError> {
     let Some(len) = octets.first_chunk::<4>() else {
         return Ok(None);
@@ -63,9 +63,9 @@ pub fn take(octets: &mut BytesMut, data_max: usize) -> Result<Option<Packet>, Fr
     Ok(Some(Packet { name, data }))
 }
 
-/// Writes a packet behind what is in `out`; `data` appends its data.
+/// Appends a packet to `out`; `data` appends its data.
 ///
-/// The length is what `data` appended, which has to stay below 4 GiB: callers have limits far below.
+/// The length is what `data` appended, which must stay below 4 GiB: callers have limits far below that.
 pub fn put(out: &mut BytesMut, name: u8, data: impl FnOnce(&mut BytesMut)) {
     let start = out.len();
     out.put_u32(0);

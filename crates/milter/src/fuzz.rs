@@ -12,12 +12,12 @@ use crate::lines::BodyLines;
 use crate::negotiation::{Offer, agree};
 use crate::reply::Reply;
 
-/// A whole session in which the filter says what `input` has, and does so at once.
+/// A whole session in which the filter sends `input`, all at once.
 ///
 /// # Panics
 ///
-/// When something comes out that must not: a change that breaks a message, an answer that was not agreed, a packet that is read
-/// otherwise than it was written.
+/// If the result violates an invariant: a change that breaks a message, an answer that was not agreed, a packet that is not read
+/// as it was written.
 pub fn session(input: &[u8]) {
     let mut wire = BytesMut::from(input);
     let mut conversation: Option<Conversation> = None;
@@ -44,7 +44,7 @@ pub fn session(input: &[u8]) {
             conversation = Some(Conversation::new(agreement));
             continue;
         };
-        // The next step that the filter has to answer.
+        // The next step that the filter must answer.
         let event = loop {
             if let Some(event) = waiting {
                 break event;
@@ -160,7 +160,7 @@ mod tests {
         }
     }
 
-    /// Sessions of filters that behave, from which a fuzzer starts.
+    /// Sessions of correct filters, from which a fuzzer starts.
     fn corpus() -> Vec<(&'static str, Vec<u8>)> {
         let options = Options {
             version: 6,

@@ -1,11 +1,11 @@
 //! The mail server's side of the milter protocol, versions 2 to 6, without I/O.
 //!
-//! A filter is a program that looks at mail while it arrives, answers for each step, and may change the message at its end. The
+//! A filter is a program that inspects mail while it arrives, answers each step, and may change the message at its end. The
 //! protocol has no RFC; it is what sendmail's `libmilter` speaks.
 //!
 //! From the wire upwards: [`frame`] cuts packets, [`command`] and [`reply`] give them types, [`negotiation`] settles what both
-//! sides can do, [`macros`] says which names go along with which step and [`facts`] what they stand for, [`conversation`] knows what
-//! may be said next and which answer is legal, [`change`] and [`edit`] hold and apply what a filter asks for, [`chain`] combines
+//! sides can do, [`macros`] says which names are sent with which step and [`facts`] what they mean, [`conversation`] knows what
+//! may be sent next and which answer is legal, [`change`] and [`edit`] hold and apply a filter's changes, [`chain`] combines
 //! several filters, and [`outage`] remembers that one is down. `postern-filter` opens the sockets.
 
 pub mod bits;

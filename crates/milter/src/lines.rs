@@ -1,9 +1,9 @@
-//! Line ends: what filters get and give has others than mail has.
+//! Line ends: filters receive and send other ones than mail has.
 
 use std::borrow::Cow;
 
-/// A field's value as a filter gets it: folds are LF alone, and without `leading_blanks` exactly one space in front is left out,
-/// as sendmail and Postfix do it. A tab stays, and so does a second space.
+/// A field's value as a filter gets it: folds are LF only, and without `leading_blanks` exactly one leading space is removed, as
+/// in sendmail and Postfix. A tab stays, and so does a second space.
 #[must_use]
 pub fn value_for_filter(raw: &[u8], leading_blanks: bool) -> Cow<'_, [u8]> {
     let value = match raw {
@@ -24,11 +24,11 @@ pub fn value_for_filter(raw: &[u8], leading_blanks: bool) -> Cow<'_, [u8]> {
     }
 }
 
-/// A filter's value as it stands in a header: everything behind the colon up to the line end, which is left out.
+/// A filter's value in the form for a header: everything after the colon, without the last line end.
 ///
-/// Any line end (CRLF, LF, CR) becomes a fold with CRLF. A line that does not open with a blank gets a tab, since it would be a
-/// field of its own otherwise, and lines of blanks alone are left out, since a header must not have them (RFC 5322 section
-/// 3.2.2). Without `leading_blanks` a space comes in front.
+/// Any line end (CRLF, LF, CR) becomes a fold with CRLF. A line that does not begin with a blank gets a tab, since it would
+/// otherwise be a field of its own, and blank lines are left out, since a header must not have them (RFC 5322 section 3.2.2).
+/// Without `leading_blanks` a space is added in front.
 #[must_use]
 pub fn value_from_filter(value: &[u8], leading_blanks: bool) -> Vec<u8> {
     let mut raw = Vec::with_capacity(value.len() + 1);
@@ -65,11 +65,11 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Mends the line ends of a body that a filter gives: each CR or LF that stands alone becomes CRLF, and the last line gets its
-/// end. Nothing that Postern passes on has a bare one.
+/// Corrects the line ends of a body from a filter: each bare CR or LF becomes CRLF, and the last line gets a line end. Postern
+/// never passes on a bare one.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct BodyLines {
-    /// The piece before ended with a CR.
+    /// The previous piece ended with a CR.
     after_cr: bool,
     /// Something has come since the last line end.
     in_line: bool,
@@ -182,7 +182,7 @@ mod tests {
         }
     }
 
-    /// No CR and no LF but in pairs.
+    /// Whether CR and LF only occur in pairs.
     fn paired(octets: &[u8]) -> bool {
         let text: Vec<_> = octets.split(|&octet| octet == b'\n').collect();
         let (last, lines) = text.split_last().unwrap();

@@ -1,8 +1,8 @@
-//! Macros: values by sendmail's names that go along with a step.
+//! Macros: values with sendmail's names that are sent with a step.
 
 use std::borrow::Cow;
 
-/// The steps in front of which macros are sent, in the order in which they come.
+/// The steps before which macros are sent, in order.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum MacroStage {
     /// A connection (`SMFIM_CONNECT`).
@@ -47,13 +47,13 @@ impl MacroStage {
         }
     }
 
-    /// The stage of this number.
+    /// The stage with this number.
     #[must_use]
     pub fn of_number(number: u32) -> Option<Self> {
         Self::ALL.into_iter().find(|stage| stage.number() == number)
     }
 
-    /// The octet that names the command which the macros go along with.
+    /// The octet of the command that the macros belong to.
     #[must_use]
     pub const fn command(self) -> u8 {
         match self {
@@ -73,7 +73,7 @@ impl MacroStage {
         Self::ALL.into_iter().find(|stage| stage.command() == command)
     }
 
-    /// What is sent to a filter that asks for nothing, as sendmail's default lists have it.
+    /// What is sent to a filter that asks for nothing, as in sendmail's default lists.
     #[must_use]
     pub const fn default_list(self) -> &'static [&'static str] {
         match self {
@@ -104,7 +104,7 @@ impl MacroStage {
 
 /// Where macros get their values from.
 pub trait Macros {
-    /// The value of a macro by sendmail's name (`j`, `{daemon_name}`), `None` as long as it is not known.
+    /// The value of a macro by sendmail's name (`j`, `{daemon_name}`), `None` while it is unknown.
     ///
     /// It is asked only for what may go to a filter at this stage (see [`sent_at`]), so an answer may be the same at all stages.
     fn value(&self, name: &str) -> Option<Cow<'_, str>>;
@@ -138,7 +138,7 @@ impl<const LEN: usize> Macros for [(&str, &str); LEN] {
 /// Whether a macro is sent at a stage, if it is asked for and has a value.
 ///
 /// Each is sent from the stage on at which it becomes known, as sendmail does: TLS from `HELO`, the login and the sender from
-/// `MAIL`, the `Message-ID` from the end of the header. A recipient's macros stand for that recipient alone. Those of the
+/// `MAIL`, the `Message-ID` from the end of the header. A recipient's macros are for that recipient only. Those of the
 /// connection, and the queue id, are sent at all stages; so is a name that Postern does not know, which will have no value.
 #[must_use]
 pub fn sent_at(name: &str, stage: MacroStage) -> bool {
@@ -154,7 +154,7 @@ pub fn sent_at(name: &str, stage: MacroStage) -> bool {
     stage >= first
 }
 
-/// Most names in the list of a stage; what a filter asks for beyond is left out. sendmail's limit is 50.
+/// Most names in the list of a stage; further ones are ignored. sendmail's limit is 50.
 pub const NAMES_MAX: usize = 100;
 
 /// Which macros go to one filter at which stage.
@@ -164,11 +164,11 @@ pub struct MacroLists {
 }
 
 impl MacroLists {
-    /// Takes what a filter asks for at a stage instead of the default list: names with blanks or commas between. An empty list
+    /// Takes what a filter asks for at a stage instead of the default list: names separated by spaces or commas. An empty list
     /// means that it wants none.
     ///
     /// A name of several letters gets the braces that it lacks, one of a single letter loses them, since that is how they are
-    /// sent; names that are no text are left out.
+    /// sent; names that are not text are ignored.
     pub fn ask(&mut self, stage: MacroStage, names: &[u8]) {
         let names = names
             .split(|&octet| octet == b',' || octet.is_ascii_whitespace())
@@ -178,7 +178,7 @@ impl MacroLists {
         self.asked[stage.number() as usize] = Some(names);
     }
 
-    /// What the filter asked for at a stage, `None` where it left it at the default list.
+    /// What the filter asked for at a stage, `None` for the default list.
     #[must_use]
     pub fn asked(&self, stage: MacroStage) -> Option<&[String]> {
         self.asked[stage.number() as usize].as_deref()
@@ -195,10 +195,10 @@ impl MacroLists {
         asked.chain(default.iter().copied())
     }
 
-    /// What goes along with a step: the names that have a value, each with it. `None` means that nothing need be sent.
+    /// What is sent with a step: the names that have a value, with these. `None` means that nothing need be sent.
     ///
-    /// `sent_before` says that macros went out for an earlier step of this stage on the same connection (another recipient).
-    /// A filter keeps those until others come, so when nothing is known now, all names are sent with empty values.
+    /// `sent_before` says that macros were sent for an earlier step of this stage on the same connection (another recipient). A
+    /// filter keeps those until others come, so if nothing is known now, all names are sent with empty values.
     #[must_use]
     pub fn values<'a>(
         &'a self,
@@ -217,7 +217,7 @@ impl MacroLists {
     }
 }
 
-/// A value in one line: filters write values into header fields, and a line end in one would begin another field.
+/// A value on one line: filters write values into header fields, and a line end in one would begin another field.
 fn printable(value: Cow<'_, str>) -> Cow<'_, str> {
     if value.contains(char::is_control) {
         Cow::Owned(value.replace(char::is_control, "?"))
@@ -226,7 +226,7 @@ fn printable(value: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-/// A name as it is sent.
+/// The form of a name as it is sent.
 fn spelled(name: &str) -> Option<String> {
     let bare = name.trim_start_matches('{').trim_end_matches('}');
     if bare.is_empty() || !bare.bytes().all(|octet| octet.is_ascii_graphic()) {

@@ -1,4 +1,4 @@
-//! What both sides can do: the server offers, the filter takes its choice.
+//! What both sides can do: the server offers, the filter chooses.
 
 use bytes::{BufMut as _, BytesMut};
 
@@ -18,7 +18,7 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// All that a version knows, and packets with data up to `size`. Before version 6 nothing is offered for sizes.
+    /// Everything that a version knows, and packets with data up to `size`. Before version 6 nothing is offered for sizes.
     #[must_use]
     pub const fn new(version: Version, size: DataSize) -> Self {
         let size = match version {
@@ -33,14 +33,14 @@ impl Offer {
     }
 }
 
-/// All of version 6, with data of the usual size.
+/// Everything in version 6, with data of the usual size.
 impl Default for Offer {
     fn default() -> Self {
         Self::new(Version::NEWEST, DataSize::Usual)
     }
 }
 
-/// The numbers that both sides write when they negotiate, and the macros that a filter may add.
+/// The numbers that both sides send when they negotiate, and the macros that a filter may add.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Options {
     /// The version.
@@ -49,7 +49,7 @@ pub struct Options {
     pub actions: Actions,
     /// The steps.
     pub steps: Steps,
-    /// Which macros the filter asks for, in the order in which it does: the number of a stage, and names.
+    /// The macros that the filter asks for, in its order: the number of a stage, and names.
     pub lists: Vec<(u32, Vec<u8>)>,
 }
 
@@ -106,7 +106,7 @@ pub struct Agreement {
     pub version: Version,
     /// What the filter may ask for.
     pub actions: Actions,
-    /// What it does without; steps that its version does not know are among them.
+    /// What it does without, including steps that its version does not know.
     pub steps: Steps,
     /// Most data in a packet to the filter.
     pub size: DataSize,
@@ -117,7 +117,7 @@ pub struct Agreement {
 impl Agreement {
     /// Whether the filter sees something of the content (header or body), or changes it.
     ///
-    /// Filters behind one that may change it have to wait for its end before they can see it.
+    /// Filters after one that may change it must wait for its end before they can see it.
     #[must_use]
     pub fn changes_content(&self) -> bool {
         self.actions.any(Actions::CONTENT)
@@ -136,7 +136,7 @@ pub enum NegotiationError {
     /// A version that Postern does not speak, or newer than the one offered.
     #[error("it speaks version {got} of the protocol, offered were 2 to {offered}")]
     WrongVersion {
-        /// What the filter said.
+        /// The filter's version.
         got: u32,
         /// The newest that was offered.
         offered: Version,
@@ -147,7 +147,7 @@ pub enum NegotiationError {
     /// Steps that were not offered.
     #[error("it wants steps that were not offered: {0}")]
     Steps(Steps),
-    /// Macros for a stage that there is none of.
+    /// Macros for an unknown stage.
     #[error("it asks for macros at stage {0}, which does not exist")]
     MacroStage(u32),
     /// Macros asked for without the action that allows it.
@@ -159,7 +159,7 @@ pub enum NegotiationError {
 ///
 /// # Errors
 ///
-/// [`NegotiationError`]: the filter is of no use as it is.
+/// [`NegotiationError`]: the filter cannot be used as it is.
 pub fn agree(
     offer: Offer,
     chosen: &Options,
@@ -187,7 +187,7 @@ pub fn agree(
         let stage = MacroStage::of_number(*stage).ok_or(NegotiationError::MacroStage(*stage))?;
         macros.ask(stage, names);
     }
-    // An older filter cannot say that it does without steps that it has never heard of.
+    // An older filter cannot say that it does without steps that it does not know.
     let unknown = match version.number() {
         2 => Steps::NO_UNKNOWN | Steps::NO_DATA,
         3 => Steps::NO_DATA,

@@ -1,28 +1,28 @@
-//! The memory that a filter is down: told once when it begins and once when it ends, and asked again by itself.
+//! Remembers that a filter is down: reported once when it begins and once when it ends, and retried automatically.
 
 use std::time::{Duration, Instant};
 
-/// Pause after the first time that a filter cannot be reached.
+/// First pause when a filter cannot be reached.
 pub const PAUSE_FIRST: Duration = Duration::from_secs(1);
 
-/// Longest pause: how late a filter that is back is noticed.
+/// Longest pause, after which a filter that is back is noticed at the latest.
 pub const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// How a filter failed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
-    /// No connection, or no agreement on one: the next message would meet the same, so a pause is made.
+    /// No connection, or no agreement: the next message would fail too, so there is a pause.
     Unreachable,
-    /// It failed in the middle: it may have been this message alone, so the next one asks at once.
+    /// It failed in the middle: this may only concern this message, so the next one is tried at once.
     Misbehaved,
 }
 
 /// Proof that a filter works.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Proof {
-    /// A connection was agreed on. That ends an outage in which it could not be reached.
+    /// A connection was negotiated. This ends an outage in which it could not be reached.
     Agreed,
-    /// A message has had its final answer. That ends any outage.
+    /// A message got its final answer. This ends any outage.
     Answered,
 }
 
@@ -40,7 +40,7 @@ pub enum Ask {
 pub struct Ended {
     /// From the first failure to the proof.
     pub lasted: Duration,
-    /// How many times it failed, pauses not counted.
+    /// How often it failed, not counting pauses.
     pub failures: u64,
 }
 
@@ -50,7 +50,7 @@ struct Down {
     failures: u64,
     kind: Kind,
     pause: Duration,
-    /// Nobody asks before this moment.
+    /// No session asks before this moment.
     until: Option<Instant>,
 }
 
@@ -61,8 +61,7 @@ pub struct Outage {
 }
 
 impl Outage {
-    /// Whether the filter may be asked at `now`. When a pause is over, one session tries, and the others go on waiting until it
-    /// has found out.
+    /// Whether the filter may be asked at `now`. When a pause is over, one session tries, and the others wait for its result.
     pub fn ask(&mut self, now: Instant) -> Ask {
         let Some(Down {
             until: Some(until),
@@ -81,7 +80,7 @@ impl Outage {
         }
     }
 
-    /// Takes a failure. `true` if an outage begins with it, which is told once.
+    /// Takes a failure. `true` if an outage begins with it, which is reported once.
     pub fn failed(&mut self, now: Instant, kind: Kind) -> bool {
         let begins = self.down.is_none();
         let down = self.down.get_or_insert(Down {
@@ -106,7 +105,7 @@ impl Outage {
         begins
     }
 
-    /// Takes a proof that the filter works. `Some` if an outage ends with it, which is told once.
+    /// Takes a proof that the filter works. `Some` if an outage ends with it, which is reported once.
     pub fn worked(&mut self, now: Instant, proof: Proof) -> Option<Ended> {
         let down = self.down.as_mut()?;
         if proof == Proof::Agreed && down.kind == Kind::Misbehaved {
@@ -131,7 +130,7 @@ impl Outage {
 mod tests {
     use super::*;
 
-    /// A time line: what happens at which second, and what comes of it.
+    /// A time line: what happens at which second, and the result.
     #[test]
     fn an_outage() {
         let start = Instant::now();

@@ -1,4 +1,4 @@
-//! What a filter says: each answer and each change with its data.
+//! What a filter sends: each answer and each change with its data.
 
 use bytes::{BufMut as _, BytesMut};
 
@@ -10,32 +10,32 @@ use crate::strings;
 /// A packet from a filter.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Reply<'a> {
-    /// `O`: its choice of what was offered.
+    /// `O`: its choice from what was offered.
     Negotiate(Options),
-    /// `l`: the macros that it wants at a stage; more often they come with its choice.
+    /// `l`: the macros that it wants at a stage; usually they come with its choice.
     SetMacroList {
         /// The stage's number.
         stage: u32,
-        /// Names with blanks or commas between.
+        /// Names separated by spaces or commas.
         names: &'a [u8],
     },
     /// `c`: go on.
     Continue,
-    /// `a`: the message, or the connection, is fine; it need not see more.
+    /// `a`: accept the message or connection; it need not see more.
     Accept,
-    /// `r`: refuse for good.
+    /// `r`: refuse permanently.
     Reject,
-    /// `t`: refuse for now.
+    /// `t`: refuse temporarily.
     Tempfail,
-    /// `d`: take the message and throw it away.
+    /// `d`: accept the message and discard it.
     Discard,
     /// `s`: no more of this kind in this message.
     Skip,
     /// `p`: still at work.
     Progress,
-    /// `f`: end the client's connection.
+    /// `f`: close the client's connection.
     ConnectionFailure,
-    /// `4`: tell the client 421 and end its connection.
+    /// `4`: tell the client 421 and close its connection.
     Shutdown,
     /// `y`: refuse with this reply.
     ReplyCode(ReplyCode),
@@ -57,7 +57,7 @@ pub enum Reply<'a> {
     },
     /// `m`: change a header field; delete it if the value is empty.
     ChangeHeader {
-        /// Which one of this name, counted from 1.
+        /// Which field with this name, counted from 1.
         index: u32,
         /// Its name.
         name: &'a [u8],
@@ -72,7 +72,7 @@ pub enum Reply<'a> {
     AddRecipientWithParameters {
         /// The recipient.
         recipient: &'a [u8],
-        /// Parameters with blanks between, if there are any.
+        /// Parameters separated by spaces, if there are any.
         parameters: Option<&'a [u8]>,
     },
     /// `-`: remove a recipient.
@@ -81,20 +81,20 @@ pub enum Reply<'a> {
     ChangeSender {
         /// The sender.
         sender: &'a [u8],
-        /// Parameters with blanks between, if there are any.
+        /// Parameters separated by spaces, if there are any.
         parameters: Option<&'a [u8]>,
     },
     /// `q`: quarantine the message.
     Quarantine(&'a [u8]),
 }
 
-/// A packet that is no answer and no change.
+/// A packet that is neither an answer nor a change.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ReplyError {
     /// No answer has this name.
     #[error("no answer has the name {0:#04x}")]
     Unknown(u8),
-    /// The data do not fit the answer.
+    /// The data do not match the answer.
     #[error("the data of answer {} make no sense", char::from(*.0))]
     Malformed(u8),
     /// An invalid reply code.
@@ -131,7 +131,7 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// How it is called in messages to people.
+    /// Its name in messages to people.
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match self {

@@ -1,11 +1,11 @@
-//! The SMTP reply that a filter has a client told.
+//! The SMTP reply that a filter chooses for a client.
 
 use crate::strings;
 
 /// Most lines in a reply, as many as `libmilter` lets a filter set.
 pub const LINES_MAX: usize = 32;
 
-/// Longest text of a line, in octets; what is longer is cut. `libmilter`'s own limit is 980.
+/// Longest text of a line, in octets; longer ones are cut. `libmilter`'s own limit is 980.
 pub const LINE_MAX: usize = 980;
 
 /// An SMTP reply with a code of 400 to 599, an enhanced status code that fits it, and lines that are safe to send.
@@ -16,13 +16,13 @@ pub struct ReplyCode {
     lines: Vec<String>,
 }
 
-/// Octets that are no reply.
+/// An invalid reply.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ReplyCodeError {
-    /// No code of three digits in front, or one outside of 400 to 599.
+    /// No code of three digits at the beginning, or one outside of 400 to 599.
     #[error("{0:?} has no code from 400 to 599")]
     NoCode(String),
-    /// Lines with different codes: several replies in one, at which the client would lose step.
+    /// Lines with different codes: several replies in one, which would put the client out of sync.
     #[error("more than one reply: {0:?} follows a line with another code, or the last one")]
     Several(String),
     /// More than [`LINES_MAX`] lines.
@@ -33,9 +33,9 @@ pub enum ReplyCodeError {
 impl ReplyCode {
     /// Reads a reply as a filter sends it: `550 5.7.1 Go away`, several lines with a hyphen after the code in all but the last.
     ///
-    /// An enhanced status code whose class contradicts the reply (`550 4.7.1`) gets the reply's class (RFC 2034 section 4): what
-    /// the client does depends on the reply. Octets that no reply may have become `?`; `%%` becomes `%`, since `libmilter` has
-    /// filters double it.
+    /// An enhanced status code whose class contradicts the reply (`550 4.7.1`) gets the reply's class (RFC 2034 section 4): the
+    /// client acts on the reply. Octets not allowed in replies become `?`; `%%` becomes `%`, since `libmilter` makes filters
+    /// double it.
     ///
     /// # Errors
     ///
@@ -92,13 +92,13 @@ impl ReplyCode {
         &self.lines
     }
 
-    /// Whether it is final (500 to 599).
+    /// Whether it is permanent (500 to 599).
     #[must_use]
     pub const fn is_permanent(&self) -> bool {
         self.code >= 500
     }
 
-    /// Whether the server has to close the connection after it (421, RFC 5321 section 4.2.2).
+    /// Whether the server must close the connection after it (421, RFC 5321 section 4.2.2).
     #[must_use]
     pub const fn closes(&self) -> bool {
         self.code == 421
@@ -123,7 +123,7 @@ fn split(line: &[u8]) -> Option<(u16, bool, &[u8])> {
     }
 }
 
-/// An enhanced status code in front of a text, and the text behind it.
+/// An enhanced status code at the beginning of a text, and the text after it.
 fn split_enhanced(text: &str) -> (Option<(u8, u16, u16)>, &str) {
     let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
     match enhanced(word) {
@@ -143,7 +143,7 @@ fn enhanced(word: &str) -> Option<(u8, u16, u16)> {
     (parts.next().is_none() && matches!(class, 4 | 5)).then_some((u8::try_from(class).ok()?, subject, detail))
 }
 
-/// Printable ASCII, a percent sign where two stood.
+/// Printable ASCII, with `%%` replaced by `%`.
 fn clean(text: &[u8]) -> String {
     let mut cleaned = String::with_capacity(text.len());
     let mut octets = text.iter().peekable();

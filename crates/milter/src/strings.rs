@@ -2,7 +2,7 @@
 
 use bytes::{BufMut as _, BytesMut};
 
-/// Appends a string with its NUL. NULs inside are left out: what stands behind one would be taken for the next string.
+/// Appends a string with its NUL. NULs inside are left out: the text after one would be taken for the next string.
 pub(crate) fn put(out: &mut BytesMut, text: &[u8]) {
     if text.contains(&0) {
         out.extend(text.iter().filter(|&&octet| octet != 0));
@@ -22,13 +22,13 @@ pub(crate) fn all(data: &[u8]) -> Option<Vec<&[u8]>> {
     Some(data.split(|&octet| octet == 0).collect())
 }
 
-/// The one string that `data` is; `None` if it is none, or several.
+/// The single string in `data`; `None` if there is none, or several.
 pub(crate) fn one(data: &[u8]) -> Option<&[u8]> {
     let [text @ .., 0] = data else { return None };
     (!text.contains(&0)).then_some(text)
 }
 
-/// The two strings that `data` is.
+/// The two strings in `data`.
 pub(crate) fn two(data: &[u8]) -> Option<[&[u8]; 2]> {
     let [text @ .., 0] = data else { return None };
     let end = text.iter().position(|&octet| octet == 0)?;
@@ -36,13 +36,13 @@ pub(crate) fn two(data: &[u8]) -> Option<[&[u8]; 2]> {
     (!second.contains(&0)).then_some([first, second])
 }
 
-/// A number of four octets and what stands behind it.
+/// A number of four octets and what follows it.
 pub(crate) fn number(data: &[u8]) -> Option<(u32, &[u8])> {
     let (number, rest) = data.split_first_chunk::<4>()?;
     Some((u32::from_be_bytes(*number), rest))
 }
 
-/// As text that can stand in a log line: what is not printable ASCII becomes `?`, and nothing is longer than 100 octets.
+/// As text for a log line: what is not printable ASCII becomes `?`, cut at 100 octets.
 pub(crate) fn shown(octets: &[u8]) -> String {
     octets
         .iter()

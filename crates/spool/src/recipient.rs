@@ -9,13 +9,13 @@ use serde::Serialize;
 /// A recipient as the queue keeps it.
 #[derive(Clone, Debug)]
 pub struct QueuedRecipient {
-    /// Its place in the envelope.
+    /// Its index in the envelope.
     pub index: u32,
     /// Address and report requests.
     pub recipient: Recipient,
     /// Whether it waits, is held, or is finished.
     pub state: RecipientState,
-    /// When it is due next, in queue time. Meaningless once finished.
+    /// When it is next due, in queue time. Meaningless once finished.
     pub due_at: Timestamp,
     /// Attempts that ended in a deferral so far.
     pub attempts: u32,
@@ -25,11 +25,11 @@ pub struct QueuedRecipient {
     pub last: Option<Arc<Attempt>>,
 }
 
-/// Where a recipient stands.
+/// The state of a recipient.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RecipientState {
-    /// In delivery's memory since its put.
+    /// In delivery's memory since it was received.
     Fresh,
     /// Waits in the database for its time.
     Queued,
@@ -39,17 +39,17 @@ pub enum RecipientState {
     Done,
 }
 
-/// One try, as it ended.
+/// The end of one attempt.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Attempt {
-    /// The host that was tried, as it goes into log and report; empty when none was reached.
+    /// The host that was tried, as shown in log and report; empty if none was reached.
     pub relay: String,
-    /// Enhanced status code, where there is one.
+    /// Enhanced status code, if there is one.
     #[serde(serialize_with = "status_text")]
     pub status: Option<Status>,
-    /// The host's reply, or our own words.
+    /// The host's reply, or our own text.
     pub reply: String,
-    /// What kind of failure it was; `None` for a success, and for attempts of earlier versions.
+    /// The kind of failure; `None` for a success, and for attempts by earlier versions.
     #[serde(flatten)]
     pub failure: Option<FailureFact>,
 }

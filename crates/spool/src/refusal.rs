@@ -7,7 +7,7 @@ use postern_policy::rule::{Told, Verdict};
 
 use crate::error::SpoolError;
 
-/// Why a message is not to be taken, in the words that its client hears.
+/// Why a message is refused, with the reply to its client.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Refusal {
@@ -24,7 +24,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// What policy has decided, in its own words.
+    /// From a verdict of policy, with its reply.
     #[must_use]
     pub fn of(verdict: &dyn Verdict, (code, status, text): Told) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl Refusal {
 }
 
 impl Refusal {
-    /// What the client hears of a failure of the queue.
+    /// The refusal for an error of the queue.
     #[must_use]
     pub fn of_spool(error: &SpoolError) -> Self {
         let trouble = error.trouble();

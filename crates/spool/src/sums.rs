@@ -1,12 +1,13 @@
-//! Sums by which damage is found: a flipped bit is not to reach anybody's mailbox, nor to change whose it is.
+//! Checksums that detect damage: a flipped bit must neither reach a mailbox nor change the recipient.
 //!
-//! A message has two. The *content sum* covers all octets that are sent: prefix, then body. The *seal* covers the envelope, all
-//! else that never changes, and the content sum. Both are CRC-32, which finds every single flipped bit and every burst up to 32 bits,
-//! and costs less than a copy. What changes (states, due times, counts) is checked for sense, not by a sum.
+//! A message has two. The *content sum* covers all octets that are sent: prefix, then body. The *seal* covers the envelope,
+//! everything else that never changes, and the content sum. Both are CRC-32, which detects every single flipped bit and every
+//! burst up to 32 bits, and costs less than a copy. What changes (states, due times, counts) is checked for consistency, not by a
+//! checksum.
 
 use crc32fast::Hasher;
 
-/// The sum of a message's content. `body` is the sum of the body alone, `len` its octets.
+/// The sum of a message's content. `body` is the sum of the body alone, `len` its size in octets.
 pub(crate) fn of_content(prefix: &[u8], body: u32, len: u64) -> u32 {
     let mut sum = Hasher::new();
     sum.update(prefix);
@@ -14,7 +15,7 @@ pub(crate) fn of_content(prefix: &[u8], body: u32, len: u64) -> u32 {
     sum.finalize()
 }
 
-/// All of a message that never changes, as the database keeps it.
+/// Everything of a message that never changes, as stored in the database.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Constant<'m> {
     pub(crate) id: i64,
@@ -37,7 +38,7 @@ pub(crate) struct Constant<'m> {
     pub(crate) detour: Option<&'m str>,
 }
 
-/// A seal in the making: the message first, then its recipients in their order.
+/// A seal being computed: the message first, then its recipients in order.
 pub(crate) struct Seal(Hasher);
 
 impl Seal {
@@ -69,7 +70,7 @@ impl Seal {
         ] {
             seal.text(text);
         }
-        // Rows of before have none, and no place for it in their seals.
+        // Older rows have none, and do not include it in their seals.
         if message.detour.is_some() {
             seal.text(message.detour);
         }
@@ -91,7 +92,7 @@ impl Seal {
         self.0.update(&number.unwrap_or_default().to_le_bytes());
     }
 
-    /// With its length, so that no two different rows are the same row of octets.
+    /// With its length, so that different rows never give the same octets.
     fn text(&mut self, text: Option<&str>) {
         self.number(text.map(|text| text.len() as i64));
         self.0.update(text.unwrap_or_default().as_bytes());

@@ -13,7 +13,7 @@ pub(crate) struct FreshRoom {
     counts: Shares,
     bytes: Shares,
     inner: Mutex<Inner>,
-    /// Told the ids of messages whose last handle was dropped with recipients still fresh.
+    /// Called with the ids of messages whose last handle was dropped with recipients still fresh.
     abandoned: Box<dyn Fn(QueueId) + Send + Sync>,
 }
 
@@ -21,7 +21,7 @@ pub(crate) struct FreshRoom {
 struct Inner {
     count: Usage,
     bytes: Usage,
-    /// Recipients whose rows say "fresh", by message. The lowest id bounds the search after a crash.
+    /// Recipients whose rows say "fresh", by message. The lowest id limits the search after a crash.
     live: BTreeMap<QueueId, u32>,
 }
 
@@ -42,7 +42,7 @@ impl FreshRoom {
     /// A place for a message of this many octets, or `None` when its class has no room left.
     pub(crate) fn ticket(self: &Arc<Self>, id: QueueId, class: Class, bytes: usize) -> Option<Ticket> {
         let mut inner = self.inner.lock();
-        // One message may always be in memory, whatever its size, or a bound below it would stop the fresh path for good.
+        // One message may always be in memory, whatever its size, or a limit below it would stop fresh delivery for good.
         let fits = self.counts.room(&inner.count, class, true) > 0
             && (inner.count.held(class) == 0 || bytes <= self.bytes.room(&inner.bytes, class, true));
         if !fits {
@@ -79,12 +79,12 @@ impl FreshRoom {
         self.inner.lock().live.contains_key(&id)
     }
 
-    /// Messages of which rows may say "fresh".
+    /// Messages with rows that may say "fresh".
     pub(crate) fn live(&self) -> Vec<QueueId> {
         self.inner.lock().live.keys().copied().collect()
     }
 
-    /// No row with a smaller id says "fresh"; `None` when no row at all does.
+    /// No row with a smaller id says "fresh"; `None` if no row at all does.
     pub(crate) fn lowest(&self) -> Option<QueueId> {
         self.inner.lock().live.first_key_value().map(|(id, _)| *id)
     }
@@ -96,7 +96,7 @@ impl FreshRoom {
     }
 }
 
-/// A fresh message's place in memory, given back on drop.
+/// A fresh message's share of memory, released on drop.
 pub(crate) struct Ticket {
     room: Arc<FreshRoom>,
     id: QueueId,

@@ -1,4 +1,4 @@
-//! What administrators ask for.
+//! Requests of administrators.
 
 #![allow(clippy::unwrap_used, reason = "a test program")]
 
@@ -124,7 +124,7 @@ async fn a_message_is_shown_with_its_outcomes_so_far() {
     assert_eq!(detail.history.len(), 1);
     assert_eq!(detail.history[0].attempt, attempt("550 5.1.1 no such user"));
     assert!(spool.show(spool.next_id()).await.unwrap().is_none());
-    // No attempt leaves the last one as it was; one that says less leaves nothing of it.
+    // Without an attempt the last one stays; a new one replaces it completely.
     let none = Outcome::Deferred {
         until,
         attempt: None,
@@ -147,7 +147,7 @@ async fn a_message_is_shown_with_its_outcomes_so_far() {
     assert_eq!(last().await, lost.failure);
 }
 
-/// A kind that a later version has written, or a disk: it is not shown, and no mail waits for it.
+/// A kind written by a later version, or by a faulty disk: it is not shown, and no mail is held because of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_kind_of_failure_holds_no_mail() {
     let folder = tempfile::tempdir().unwrap();
@@ -175,7 +175,7 @@ async fn an_unknown_kind_of_failure_holds_no_mail() {
 async fn hold_and_release_stop_and_start_what_is_in_memory_too() {
     let folder = tempfile::tempdir().unwrap();
     let spool = open(folder.path());
-    // Not told of, so that what comes first is the fresh one.
+    // Not reported, so that the fresh one comes first.
     let mut queued = new_message(&spool, &[OUTSIDE], b"x");
     queued.queue_only = true;
     let queued = spool.put(queued).await.unwrap().id;
@@ -207,7 +207,7 @@ async fn hold_and_release_stop_and_start_what_is_in_memory_too() {
     );
     assert!(due_domains(&spool).await.is_empty());
 
-    // An attempt that was under way counts; a deferral does not free what is held.
+    // An attempt in progress counts; a deferral does not release what is held.
     spool
         .settle(settlement(fresh.id, vec![(0, delivered()), (1, deferred(now()))]))
         .await
@@ -311,7 +311,7 @@ async fn a_removal_is_the_outcome_and_names_who_did_it() {
         (OutcomeKind::Removed, Some("alice"))
     );
 
-    // The attempt that was under way comes too late.
+    // The attempt in progress comes too late.
     let late = settle(&spool, message.id, 1, delivered()).await;
     assert_eq!(late.duplicates[0].first, Some(OutcomeKind::Removed));
     assert_eq!(
@@ -400,7 +400,7 @@ async fn each_act_is_told_with_the_messages_that_it_changed_and_who_did_it() {
     spool.close().await.unwrap();
     let mut told = notes.0.lock().unwrap().clone();
     told.retain(|note| !note.starts_with("queue open") && !note.starts_with("commit "));
-    // Those of an act as a whole come from who asked for it, those of single messages from the writer.
+    // Events of an act as a whole come from its caller, those of single messages from the writer.
     told.sort();
     let mut want = vec![
         format!("held queue={one} session=\"s1\" by=\"anna\""),

@@ -132,7 +132,7 @@ async fn another_body_takes_the_place_of_the_first() {
                 body: writer.finish().await.unwrap(),
             },
         );
-        // One that is given up, and one that is made of what is there.
+        // One that is given up, and one that is made from the current body.
         let mut given_up = spool.another_body(message.id);
         given_up.write(&pattern(400_000)).await.unwrap();
         drop(given_up.finish().await.unwrap());
@@ -217,7 +217,7 @@ async fn orphans_are_removed_and_nothing_else() {
     fs::write(&foreign, "not ours").unwrap();
 
     let spool = open(folder.path());
-    // One that is just arriving has no row either.
+    // One that is still arriving has no row either.
     let mut arriving = spool.body_writer(spool.next_id());
     arriving.write(&pattern(500_000)).await.unwrap();
     eventually("the orphan is gone", async || !orphan.exists()).await;

@@ -1,4 +1,4 @@
-//! The system's clock jumps: waits and ages go on as if it had not.
+//! The system clock jumps: waits and ages go on as if it had not.
 
 #![allow(clippy::unwrap_used, reason = "a test program")]
 
@@ -18,7 +18,7 @@ const SECOND: i64 = 1_000;
 const HOUR: i64 = 3_600 * SECOND;
 const DAY: i64 = 24 * HOUR;
 
-/// Clocks that stand still until they are moved.
+/// Clocks that stand still until they are advanced.
 #[derive(Clone, Default)]
 struct Hands {
     wall: Arc<AtomicI64>,
@@ -26,13 +26,13 @@ struct Hands {
 }
 
 impl Hands {
-    /// Time passes.
+    /// Lets time pass.
     fn live(&self, milliseconds: i64) {
         self.wall.fetch_add(milliseconds, Ordering::Relaxed);
         self.steady.fetch_add(milliseconds, Ordering::Relaxed);
     }
 
-    /// Somebody sets the clock.
+    /// Sets the system clock.
     fn jump(&self, milliseconds: i64) {
         self.wall.fetch_add(milliseconds, Ordering::Relaxed);
     }
@@ -104,7 +104,7 @@ async fn a_clock_that_jumps_changes_no_wait_and_no_age() {
         SignedDuration::from_secs(61),
         "only lived time makes it older"
     );
-    // New mail is due at once, too.
+    // New mail is due at once too.
     let mut message = new_message(&spool, &["new@other.example"], b"x");
     message.queue_only = true;
     spool.put(message).await.unwrap();
@@ -131,7 +131,7 @@ async fn the_next_start_goes_on_with_the_same_time() {
         let folder = tempfile::tempdir().unwrap();
         let hands = Hands::default();
         let spool = hands.open(folder.path());
-        // The clock was set before, too: only what changes since the last commit counts.
+        // The clock was also set before: only changes since the last commit count.
         hands.jump(5 * DAY);
         let id = put_deferred(&spool, 60 * SECOND).await;
         drop(spool);
@@ -146,7 +146,7 @@ async fn the_next_start_goes_on_with_the_same_time() {
     }
 }
 
-/// Mail of a version that went by the system's clock, which was years ahead when it was deferred.
+/// Mail of a version that used the system clock, which was years ahead when it was deferred.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_due_in_years_is_brought_forward() {
     let folder = tempfile::tempdir().unwrap();
@@ -155,7 +155,7 @@ async fn what_is_due_in_years_is_brought_forward() {
     put_deferred(&spool, 3_000 * DAY).await;
     put_deferred(&spool, 3_001 * DAY).await;
     put_deferred(&spool, HOUR).await;
-    // Nobody said yet what is far.
+    // The longest wait was not set yet.
     spool.due_domains(None, spool.now(), 10).await.unwrap();
     spool.expect_waits(Duration::from_secs(4 * 3600));
     hands.live(2 * HOUR);

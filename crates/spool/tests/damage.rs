@@ -1,4 +1,4 @@
-//! Rows that cannot be understood and octets that changed: each holds its own message, and nothing else.
+//! Invalid rows and changed octets: each holds its own message, and nothing else.
 
 #![allow(clippy::unwrap_used, reason = "a test program")]
 
@@ -13,7 +13,7 @@ use postern_spool::{
     Filter, Message, Page, RecipientState, Selection, Spool, SpoolError, SqliteSpool, Summary,
 };
 
-/// Changes the database by hand, as nobody should.
+/// Changes the database directly, as nobody should.
 fn change(folder: &Path, sql: &str) {
     let database = rusqlite::Connection::open(folder.join("queue.db")).unwrap();
     database.execute_batch(sql).unwrap();
@@ -41,7 +41,7 @@ async fn line(spool: &SqliteSpool, id: QueueId) -> Summary {
     line.expect("it is listed")
 }
 
-/// What delivery does with what is due for a domain; the octets that it would send.
+/// Does what delivery does with due mail for a domain; returns the octets that it would send.
 async fn read_due(spool: &SqliteSpool, domain: &str) -> Vec<(QueueId, Vec<u8>)> {
     let mut read = Vec::new();
     for work in take_due(spool, domain, spool.now(), 100).await.unwrap() {
@@ -96,7 +96,7 @@ async fn one_row_that_is_not_understood_holds_its_message_alone() {
         let after = put_queued(&spool, &["d@outside.example"], body).await;
         change(folder.path(), &sql.replace("ID", &bad.as_i64().to_string()));
 
-        // Whatever comes first: the look through the queue, delivery, or an administrator.
+        // Whatever comes first: the check of the queue, delivery, or an administrator.
         spool.inspect().await.unwrap();
         let page = spool.due_domains(None, spool.now(), 100).await.unwrap();
         let found: Vec<&str> = page.domains.iter().map(|due| &*due.domain).collect();
@@ -126,7 +126,7 @@ async fn one_row_that_is_not_understood_holds_its_message_alone() {
         assert!(detail.recipients.iter().all(|one| !open(one.state)), "{shows}");
         spool.history(bad).await.unwrap();
 
-        // What is not mended by that is held again; what is has all that was accepted. Either can be removed.
+        // If the release does not help, it is held again; if it does, it has everything that was accepted. Either can be removed.
         spool.release(Selection::Ids(vec![bad]), "root").await.unwrap();
         spool.inspect().await.unwrap();
         match spool.load(bad).await {
@@ -203,7 +203,7 @@ async fn a_changed_body_file_is_never_read_to_its_end() {
             eventually("it is held", async || spool.counts().damaged == 1).await;
             assert!(due_ids(&spool, "outside.example").await.is_empty());
             assert!(line(&spool, id).await.damaged.is_some());
-            // The envelope is sound, so the sender can be told.
+            // The envelope is intact, so the sender can be told.
             let envelope = spool.load_envelope(id).await.unwrap().unwrap();
             assert_eq!(envelope.envelope.recipients.len(), 1);
             let late = spool.now() + jiff::SignedDuration::from_secs(1);

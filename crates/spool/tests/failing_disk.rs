@@ -1,8 +1,8 @@
 //! A disk that fails: full, broken, read-only, over its quota; and healthy again.
 //!
-//! A full disk is a real one, a small tmpfs in a mount namespace of the test's own. The other failures come from a library that
-//! is preloaded into a child process and makes system calls fail (`shim/failing_disk.c`), so that SQLite and the body files
-//! meet them where they would on a broken disk.
+//! A full disk is a real one, a small tmpfs in a mount namespace of the test. The other failures come from a library that is
+//! preloaded into a child process and makes system calls fail (`shim/failing_disk.c`), so that SQLite and the body files meet
+//! them where they would on a broken disk.
 
 #![allow(clippy::unwrap_used, reason = "a test program")]
 
@@ -38,7 +38,7 @@ fn run(mut command: Command, needs: &str) {
     assert!(out.contains("1 passed"), "the child ran nothing: {out}\n{err}");
 }
 
-/// A tmpfs of 6 MiB, mounted where nobody else sees it; without root in a user namespace of its own.
+/// A tmpfs of 6 MiB, mounted where no other process sees it; without root in a user namespace.
 #[test]
 fn a_full_disk_refuses_mail_and_loses_none() {
     let folder = tempfile::tempdir().unwrap();
@@ -89,7 +89,7 @@ async fn fill_and_drain(folder: &Path) {
     assert!(matches!(full, SpoolError::Full(_)), "{full}");
     assert!(matches!(spool.state(), SpoolState::Full(_) | SpoolState::Ready));
 
-    // A body that outgrows memory meets the same answer, where it is written.
+    // A body that outgrows memory gets the same error when it is written.
     let mut writer = spool.body_writer(spool.next_id());
     let mut refused = Ok(());
     for _ in 0..100 {
@@ -98,7 +98,7 @@ async fn fill_and_drain(folder: &Path) {
     assert!(matches!(refused, Err(SpoolError::Full(_))), "{refused:?}");
     drop(writer);
 
-    // A full disk does not keep the queue from draining: outcomes get the room kept aside.
+    // A full disk does not keep the queue from draining: outcomes get the reserved space.
     assert!(spool.free_bytes().is_some_and(|bytes| bytes < 6 << 20));
     let first = kept.remove(0);
     let settled = tokio::time::timeout(Duration::from_secs(60), settle(&spool, first, 0, delivered())).await;
@@ -134,7 +134,7 @@ async fn fill_and_drain(folder: &Path) {
     check_consistency(folder);
 }
 
-/// Compiles the library once a run.
+/// Compiles the library once per run.
 fn shim(folder: &Path) -> PathBuf {
     let library = folder.join("failing_disk.so");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shim/failing_disk.c");
@@ -245,13 +245,13 @@ async fn fail_and_return(folder: &Path) {
                 "{shows}: an acknowledged message is lost"
             );
         }
-        // What was refused is not there: its client brings it again.
+        // What was refused is not there: its client sends it again.
         assert_eq!(spool.counts().messages, acknowledged.len() as u64, "{shows}");
     }
-    // A lock that cannot be taken or given back, once: what SQLite believes about it since is forgotten.
+    // A lock that cannot be taken or released, once: SQLite's state of it is discarded.
     for failure in ["lock EIO once", "unlock EIO once"] {
         order(failure);
-        // Whether it meets the put or what comes after is not for us to say.
+        // Whether it affects the put or what comes after is not determined.
         let refused = spool.put(new_message(&spool, &[OUTSIDE], b"x")).await;
         acknowledged.extend(refused.map(|message| message.id));
         let id = loop {
@@ -264,7 +264,7 @@ async fn fail_and_return(folder: &Path) {
         assert!(settle(&spool, id, 0, delivered()).await.finished, "{failure}");
         order("");
     }
-    // A disk that cannot be read: each failure counts, and no message is taken for a damaged one.
+    // A disk that cannot be read: each failure counts, and no message counts as damaged.
     let before = spool.counts().unreadable;
     order("read EIO");
     let first = acknowledged[0];

@@ -122,14 +122,14 @@ async fn a_deferred_recipient_is_due_at_its_time() {
         (0, 1, until, false)
     );
     assert_eq!(first.last.as_deref(), Some(&attempt("451 4.2.0 later")));
-    // Nobody else gets it while somebody has it.
+    // Nobody else gets it while it is leased.
     let held = spool.lease("outside.example", until, 10).await.unwrap();
     assert_eq!(held[0].lease.key().id, message.id);
     let others = take_due(&spool, "outside.example", until, 10).await.unwrap();
     assert!(others.is_empty());
     drop(held);
 
-    // Given back without an attempt: the count and the last reply stay; a warning stays once it was sent.
+    // Returned without an attempt: the count and the last reply stay; a warning stays once it was sent.
     let back = |warned| Outcome::Deferred {
         until,
         attempt: None,
@@ -257,7 +257,7 @@ async fn what_does_not_fit_in_memory_is_left_to_the_database() {
     assert!(matches!(event(&mut subscription).await, Event::Fresh(_)));
 }
 
-/// Whatever strangers send, users' mail and reports find the room that is kept for them.
+/// Whatever strangers send, users' mail and reports have the room reserved for them.
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_is_kept_for_each_kind_of_mail() {
     #[rustfmt::skip]
@@ -330,7 +330,7 @@ async fn a_message_dropped_unsettled_is_due_again() {
     assert!(matches!(event(&mut subscription).await, Event::Backlog));
     assert_eq!(due_domains(&spool).await, ["inside.example"]);
 
-    // So is one that waits in the channel of a subscriber that goes.
+    // So is one that waits in the channel of a subscriber that leaves.
     put(&spool, &["c@other.example"]).await;
     drop(subscription);
     eventually("the message is due", async || {
@@ -372,7 +372,7 @@ async fn a_message_put_on_hold_waits_for_its_release() {
     };
     assert_eq!(*ids, [id]);
     assert_eq!(due_ids(&spool, "outside.example").await, [id]);
-    // What an administrator holds then is held by nobody else.
+    // When an administrator holds it, it is no longer held by a rule.
     let ids = Selection::Ids(vec![id]);
     assert_eq!(spool.hold(ids, "root", "by hand").await.unwrap(), 1);
     assert_eq!(held().await, ["root: by hand", "", ""]);
@@ -417,7 +417,7 @@ async fn ids_only_grow() {
     let ids: Vec<_> = (0..10_000).map(|_| spool.next_id()).collect();
     assert!(ids.is_sorted_by(|one, next| one < next));
 
-    // One from a future that a clock set wrong has seen.
+    // One from the future, from a clock that was set wrong.
     let mut ahead = new_message(&spool, &[OUTSIDE], b"x");
     ahead.id = postern_mail::QueueId::new(later(86_400).as_millisecond(), 5);
     let ahead = spool.put(ahead).await.unwrap().id;

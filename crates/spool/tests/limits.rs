@@ -1,4 +1,4 @@
-//! What is bounded: the log while somebody reads, the history, and what files with odd rights lead to.
+//! Limits: the log while a program reads, the history, and files with odd permissions.
 
 #![allow(clippy::unwrap_used, reason = "a test program")]
 
@@ -10,13 +10,13 @@ use std::os::unix::fs::PermissionsExt;
 use common::*;
 use postern_spool::{Spool, SpoolError, SpoolSettings, SpoolState, SqliteSpool};
 
-/// An outside program that reads and does not end keeps the log from starting anew.
+/// An outside program that keeps reading prevents the log from starting again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_cannot_start_anew_refuses_mail_in_time() {
     held_by_a_reader(|_| {}).await;
 }
 
-/// The same, and it is not the writer that empties the log in the end.
+/// The same, but it is not the writer that finally empties the log.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_another_has_emptied_takes_mail_again() {
     held_by_a_reader(|outside| {
@@ -58,7 +58,7 @@ async fn held_by_a_reader(then: impl FnOnce(&rusqlite::Connection)) {
     assert!(matches!(spool.state(), SpoolState::Full(_)));
     let size = fs::metadata(folder.path().join("queue.db-wal")).unwrap().len();
     assert!(size < 6 << 20, "{size} octets");
-    // What is queued goes on.
+    // Queued mail goes on.
     assert!(settle(&spool, first.id, 0, delivered()).await.finished);
 
     outside.execute_batch("COMMIT").unwrap();
@@ -76,7 +76,7 @@ async fn a_file_that_was_read_only_once_opens_again() {
     let folder = tempfile::tempdir().unwrap();
     let spool = open(folder.path());
     let id = put(&spool, &[OUTSIDE]).await.id;
-    // As a crash leaves it: the log and what goes with it are there.
+    // As a crash leaves it: with the log and its index.
     let copy = tempfile::tempdir().unwrap();
     for name in ["queue.db", "queue.db-wal", "queue.db-shm"] {
         fs::copy(folder.path().join(name), copy.path().join(name)).unwrap();

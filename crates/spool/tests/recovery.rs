@@ -23,7 +23,7 @@ const FOLDER: &str = "POSTERN_TEST_FOLDER";
 const SEED: &str = "POSTERN_TEST_SEED";
 const RECIPIENTS: [&str; 3] = ["a@one.example", "b@two.example", "c@one.example"];
 
-/// Rounds of killing: a few in the ordinary run, more by `POSTERN_KILL_ROUNDS=100`.
+/// Rounds of killing: a few in an ordinary run, more with `POSTERN_KILL_ROUNDS=100`.
 fn rounds() -> u64 {
     std::env::var("POSTERN_KILL_ROUNDS")
         .ok()
@@ -31,7 +31,7 @@ fn rounds() -> u64 {
         .unwrap_or(6)
 }
 
-/// What the parent knows of a message from the child's output.
+/// What the parent knows about a message from the child's output.
 #[derive(Default)]
 struct Known {
     body: Option<usize>,
@@ -61,7 +61,7 @@ fn a_killed_process_loses_nothing_it_acknowledged() {
             .unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         let reader = std::thread::spawn(move || output.lines().map_while(Result::ok).collect::<Vec<_>>());
-        // From the first moments of opening to well into the work, checkpoints among it.
+        // From the first moments of opening to well into the work, including checkpoints.
         std::thread::sleep(Duration::from_millis(60 + (round * 7919) % 900));
         child.kill().unwrap();
         child.wait().unwrap();
@@ -83,7 +83,7 @@ fn a_killed_process_loses_nothing_it_acknowledged() {
 }
 
 fn learn(known: &mut HashMap<QueueId, Known>, line: &str) {
-    // The first line stands behind what the test harness says.
+    // The first line follows output of the test harness.
     let line = line.strip_prefix("test killed_child ... ").unwrap_or(line);
     let words: Vec<_> = line.split(' ').collect();
     let kind = |word: &str| {
@@ -110,7 +110,7 @@ fn learn(known: &mut HashMap<QueueId, Known>, line: &str) {
                 .acknowledged
                 .extend(kind(outcome).map(|kind| (index.parse().unwrap(), kind)));
         }
-        // What the test harness says, and a line that the kill cut short.
+        // Output of the test harness, and a line that the kill cut short.
         _ => {}
     }
 }
@@ -157,7 +157,7 @@ async fn verify(folder: &Path, known: &HashMap<QueueId, Known>) {
     }
     let aside = postern_spool::Aside::of(folder);
     assert!(aside.finds.is_empty(), "a kill damages nothing: {aside:?}");
-    // No recipient is stuck in the memory of a process that is gone.
+    // No recipient is stuck as in memory of a process that is gone.
     let total: u64 = spool.counts().recipients;
     let mut due = 0;
     for domain in ["one.example", "two.example"] {
@@ -265,14 +265,14 @@ async fn child_delivers(spool: std::sync::Arc<SqliteSpool>, id: QueueId) {
     }
 }
 
-/// Writes a line that the kill cannot keep back in a buffer.
+/// Writes a line unbuffered, so that the kill cannot lose it.
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}").unwrap();
     out.flush().unwrap();
 }
 
-/// Numbers that depend on the seed alone.
+/// Numbers that depend only on the seed.
 struct Random(u64);
 
 impl Random {
@@ -285,7 +285,7 @@ impl Random {
     }
 }
 
-/// One step of a random history; messages are named by their order.
+/// One step of a random history; messages are numbered in order.
 #[derive(Clone, Debug)]
 enum Step {
     Put {
@@ -499,7 +499,7 @@ async fn compare(spool: &SqliteSpool, model: &Model) {
     }
 }
 
-/// Ids, totals and what is in memory are kept by machine; whoever opens the queue alone takes over what others have left.
+/// Ids, totals and what is in memory are kept per machine; a machine that opens the queue alone takes over what others have left.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_with_another_number_takes_over_what_is_there() {
     let folder = tempfile::tempdir().unwrap();
@@ -542,6 +542,6 @@ async fn a_machine_with_another_number_takes_over_what_is_there() {
         .unwrap()
         .collect::<Result<_, _>>()
         .unwrap();
-    // One was taken by the one machine and delivered by the other, which has taken another since.
+    // One was accepted by the first machine and delivered by the second, which has accepted another since.
     assert_eq!(rows, [(1, 0), (4, 1), (201, 0)]);
 }

@@ -1,4 +1,4 @@
-//! Files that are not as they were left: what can be read goes on, what cannot is never lost without a word, and what is wrong is
+//! Files that are not as they were left: what can be read stays in use, what cannot is never lost silently, and damaged mail is
 //! never delivered.
 
 #![allow(clippy::unwrap_used, reason = "a test program")]
@@ -38,7 +38,7 @@ async fn put_one(spool: &SqliteSpool, number: usize, octets: usize) -> (QueueId,
     let texts: Vec<&str> = recipients.iter().map(String::as_str).collect();
     let body: Vec<u8> = (0..octets).map(|place| (place * 7 + number) as u8).collect();
     let mut message = new_message(spool, &texts, b"");
-    // Some bodies have taken the place of others, and have other names.
+    // Some bodies have replaced others, and have other names.
     let mut writer = if number.is_multiple_of(2) {
         spool.body_writer(message.id)
     } else {
@@ -106,7 +106,8 @@ async fn listed(spool: &SqliteSpool) -> Vec<Summary> {
         .messages
 }
 
-/// What delivery would send, to whom. A database that turns out to be damaged meanwhile is replaced, and delivery looks again.
+/// What delivery would send, and to whom. A database that turns out to be damaged meanwhile is replaced, and delivery looks
+/// again.
 async fn sent(spool: &SqliteSpool) -> BTreeMap<i64, (Vec<String>, Vec<u8>)> {
     let give_up = std::time::Instant::now() + std::time::Duration::from_secs(60);
     loop {
@@ -142,7 +143,7 @@ async fn try_sent(spool: &SqliteSpool) -> Result<BTreeMap<i64, (Vec<String>, Vec
     Ok(sent)
 }
 
-/// Looks at everything once, as a start, delivery and an administrator do.
+/// Reads everything once, as a start, delivery and an administrator do.
 async fn settled(spool: &SqliteSpool) {
     for _ in 0..3 {
         let _ = spool.inspect().await;
@@ -150,7 +151,7 @@ async fn settled(spool: &SqliteSpool) {
     }
 }
 
-/// All is there, as it was accepted, and due.
+/// Checks that everything is there, as accepted, and due.
 async fn assert_whole(spool: &SqliteSpool, all: &All, shows: &str) {
     settled(spool).await;
     let sent = sent(spool).await;
@@ -166,7 +167,7 @@ async fn assert_whole(spool: &SqliteSpool, all: &All, shows: &str) {
     assert_eq!(spool.counts().messages, all.len() as u64, "{shows}");
 }
 
-/// Whatever is sent is what was accepted, and what is not there any more is told of.
+/// Checks that whatever is sent is what was accepted, and that what is missing is reported.
 async fn assert_honest(spool: &SqliteSpool, folder: &Path, all: &All, shows: &str) {
     settled(spool).await;
     for (id, (recipients, octets)) in sent(spool).await {
@@ -247,7 +248,7 @@ async fn a_flipped_bit_in_the_log_costs_nothing() {
     }
 }
 
-/// Octets that changed in many places cannot be put right: what stands behind them comes in held.
+/// Octets that changed in many places cannot be corrected: messages after them are imported held.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_stands_behind_a_hole_in_the_log_is_recovered() {
     let (base, all) = in_the_log().await;
@@ -264,7 +265,7 @@ async fn what_stands_behind_a_hole_in_the_log_is_recovered() {
         let shows = format!("frame {hole} of {frames}");
         assert_honest(&spool, folder.path(), &all, &shows).await;
         assert!(!Aside::of(folder.path()).is_empty(), "{shows}");
-        // What was taken out once is not taken out again.
+        // What was imported once is not imported again.
         let before = spool.counts().messages;
         spool.recover(true, "root").await.unwrap();
         assert!(spool.recover(false, "root").await.unwrap().is_empty(), "{shows}");
@@ -312,13 +313,13 @@ async fn bodies_without_a_database_are_put_aside() {
         Aside::of(folder.path()).bodies == 4
     })
     .await;
-    // Mail of now is not among them.
+    // Current mail is not among them.
     let (id, accepted) = put_one(&spool, 5, 200_000).await;
     let message = spool.load(id).await.unwrap().unwrap();
     assert_eq!(content(&spool, &message).await.unwrap(), accepted.content);
 }
 
-/// The whole database at once, in the ways in which disks and people do it.
+/// The whole database at once, damaged in the ways that disks and people do.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_database_is_put_aside_and_its_mail_goes_on() {
     let (base, all) = in_both().await;
@@ -349,7 +350,7 @@ async fn a_damaged_database_is_put_aside_and_its_mail_goes_on() {
             assert_honest(&spool, folder.path(), &all, shows).await;
         }
         assert!(!Aside::of(folder.path()).is_empty(), "{shows}");
-        // It works.
+        // The queue works.
         let (id, accepted) = put_one(&spool, 77, 1_000).await;
         let message = spool.load(id).await.unwrap().unwrap();
         assert_eq!(

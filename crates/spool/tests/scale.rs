@@ -1,7 +1,7 @@
-//! A queue of many messages: opens as fast, takes mail as fast, and does not sit in memory.
+//! A queue of many messages: it opens as fast, accepts mail as fast, and takes no memory.
 //!
-//! Ten thousand in the ordinary run, a million by
-//! `cargo test --release -p postern-spool --test scale -- --ignored --nocapture`.
+//! Ten thousand in an ordinary run, a million with `cargo test --release -p postern-spool --test
+//! scale -- --ignored --nocapture`.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,10 +20,10 @@ use tempfile::TempDir;
 
 const DOMAINS: u32 = 1000;
 
-/// How often it is measured in search of a quiet moment.
+/// How often to measure in search of a quiet moment.
 const ROUNDS: u32 = 20;
 
-/// Fills a queue by SQL, as quickly as SQLite can. The messages are of 1 KiB, in a thousand domains, all deferred.
+/// Fills a queue with SQL, as fast as SQLite can. The messages are of 1 KiB, in a thousand domains, all deferred.
 fn fill(folder: &Path, messages: u32) {
     drop(open(folder));
     let database = rusqlite::Connection::open(folder.join("queue.db")).unwrap();
@@ -47,7 +47,7 @@ fn fill(folder: &Path, messages: u32) {
         ))
         .unwrap();
     drop(database);
-    // What the filling left to the kernel shall not be measured.
+    // Data that the filling left to the kernel must not be measured.
     std::fs::File::open(folder.join("queue.db"))
         .unwrap()
         .sync_all()
@@ -61,7 +61,7 @@ fn memory_kib() -> u64 {
     line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// Median time of a put, with its outcome under way.
+/// Median time of a put, with its outcome in progress.
 async fn put_time(spool: &postern_spool::SqliteSpool) -> Duration {
     let mut times = Vec::new();
     for _ in 0..200 {
@@ -129,8 +129,8 @@ async fn measure(messages: u32) {
     compare(&empty_folder, &folder).await;
 }
 
-/// What must not happen is that opening or a put takes longer with the queue. Disk and processors are shared with others, so both
-/// kinds are measured until a quiet moment shows it: only what is slow every time is slow.
+/// Opening and puts must not take longer with a large queue. Disk and processors are shared with others, so both are measured
+/// until a quiet moment shows it: only what is slow every time is slow.
 async fn compare(empty: &TempDir, full: &TempDir) {
     let mut seen = Vec::new();
     for _ in 0..ROUNDS {

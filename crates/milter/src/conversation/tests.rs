@@ -1,4 +1,4 @@
-//! Tables of what may be said where, and of which answers are legal.
+//! Tables of what may be sent where, and of which answers are legal.
 
 use super::*;
 use crate::bits::Actions;
@@ -19,7 +19,7 @@ fn plain() -> Conversation {
     conversation(Actions::ALL, Steps::SKIP)
 }
 
-/// The events up to one, so that it comes where it may.
+/// The events before one, so that it is allowed.
 fn before(event: Event) -> &'static [Event] {
     const WHOLE: [Event; 8] = [
         Event::Connect,
@@ -44,7 +44,7 @@ fn before(event: Event) -> &'static [Event] {
     }]
 }
 
-/// Goes through the events and has each that is asked answered with "continue".
+/// Goes through the events and answers each that is asked with "continue".
 fn walk(conversation: &mut Conversation, events: &[Event]) {
     for &event in events {
         if conversation.plan(event).unwrap() == Plan::Ask {
@@ -139,7 +139,7 @@ fn refused_recipients_go_to_who_wants_them() {
     }
 }
 
-/// After an unknown command inside of a message `libmilter` waits for `DATA`, and takes no field before.
+/// After an unknown command inside a message `libmilter` waits for `DATA`, and accepts no field before that.
 #[test]
 fn unknown_commands_do_not_lead_astray() {
     for (steps, expected) in [(Steps::NONE, Plan::Ask), (Steps::NO_DATA, Plan::Pass)] {

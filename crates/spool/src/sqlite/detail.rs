@@ -8,10 +8,10 @@ use super::list::summary;
 use super::load::{history, recipients};
 use crate::admin::MessageDetail;
 
-/// Octets of a header that are shown to an administrator.
+/// Most octets of a header that are shown to an administrator.
 const SHOWN_MAX: usize = 64 << 10;
 
-/// All about a queued message but its body. Of a damaged one, what can be read.
+/// Everything about a queued message except its body. For a damaged one, what can be read.
 pub(super) fn detail(connection: &Connection, id: QueueId) -> Result<Option<MessageDetail>, ReadError> {
     let transaction = connection.unchecked_transaction()?;
     let Some(summary) = summary(&transaction, id)? else {

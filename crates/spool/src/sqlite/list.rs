@@ -70,7 +70,7 @@ pub(super) fn matching(
     Ok(Found { ids, resume })
 }
 
-/// The last message that a step looked at, if it was a full one.
+/// The last message that a step examined, if it was a full step.
 fn last_of_step(connection: &Connection, after: i64) -> Result<Option<i64>, ReadError> {
     let mut query =
         connection.prepare_cached("SELECT id FROM message WHERE id > ?1 ORDER BY id LIMIT 1 OFFSET ?2")?;
@@ -79,7 +79,7 @@ fn last_of_step(connection: &Connection, after: i64) -> Result<Option<i64>, Read
         .optional()?)
 }
 
-/// One message's line; `None` when it is not queued. Of a damaged one, what can be read.
+/// One message's line; `None` if it is not queued. For a damaged one, what can be read.
 pub(super) fn summary(connection: &Connection, id: QueueId) -> Result<Option<Summary>, ReadError> {
     let mut query = connection.prepare_cached(
         "SELECT m.sender, m.received_at, m.size, m.recipients, m.unfinished, m.hold, m.login, m.origin, m.damaged,
@@ -96,7 +96,7 @@ pub(super) fn summary(connection: &Connection, id: QueueId) -> Result<Option<Sum
         .optional()?)
 }
 
-/// How many messages were accepted before each of these times, and when the oldest was. What makes no sense is passed over.
+/// How many messages were accepted before each of these times, and when the oldest was. Invalid rows are skipped.
 pub(super) fn ages(connection: &Connection, before: &[Timestamp]) -> Result<Ages, ReadError> {
     let mut ages = Ages {
         older: vec![0; before.len()],
@@ -118,7 +118,7 @@ pub(super) fn ages(connection: &Connection, before: &[Timestamp]) -> Result<Ages
     Ok(ages)
 }
 
-/// What has another type than it should is left empty, and makes the message a damaged one.
+/// A value of the wrong type is left empty, and marks the message as damaged.
 fn read_summary(row: &Row<'_>, id: QueueId) -> Summary {
     let strange = Cell::new(false);
     let text = |column: usize| {
@@ -167,7 +167,7 @@ pub(super) fn summaries(connection: &Connection, ids: &[QueueId]) -> Result<Vec<
         .collect()
 }
 
-/// Messages held as damaged that were queued before a time, with their open recipients that make sense.
+/// Messages held as damaged that were queued before a time, with their valid open recipients.
 pub(super) fn damaged_before(
     connection: &Connection,
     before: Timestamp,
@@ -193,7 +193,7 @@ pub(super) fn damaged_before(
             queued_at: codec::time(row.get(2).unwrap_or_default()),
             origin: codec::origin(row.get(3).unwrap_or_default()).unwrap_or_default(),
             login: row.get(4).unwrap_or_default(),
-            // Nothing is delivered of it.
+            // Nothing of it is delivered.
             detour: None,
             recipients: recipients
                 .into_iter()

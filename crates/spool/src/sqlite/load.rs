@@ -1,4 +1,4 @@
-//! Reading messages back, and seeing that they are what was accepted.
+//! Reads messages back, and verifies that they are what was accepted.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::outcome::HistoryEntry;
 use crate::recipient::QueuedRecipient;
 use crate::sums::{self, Constant, Seal};
 
-/// A message with its body, unless that lies in a file. Envelope, and content in the database, are compared with their sums.
+/// A message with its body, unless that is in a file. Envelope, and content in the database, are verified by checksum.
 pub(super) fn message(connection: &Connection, id: QueueId) -> Result<Option<Arc<Message>>, ReadError> {
     let Some((mut message, stored)) = read(connection, id, "b.prefix, b.content")? else {
         return Ok(None);
@@ -22,7 +22,7 @@ pub(super) fn message(connection: &Connection, id: QueueId) -> Result<Option<Arc
     Ok(Some(Arc::new(message)))
 }
 
-/// A message whose envelope is sound, whatever became of its content, which is left out.
+/// A message whose envelope is intact, whatever the state of its content, which is left out.
 pub(super) fn envelope(connection: &Connection, id: QueueId) -> Result<Option<Arc<Message>>, ReadError> {
     let found = read(connection, id, "NULL, NULL")?;
     Ok(found.map(|(mut message, _)| {
@@ -31,9 +31,10 @@ pub(super) fn envelope(connection: &Connection, id: QueueId) -> Result<Option<Ar
     }))
 }
 
-/// A message, with what is needed to see whether its content is sound. Its envelope is.
+/// A message with an intact envelope, and what is needed to verify its content.
 fn read(connection: &Connection, id: QueueId, content: &str) -> Result<Option<(Message, Stored)>, ReadError> {
-    // One transaction, so that a message that is finished meanwhile is there whole or not at all; unless one is under way.
+    // One transaction, so that a message that is finished meanwhile is there completely or not at all; unless one is already
+    // open.
     let own = connection
         .is_autocommit()
         .then(|| connection.unchecked_transaction());
@@ -78,7 +79,7 @@ fn read(connection: &Connection, id: QueueId, content: &str) -> Result<Option<(M
     Ok(Some((message, stored)))
 }
 
-/// A row of messages, with its row of bodies.
+/// A row of `message`, with its row of bodies.
 struct Stored {
     sender: String,
     received_at: i64,
@@ -126,7 +127,7 @@ impl Stored {
             seal: row.get(18)?,
             detour: row.get(19)?,
         };
-        // Mail of an earlier version has neither sum.
+        // Mail queued by an earlier version has neither checksum.
         if stored.content_sum.is_some() != stored.seal.is_some() {
             return Err(Strange("one of its checksums is missing".into()).into());
         }
@@ -156,7 +157,7 @@ impl Stored {
         }
     }
 
-    /// The message, without recipients. Takes prefix and content, which may be missing.
+    /// The message, without recipients. Moves out prefix and content, which may be missing.
     fn message(&mut self, id: QueueId) -> Result<Message, ReadError> {
         let body = match &self.body_file {
             Some(name) => Body::File(BodyFile::stored(name, self.body_size.unwrap_or(0).max(0) as u64)),
@@ -187,7 +188,7 @@ impl Stored {
         })
     }
 
-    /// A body in a file is compared as it is read.
+    /// A body in a file is verified as it is read.
     fn check_content(&self, message: &Message) -> Result<(), Strange> {
         let strange = |what: &str| Err(Strange(what.into()));
         if self.prefix.is_none() {
@@ -224,7 +225,7 @@ fn each_recipient(
     Ok(())
 }
 
-/// All recipients of a message, finished ones too; those that make no sense are left out.
+/// All recipients of a message, including finished ones; invalid ones are left out.
 pub(super) fn recipients(connection: &Connection, id: QueueId) -> Result<Vec<QueuedRecipient>, ReadError> {
     let mut recipients = Vec::new();
     each_recipient(connection, id, |row| {
@@ -238,7 +239,7 @@ pub(super) fn recipients(connection: &Connection, id: QueueId) -> Result<Vec<Que
     Ok(recipients)
 }
 
-/// Final outcomes of a message, whether it is queued still or not. Rows that make no sense are left out.
+/// Final outcomes of a message, whether or not it is still queued. Invalid rows are left out.
 pub(super) fn history(connection: &Connection, id: QueueId) -> Result<Vec<HistoryEntry>, ReadError> {
     let mut query = connection.prepare_cached(
         "SELECT idx, address, settled_at, outcome, attempts, relay, status, reply, failure, stage, removed_by

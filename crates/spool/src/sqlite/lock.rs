@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::error::SpoolError;
 
-/// Held as long as the queue is open; the kernel lets go when the process ends, however it ends.
+/// Held while the queue is open; the kernel releases it when the process ends, however it ends.
 #[derive(Debug)]
 pub(super) struct DirectoryLock {
     file: File,
@@ -29,7 +29,7 @@ impl DirectoryLock {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
-                // The owner may be writing its number just now; then it stays unknown.
+                // The owner may be writing its process id right now; then it stays unknown.
                 let _ = file.take(20).read_to_string(&mut text);
                 return Err(SpoolError::Locked {
                     directory: directory.to_owned(),
@@ -47,7 +47,7 @@ impl DirectoryLock {
 
 impl Drop for DirectoryLock {
     fn drop(&mut self) {
-        // Closing alone is not enough: a child process that is just being started has a copy until it runs its program.
+        // Closing alone is not enough: a child process that is being started has a copy until it runs its program.
         let _ = self.file.unlock();
     }
 }

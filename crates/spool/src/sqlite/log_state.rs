@@ -4,20 +4,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use postern_events::{Observers, notice};
 
-/// Why the log grows beyond its bound, and what helps.
+/// Why the log grows beyond its limit, and what helps.
 pub(super) const TOO_LARGE: &str =
     "queue.db-wal cannot be reset, because a program keeps reading queue.db (see `fuser queue.db`)";
 
-/// What writer and keeper tell each other about the log.
+/// State of the log shared by writer and keeper.
 #[derive(Debug, Default)]
 pub(super) struct LogState {
     /// Whether the keeper was asked and has not finished.
     pub(super) asked: AtomicBool,
-    /// Whether the keeper has finished, and the writer is to move the rest.
+    /// Whether the keeper has finished and the writer must move the rest.
     pub(super) rest: AtomicBool,
     /// Pages that the keeper found moved.
     pub(super) moved: AtomicU64,
-    /// Whether it is so large that somebody was told, and whether it is so large that mail is refused.
+    /// Whether it is so large that this was reported, and whether it is so large that mail is refused.
     pub(super) large: AtomicBool,
     pub(super) full: AtomicBool,
 }
@@ -37,7 +37,7 @@ impl LogState {
         }
     }
 
-    /// It starts anew.
+    /// The log starts again.
     pub(super) fn clear(&self, observers: &Observers) {
         self.moved.store(0, Ordering::Release);
         self.large.store(false, Ordering::Release);

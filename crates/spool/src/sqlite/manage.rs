@@ -1,4 +1,4 @@
-//! What administrators ask for, cut into pieces small enough for puts to come in between.
+//! Requests of administrators, cut into pieces small enough for puts to come in between.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -43,7 +43,7 @@ impl Shared {
                     Ok((list::summaries(connection, &step.ids)?, step.resume))
                 })
                 .await??;
-            // Such a one may be one that nothing has stumbled over yet.
+            // Such a message may not have been noticed before.
             let strange = |one: &Summary| Some((one.id, one.damaged.clone().filter(|_| one.hold.is_none())?));
             self.damaged(ids.iter().filter_map(strange).collect()).await;
             found.messages.extend(ids.into_iter().map(|line| Summary {
@@ -70,7 +70,7 @@ impl Shared {
                 }
             }
             Selection::Filter(filter) => {
-                // What comes in from now on was not meant, and this has to end.
+                // Later messages were not meant, and this must end.
                 let last = self.ids.next();
                 let mut after = None;
                 loop {
@@ -128,12 +128,12 @@ impl Shared {
         Ok(changed)
     }
 
-    /// Holds messages as damaged; says whether they are. A failure is no matter: they are found again.
+    /// Holds messages as damaged; returns whether they are. A failure does not matter: they are found again.
     pub(super) async fn damaged(&self, found: Strangers) -> bool {
         found.is_empty() || self.do_chore(Task::Damage { found }).await.is_ok()
     }
 
-    /// What was read of one certain message. One that makes no sense is held before this returns.
+    /// What was read of one message. An invalid one is held before this returns.
     pub(super) async fn found<T>(&self, id: QueueId, found: Result<T, ReadError>) -> Result<T, SpoolError> {
         if let Err(ReadError::Strange(strange)) = &found {
             self.damaged(vec![(id, strange.0.clone())]).await;
@@ -141,7 +141,7 @@ impl Shared {
         found.map_err(|error| error.of(id))
     }
 
-    /// Makes recipients of a domain due after the longest wait that delivery asks for: what they wait for was never asked for.
+    /// Makes recipients of a domain due after the longest wait of delivery: their longer wait was never requested.
     pub(super) async fn bring_forward(&self, domain: String) {
         let longest = Duration::from_millis(self.wait_max.load(Ordering::Relaxed));
         let (Some(far), Ok(to)) = (self.far(), self.clock.now().checked_add(longest)) else {
@@ -155,9 +155,9 @@ impl Shared {
         let _ = self.do_chore(Task::BringForward { domain, far, to }).await;
     }
 
-    /// What is to be done about what a look through the queue has found.
+    /// The tasks for what a check of the queue has found.
     pub(super) fn repairs(&self, seen: Seen) -> Vec<Task> {
-        // What is in memory says so rightly; what came out of it since does so no more.
+        // Messages that are in memory are marked rightly; those that have left it since are no longer marked.
         let ids: Vec<QueueId> = seen
             .fresh
             .into_iter()

@@ -3,18 +3,18 @@
 //! | Module | What it does |
 //! | --- | --- |
 //! | `connection`, `schema/` | opens the database and brings its schema up to date |
-//! | `lock` | one owner a folder |
-//! | `inbox` | where callers leave work, and what the writer fetches for one transaction |
+//! | `lock` | one owner per folder |
+//! | `inbox` | where callers leave work, which the writer fetches for one transaction |
 //! | `writer` | the writer thread: commit, answer, fail, start again |
 //! | `transaction`, `settle`, `chores` | what a transaction does |
 //! | `recover`, `probe`, `reserve` | opening after a crash or a failure; a full disk |
-//! | `recovery` | taking messages out of what was put aside, when an administrator asks for it |
-//! | `checkpoint`, `keeper` | moving the log into the database, and other slow work that nobody waits for |
-//! | `readers`, `load`, `due`, `list` | reading beside the writer |
-//! | `leases` | who has what is due in hand |
-//! | `inspect` | a slow look through the whole queue for what is damaged |
-//! | `manage` | what administrators ask for |
-//! | `notes` | what is committed together with messages |
+//! | `recovery` | importing messages from files set aside, at an administrator's request |
+//! | `checkpoint`, `keeper` | moving the log into the database, and other slow background work |
+//! | `readers`, `load`, `due`, `list` | reading in parallel with the writer |
+//! | `leases` | who is working on what is due |
+//! | `inspect` | a slow check of the whole queue for damage |
+//! | `manage` | requests of administrators |
+//! | `notes` | notes that are committed together with messages |
 
 mod checkpoint;
 mod chores;
@@ -77,12 +77,12 @@ use recover::Opened;
 use shared::{Parts, Shared};
 use transaction::Act;
 
-/// Rows read at a time while looking for due messages that are not in flight.
+/// Rows read at a time while looking for due messages that are not leased.
 const DUE_ROWS: usize = 256;
 
 /// The queue in one folder of one machine.
 ///
-/// Dropping it commits what is under way and waits for that; [`close`](Spool::close) does so without blocking.
+/// Dropping it commits pending work and waits for that; [`close`](Spool::close) does so without blocking.
 pub struct SqliteSpool {
     shared: Arc<Shared>,
     running: Mutex<Option<Running>>,
@@ -103,14 +103,14 @@ impl fmt::Debug for SqliteSpool {
 }
 
 impl SqliteSpool {
-    /// Opens the queue, making it when the folder is empty, and recovers what a crash left.
+    /// Opens the queue, creating it if the folder is empty, and recovers what a crash left.
     ///
     /// Blocks: call it before serving, or from a blocking thread. Does not read the queue: a million messages open as fast as
     /// none.
     ///
     /// # Errors
     ///
-    /// [`SpoolError::Locked`] when another process has it open, [`SpoolError::SchemaTooNew`], and what the disk says.
+    /// [`SpoolError::Locked`] if another process has it open, [`SpoolError::SchemaTooNew`], and disk errors.
     pub fn open(settings: SpoolSettings) -> Result<Self, SpoolError> {
         let failed = |error: std::io::Error| SpoolError::from_io("cannot open the queue", &error);
         connection::make_directory(&settings.directory).map_err(failed)?;
@@ -143,7 +143,7 @@ impl SqliteSpool {
         let abandoned = {
             let inbox = inbox.clone();
             move |id| {
-                // When the queue is closed they are found at the next start.
+                // If the queue is closed they are found at the next start.
                 let _ = inbox.chore(Chore {
                     task: Task::Requeue { ids: vec![id] },
                     reply: None,
@@ -189,7 +189,7 @@ impl SqliteSpool {
         })
     }
 
-    /// Looks through the whole queue for what is damaged, and holds it. The queue does so by itself after its start and once a day.
+    /// Checks the whole queue for damaged messages, and holds them. The queue does so by itself after its start and once a day.
     ///
     /// # Errors
     ///
@@ -214,7 +214,7 @@ impl SqliteSpool {
         Ok(())
     }
 
-    /// Looks for messages in what was put aside that the queue knows nothing of, and takes them in, held, if `import` says so.
+    /// Looks for messages in files set aside that the queue does not know, and with `import` adds them, held.
     async fn recover_aside(&self, import: bool) -> Result<Vec<Recovered>, SpoolError> {
         let shared = self.shared.clone();
         let task = tokio::task::spawn_blocking(move || shared.recover_aside(import));
@@ -299,7 +299,7 @@ impl SqliteSpool {
             if leases.is_empty() {
                 return Ok(Vec::new());
             }
-            // Read after the leases were taken: what somebody has settled before that is due no more.
+            // Read after the leases were taken: what was settled before that is no longer due.
             let here = domain.clone();
             let wanted: Vec<QueueId> = leases.iter().map(|lease| lease.key().id).collect();
             let (found, strange) = self
@@ -308,11 +308,11 @@ impl SqliteSpool {
                 .read(move |reader| due::work(reader, &here, now, &wanted))
                 .await??;
             let held = self.shared.damaged(strange).await;
-            // All may have been finished since the index was read, and nothing found must mean that nothing is left.
+            // All may have been finished since the index was read, but an empty result must mean that nothing is left.
             if found.is_empty() && full && held {
                 continue;
             }
-            // Both are in the order of the index; leases without work go.
+            // Both are in the order of the index; leases without work are dropped.
             let mut leases = leases.drain(..);
             let with_lease = |work: DueWork| {
                 let lease = leases.find(|lease| lease.key().id == work.id)?;
@@ -322,7 +322,7 @@ impl SqliteSpool {
         }
     }
 
-    /// Leases on the first messages that are due for a domain and free.
+    /// Leases on the first messages due for a domain that are not leased yet.
     async fn lease_ids(
         &self,
         domain: &Arc<str>,
@@ -367,7 +367,7 @@ impl SqliteSpool {
         Ok(found.page)
     }
 
-    /// Tells both threads to end; what is to be waited for, unless somebody else does.
+    /// Tells both threads to end; returns what to wait for, unless another caller does.
     fn begin_close(&self) -> Option<Running> {
         self.shared.inbox.close();
         self.shared.board.close();
@@ -376,7 +376,7 @@ impl SqliteSpool {
 }
 
 impl Running {
-    /// Waits for both threads, then lets the folder go.
+    /// Waits for both threads, then releases the folder.
     fn wait(self, shared: &Shared) -> Result<(), SpoolError> {
         let panicked = || SpoolError::Unavailable("a thread of the queue panicked".into());
         let result = self.writer.join().unwrap_or_else(|_| Err(panicked()));
@@ -399,7 +399,7 @@ impl Drop for SqliteSpool {
     }
 }
 
-/// However the writer ends, nobody waits for it in vain.
+/// However the writer ends, no caller waits for it in vain.
 struct WriterEnd<'s>(&'s Shared);
 
 impl Drop for WriterEnd<'_> {
@@ -688,7 +688,7 @@ impl Spool for SqliteSpool {
 }
 
 impl SqliteSpool {
-    /// Tells what an administrator did, behind the events of the single messages.
+    /// Reports what an administrator did, after the events of the single messages.
     fn managed<'a>(&'a self, act: Act, by: &'a str, done: SpoolFuture<'a, u64>) -> SpoolFuture<'a, u64> {
         async move {
             let changed = done.await?;

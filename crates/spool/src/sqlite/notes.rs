@@ -6,7 +6,7 @@ use super::codec::ReadError;
 use crate::error::SpoolError;
 use crate::message::Note;
 
-/// Writes a note, over one with its number if there is one.
+/// Writes a note, replacing one with the same number.
 pub(super) fn insert(connection: &Connection, node: u8, note: &Note) -> rusqlite::Result<()> {
     connection
         .prepare_cached("INSERT OR REPLACE INTO note (node, number, text) VALUES (?1, ?2, ?3)")?
@@ -14,7 +14,7 @@ pub(super) fn insert(connection: &Connection, node: u8, note: &Note) -> rusqlite
     Ok(())
 }
 
-/// This machine's notes, in their order.
+/// This machine's notes, in order.
 pub(super) fn all(connection: &Connection, node: u8) -> Result<Vec<Note>, ReadError> {
     let mut statement =
         connection.prepare_cached("SELECT number, text FROM note WHERE node = ?1 ORDER BY number")?;

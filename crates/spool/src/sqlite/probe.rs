@@ -1,4 +1,4 @@
-//! Finding out whether the disk takes data.
+//! Finds out whether the disk accepts data.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -14,7 +14,7 @@ const PROBE_BYTES: usize = 512 * 1024;
 pub(super) fn room(directory: &Path) -> Result<(), SpoolError> {
     let path = directory.join("spool.probe");
     let result = write(&path);
-    // Whatever is left of it is written over the next time.
+    // Whatever is left of it is overwritten next time.
     let _ = fs::remove_file(&path);
     result.map_err(|error| SpoolError::from_io("cannot write to the queue's disk", &error))
 }
@@ -30,7 +30,7 @@ fn write(path: &Path) -> io::Result<()> {
     file.sync_data()
 }
 
-/// SQLite tells a full disk from a broken one, but not an exhausted quota. The operating system does.
+/// SQLite distinguishes a full disk from a broken one, but does not recognise an exhausted quota. The operating system does.
 pub(super) fn refine(directory: &Path, error: &SpoolError) -> SpoolError {
     match (error, room(directory)) {
         (SpoolError::Unavailable(_), Err(full @ SpoolError::Full(_))) => full,

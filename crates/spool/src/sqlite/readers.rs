@@ -1,4 +1,4 @@
-//! Connections that read beside the writer.
+//! Connections that read in parallel with the writer.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use super::inbox::{Chore, Inbox, Task};
 use crate::error::SpoolError;
 use crate::settings::SpoolSettings;
 
-/// A few connections, opened when first needed. A read runs on a blocking thread and is kept short, for as long as it
-/// lasts the log cannot start anew.
+/// A few connections, opened when first needed. A read runs on a blocking thread and is kept short, since the log cannot start
+/// again meanwhile.
 pub(super) struct Readers {
     pool: Arc<Pool>,
     turn: Arc<Semaphore>,
@@ -27,9 +27,9 @@ struct Pool {
     directory: PathBuf,
     /// How often reading failed.
     failures: AtomicU64,
-    /// Connections that somebody reads with just now.
+    /// Connections in use now.
     in_use: AtomicUsize,
-    /// Who is told that the database is damaged.
+    /// Where damage of the database is reported.
     inbox: Arc<Inbox>,
     observers: Observers,
     idle: Mutex<Idle>,
@@ -38,7 +38,7 @@ struct Pool {
 #[derive(Default)]
 struct Idle {
     connections: Vec<Connection>,
-    /// Raised when the store failed: connections from before are not used again.
+    /// Incremented when the store has failed: earlier connections are not reused.
     generation: u64,
 }
 
@@ -89,7 +89,7 @@ impl Readers {
         self.pool.failures.load(Ordering::Relaxed)
     }
 
-    /// Changes with each time the store was opened.
+    /// Changes each time the store is opened.
     pub(super) fn generation(&self) -> u64 {
         self.pool.idle.lock().generation
     }
@@ -117,7 +117,7 @@ impl Readers {
     }
 }
 
-/// Longest wait for readers when the store is opened anew.
+/// Longest wait for readers when the store is reopened.
 const END_WAIT: Duration = Duration::from_secs(10);
 
 /// A connection in use.
@@ -159,12 +159,12 @@ impl Pool {
         Ok(result)
     }
     fn count_failure(&self, error: &SpoolError, generation: u64) {
-        // Once: whoever asked tells of each.
+        // Logged once: each failure is reported by its caller.
         if self.failures.fetch_add(1, Ordering::Relaxed) == 0 {
             notice!(self.observers, Spool Error "the queue's database cannot be read everywhere", Error = shown(error));
         }
         if let SpoolError::Corrupt(why) = error {
-            // The writer puts it aside and begins anew.
+            // The writer sets it aside and starts again.
             let _ = self.inbox.chore(Chore {
                 task: Task::Replace {
                     why: why.to_string(),

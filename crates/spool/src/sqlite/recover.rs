@@ -1,4 +1,4 @@
-//! Opening the store, after a clean end, after a crash, and after it failed under our hands.
+//! Opens the store: after a clean end, after a crash, and after a failure in use.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use crate::rescue::{self, Readable, aside, salvage};
 use crate::settings::SpoolSettings;
 use postern_events::{Observers, notice, shown};
 
-/// How often, and with which pauses, a database is read before a start takes it for damaged.
+/// How often, and with which pauses, a database is read at a start before it counts as damaged.
 const START_TRIES: usize = 3;
 const START_PAUSE: Duration = Duration::from_secs(1);
 
@@ -66,10 +66,10 @@ fn try_open(settings: &SpoolSettings) -> Result<Opened, SpoolError> {
     })
 }
 
-/// Opens the database. One that cannot be used is put aside, and what can be read of it is taken into a new one.
+/// Opens the database. An unusable one is set aside, and what can be read of it is copied to a new one.
 fn open_or_replace(directory: &Path, observers: &Observers) -> Result<Connection, SpoolError> {
     let opened = match open_usable(directory) {
-        // It may have been the disk, for a moment.
+        // It may have been a brief problem of the disk.
         Err(SpoolError::Corrupt(_)) => be_sure(directory).and_then(|()| open_usable(directory)),
         opened => opened,
     };
@@ -97,7 +97,8 @@ fn open_or_replace(directory: &Path, observers: &Observers) -> Result<Connection
     Ok(connection)
 }
 
-/// Before a database is put aside at the start: a disk that cannot be read for a moment is no damage, and SQLite calls both the same.
+/// Before a database is set aside at the start: a disk that is briefly unreadable is not damage, but SQLite reports both the same
+/// way.
 fn be_sure(directory: &Path) -> Result<(), SpoolError> {
     let mut found = Readable::default();
     for _ in 0..START_TRIES {
@@ -113,8 +114,8 @@ fn be_sure(directory: &Path) -> Result<(), SpoolError> {
     }
 }
 
-/// Whether a database that SQLite called damaged while it was in use is so, and has to go. What cannot be read for a moment, and
-/// what is fine when it is looked at again, stays.
+/// Whether a database that SQLite reported as damaged while in use really is, and must be replaced. It stays if it was only
+/// briefly unreadable, or is fine when checked again.
 fn is_beyond_use(shared: &Shared) -> Result<bool, SpoolError> {
     let directory = &shared.settings.directory;
     let found = Readable::look(directory);
@@ -139,7 +140,7 @@ fn is_beyond_use(shared: &Shared) -> Result<bool, SpoolError> {
     }
 }
 
-/// A few sectors that went bad, and not the whole disk.
+/// Whether only a few sectors went bad, not the whole disk.
 fn is_spot(found: Readable) -> bool {
     found.bad * 10 < found.all
 }
@@ -148,7 +149,7 @@ fn unreadable(found: Readable) -> SpoolError {
     SpoolError::Unavailable(format!("{} of {} pages cannot be read", found.bad, found.all).into())
 }
 
-/// Opens the database, and sees that it has all that the writer needs.
+/// Opens the database, and checks that it has everything that the writer needs.
 fn open_usable(directory: &Path) -> Result<Connection, SpoolError> {
     let connection = connection::open_writer(directory).map_err(damage)?;
     let usable = Statements::prepare(&connection)
@@ -159,7 +160,7 @@ fn open_usable(directory: &Path) -> Result<Connection, SpoolError> {
     Ok(connection)
 }
 
-/// What SQLite only says of a database whose description of itself is damaged.
+/// Maps errors that SQLite only returns for a database whose schema is damaged.
 fn damage(error: SpoolError) -> SpoolError {
     let odd = [
         "no such",
@@ -176,13 +177,13 @@ fn damage(error: SpoolError) -> SpoolError {
     }
 }
 
-/// The highest id that any row has. Those of finished messages count, too: they are in the log, and in the history.
+/// The highest id of any row. Those of finished messages count too: they are in the log, and in the history.
 fn highest(connection: &Connection) -> Result<i64, SpoolError> {
     let sql = "SELECT coalesce(max(message_id), 0) FROM recipient WHERE typeof(message_id) = 'integer'";
     Ok(connection.query_row(sql, [], |row| row.get(0))?)
 }
 
-/// What the clocks showed at the last commit; of no use when nothing is queued.
+/// What the clocks showed at the last commit; irrelevant if nothing is queued.
 fn clocks_seen(store: &Store) -> Result<Option<Seen>, SpoolError> {
     let seen = store.connection.query_row(
         "SELECT queue_clock, wall_clock FROM totals ORDER BY queue_clock DESC LIMIT 1",
@@ -197,16 +198,16 @@ fn clocks_seen(store: &Store) -> Result<Option<Seen>, SpoolError> {
     Ok(Some(seen).filter(|seen| *seen != Seen::default() && store.size().messages > 0))
 }
 
-/// Opens and verifies the store after a failure. Every step must work, a sync of data and of the database among them.
+/// Opens and verifies the store after a failure. Every step must work, including a sync of data and of the database.
 ///
-/// After a failed sync the log in the file may be less than the log in the page cache, although it reads well. So its content
-/// is moved into the database, which is synced, and the log is emptied; only then is there a commit.
+/// After a failed sync the log on disk may be shorter than the log in the page cache, although it reads well. So its content is
+/// moved into the database, which is synced, and the log is emptied; only then is there a commit.
 pub(super) fn reopen(
     shared: &Shared,
     doubtful: &mut Vec<Doubtful>,
     why: &SpoolError,
 ) -> Result<Store, SpoolError> {
-    // SQLite keeps what it believes about locks as long as one connection of the process is open.
+    // SQLite keeps its state of locks while any connection of the process is open.
     shared.readers.end();
     drop(shared.checkpointer.lock().take());
     if let Err(error) = probe::room(&shared.settings.directory) {
@@ -226,7 +227,7 @@ pub(super) fn reopen(
     connection::make_database(directory).map_err(failed)?;
     let connection = open_or_replace(directory, observers)?;
     if replaced {
-        // Whoever opened a connection meanwhile reads the old file.
+        // A connection opened meanwhile reads the old file.
         shared.readers.renew();
         remember_fresh(shared, &connection)?;
     }
@@ -240,7 +241,7 @@ pub(super) fn reopen(
     store(connection, shared.settings.node)
 }
 
-/// An open store, with a row for what this machine adds and takes away.
+/// An open store, with a row for what this machine adds and removes.
 fn store(connection: Connection, node: u8) -> Result<Store, SpoolError> {
     let row = totals_row(node);
     connection.execute(
@@ -260,7 +261,7 @@ fn store(connection: Connection, node: u8) -> Result<Store, SpoolError> {
     })
 }
 
-/// What is in delivery's memory says so again, where it was taken over from a damaged database.
+/// Marks again what is in delivery's memory, after rows were copied from a damaged database.
 fn remember_fresh(shared: &Shared, connection: &Connection) -> Result<(), SpoolError> {
     let transaction = connection.unchecked_transaction()?;
     for id in shared.board.room().live() {
@@ -272,7 +273,7 @@ fn remember_fresh(shared: &Shared, connection: &Connection) -> Result<(), SpoolE
     Ok(transaction.commit()?)
 }
 
-/// What was in delivery's memory when the last run ended waits in the database again, whatever the machine was called then: nobody
+/// Returns to the database what was in delivery's memory when the last run ended, whatever the machine's number was then: nobody
 /// else has the queue open. Returns how many recipients that were.
 fn requeue_fresh(connection: &Connection) -> Result<usize, SpoolError> {
     let transaction = connection.unchecked_transaction()?;
@@ -290,7 +291,7 @@ fn requeue_fresh(connection: &Connection) -> Result<usize, SpoolError> {
     Ok(requeued)
 }
 
-/// What each machine has added and taken away, by its row. There is one for the first machine at least.
+/// What each machine has added and removed, by its row. There is at least one for the first machine.
 fn totals(connection: &Connection) -> Result<Vec<(i64, Totals)>, SpoolError> {
     let mut query = connection
         .prepare("SELECT id, messages, recipients, held, bytes, damaged, outcomes FROM totals ORDER BY id")?;
@@ -312,8 +313,8 @@ fn totals(connection: &Connection) -> Result<Vec<(i64, Totals)>, SpoolError> {
     Ok(rows)
 }
 
-/// Takes away messages whose clients were told that they are not queued, if they are all the same; they will come again.
-/// A report that is there stays, since its settlement is there too.
+/// Removes messages that are queued although their clients were told that they are not; they will be sent again. A report that is
+/// there stays, since its settlement is there too.
 fn resolve_doubts(
     shared: &Shared,
     connection: &Connection,
@@ -343,7 +344,7 @@ fn resolve_doubts(
             transaction.execute("DELETE FROM recipient WHERE message_id = ?1", [id])?;
         }
     }
-    // A change even without doubts: the store is open when a commit works.
+    // A change even if nothing is doubtful: only a successful commit shows that the store works.
     transaction.execute("UPDATE totals SET id = 1 WHERE id = 1", [])?;
     transaction.commit()?;
     for doubt in doubtful.drain(..) {

@@ -1,4 +1,4 @@
-//! Taking messages out of what was put aside, for an administrator.
+//! Imports messages from files set aside, for an administrator.
 
 use std::collections::HashMap;
 use std::mem;
@@ -12,11 +12,11 @@ use crate::error::SpoolError;
 use crate::rescue::aside;
 use crate::rescue::salvage::{self, Parts, Recovered};
 
-/// Messages taken in by one transaction.
+/// Messages imported in one transaction.
 const STEP: usize = 100;
 
 impl Shared {
-    /// Looks for messages that the queue knows nothing of in all that was put aside; with `import` they are taken in, held. Blocks.
+    /// Looks for messages that the queue does not know in everything set aside; with `import` they are added, held. Blocks.
     pub(super) fn recover_aside(&self, import: bool) -> Result<Vec<Recovered>, SpoolError> {
         let directory = &self.settings.directory;
         let mut all: Vec<Recovered> = Vec::new();
@@ -65,7 +65,7 @@ impl Shared {
         Ok(found)
     }
 
-    /// Takes messages in together with their bodies, a few at a time; those whose bodies are not there last.
+    /// Imports messages together with their bodies, a few at a time; those without bodies last.
     fn take_in(&self, find: &Path, mut parts: HashMap<i64, Parts>) -> Result<(), SpoolError> {
         let (mut whole, mut failed) = (Vec::new(), None);
         salvage::each_body(&self.settings.directory, find, |id, body| {

@@ -1,8 +1,8 @@
-//! Room kept aside for bad times.
+//! Disk space reserved for emergencies.
 //!
-//! Taking mail out of the queue writes, too: the log grows, and its pages go into the database. On a disk that the queue itself has
-//! filled nothing could be delivered any more. So a file of some size lies there for no other purpose than to be given up then;
-//! no mail is taken until it is back.
+//! Removing mail from the queue also writes: the log grows, and its pages are moved into the database. On a disk that the queue
+//! itself has filled, nothing could be delivered any more. So a file reserves some space only to be released then; no mail is
+//! accepted until it is back.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -30,11 +30,11 @@ impl Reserve {
         }
     }
 
-    /// Sets the room aside, unless it is, and makes sure that there is some beyond it.
+    /// Reserves the space, unless it is reserved, and makes sure that there is more beyond it.
     ///
     /// # Errors
     ///
-    /// [`SpoolError::Full`]; nothing is set aside then.
+    /// [`SpoolError::Full`]; then nothing is reserved.
     pub(super) fn take(&self) -> Result<(), SpoolError> {
         let taken = self.allocate().and_then(|()| probe::room(&self.directory));
         if taken.is_err() {
@@ -43,9 +43,9 @@ impl Reserve {
         taken
     }
 
-    /// Gives the room up.
+    /// Releases the space.
     pub(super) fn release(&self) {
-        // Where even that fails, outcomes wait until an administrator makes room.
+        // If even that fails, outcomes wait until an administrator makes room.
         if let Err(error) = self.open().and_then(|file| file.set_len(0)) {
             notice!(self.observers, Spool Error "reserve not given up", Error = shown(&error));
         }

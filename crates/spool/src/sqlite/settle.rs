@@ -25,7 +25,7 @@ impl Transaction<'_, '_> {
     ///
     /// # Errors
     ///
-    /// Those of the database; the transaction is unusable then.
+    /// Database errors; then the transaction is unusable.
     pub(super) fn settle(&mut self, settle: &Settle) -> Result<Settled, SpoolError> {
         let id = settle.id.as_i64();
         let may_be_fresh = self.board.room().is_live(settle.id);
@@ -47,7 +47,7 @@ impl Transaction<'_, '_> {
         if tally.finished + tally.deferred > 0 {
             for report in &settle.reports {
                 match self.insert(report) {
-                    // Without its report the outcome still stands: it has happened.
+                    // Even without its report the outcome counts: it has happened.
                     Err(SpoolError::DuplicateId(report)) => {
                         notice!(
                             self.observers,
@@ -64,7 +64,7 @@ impl Transaction<'_, '_> {
         Ok(settled)
     }
 
-    /// Records one outcome; says whether it counted.
+    /// Records one outcome; returns whether it counted.
     fn settle_one(
         &mut self,
         id: i64,
@@ -86,7 +86,7 @@ impl Transaction<'_, '_> {
         Ok(true)
     }
 
-    /// Applies an outcome to a recipient in one of these states; says whether it was in one.
+    /// Applies an outcome to a recipient in one of these states; returns whether it was in one.
     fn apply(
         &mut self,
         id: i64,
@@ -133,7 +133,7 @@ impl Transaction<'_, '_> {
             to,
             codec::outcome_text(kind),
             at.as_millisecond(),
-            // An expiry ends the waiting; it is no attempt of its own.
+            // An expiry ends the waiting; it is not an attempt itself.
             i64::from(matches!(kind, OutcomeKind::Delivered | OutcomeKind::Bounced)),
             relay,
             status,
@@ -154,7 +154,7 @@ impl Transaction<'_, '_> {
         Ok(text.flatten().and_then(|text| codec::outcome(&text).ok()))
     }
 
-    /// Takes finished recipients off the message's count, and the message away when none is left.
+    /// Subtracts finished recipients from the message's count, and removes the message when none is left.
     pub(super) fn count_down(&mut self, id: i64, finished: i64) -> Result<bool, SpoolError> {
         if finished == 0 {
             return Ok(false);
@@ -165,7 +165,7 @@ impl Transaction<'_, '_> {
             .statements
             .finish_message
             .query_row([id, finished], |row| {
-                // A damaged row is no reason to keep it.
+                // A damaged row is not a reason to keep it.
                 Ok((
                     row.get(0).unwrap_or_default(),
                     row.get(1)?,
@@ -182,7 +182,7 @@ impl Transaction<'_, '_> {
         Ok(true)
     }
 
-    /// Removes an unfinished message: every open recipient gets that as its outcome. Says whether it was there.
+    /// Removes an unfinished message: every open recipient gets that as its outcome. Returns whether it existed.
     pub(super) fn remove(&mut self, id: QueueId, by: &str, now: Timestamp) -> Result<bool, SpoolError> {
         let number = id.as_i64();
         let open: Vec<u32> = self
@@ -203,7 +203,7 @@ impl Transaction<'_, '_> {
         if tally.left_fresh > 0 {
             self.effects.left_fresh.push((id, tally.left_fresh));
         }
-        // A damaged message may have lost recipients, or have some that nobody can name.
+        // A damaged message may have lost recipients, or have some that cannot be read.
         let unfinished: Option<i64> = self
             .connection
             .prepare_cached("SELECT unfinished FROM message WHERE id = ?1 AND damaged IS NOT NULL")?
@@ -217,7 +217,7 @@ impl Transaction<'_, '_> {
                      WHERE message_id = ?1 AND (state IS NOT 3 OR outcome IS NULL)",
                 )?
                 .execute(params![number, now.as_millisecond(), by])?;
-            // All that it counts for goes with it; the history has what there is.
+            // Its whole count goes with it; the history keeps what there is.
             self.totals.outcomes += tally.finished + left as i64 - unfinished;
             tally.finished = unfinished;
         }

@@ -1,4 +1,4 @@
-//! What the handle, the writer and the keeper have in common.
+//! The state shared by the handle, the writer and the keeper.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -24,7 +24,7 @@ use crate::fresh::Board;
 use crate::lease::LeaseOwner;
 use crate::settings::SpoolSettings;
 
-/// Pauses of destinations and rounding make a wait a little longer than delivery says.
+/// Pauses of destinations and rounding can make a wait a little longer than delivery's longest.
 const FAR_SLACK: Duration = Duration::from_secs(3600);
 
 pub(super) struct Shared {
@@ -33,21 +33,21 @@ pub(super) struct Shared {
     pub(super) board: Arc<Board>,
     pub(super) bodies: Arc<BodyStore>,
     pub(super) readers: Readers,
-    /// The keeper's connection, which must go when the store failed.
+    /// The keeper's connection, which must be closed when the store fails.
     pub(super) checkpointer: Mutex<Option<Connection>>,
     /// Since when parts of the database cannot be read.
     pub(super) unreadable_since: Mutex<Option<Instant>>,
     pub(super) keeper: KeeperHandle,
     pub(super) ids: Ids,
     pub(super) clock: QueueClock,
-    /// Longest wait between two attempts, in milliseconds; 0 until delivery says.
+    /// Longest wait between two attempts, in milliseconds; 0 until delivery sets it.
     pub(super) wait_max: AtomicU64,
     pub(super) log: LogState,
     pub(super) free: FreeSpace,
     pub(super) reserve: Reserve,
     pub(super) leases: Leases,
     state: Mutex<SpoolState>,
-    /// Whether puts are to fail without being tried.
+    /// Whether puts fail without being tried.
     down: AtomicBool,
     counts: Mutex<Totals>,
 }
@@ -103,7 +103,7 @@ impl Shared {
         })
     }
 
-    /// Times beyond this are no waits that delivery asked for; none before it said how long it waits.
+    /// Times beyond this were not requested by delivery; `None` before it has set its longest wait.
     pub(super) fn far(&self) -> Option<Timestamp> {
         let longest = self.wait_max.load(Ordering::Relaxed);
         let far = Duration::from_millis(longest.saturating_mul(2)) + FAR_SLACK;
@@ -134,7 +134,7 @@ impl Shared {
         });
     }
 
-    /// Fails when puts cannot succeed just now.
+    /// Fails if puts cannot succeed now.
     pub(super) fn check(&self) -> Result<(), SpoolError> {
         if !self.down.load(Ordering::Acquire) {
             return Ok(());
@@ -148,7 +148,7 @@ impl Shared {
         }
     }
 
-    /// The same for mail, which is refused before all else.
+    /// The same for mail, which is refused first.
     pub(super) fn check_put(&self) -> Result<(), SpoolError> {
         if self.log.is_full() {
             return Err(SpoolError::Full(TOO_LARGE.into()));
@@ -165,14 +165,14 @@ impl Shared {
     }
 }
 
-/// Gives out ids that only grow.
+/// Assigns ids that only grow.
 pub(super) struct Ids {
     last: AtomicI64,
     node: u8,
 }
 
 impl Ids {
-    /// The last one given out.
+    /// The last one assigned.
     pub(super) fn last(&self) -> QueueId {
         QueueId::from_i64(self.last.load(Ordering::Relaxed))
     }
@@ -190,11 +190,11 @@ impl Ids {
     }
 }
 
-/// The room left on the disk, asked for at most fifty times a second: what comes in meanwhile on a fast network is less than
-/// what the disk is to keep.
+/// The free disk space, read at most fifty times a second: what a fast network can bring meanwhile is less than what must stay
+/// free.
 pub(super) struct FreeSpace {
     start: Instant,
-    /// Milliseconds after `start` when it was last asked for; 0 for never.
+    /// When it was last read, in milliseconds after `start`; 0 for never.
     asked: AtomicU64,
     bytes: AtomicU64,
 }

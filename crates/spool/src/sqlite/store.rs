@@ -10,7 +10,7 @@ use super::transaction::Totals;
 /// An open store, ready to be written to.
 pub(super) struct Store {
     pub(super) connection: Connection,
-    /// What this machine has added and taken away, and all others.
+    /// What this machine has added and removed, and all others.
     pub(super) totals: Totals,
     pub(super) others: Totals,
 }
@@ -26,6 +26,6 @@ impl Store {
 pub(super) struct Doubtful {
     pub(super) id: QueueId,
     pub(super) body_file: Option<Arc<str>>,
-    /// Whether it is a report whose settlement will be tried again; such a one stays if it is there.
+    /// Whether it is a report whose settlement will be retried; such a one stays if it is there.
     pub(super) report: bool,
 }

@@ -15,7 +15,7 @@ use crate::error::SpoolError;
 use crate::fresh::{Board, Change, Event};
 use crate::message::{Body, Message};
 
-/// The writer's statements, prepared once for as long as its connection lives.
+/// The writer's statements, prepared once for its connection.
 pub(super) struct Statements<'c> {
     pub(super) begin: Statement<'c>,
     pub(super) commit: Statement<'c>,
@@ -81,7 +81,7 @@ pub(super) fn totals_row(node: u8) -> i64 {
     i64::from(node) + 1
 }
 
-/// The size of the queue, or what one machine has added to it and taken away.
+/// The size of the queue, or what one machine has added to and removed from it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Totals {
     pub(super) messages: i64,
@@ -109,7 +109,7 @@ impl std::ops::Add for Totals {
     }
 }
 
-/// What is to be done once the transaction is committed, and only then.
+/// What to do once the transaction is committed, and only then.
 #[derive(Default)]
 pub(super) struct Effects {
     pub(super) events: Vec<Event>,
@@ -117,7 +117,7 @@ pub(super) struct Effects {
     pub(super) left_fresh: Vec<(QueueId, u32)>,
     /// Body files of finished messages.
     pub(super) discard: Vec<Arc<str>>,
-    /// Whether the database has due work that delivery was not told of.
+    /// Whether the database has due work about which delivery was not told.
     pub(super) backlog: bool,
     /// What an administrator did to which messages.
     pub(super) administered: Vec<Administration>,
@@ -127,7 +127,7 @@ pub(super) struct Effects {
 pub(super) struct Administration {
     pub(super) act: Act,
     pub(super) id: QueueId,
-    /// The session that the message came in.
+    /// The session in which the message was received.
     pub(super) session: Option<String>,
     pub(super) by: Arc<str>,
 }
@@ -156,7 +156,7 @@ impl Act {
 }
 
 impl Effects {
-    /// Keeps what was done to a message, to be told when it is on disk.
+    /// Keeps what was done to a message, to be reported once it is on disk.
     pub(super) fn administered(&mut self, act: Act, id: QueueId, session: Option<String>, by: &Arc<str>) {
         let by = Arc::clone(by);
         self.administered.push(Administration { act, id, session, by });
@@ -186,7 +186,7 @@ impl Effects {
     }
 }
 
-/// A transaction under way.
+/// The current transaction.
 pub(super) struct Transaction<'t, 'c> {
     pub(super) connection: &'c Connection,
     pub(super) statements: &'t mut Statements<'c>,
@@ -194,7 +194,7 @@ pub(super) struct Transaction<'t, 'c> {
     pub(super) clock: &'t QueueClock,
     /// The number of this machine.
     pub(super) node: u8,
-    /// What this machine has added and taken away.
+    /// What this machine has added and removed.
     pub(super) totals: Totals,
     pub(super) effects: &'t mut Effects,
     pub(super) observers: &'t Observers,
@@ -236,7 +236,7 @@ impl Transaction<'_, '_> {
             Body::File(file) => (None, Some(file.name()), Some(file.len() as i64)),
         };
         let envelope = &message.envelope;
-        // The recipients first: ids are compared with those of finished messages, too, whose recipients remain as history.
+        // The recipients first: this also detects ids of finished messages, whose recipients remain as history.
         self.insert_recipients(row, id)?;
         self.statements.insert_message.execute(params![
             id,
@@ -316,7 +316,7 @@ impl Transaction<'_, '_> {
         Ok(())
     }
 
-    /// A message's last recipient is done: its row is gone, and now the rest of it goes.
+    /// A message's last recipient is done: its row is deleted, now the rest of it is too.
     pub(super) fn message_finished(
         &mut self,
         id: i64,

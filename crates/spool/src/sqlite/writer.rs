@@ -1,8 +1,8 @@
-//! The writer thread: one transaction after another, each with all that came in during the one before.
+//! The writer thread: one transaction after another, each with everything that came in during the one before.
 //!
-//! How it fails: when the disk is full, the puts of the transaction fail, outcomes are tried again until there is room. When
-//! anything else goes wrong, or a sync fails, nothing that this connection believes may be relied on: it is dropped, and
-//! the store is opened and verified anew (see [`super::recover`]), as often as it takes. Outcomes wait for that.
+//! How it fails: when the disk is full, the puts of the transaction fail, and outcomes are retried until there is room. When
+//! anything else goes wrong, or a sync fails, the state of this connection cannot be relied on: it is dropped, and the store is
+//! reopened and verified (see [`super::recover`]), as often as it takes. Outcomes wait for that.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -23,13 +23,13 @@ use crate::message::Body;
 use crate::outcome::Settled;
 use postern_events::{Administered, Committed, Word, notice, shown};
 
-/// Pause before outcomes that met a full disk are tried again, and before looking for room.
+/// Pause before outcomes that met a full disk are retried, and before checking for room.
 const FULL_PAUSE: Duration = Duration::from_millis(250);
 
 /// Longest time the first of several puts waits for the others; never longer than the last commit took.
 const GATHER_MAX: Duration = Duration::from_micros(150);
 
-/// Unused pages given back to a full disk at a time.
+/// Unused pages released to a full disk at a time.
 const SHRINK_PAGES: u64 = 1000;
 
 /// What outlives a failed store.
@@ -45,7 +45,7 @@ enum Ended {
     Failed(SpoolError),
 }
 
-/// Runs until the queue is closed; the result is that of closing.
+/// Runs until the queue is closed; returns the result of closing.
 pub(super) fn run(shared: &Arc<Shared>, mut store: Store) -> Result<(), SpoolError> {
     let mut carried = Carried::default();
     loop {
@@ -67,7 +67,7 @@ pub(super) fn run(shared: &Arc<Shared>, mut store: Store) -> Result<(), SpoolErr
     }
 }
 
-/// Opens the store again, with growing pauses; `None` when the queue is closed meanwhile.
+/// Opens the store again, with growing pauses; `None` if the queue is closed meanwhile.
 fn reopen(shared: &Arc<Shared>, carried: &mut Carried, why: &SpoolError) -> Option<Store> {
     let mut why = why.clone();
     let mut pause = shared.settings.reopen_wait;
@@ -86,7 +86,7 @@ fn reopen(shared: &Arc<Shared>, carried: &mut Carried, why: &SpoolError) -> Opti
                 let retry_ms = pause.as_millis() as u64;
                 notice!(shared.settings.observers, Spool Warning "store not open yet", Error = shown(&error), RetryMs = retry_ms);
                 shared.set_down(&error);
-                // One that is put aside is not put aside twice.
+                // A database is not set aside twice.
                 why = error;
             }
         }
@@ -113,9 +113,9 @@ struct Writer<'s, 'c> {
     totals: Totals,
     others: Totals,
     effects: Effects,
-    /// Puts of the present transaction that failed alone.
+    /// Puts of the current transaction that failed individually.
     refused: Vec<(usize, SpoolError)>,
-    /// Results of the present transaction's settlements and chores.
+    /// Results of the current transaction's settlements and chores.
     settled: Vec<Settled>,
     counted: Vec<u64>,
     /// Puts in the last transaction.
@@ -150,7 +150,7 @@ impl<'s, 'c> Writer<'s, 'c> {
     }
 
     fn serve_batches(&mut self, carried: &mut Carried) -> Ended {
-        // While the disk is full: when to look again.
+        // While the disk is full: when to check again.
         let mut look_at = None;
         if let Err(error) = self.shared.reserve.take() {
             look_at = Some(self.enter_full(&error));
@@ -196,10 +196,10 @@ impl<'s, 'c> Writer<'s, 'c> {
         }
     }
 
-    /// Lets those who shared the last commit share the next one, too.
+    /// Lets callers that shared the last commit share the next one too.
     ///
-    /// They were answered a moment ago, and all come back at about the same time. Without this the first of them would have a
-    /// sync to itself while all others wait for it, and every second sync would be for a few. Alone, nobody waits.
+    /// They were answered a moment ago, and all return at about the same time. Without this the first of them would have a sync
+    /// to itself while all others wait for it, and every second sync would be for a few. A single caller does not wait.
     fn gather(&mut self, batch: &mut Batch) {
         let before = std::mem::replace(&mut self.shared_by, batch.puts.len());
         if before < 2 || batch.puts.is_empty() {
@@ -213,8 +213,8 @@ impl<'s, 'c> Writer<'s, 'c> {
         self.shared_by = batch.puts.len();
     }
 
-    /// The disk is full: gives the reserve up, so that what is queued can be delivered, and refuses mail. Returns when to try
-    /// the outcomes again: at once.
+    /// The disk is full: releases the reserve, so that queued mail can be delivered, and refuses mail. Returns when to try the
+    /// outcomes again: at once.
     fn enter_full(&self, error: &SpoolError) -> Instant {
         notice!(self.shared.settings.observers, Spool Error "disk full", Error = shown(error));
         self.shared.set_down(error);
@@ -222,7 +222,7 @@ impl<'s, 'c> Writer<'s, 'c> {
         Instant::now()
     }
 
-    /// Makes the database smaller if it can be, then sees whether there is room again; if not, returns when to look next.
+    /// Makes the database smaller if possible, then checks whether there is room again; if not, returns when to check next.
     fn look_for_room(&mut self) -> Result<Option<Instant>, SpoolError> {
         let mut room = if self.shared.check().is_ok() {
             Ok(())
@@ -250,7 +250,7 @@ impl<'s, 'c> Writer<'s, 'c> {
         }
     }
 
-    /// Commits a batch and answers it. On an error outcomes stay in the batch, and so do puts and chores, unanswered.
+    /// Commits a batch and answers it. On an error everything stays in the batch unanswered: outcomes, puts and chores.
     fn commit(&mut self, batch: &mut Batch) -> Result<(), SpoolError> {
         self.effects.clear();
         self.refused.clear();
@@ -259,7 +259,7 @@ impl<'s, 'c> Writer<'s, 'c> {
         if batch.is_empty() {
             return Ok(());
         }
-        // Several who stumble over the same damage wish for one new database.
+        // Several callers that meet the same damage cause only one new database.
         let now = self.shared.readers.generation();
         let stale =
             |chore: &Chore| matches!(chore.task, Task::Replace { generation, .. } if generation != now);
@@ -320,7 +320,7 @@ impl<'s, 'c> Writer<'s, 'c> {
         Ok(())
     }
 
-    /// All is on stable storage: says so to everybody.
+    /// Everything is on stable storage: answers all callers.
     fn answer(&mut self, batch: &mut Batch) {
         self.shared.set_counts(self.totals + self.others);
         for (id, recipients) in self.effects.left_fresh.drain(..) {
@@ -369,7 +369,7 @@ impl<'s, 'c> Writer<'s, 'c> {
         }
     }
 
-    /// A transaction failed: its puts and chores are told, its outcomes stay. With `doubtful` it may be on disk all the same.
+    /// A transaction failed: its puts and chores are answered, its outcomes stay. With `doubtful` it may be on disk after all.
     fn release_failed(&mut self, carried: &mut Carried, error: &SpoolError, doubtful: bool) {
         let batch = &mut carried.batch;
         let rows = batch.puts.iter().map(|put| (&put.row, false));
@@ -404,7 +404,7 @@ impl<'s, 'c> Writer<'s, 'c> {
     }
 }
 
-/// Ends a wait for the writer when it is gone without an answer.
+/// Ends a wait for the writer if it is gone without an answer.
 pub(super) async fn answer<T>(reply: oneshot::Receiver<Result<T, SpoolError>>) -> Result<T, SpoolError> {
     reply.await.unwrap_or(Err(SpoolError::Closed))
 }

@@ -1,4 +1,4 @@
-//! What the tests of the queue share.
+//! Shared code of the queue's tests.
 
 #![allow(
     dead_code,
@@ -126,7 +126,7 @@ pub(crate) async fn settle(spool: &SqliteSpool, id: QueueId, index: u32, outcome
         .unwrap()
 }
 
-/// Everything of a message that can be read.
+/// The readable content of a message.
 pub(crate) async fn content(spool: &SqliteSpool, message: &Message) -> Result<Vec<u8>, SpoolError> {
     let mut reader = spool.open_body(message);
     let mut content = Vec::new();
@@ -137,7 +137,7 @@ pub(crate) async fn content(spool: &SqliteSpool, message: &Message) -> Result<Ve
     Ok(content)
 }
 
-/// What is due for one domain, leased and given back at once.
+/// What is due for one domain, leased and returned at once.
 pub(crate) async fn take_due(
     spool: &SqliteSpool,
     domain: &str,
@@ -167,7 +167,7 @@ pub(crate) async fn event(subscription: &mut Subscription) -> Event {
         .expect("open")
 }
 
-/// Waits until something is so, for at most a minute: machines are busy.
+/// Waits for a condition, for at most a minute: machines may be busy.
 pub(crate) async fn eventually(what: &str, mut so: impl AsyncFnMut() -> bool) {
     let give_up = Instant::now() + Duration::from_secs(60);
     while !so().await {
@@ -176,7 +176,7 @@ pub(crate) async fn eventually(what: &str, mut so: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// Checks that the totals of all machines say what the tables say, and that nothing is left over.
+/// Checks that the totals of all machines agree with the tables, and that nothing is left over.
 pub(crate) fn check_consistency(directory: &Path) {
     let connection = rusqlite::Connection::open(directory.join("queue.db")).unwrap();
     let totals = |sql: &str| -> (i64, i64, i64, i64) {
