@@ -6,7 +6,6 @@ use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use crate::ClientError;
-use crate::context::ClientContext;
 use crate::exchange::STEPS_MAX;
 use crate::layer::SecurityLayer;
 use crate::mechanism::Mechanism;
@@ -53,7 +52,7 @@ impl Credentials {
     }
 
     /// Checks that the identity fields contain nothing that ends a field in any mechanism.
-    fn check(&self, mechanism: &'static str) -> Result<(), ClientError> {
+    pub(crate) fn check(&self, mechanism: &'static str) -> Result<(), ClientError> {
         let fields = [Some(&self.login), self.authzid.as_ref(), self.domain.as_ref()];
         if fields
             .into_iter()
@@ -126,18 +125,14 @@ enum State {
 }
 
 impl ClientExchange {
-    pub(crate) fn new(
-        mechanism: Mechanism,
-        credentials: &Credentials,
-        context: &ClientContext,
-    ) -> Result<Self, ClientError> {
-        credentials.check(mechanism.name())?;
-        Ok(Self {
+    /// An exchange that `machine` carries on, whose credentials have been checked.
+    pub(crate) fn new(mechanism: Mechanism, machine: Box<dyn ClientMechanism>) -> Self {
+        Self {
             mechanism,
-            machine: mechanism.client_machine(credentials, context)?,
+            machine,
             state: State::New,
             steps: 0,
-        })
+        }
     }
 
     /// Which mechanism this is.

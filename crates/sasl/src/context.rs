@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use zeroize::Zeroizing;
 
+use crate::decoy::DecoySecret;
 use crate::security_context::ContextAcceptor;
 
 /// Random octets for one exchange, from a generator fit for keys. Never used twice: replay protection depends on it.
@@ -36,31 +36,6 @@ impl Nonce {
 impl fmt::Debug for Nonce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Nonce")
-    }
-}
-
-/// A secret of this server from which salts for nonexistent accounts are derived.
-///
-/// A nonexistent account must look like an existing one, with the same salt each time. Generate 32 random octets once, keep them
-/// in the state directory, and give all servers of one name the same ones.
-#[derive(Clone)]
-pub struct DecoySecret(Zeroizing<[u8; 32]>);
-
-impl DecoySecret {
-    /// Takes 32 random octets.
-    #[must_use]
-    pub fn new(random: [u8; 32]) -> Self {
-        Self(Zeroizing::new(random))
-    }
-
-    pub(crate) fn expose(&self) -> &[u8] {
-        self.0.as_slice()
-    }
-}
-
-impl fmt::Debug for DecoySecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("DecoySecret")
     }
 }
 

@@ -10,14 +10,15 @@ use zeroize::Zeroizing;
 use crate::client::{ClientMechanism, Credentials, Response};
 use crate::context::ServerContext;
 use crate::exchange::{Lookup, ServerMechanism, ServerStep, authorize, key_of};
-use crate::keys::hex;
+use crate::key_text::hex;
+use crate::mechanism::Mechanism;
 use crate::question::{Answer, Question};
 use crate::{ClientError, SaslError, StoredKey, text};
 
 pub use secret::CramSecret;
 pub(crate) use secret::SECRET_PREFIX;
 
-pub(crate) const NAME: &str = "CRAM-MD5";
+const NAME: &str = Mechanism::CramMd5.name();
 
 /// Longest challenge that a client answers, in octets.
 const CHALLENGE_MAX: usize = 1_024;

@@ -4,6 +4,7 @@
 mod client;
 mod compute;
 mod directive;
+mod hash;
 mod layer;
 mod secret;
 mod server;
@@ -13,7 +14,9 @@ pub use secret::DigestSecret;
 pub(crate) use secret::SECRET_PREFIX;
 pub(crate) use server::DigestServer;
 
-pub(crate) const NAME: &str = "DIGEST-MD5";
+use crate::mechanism::Mechanism;
+
+const NAME: &str = Mechanism::DigestMd5.name();
 
 /// Service part of `digest-uri`.
 const SERVICE: &str = "smtp";

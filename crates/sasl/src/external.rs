@@ -5,10 +5,11 @@ use zeroize::Zeroizing;
 
 use crate::client::{ClientMechanism, Credentials, Response};
 use crate::exchange::{ServerMechanism, ServerStep, conclude};
+use crate::mechanism::Mechanism;
 use crate::question::{Answer, Question};
 use crate::{ClientError, text};
 
-pub(crate) const NAME: &str = "EXTERNAL";
+const NAME: &str = Mechanism::External.name();
 
 /// The server's side.
 #[derive(Debug, Default)]

@@ -8,9 +8,10 @@ pub(crate) use client::GssapiClient;
 pub(crate) use server::GssapiServer;
 
 use crate::context::Layers;
+use crate::mechanism::Mechanism;
 use crate::security_context::ContextFeatures;
 
-pub(crate) const NAME: &str = "GSSAPI";
+const NAME: &str = Mechanism::Gssapi.name();
 
 /// Service part of the principal (RFC 4954 section 4).
 const SERVICE: &str = "smtp";

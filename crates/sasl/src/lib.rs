@@ -29,7 +29,7 @@
 //!
 //! 1. A file of its own with types that implement [`ServerMechanism`] and [`ClientMechanism`], and its RFC's exchanges as
 //!    tests.
-//! 2. A variant of [`Mechanism`] and its row in the table of `mechanism.rs`, and its place in the order of `choose.rs`.
+//! 2. A variant of [`Mechanism`] and its row in the table of `mechanism.rs`, its types in `start.rs`, and its place in the order of `choose.rs`.
 //! 3. If it needs something new from outside (a stored key, facts about the TLS session), a variant of [`Question`] and
 //!    one of [`StoredKey`], or a field of [`ServerContext`]; the compiler then points out each driver that must handle it.
 //!
@@ -40,11 +40,13 @@ mod choose;
 mod client;
 mod context;
 mod cram;
+mod decoy;
 mod digest;
 mod error;
 mod exchange;
 mod external;
 mod gssapi;
+mod key_text;
 mod keys;
 mod layer;
 mod login;
@@ -56,17 +58,20 @@ mod prep;
 mod question;
 mod scram;
 mod security_context;
+mod start;
 mod text;
 pub mod wire;
 
 pub use choose::{Choosing, NoChoice, Peer, Rejected, Unverified, choose};
 pub use client::{CHALLENGE_MAX, ClientExchange, ClientMechanism, Credentials, Finish, Response};
-pub use context::{ChannelBindings, ClientContext, DecoySecret, Layers, Nonce, OauthAdvice, ServerContext};
+pub use context::{ChannelBindings, ClientContext, Layers, Nonce, OauthAdvice, ServerContext};
 pub use cram::CramSecret;
+pub use decoy::DecoySecret;
 pub use digest::DigestSecret;
 pub use error::{ClientError, SaslError};
 pub use exchange::{Outcome, RESPONSE_MAX, STEPS_MAX, ServerExchange, ServerMechanism, ServerStep};
-pub use keys::{KEY_TEXT_MAX, KeyError, StoredKey};
+pub use key_text::{KEY_TEXT_MAX, KeyError};
+pub use keys::StoredKey;
 pub use layer::{LayerError, Layered, SecurityLayer};
 pub use mechanism::{Mechanism, Needs, Properties, UnknownMechanism};
 pub use ntlm::NtHash;

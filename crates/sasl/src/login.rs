@@ -5,10 +5,11 @@ use zeroize::Zeroizing;
 
 use crate::client::{ClientMechanism, Credentials, Response};
 use crate::exchange::{ServerMechanism, ServerStep, conclude};
+use crate::mechanism::Mechanism;
 use crate::question::{Answer, Question};
 use crate::{ClientError, text};
 
-pub(crate) const NAME: &str = "LOGIN";
+const NAME: &str = Mechanism::Login.name();
 
 /// The prompts, which clients compare byte for byte: `VXNlcm5hbWU6` and `UGFzc3dvcmQ6` on the wire.
 const ASK_NAME: &[u8] = b"Username:";

@@ -1,18 +1,7 @@
 //! The table of mechanisms.
 
-use crate::client::{ClientExchange, ClientMechanism, Credentials};
-use crate::context::{ClientContext, ServerContext};
-use crate::cram::{CramClient, CramServer};
-use crate::digest::{DigestClient, DigestServer};
-use crate::exchange::{ServerExchange, ServerMechanism};
-use crate::external::{ExternalClient, ExternalServer};
-use crate::gssapi::{GssapiClient, GssapiServer};
-use crate::login::{LoginClient, LoginServer};
-use crate::ntlm::{NtlmClient, NtlmServer};
-use crate::oauth::{Form, TokenClient, TokenServer};
-use crate::plain::{PlainClient, PlainServer};
-use crate::scram::{ScramClient, ScramHash, ScramServer};
-use crate::{ClientError, cram, digest, external, gssapi, login, ntlm, plain, scram};
+use crate::oauth::Form;
+use crate::scram::{ScramHash, name as scram_name};
 
 /// A mechanism that this version supports.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash, Ord, PartialOrd)]
@@ -115,17 +104,17 @@ impl Mechanism {
     #[must_use]
     pub const fn properties(self) -> Properties {
         match self {
-            Self::Plain => row(plain::NAME, Needs::Password).revealing(),
+            Self::Plain => row("PLAIN", Needs::Password).revealing(),
             // Its first challenge is constant, and some clients send the user name along with `AUTH LOGIN`.
-            Self::Login => row(login::NAME, Needs::Password).revealing(),
-            Self::CramMd5 => row(cram::NAME, Needs::CramSecret).server_first(),
-            Self::DigestMd5 => row(digest::NAME, Needs::DigestSecret).server_first().layer(128),
-            Self::Scram(hash) => row(scram::name(hash, false), Needs::ScramKeys(hash)),
-            Self::ScramPlus(hash) => row(scram::name(hash, true), Needs::ScramKeys(hash)),
+            Self::Login => row("LOGIN", Needs::Password).revealing(),
+            Self::CramMd5 => row("CRAM-MD5", Needs::CramSecret).server_first(),
+            Self::DigestMd5 => row("DIGEST-MD5", Needs::DigestSecret).server_first().layer(128),
+            Self::Scram(hash) => row(scram_name(hash, false), Needs::ScramKeys(hash)),
+            Self::ScramPlus(hash) => row(scram_name(hash, true), Needs::ScramKeys(hash)),
             // As strong as the ticket's key: AES-256 at best.
-            Self::Gssapi => row(gssapi::NAME, Needs::Kerberos).layer(256).blocking(),
-            Self::Ntlm => row(ntlm::NAME, Needs::NtHash),
-            Self::External => row(external::NAME, Needs::Certificate),
+            Self::Gssapi => row("GSSAPI", Needs::Kerberos).layer(256).blocking(),
+            Self::Ntlm => row("NTLM", Needs::NtHash),
+            Self::External => row("EXTERNAL", Needs::Certificate),
             Self::OauthBearer => row(Form::Bearer.name(), Needs::Token).revealing(),
             Self::Xoauth2 => row(Form::Google.name(), Needs::Token).revealing(),
         }
@@ -176,59 +165,6 @@ impl Mechanism {
         } else {
             Err(UnknownMechanism::NoSuch { name, known: known() })
         }
-    }
-
-    /// Starts an exchange as server. The context is used for this exchange only, its nonce above all.
-    #[must_use]
-    pub fn server(self, context: &ServerContext) -> ServerExchange {
-        let machine: Box<dyn ServerMechanism> = match self {
-            Self::Plain => Box::new(PlainServer::default()),
-            Self::Login => Box::new(LoginServer::default()),
-            Self::CramMd5 => Box::new(CramServer::new(context)),
-            Self::DigestMd5 => Box::new(DigestServer::new(context)),
-            Self::Scram(hash) => Box::new(ScramServer::new(hash, false, context)),
-            Self::ScramPlus(hash) => Box::new(ScramServer::new(hash, true, context)),
-            Self::Gssapi => Box::new(GssapiServer::new(context)),
-            Self::Ntlm => Box::new(NtlmServer::new(context)),
-            Self::External => Box::new(ExternalServer::default()),
-            Self::OauthBearer => Box::new(TokenServer::new(Form::Bearer, context)),
-            Self::Xoauth2 => Box::new(TokenServer::new(Form::Google, context)),
-        };
-        ServerExchange::new(self, machine)
-    }
-
-    /// Starts an exchange as client; [`crate::choose`] says with which mechanism.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError::Missing`] and [`ClientError::Unfit`] if the credentials do not suit the mechanism;
-    /// [`ClientError::Context`] if Kerberos gives no ticket.
-    pub fn client(
-        self,
-        credentials: &Credentials,
-        context: &ClientContext,
-    ) -> Result<ClientExchange, ClientError> {
-        ClientExchange::new(self, credentials, context)
-    }
-
-    pub(crate) fn client_machine(
-        self,
-        credentials: &Credentials,
-        context: &ClientContext,
-    ) -> Result<Box<dyn ClientMechanism>, ClientError> {
-        Ok(match self {
-            Self::Plain => Box::new(PlainClient::new(credentials)?),
-            Self::Login => Box::new(LoginClient::new(credentials)?),
-            Self::CramMd5 => Box::new(CramClient::new(credentials)?),
-            Self::DigestMd5 => Box::new(DigestClient::new(credentials, context)?),
-            Self::Scram(hash) => Box::new(ScramClient::new(hash, false, credentials, context)?),
-            Self::ScramPlus(hash) => Box::new(ScramClient::new(hash, true, credentials, context)?),
-            Self::Gssapi => Box::new(GssapiClient::new(credentials, context)?),
-            Self::Ntlm => Box::new(NtlmClient::new(credentials, context)?),
-            Self::External => Box::new(ExternalClient::new(credentials)?),
-            Self::OauthBearer => Box::new(TokenClient::new(Form::Bearer, credentials, context)?),
-            Self::Xoauth2 => Box::new(TokenClient::new(Form::Google, credentials, context)?),
-        })
     }
 }
 

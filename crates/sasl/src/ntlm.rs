@@ -15,7 +15,9 @@ pub use hash::NtHash;
 pub(crate) use hash::SECRET_PREFIX;
 pub(crate) use server::NtlmServer;
 
-pub(crate) const NAME: &str = "NTLM";
+use crate::mechanism::Mechanism;
+
+const NAME: &str = Mechanism::Ntlm.name();
 
 /// Negotiation flags (section 2.2.2.5).
 mod flag {

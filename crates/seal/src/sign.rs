@@ -1,62 +1,24 @@
 //! Signs a message: one header field for each key (RFC 6376 section 5).
 
+mod error;
 mod fields;
+mod signer;
 #[cfg(test)]
 mod tests;
 mod write;
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
-use postern_mail::fields::FieldError;
+
 use postern_mail::{Header, NewField};
 
-use crate::canon::{self, Canonicalization, Form};
-use crate::{Algorithm, BodyHash, CryptoFailed, SigningKey};
+use crate::BodyHash;
+use crate::canon::{self, Form};
 
+pub use self::error::{NAMES_MAX, SignError};
 pub use self::fields::{FieldNames, OVERSIGNED, SIGNED};
-
-/// Name of the field.
-pub const FIELD: &str = "DKIM-Signature";
-
-/// Most names in `h=`. No legitimate mail has headers that lead to more.
-pub const NAMES_MAX: usize = 500;
-
-/// One key with which a domain signs.
-#[derive(Clone, Debug)]
-pub struct Signer {
-    /// The domain, `d=`, in A-labels.
-    pub domain: String,
-    /// The selector, `s=`.
-    pub selector: String,
-    /// The key.
-    pub key: Arc<SigningKey>,
-    /// The canonical forms, `c=`.
-    pub canonicalization: Canonicalization,
-    /// Which fields are signed.
-    pub fields: Arc<FieldNames>,
-    /// How long a signature is valid, `x=`; `None` for ever.
-    pub expires: Option<Duration>,
-}
-
-/// Why a message was not signed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum SignError {
-    /// One of the signed fields occurs hundreds of times.
-    #[error("more than {NAMES_MAX} header fields to sign")]
-    TooManyFields,
-    /// There is no `From`, which must be signed.
-    #[error("no From field")]
-    NoFrom,
-    /// The field cannot be put into a header; this does not happen with valid DNS names.
-    #[error(transparent)]
-    Field(#[from] FieldError),
-    /// The cryptographic library failed.
-    #[error(transparent)]
-    Crypto(#[from] CryptoFailed),
-}
+pub use self::signer::{FIELD, Signer};
 
 impl Signer {
     /// Signs a message, given its header as it will be sent and the hash of its body in the form named by
@@ -76,12 +38,6 @@ impl Signer {
             FIELD,
             write::signed(unsigned, &signature).as_bytes(),
         )?)
-    }
-
-    /// The algorithm, `a=`.
-    #[must_use]
-    pub fn algorithm(&self) -> Algorithm {
-        self.key.algorithm()
     }
 }
 

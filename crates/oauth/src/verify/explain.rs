@@ -2,7 +2,8 @@
 
 use super::claims::{Finding, Origin, judge};
 use super::jws::{Form, Signed};
-use super::provider::{Kind, Provider, Trouble};
+use super::outage::Trouble;
+use super::provider::{Kind, Provider};
 use super::verifier::{Verdict, Verifier};
 use super::{Claims, Refusal};
 use crate::clock::unix_now;

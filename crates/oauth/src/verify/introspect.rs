@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::cache::{AnswerCache, Known};
 use super::claims::{Claims, Origin, judge};
-use super::provider::Outage;
+use super::outage::Outage;
 use super::settings::{ClaimRules, Introspection, IntrospectionStyle};
 use crate::clock::{now, unix_now};
 use crate::http::{Answer, HttpClient, HttpError};

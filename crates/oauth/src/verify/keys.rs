@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::jwks::KeySet;
-use super::provider::{Outage, Watch};
+use super::outage::{Outage, Watch};
 use super::settings::{KeySource, KeyTimes};
 use crate::discovery::discover;
 use crate::http::{ANSWER_MAX, Endpoint, HttpClient};

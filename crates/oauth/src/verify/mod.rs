@@ -11,6 +11,8 @@ mod introspect;
 mod jwks;
 mod jws;
 mod keys;
+mod outage;
+mod owner;
 mod provider;
 mod refusal;
 mod settings;
@@ -24,10 +26,11 @@ pub use self::claims::{Claims, Finding, Judgement, Origin, judge};
 pub use self::explain::{Explanation, Step};
 pub use self::jwks::{KeySet, KeySetError};
 pub use self::jws::{Form, TOKEN_MAX};
+pub use self::owner::Owner;
 pub use self::provider::{OpenError, ProviderHealth};
 pub use self::refusal::Refusal;
 pub use self::settings::{
     AccountRule, ClaimRules, EmailRule, Introspection, IntrospectionStyle, KeySource, KeyTimes,
     ProviderSettings, TokenCheck,
 };
-pub use self::verifier::{Advice, Owner, Verdict, Verifier};
+pub use self::verifier::{Advice, Verdict, Verifier};

@@ -4,18 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use postern_events::{Observers, notice};
+use postern_events::Observers;
 
 use super::algorithm::SigningAlgorithm;
 use super::claims::{Claims, Origin, judge};
 use super::introspect::Introspector;
-use super::jwks::KeySet;
 use super::jws::Signed;
 use super::keys::Keys;
+use super::outage::{Trouble, Watch};
+use super::owner::Owner;
 use super::refusal::Refusal;
 use super::settings::{ProviderSettings, TokenCheck};
-use super::verifier::Owner;
 use crate::clock::unix_now;
 use crate::http::{HttpClient, TrustError};
 
@@ -43,71 +42,6 @@ pub struct ProviderHealth {
     pub keys: Option<String>,
     /// When they were fetched.
     pub age: Option<Duration>,
-}
-
-/// That cannot be determined now.
-#[derive(Debug)]
-pub(super) struct Outage(pub(super) String);
-
-impl Outage {
-    pub(super) const fn new(reason: String) -> Self {
-        Self(reason)
-    }
-}
-
-/// Why a token was not accepted.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    Refused(Refusal),
-    Outage(Outage),
-}
-
-impl From<Refusal> for Trouble {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
-impl From<Outage> for Trouble {
-    fn from(outage: Outage) -> Self {
-        Self::Outage(outage)
-    }
-}
-
-/// Reports changes of a provider's state, only once each.
-pub(super) struct Watch {
-    issuer: String,
-    problem: Mutex<Option<String>>,
-    observers: Observers,
-}
-
-impl Watch {
-    /// Records how an exchange with the provider ended.
-    pub(super) fn note(&self, problem: Option<&str>) {
-        let before = std::mem::replace(&mut *self.problem.lock(), problem.map(str::to_owned));
-        match (before, problem) {
-            (None, Some(reason)) => {
-                notice!(
-                    self.observers,
-                    Oauth Warning "provider fails",
-                    Provider = self.issuer,
-                    Reason = reason,
-                );
-            }
-            (Some(_), None) => {
-                notice!(self.observers, Oauth Info "provider answers again", Provider = self.issuer);
-            }
-            _ => {}
-        }
-    }
-
-    /// Records the keys.
-    pub(super) fn keys(&self, before: Option<&KeySet>, now: &KeySet) {
-        let keys = now.describe();
-        if before.is_none_or(|before| before.describe() != keys) {
-            notice!(self.observers, Oauth Info "provider keys", Provider = self.issuer, Keys = keys);
-        }
-    }
 }
 
 pub(super) struct Provider {
@@ -160,11 +94,7 @@ impl Provider {
         Ok(Self {
             kind,
             settings,
-            watch: Arc::new(Watch {
-                issuer,
-                problem: Mutex::default(),
-                observers: observers.clone(),
-            }),
+            watch: Arc::new(Watch::new(issuer, observers.clone())),
             kept: AtomicBool::new(false),
         })
     }
@@ -263,7 +193,7 @@ impl Provider {
         ProviderHealth {
             issuer: self.issuer().to_owned(),
             check,
-            problem: self.watch.problem.lock().clone(),
+            problem: self.watch.problem(),
             keys,
             age,
         }

@@ -7,9 +7,11 @@ use postern_events::Observers;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::jws::{Form, Signed};
-use super::provider::{OpenError, Outage, Provider, ProviderHealth, Trouble};
+use super::outage::{Outage, Trouble};
+use super::owner::Owner;
+use super::provider::{OpenError, Provider, ProviderHealth};
 use super::refusal::{Refusal, Shown};
-use super::settings::{AccountRule, ProviderSettings};
+use super::settings::ProviderSettings;
 use crate::discovery;
 
 /// Shortest time between two checks whether keys are due.
@@ -25,19 +27,6 @@ pub enum Verdict {
     Refused(Refusal),
     /// That cannot be determined now. The text says why, for the log.
     Unavailable(String),
-}
-
-/// The owner of a token.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Owner {
-    /// The login, as the provider names it.
-    pub login: String,
-    /// The provider's issuer.
-    pub issuer: String,
-    /// Whether a directory must know the login.
-    pub account: AccountRule,
-    /// When the token expires, in seconds since 1970; `None` if its provider does not say.
-    pub ends: Option<u64>,
 }
 
 /// What clients are told when their token is not accepted (RFC 7628 section 3.2.2).

@@ -8,7 +8,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::md5_state::{self, BLOCK, State};
-use crate::keys::{KeyError, hex, redacted, unhex};
+use crate::key_text::{KeyError, hex, redacted, unhex};
 
 /// How the text form starts.
 pub(crate) const SECRET_PREFIX: &str = "CRAM-MD5$";

@@ -1,13 +1,10 @@
 //! The computations of RFC 2831 section 2.1.2.1.
 
-use md5::{Digest, Md5};
 use zeroize::Zeroizing;
 
+use super::hash::{Hash, md5};
 use super::{DigestSecret, NONCE_COUNT, Protection};
-use crate::keys::hex;
-
-/// Sixteen octets that are wiped.
-pub(super) type Hash = Zeroizing<[u8; 16]>;
+use crate::key_text::hex;
 
 /// What goes into both sides' proofs.
 #[derive(Debug)]
@@ -24,15 +21,6 @@ pub(super) struct Facts<'a> {
 pub(super) enum Prover {
     Client,
     Server,
-}
-
-/// MD5 of concatenated parts.
-pub(super) fn md5(parts: &[&[u8]]) -> Hash {
-    let mut hash = Md5::new();
-    for part in parts {
-        hash.update(part);
-    }
-    Zeroizing::new(hash.finalize().into())
 }
 
 /// `H(A1)`, the key of the session.

@@ -10,7 +10,7 @@ use rc4::consts::U16;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::compute::{Hash, md5};
+use super::hash::{Hash, md5};
 use super::{BUFFER_MAX, Cipher, Protection};
 use crate::layer::{LayerError, SecurityLayer, each_buffer};
 
@@ -284,7 +284,7 @@ mod tests {
             hash.extend(block);
         }
         assert_eq!(
-            crate::keys::hex(&hash).as_str(),
+            crate::key_text::hex(&hash).as_str(),
             "e52cac67419a9a224a3b108f3fa6cb6d"
         );
     }

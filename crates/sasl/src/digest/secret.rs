@@ -6,8 +6,8 @@ use std::str::FromStr;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::compute::{Hash, md5};
-use crate::keys::{KEY_TEXT_MAX, KeyError, hex, redacted, unhex};
+use super::hash::{Hash, md5};
+use crate::key_text::{KEY_TEXT_MAX, KeyError, hex, redacted, unhex};
 
 /// How the text form starts.
 pub(crate) const SECRET_PREFIX: &str = "DIGEST-MD5$";

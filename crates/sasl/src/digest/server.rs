@@ -2,8 +2,9 @@
 
 use subtle::ConstantTimeEq;
 
-use super::compute::{Facts, Hash, Prover, proof, session_key};
+use super::compute::{Facts, Prover, proof, session_key};
 use super::directive::{Directives, push_quoted, push_token};
+use super::hash::Hash;
 use super::layer::{DigestLayer, Side};
 use super::{BUFFER_MAX, Cipher, DigestSecret, NAME, NONCE_COUNT, Protection, buffer_max, text_of};
 use crate::context::{Layers, ServerContext};

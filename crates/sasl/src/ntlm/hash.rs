@@ -8,7 +8,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::message::utf16;
-use crate::keys::{KeyError, hex, redacted, unhex};
+use crate::key_text::{KeyError, hex, redacted, unhex};
 
 /// How the text form starts.
 pub(crate) const SECRET_PREFIX: &str = "NT$";

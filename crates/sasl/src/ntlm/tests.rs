@@ -4,7 +4,7 @@ use super::*;
 use crate::client::{ClientExchange, Credentials};
 use crate::context::tests::{client_context, server_context};
 use crate::exchange::{ServerExchange, ServerStep};
-use crate::keys::hex;
+use crate::key_text::hex;
 use crate::{Answer, Mechanism, Question, SaslError, StoredKey};
 
 /// MS-NLMP section 4.2.1.

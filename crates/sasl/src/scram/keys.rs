@@ -10,8 +10,8 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::hash::{ScramHash, xor};
-use crate::context::DecoySecret;
-use crate::keys::{KEY_TEXT_MAX, KeyError, redacted, unbase64};
+use crate::decoy::DecoySecret;
+use crate::key_text::{KEY_TEXT_MAX, KeyError, redacted, unbase64};
 use crate::prep::{PrepError, prepare};
 
 /// Iterations of new keys unless the configuration says otherwise. Every login costs the client this many, the server none.

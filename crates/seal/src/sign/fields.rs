@@ -2,7 +2,7 @@
 
 use postern_mail::Header;
 
-use super::{NAMES_MAX, SignError};
+use super::error::{NAMES_MAX, SignError};
 
 /// Fields that are oversigned: signed once more than they occur, so that none can be added (RFC 6376 section 8.15). These are the
 /// fields for author, recipients, subject, and how the content is encoded.

@@ -5,7 +5,12 @@ use aws_lc_rs::signature::{ED25519, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKe
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::*;
+use crate::canon::Canonicalization;
+use crate::{Algorithm, SigningKey};
 use crate::{BodyHasher, RsaBits, TagList};
 
 const HEADER: &str = "From: Joe SixPack <joe@football.example.com>\r\n\

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
 
-use super::{FIELD, Signer};
+use super::signer::{FIELD, Signer};
 use crate::BodyHash;
 
 /// Where lines are folded, in octets (RFC 5322 section 2.1.1).

@@ -5,13 +5,15 @@
 
 mod hashers;
 mod key;
+mod key_fault;
 mod signature;
 #[cfg(test)]
 mod tests;
 mod verify;
 
 pub use self::hashers::{HashOf, Hashers, Hashes};
-pub use self::key::{Key, KeyFault};
+pub use self::key::Key;
+pub use self::key_fault::KeyFault;
 pub use self::signature::{Fault, Kind, Signature};
 pub use self::verify::{Covered, Outcome, Signatures, best};
 pub(crate) use self::verify::{itself, verify};

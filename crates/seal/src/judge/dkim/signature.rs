@@ -97,7 +97,7 @@ pub enum Fault {
     Signature,
     /// Something is wrong with the key.
     #[error("{0}")]
-    Key(#[from] super::KeyFault),
+    Key(#[from] super::key_fault::KeyFault),
 }
 
 impl Fault {
