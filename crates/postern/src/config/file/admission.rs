@@ -14,8 +14,8 @@ table! {
         connections_per_second: u64 = Count(1..=1_000_000), optional "500" else "no limit";
         /// Concurrent sessions; more are told `421 4.3.2`. Each costs a file descriptor and some 20 KiB.
         sessions: u64 = Count(1..=1_000_000), default "10000";
-        /// Percentage of the sessions reserved for strangers on listeners of the role `mx`. What is not reserved goes to whoever comes
-        /// first. A share that no listener can use is free for the others.
+        /// Percentage of the sessions reserved for strangers on listeners of the role `mx`. What is not reserved goes to the
+        /// first to come. A share that no listener can use is available to the others.
         mx_percent: u64 = Count(0..=100), default "20";
         /// The same for clients on listeners of the role `submission` that have not authenticated yet.
         submission_percent: u64 = Count(0..=100), default "20";
@@ -39,14 +39,14 @@ table! {
         refuse_load: f64 = Number(0.0..=100_000.0), optional "12.0" else "off";
         /// How long a command waits under `delay_load`.
         delay: Duration = Time("0", "1m"), default "\"1s\"";
-        /// Free space that is kept on the disk of `state_dir`. A message that would use it is told `452 4.3.1`. Space is reserved as
-        /// octets arrive; messages of strangers on their way in get at most half of what is free, and leave half as much again. The
-        /// disks of Maildirs keep as much: mail that would use it waits in the queue, with the status 4.3.1.
+        /// Free space that is kept on the disk of `state_dir`. A message that would use it is told `452 4.3.1`. Space is reserved
+        /// as octets arrive; incoming messages of strangers get at most half of what is free, and leave half as much again. The
+        /// disks of Maildirs keep the same amount free: mail that would use it waits in the queue, with the status 4.3.1.
         min_free: u64 = Size("0", "1 TiB"), default "\"100 MiB\"";
-        /// Most memory for messages on their way in. Where it is short, bodies go to files early; beyond, the answer is `452`.
+        /// Most memory for incoming messages. When it is short, bodies go to files early; beyond it, the reply is `452`.
         /// Strangers get at most half.
         memory: u64 = Size("1 MiB", "1 TiB"), default "\"128 MiB\"";
-        /// Most messages on their way in whose bodies are in files; more are told `452 4.3.1`. Strangers get at most half.
+        /// Most incoming messages whose bodies are in files; more are told `452 4.3.1`. Strangers get at most half.
         bodies: u64 = Count(2..=1_000_000), default "2000";
         /// Most of them from one network of strangers (`/24`, `/56`), or of one login; more are told `452 4.7.0`.
         bodies_per_network: u64 = Count(1..=1_000_000), default "100";

@@ -9,29 +9,34 @@ use crate::config::kinds::{Choice, Line, List, OneOf, OneOrList, Switch};
 use crate::config::read::{At, table};
 
 table! {
-    /// Aliases by address and domain: sendmail's virtusertable, Postfix's virtual aliases. They hold for every address that mail
-    /// is taken for: in `local_domains`, `relay_domains` and `alias_domains`, and for who may relay in any. They go before the aliases
-    /// file and before mailboxes. Of all entries the one that names the address most closely counts: `user+detail@domain`, `user++@domain`
-    /// (any detail), `user+*@domain` (any or none), `user@domain`, `++@domain`, `+*@domain`, `@domain`; among equals the earlier one.
-    /// What an entry leads to is looked for again; one that leads to itself ends there, at the mailbox.
+    /// Aliases by address and domain: sendmail's virtusertable, Postfix's virtual aliases. They apply to every address for which
+    /// mail is accepted: in `local_domains`, `relay_domains` and `alias_domains`, and in any domain for clients that may relay.
+    /// They take precedence over the aliases file and mailboxes. Of all entries, the most specific one counts:
+    /// `user+detail@domain`, `user++@domain` (any detail), `user+*@domain` (any or none), `user@domain`, `++@domain`,
+    /// `+*@domain`, `@domain`; among equals the earlier one. The target of an entry is looked up again; an entry that leads to
+    /// itself ends there, at the mailbox.
     AliasTable {
-        /// The addresses, each an entry of its own; `"@example.org"` for all of a domain that no other entry names.
+        /// The addresses, each a separate entry; `"@example.org"` for all addresses of a domain without another entry.
         from: Vec<At<String>> = List(AliasPattern), optional "[\"info@example.org\"]" else "`table` has the entries";
-        /// Tables whose entries are aliases, in place of `from`: `"hash:/etc/postfix/virtual"`, `"sendmail:/etc/mail/virtusertable"`, or
-        /// `"table:NAME"` for a [[table]]. Entries that stand in this file go before those of tables that are as close.
+        /// Tables whose entries are aliases, in place of `from`: `"hash:/etc/postfix/virtual"`,
+        /// `"sendmail:/etc/mail/virtusertable"`, or `"table:NAME"` for a [[table]]. Entries in this file take precedence over
+        /// equally specific ones in tables.
         table: Vec<At<Reference>> = OneOrList(TableReference), optional "\"hash:/etc/postfix/virtual\"" else "`from` has the entries";
-        /// How the entries of `table` are written: `postfix` as in virtual(5); `sendmail` as in virtusertable, with `%1` and `error:`; `own`
-        /// with the keys of both; `relocated` for Postfix's relocated(5), whose right sides are new addresses.
+        /// The format of the entries of `table`: `postfix` as in virtual(5); `sendmail` as in virtusertable, with `%1` and
+        /// `error:`; `own` with the keys of both; `relocated` for Postfix's relocated(5), whose right-hand sides are new
+        /// addresses.
         form: AliasForm = OneOf::<AliasForm>::new(), optional "\"postfix\"" else "`sendmail` for tables of sendmail's form, `postfix` for others";
-        /// Where their mail goes: addresses, names of users here, `"@example.net"` for the same name in another domain, `"/dev/null"` for
-        /// nowhere. `%1` stands for the name, `%2` for the detail behind it, `%3` for the detail with its separator.
+        /// Where their mail goes: addresses, names of users here, `"@example.net"` for the same name in another domain,
+        /// `"/dev/null"` for nowhere. `%1` stands for the name, `%2` for the detail after it, `%3` for the detail with its
+        /// separator.
         to: Vec<At<String>> = List(Line(1_024)), optional "[\"ann@example.org\"]" else "`refuse` or `moved_to` says what becomes of it";
-        /// What who writes to them is told: code, enhanced code and text.
+        /// The reply to mail for these addresses: code, enhanced code and text.
         refuse: RefusalText = RefusalWords, optional "\"550 5.7.1 No applications by mail\"" else "mail is taken";
-        /// The address that they have now; who writes to the old one is told `551 5.1.6` with it. An entry with `to` goes before this.
+        /// Their new address; mail for the old one is refused with `551 5.1.6` and the new one. An entry with `to` takes
+        /// precedence over this.
         moved_to: String = Line(300), optional "\"ann@example.net\"" else "nobody has moved";
-        /// Whether a detail that the entry does not have goes along (`ann+shop@` becomes `bob+shop@`), where `to` takes no part of the
-        /// address by `%`.
+        /// Whether a detail that the entry does not have is kept (`ann+shop@` becomes `bob+shop@`), if `to` uses no part of the
+        /// address with `%`.
         keep_detail: bool = Switch, optional "false" else "`true`, but for entries of sendmail's form";
     }
 }

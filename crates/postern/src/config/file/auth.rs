@@ -38,15 +38,15 @@ table! {
         /// Whether mechanisms that end in `-PLUS` are offered under TLS 1.2 too. Most clients bind there by `tls-unique`, which
         /// Postern does not have, and fail.
         channel_binding_in_tls12: bool = Switch, default "false";
-        /// Whether NTLM is refused where the client says that it has seen another TLS session, so that nobody in between can pass a
-        /// login on. Most clients say nothing and are taken. Those of .NET bind by `tls-unique` under TLS 1.2, which cannot be checked
-        /// here: `false` is for them.
+        /// Whether NTLM is refused if the client says that it has seen another TLS session, so that nobody in between can relay a
+        /// login. Most clients say nothing and are accepted. Those of .NET bind by `tls-unique` under TLS 1.2, which cannot be
+        /// checked here: `false` is for them.
         ntlm_channel_binding: bool = Switch, default "true";
         /// The realm of DIGEST-MD5. Stored keys are bound to it: after a change, users have to authenticate with PLAIN once before DIGEST-MD5 works again.
         realm: String = Line(255), optional "\"example.org\"" else "`hostname`";
-        /// The domain of user names that come without one, with any mechanism: `ann` is then looked up as `ann@example.org`, and so
-        /// counted, logged and compared with sender addresses. Accounts without a domain are no longer found
-        /// by their names: `{local}` in filters and queries is what stands before the `@`.
+        /// The domain of user names without one, with any mechanism: `ann` is then looked up as `ann@example.org`, and so
+        /// counted, logged and compared with sender addresses. Accounts without a domain are no longer found by their names:
+        /// `{local}` in filters and queries is the part before the `@`.
         default_domain: String = HostName, optional "\"example.org\"" else "user names stay as they are";
         /// Further names by which clients call this server in DIGEST-MD5 and NTLM, besides `hostname` and the names of its
         /// certificates. `"*"` accepts any name, and with it authentication that another server relays.
@@ -107,7 +107,7 @@ table! {
         name: Mechanism = MechanismName, required "\"NTLM\"";
         /// The last day on which it is offered, in UTC.
         until: Date = Day, optional "2027-03-31" else "no end";
-        /// From where it is offered.
+        /// The networks to which it is offered.
         networks: Vec<At<IpNet>> = List(Network), default "[]";
         /// Whether it is offered inside TLS only.
         tls: TlsWord = OneOf::<TlsWord>::new(), default "\"optional\"";
@@ -115,7 +115,7 @@ table! {
 }
 
 table! {
-    /// Which user a kind of certificate belongs to. All keys that are given have to match.
+    /// Which user a kind of certificate belongs to. All given keys must match.
     CertificateLoginTable {
         /// The user name; `"{email}"` stands for the mail address in the certificate.
         login: String = Line(255), required "\"acaird\"";

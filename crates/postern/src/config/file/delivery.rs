@@ -59,14 +59,14 @@ table! {
         source_address: Vec<At<IpAddr>> = List(SourceAddress), default "[]";
         /// The name given in `EHLO`.
         helo_name: String = HostName, optional "\"out.example.org\"" else "the host name";
-        /// Which addresses of hosts are tried: all in the order of DNS, IPv4 or IPv6 alone, or one of them first.
+        /// Which addresses of hosts are tried: all in DNS order, only IPv4 or IPv6, or one of them first.
         ip: Family = OneOf::<Family>::new(), default "\"any\"";
-        /// A filter behind the queue, such as amavis: all mail is handed to it by SMTP before it goes its way, and comes back by a
-        /// listener with `filtered = true`. Reports of this server do not pass it. `"lmtp:host:port"` speaks LMTP to it.
+        /// An after-queue filter, such as amavis: all mail is sent to it by SMTP first, and comes back through a listener with
+        /// `filtered = true`. Reports of this server do not pass it. `"lmtp:host:port"` speaks LMTP to it.
         filter: String = Line(300), optional "\"127.0.0.1:10024\"" else "mail goes its way at once";
         /// Dead-host back-off: the longest pause after no host of a destination could be reached.
         dead_pause: Duration = Time("1s", "1d"), default "\"10m\"";
-        /// The port of hosts that MX records name. Change it only in a laboratory.
+        /// The port of hosts in MX records. Change it only in a lab.
         mx_port: u64 = Count(1..=65_535), default "25";
         /// Networks that mail may reach by MX records and address literals although they are of loopback, of the link, or of this
         /// host itself: `["127.0.0.0/8"]` in a laboratory. Otherwise a domain whose mail hosts have no other address bounces with
@@ -75,34 +75,36 @@ table! {
         mx_networks: Vec<At<IpNet>> = List(Network), default "[]";
         /// Whether `BDAT` is used with hosts that offer `CHUNKING` (RFC 3030).
         chunking: bool = Switch, default "true";
-        /// What becomes of a message with 8-bit content when the host does not offer `8BITMIME`. `convert` encodes it part by part as
-        /// quoted-printable or base64 (RFC 6152 section 3, RFC 2045); what cannot be encoded bounces with `5.6.3` and the reason:
-        /// 8-bit octets in header fields, in signed parts, and in parts that say they are encoded already. `bounce` lets all of it
-        /// bounce, for a site whose messages carry signatures of others that must arrive whole: those over 8-bit content do not hold any
-        /// more once it is converted, and `converted` in the log counts them as `broken`. `send` sends it as it is,
-        /// which nearly every host takes. `convert` also encodes binary content for a host without `BINARYMIME`.
+        /// What happens to a message with 8-bit content if the host does not offer `8BITMIME`. `convert` encodes it part by part
+        /// as quoted-printable or base64 (RFC 6152 section 3, RFC 2045); what cannot be encoded bounces with `5.6.3` and the
+        /// reason: 8-bit octets in header fields, in signed parts, and in parts that say they are encoded already. `bounce` lets
+        /// all of it bounce, for a site whose messages carry signatures of others that must arrive whole: those over 8-bit
+        /// content do not hold any more once it is converted, and `converted` in the log counts them as `broken`. `send` sends it
+        /// as it is, which nearly every host takes. `convert` also encodes binary content for a host without `BINARYMIME`.
         eight_bit: EightBit = OneOf::<EightBit>::new(), default "\"convert\"";
-        /// Further names of this server. MX records that point at one of them, or at `hostname`, are not followed.
+        /// Further names of this server. MX records that point to one of them, or to `hostname`, are not followed.
         own_names: Vec<At<String>> = List(HostName), default "[]";
-        /// Where the Maildir of a recipient in `local_domains` is. `{local}` and `{domain}` stand for the parts of the
-        /// address, in lower case, with characters that mean something in a path written as `%XX`. A detail behind `tag_separator` is left out.
+        /// Where the Maildir of a recipient in `local_domains` is. `{local}` and `{domain}` stand for the parts of the address,
+        /// in lower case, with characters that are special in a path written as `%XX`. A detail after `tag_separator` is left
+        /// out.
         maildir: PathBuf = FilePath, optional "\"/var/mail/{domain}/{local}\"" else "`mail/{local}` in `state_dir`; `mail/{domain}/{local}` where `local_domains` has more than one";
-        /// Hosts that take mail which goes by MX records, when the hosts of those cannot be found, or all of them fail for now: Postfix's
-        /// `smtp_fallback_relay`. What the route says of TLS holds for them, too. Mail for a domain with a null MX bounces as before.
+        /// Hosts that get mail routed by MX records if its hosts cannot be found, or all of them fail temporarily: Postfix's
+        /// `smtp_fallback_relay`. The route's TLS settings apply to them, too. Mail for a domain with a null MX bounces as
+        /// before.
         fallback: Vec<At<Hop>> = List(NextHop), default "[]";
-        /// Hosts that take mail for `local_domains` by LMTP, tried in order, instead of Maildirs.
+        /// Hosts that accept mail for `local_domains` by LMTP, tried in order, instead of Maildirs.
         lmtp: Vec<At<Hop>> = List(NextHop), default "[]";
-        /// The `[[pipe]]` that takes mail for `local_domains`, instead of Maildirs.
+        /// The `[[pipe]]` that receives mail for `local_domains`, instead of Maildirs.
         pipe: String = Line(64), optional "\"dovecot\"" else "no program";
         /// Whether mail for `local_domains` goes to the users of this machine, as [system_users] says, instead of Maildirs of the server's own.
         system_users: bool = Switch, default "false";
-        /// The largest message returned whole in a bounce, where that was asked for; of a larger one the header goes back.
+        /// The largest message returned whole in a bounce, where that was asked for; of a larger one only the header is returned.
         return_size: u64 = Size("0", "100 MiB"), default "\"50 KiB\"";
-        /// Who is told of a bounce that cannot be delivered itself.
+        /// Who is notified of a bounce that cannot be delivered itself.
         double_bounce_to: Mailbox = Address, optional "\"postmaster@example.org\"" else "nobody; it is recorded in the log and the history";
         /// How long to wait for a next hop.
         timeouts: DeliveryTimeouts = Section::<DeliveryTimeouts>::new(), default "{}";
-        /// TLS towards next hops.
+        /// TLS to next hops.
         tls: ClientTlsTable = Section::<ClientTlsTable>::new(), default "{}";
     }
 }

@@ -31,14 +31,15 @@ pub(crate) enum Directory {
 }
 
 table! {
-    /// Postern's own users, managed by `postern user`. Passwords are kept as argon2id hashes, and beside them the keys that the
-    /// mechanisms in [auth] need. Whoever can read the file can authenticate with the keys of CRAM-MD5, DIGEST-MD5 and NTLM, but not with those of SCRAM.
+    /// Postern's own users, managed by `postern user`. Passwords are stored as argon2id hashes, along with the keys that the
+    /// mechanisms in [auth] need. Whoever can read the file can authenticate with the keys of CRAM-MD5, DIGEST-MD5 and NTLM, but
+    /// not with those of SCRAM.
     UsersTable {
         /// The database. Created if missing, readable by Postern alone.
         database: PathBuf = FilePath, optional "\"users.db\"" else "`users.db` in `state_dir`";
-        /// How long a verified password is not hashed again. A changed password takes effect at once all the same.
+        /// How long a verified password is not hashed again. A changed password still takes effect at once.
         cache_time: Duration = Time("0", "1h"), default "\"1m\"";
-        /// The minimum length, in characters, of a password that `postern user` sets. Imported hashes are taken as they are.
+        /// The minimum length, in characters, of a password that `postern user` sets. Imported hashes are not checked.
         password_length: u64 = Count(1..=128), default "8";
         /// Whether authentication with PLAIN or LOGIN adds the keys that a user lacks, so that a site moves to SCRAM without new passwords.
         upgrade_keys: bool = Switch, default "true";
@@ -61,7 +62,7 @@ table! {
         /// passwords in the clear and is meant for loopback.
         servers: Vec<At<String>> = List(LdapUrl), optional "[\"ldap://ldap1.example.org/\", \"ldap://ldap2.example.org/\"]" else "needed without `discover`";
         /// A domain that names its servers in DNS (`_ldap._tcp`, by priority and weight), in place of `servers`. They are looked
-        /// up again once a minute, and those outside of the domain are left aside: forged DNS could name any host.
+        /// up again once a minute, and those outside the domain are ignored: forged DNS could name any host.
         discover: String = HostName, optional "\"example.org\"" else "`servers` are asked";
         /// Presets: none, or those for Active Directory: user principal name or account name as user name, addresses
         /// from `mail` and `proxyAddresses`, groups from `memberOf`. Keys of this table take precedence.
@@ -75,7 +76,8 @@ table! {
         /// The filter that finds the entry of a recipient in `local_domains`; `{address}` is the address.
         recipient_filter: String = Line(1_024), optional "\"(|(mail={address})(mailAlternateAddress={address}))\"" else "the address in any `mail_attribute`";
         /// How a password is checked: `bind` as the entry, or `compare` with the stored one in `password_attribute`, which
-        /// `bind_dn` has to be allowed to read. With `compare`, locked and expired accounts are recognized by their attributes alone.
+        /// `bind_dn` must be allowed to read. With `compare`, locked and expired accounts are recognized only by their
+        /// attributes.
         check: LdapCheck = OneOf::<LdapCheck>::new(), default "\"bind\"";
         /// The name to bind as at once, without a search: `{local}@corp.example.org` for Active Directory, or
         /// `uid={login},ou=People,dc=example,dc=org`. The entry is read with the user's own rights, so that no `bind_dn` is
@@ -83,9 +85,9 @@ table! {
         direct_bind: String = Line(1_024), optional "\"{local}@corp.example.org\"" else "the entry is searched first";
         /// The attribute with stored passwords, for `compare` and for keys.
         password_attribute: String = Line(128), default "\"userPassword\"";
-        /// The scheme of stored passwords that name none. `"PLAIN"` for servers that hold them in the clear.
+        /// The scheme of stored passwords without a prefix. `"PLAIN"` for servers that store them in cleartext.
         default_scheme: String = SchemeName, optional "\"PLAIN\"" else "only crypt(3) strings need no name";
-        /// Whether `compare` takes a password that is stored as it is, `{CLEAR}` or `{PLAIN}`.
+        /// Whether `compare` accepts a password stored in cleartext, `{CLEAR}` or `{PLAIN}`.
         allow_plain: bool = Switch, default "false";
         /// Mechanisms for which entries have keys: SCRAM keys in `key_attribute` (RFC 5803) or `password_attribute`
         /// (`{SCRAM-SHA-256}`), those of CRAM-MD5 and DIGEST-MD5 there too (`{CRAM-MD5}`), and NT hashes in `nt_attribute`. They
@@ -95,8 +97,8 @@ table! {
         key_attribute: String = Line(128), default "\"authPassword\"";
         /// The attribute with NT hashes.
         nt_attribute: String = Line(128), default "\"sambaNTPassword\"";
-        /// Whether a password stored in the clear makes the keys at each login. It costs as much hashing as `scram_iterations`
-        /// for each attempt with SCRAM, even for user names that do not exist.
+        /// Whether keys are derived from a cleartext password at each login. It costs as much hashing as `scram_iterations` for
+        /// each attempt with SCRAM, even for user names that do not exist.
         derive_keys: bool = Switch, default "false";
         /// Most passwords hashed and keys made at the same time.
         workers: u64 = Count(1..=256), optional "2" else "half of the processors, at least one";
@@ -109,21 +111,21 @@ table! {
         group_base: String = Line(1_024), optional "\"ou=Groups,dc=example,dc=org\"" else "`search_base`, and everywhere";
         /// The attribute with the name of a group.
         group_attribute: String = Line(128), default "\"cn\"";
-        /// Who may authenticate: the members of these groups, each by its name or by its distinguished name. Names count wherever the
-        /// group lies below `group_base`, so set that, or write distinguished names.
+        /// Who may authenticate: the members of these groups, each by its name or by its distinguished name. Names match wherever
+        /// the group is below `group_base`, so set that, or use distinguished names.
         allowed_groups: Vec<At<String>> = List(Line(1_024)), default "[]";
         /// The identity for searches.
         bind_dn: String = Line(1_024), optional "\"cn=postern,ou=Services,dc=example,dc=org\"" else "searches are anonymous";
-        /// A file whose first line is the password of `bind_dn`, readable by its owner alone.
+        /// A file whose first line is the password of `bind_dn`, readable only by its owner.
         bind_password_file: PathBuf = FilePath, optional "\"ldap.pass\"" else "needed with `bind_dn`";
         /// The attribute whose first value is the user name in the log and for the sender rule.
         login_attribute: String = Line(128), optional "\"uid\"" else "`uid`, or what `flavour` says";
-        /// The attribute with the addresses of an entry, or several. `smtp:` in front of an address is taken off; values with
-        /// other words there, as `proxyAddresses` has them, are left out.
+        /// The attribute with the addresses of an entry, or several. A prefix `smtp:` is removed; values with other prefixes, as
+        /// in `proxyAddresses`, are skipped.
         mail_attribute: Vec<At<String>> = OneOrList(Line(128)), optional "[\"mail\", \"mailAlternateAddress\"]" else "`mail`, or what `flavour` says";
         /// Whether `ldap://` connections start TLS before anything else is sent. Certificates are verified.
         starttls: bool = Switch, default "false";
-        /// Authorities that the servers' certificates must lead up to, in PEM form.
+        /// Authorities that must have issued the servers' certificates, in PEM form.
         ca_file: PathBuf = FilePath, optional "\"certs/ldap-ca.crt\"" else "those that the system trusts";
         /// The time limit for checking one user's credentials, over all servers. After it the client is told `454 4.7.0`.
         timeout: Duration = Time("100ms", "2m"), default "\"5s\"";
@@ -131,8 +133,8 @@ table! {
         pool_size: u64 = Count(1..=256), default "8";
         /// How long a server that failed is tried last.
         retry_primary_after: Duration = Time("1s", "1d"), default "\"30s\"";
-        /// How long a login that was granted counts without asking again; an account that is locked meanwhile, and a password
-        /// that was changed, are good until then. A keyed digest of the password is kept in memory, nothing else of it.
+        /// How long a granted login counts without asking again; until then, an account that has been locked, or the old
+        /// password, still works. Only a keyed digest of the password is kept in memory.
         cache_time: Duration = Time("0", "10m"), default "\"0\"";
     }
 }
@@ -140,76 +142,79 @@ table! {
 table! {
     /// saslauthd of Cyrus SASL, for sites that keep it.
     SaslauthdTable {
-        /// Its socket: `mux` in the folder that it was given with `-m`.
+        /// Its socket: `mux` in the folder given with `-m`.
         socket: PathBuf = FilePath, default "\"/run/saslauthd/mux\"";
-        /// The name of the service, by which PAM finds its configuration.
+        /// The service name, with which PAM finds its configuration.
         service: String = Line(128), default "\"smtp\"";
         /// The realm for logins that name none.
         realm: String = Line(255), optional "\"example.org\"" else "none";
-        /// Whether `user@realm` is sent as user and realm apart, as Cyrus SASL's own library does. `saslauthd -r` joins them again.
+        /// Whether `user@realm` is sent as separate user and realm, as Cyrus SASL's own library does. `saslauthd -r` joins them
+        /// again.
         split_realm: bool = Switch, default "true";
-        /// The realms that logins may name, besides `realm`; a login in another one is refused. Without them a login may name any,
-        /// which PAM and others behind saslauthd take no notice of: then the account is what stands before the `@`, and owns no
-        /// address, unless the realm is `realm`. Set it where saslauthd's accounts differ by realm.
+        /// The realms that logins may have, besides `realm`; a login in another one is refused. Without them, any realm is
+        /// allowed, and PAM and others behind saslauthd ignore it: then the account is the part before the `@`, and owns no
+        /// address, unless the realm is `realm`. Set it if saslauthd's accounts differ by realm.
         realms: Vec<At<String>> = List(Line(255)), default "[]";
         /// The time limit for checking one user's credentials. After it the client is told `454 4.7.0`.
         timeout: Duration = Time("100ms", "2m"), default "\"5s\"";
-        /// How long a login that was granted counts without asking again; what changes meanwhile is seen after it.
+        /// How long a granted login counts without asking again; changes are only noticed after that.
         cache_time: Duration = Time("0", "10m"), default "\"0\"";
     }
 }
 
 table! {
-    /// Dovecot's auth service: the accounts that an IMAP server has already. Passwords only, so of the mechanisms PLAIN and LOGIN
-    /// work with it; keys stay with Dovecot.
+    /// Dovecot's auth service: the accounts that an IMAP server already has. Passwords only, so just the mechanisms PLAIN and
+    /// LOGIN work with it; keys stay with Dovecot.
     DovecotTable {
-        /// Its socket: a `unix_listener` of `service auth`, such as the one that Postfix is given.
+        /// Its socket: a `unix_listener` of `service auth`, such as the one for Postfix.
         socket: PathBuf = FilePath, optional "\"/run/dovecot/auth-client\"" else "`server` is needed";
         /// Its `inet_listener` in place of `socket`. The protocol has no TLS.
         server: String = Line(255), optional "\"127.0.0.1:12345\"" else "`socket` is needed";
-        /// The name of the service, by which Dovecot's configuration can tell who asks (`%s`).
+        /// The service name, with which Dovecot's configuration can tell clients apart (`%s`).
         service: String = Line(128), default "\"smtp\"";
-        /// The time limit for checking one user's credentials. After it the client is told `454 4.7.0`. Dovecot holds a refusal back for two seconds.
+        /// The time limit for checking one user's credentials. After it the client is told `454 4.7.0`. Dovecot delays a refusal
+        /// by two seconds.
         timeout: Duration = Time("100ms", "2m"), default "\"10s\"";
-        /// How long a login that was granted counts without asking again; what changes meanwhile is seen after it.
+        /// How long a granted login counts without asking again; changes are only noticed after that.
         cache_time: Duration = Time("0", "10m"), default "\"0\"";
     }
 }
 
 table! {
-    /// PAM: the password and the account are checked by the modules of a service. `postern pam-helper` asks them, with the rights that
-    /// they need; Postern itself has none. Prompts for anything but one password end the login.
+    /// PAM: the password and the account are checked by the modules of a service. `postern pam-helper` asks them, with the
+    /// privileges that they need; Postern itself has none. Prompts for anything but one password end the login.
     PamTable {
-        /// The helper's socket. It takes questions of `user` alone.
+        /// The helper's socket. It only answers `user`.
         socket: PathBuf = FilePath, default "\"/run/postern-pam/socket\"";
         /// The service: the name of a file in `/etc/pam.d`.
         service: String = Line(128), default "\"smtp\"";
-        /// Domains that are cut off a login before PAM is asked: with `["example.org"]`, `ann@example.org` logs in as the account
-        /// `ann`. A login in another domain is asked about as it is.
+        /// Domains that are removed from a login before PAM is asked: with `["example.org"]`, `ann@example.org` logs in as the
+        /// account `ann`. A login in another domain is passed on unchanged.
         domains: Vec<At<String>> = List(HostName), default "[]";
         /// The folder of the service's file.
         service_folder: PathBuf = FilePath, optional "\"pam.d\"" else "/etc/pam.d";
-        /// The longest time for one login; a module that takes longer is cut off. After it the client is told `454 4.7.0`.
+        /// The longest time for one login; a module that takes longer is killed. After it the client is told `454 4.7.0`.
         timeout: Duration = Time("1s", "2m"), default "\"10s\"";
-        /// Most logins under way at once. Each is a process of the helper.
+        /// Most concurrent logins. Each is a process of the helper.
         workers: u64 = Count(1..=256), default "16";
-        /// How long a login that was granted counts without asking again; what changes meanwhile is seen after it.
+        /// How long a granted login counts without asking again; changes are only noticed after that.
         cache_time: Duration = Time("0", "10m"), default "\"0\"";
     }
 }
 
 table! {
-    /// Tables of recipients, as Postfix's `virtual_mailbox_maps` and `local_recipient_maps`: they say which addresses in `local_domains`
-    /// exist, and nothing of passwords.
+    /// Tables of recipients, as Postfix's `virtual_mailbox_maps` and `local_recipient_maps`: they say which addresses in
+    /// `local_domains` exist, but check no passwords.
     RecipientsTable {
-        /// The tables. An address exists if one of them has it, its user alone, or `@` and its domain; values do not matter.
+        /// The tables. An address exists if one of them has it, its user name, or `@` and its domain; values do not matter.
         recipients: Vec<At<Reference>> = OneOrList(TableReference), required "[\"table:mailboxes\"]";
     }
 }
 
 table! {
-    /// The users of this machine, by the name service: `/etc/passwd`, and what `/etc/nsswitch.conf` names besides. It says who exists, and nothing of
-    /// passwords. Who has a mailbox, `min_uid` in [system_users] says; how mail gets there, the rest of that table.
+    /// The users of this machine, from the name service: `/etc/passwd`, and other sources in `/etc/nsswitch.conf`. It says who
+    /// exists, but checks no passwords. `min_uid` in [system_users] says who has a mailbox; the rest of that table, how mail gets
+    /// there.
     SystemTable {
         /// The domains of `local_domains` whose users these are.
         domains: Vec<At<String>> = List(HostName), default "[]";
@@ -219,60 +224,61 @@ table! {
 table! {
     /// SQL: the stored password is read with your own query and checked here.
     ///
-    /// In queries `:login` (or `:address`) stands for what the client typed or for the recipient's address, `:local` and
-    /// `:domain` for its parts before and after the last `@`. They become parameters of a prepared statement: nothing that
-    /// a client sends becomes part of the SQL.
+    /// In queries `:login` (or `:address`) stands for what the client typed, or for the recipient's address, `:local` and
+    /// `:domain` for its parts before and after the last `@`. They become parameters of a prepared statement: nothing that a
+    /// client sends becomes part of the SQL.
     ///
-    /// Stored passwords may be `{SSHA}`, `{SSHA256}`, `{SSHA512}`, `{SHA}`, `{SMD5}` and their like, crypt(3) strings
-    /// (`$1$`, `$2a$`, `$2b$`, `$2y$`, `$5$`, `$6$`, `$y$`, argon2) with or without `{CRYPT}`, `{PBKDF2}`, and
-    /// `{SCRAM-SHA-1}` or `{SCRAM-SHA-256}` keys.
+    /// Stored passwords may be `{SSHA}`, `{SSHA256}`, `{SSHA512}`, `{SHA}`, `{SMD5}` and the like, crypt(3) strings (`$1$`,
+    /// `$2a$`, `$2b$`, `$2y$`, `$5$`, `$6$`, `$y$`, argon2) with or without `{CRYPT}`, `{PBKDF2}`, and `{SCRAM-SHA-1}` or
+    /// `{SCRAM-SHA-256}` keys.
     SqlTable {
-        /// What the servers run: `postgresql`, `mysql` (which is MariaDB too), or `sqlite` for a file.
+        /// The database engine: `postgresql`, `mysql` (which is MariaDB too), or `sqlite` for a file.
         engine: EngineWord = OneOf::<EngineWord>::new(), required "\"postgresql\"";
-        /// The file of SQLite. It is opened for reading and never made.
+        /// The SQLite file. It is opened for reading and never created.
         file: PathBuf = FilePath, optional "\"accounts.db\"" else "needed with `engine = \"sqlite\"`";
-        /// The servers, all with the same data: `host`, `host:port`, or the path of a Unix socket (for PostgreSQL the folder
-        /// it is in). The next one is asked when one is down.
+        /// The servers, all with the same data: `host`, `host:port`, or the path of a Unix socket (for PostgreSQL the folder it
+        /// is in). If one is down, the next is asked.
         servers: Vec<At<String>> = List(SqlServer), optional "[\"db1.example.org\", \"db2.example.org:5433\"]" else "needed but for SQLite";
         /// The name of the database.
         database: String = Line(128), optional "\"mail\"" else "needed but for SQLite";
-        /// Who asks. It needs to read, no more.
+        /// The database user. It only needs to read.
         user: String = Line(128), optional "\"postern\"" else "needed but for SQLite";
-        /// A file whose first line is the password of `user`, readable by its owner alone.
+        /// A file whose first line is the password of `user`, readable only by its owner.
         password_file: PathBuf = FilePath, optional "\"sql.pass\"" else "there is no password";
-        /// Which connections are secured by TLS, always with the certificate verified: `remote` for those to other machines,
-        /// `always`, `never`. Unix sockets need none.
+        /// Which connections use TLS, always with verified certificates: `remote` for those to other machines, `always`, `never`.
+        /// Unix sockets need none.
         tls: SqlTls = OneOf::<SqlTls>::new(), default "\"remote\"";
-        /// Authorities that the servers' certificates must lead up to, in PEM form.
+        /// Authorities that must have issued the servers' certificates, in PEM form.
         ca_file: PathBuf = FilePath, optional "\"certs/db-ca.crt\"" else "those that the system trusts";
-        /// The query that finds the stored password. Its columns are known by name: `password`, and where you have them
-        /// `login` (the name in the log), `address` (for the sender rule; several rows, or several with blanks between),
-        /// `enabled`, `group` (several rows, or several with commas between), `key` and `nt_hash`. Without a column `password` the first one is it.
+        /// The query that finds the stored password. Its columns are recognised by name: `password`, and if present `login` (the
+        /// name in the log), `address` (for the sender rule; several rows, or several separated by blanks), `enabled`, `group`
+        /// (several rows, or several separated by commas), `key` and `nt_hash`. Without a column `password`, the first column is
+        /// used.
         password_query: String = SqlQuery, required "\"SELECT hash AS password, name AS login FROM accounts WHERE name = :login\"";
         /// The query that finds the keys for mechanisms that never show the password: `:mechanism` is `SCRAM-SHA-256`, `CRAM-MD5`
-        /// and so on. Its columns are as in `password_query`, and the first one is the key where none is named `key`.
+        /// and so on. Its columns are as in `password_query`, and the first one is the key if none is named `key`.
         key_query: String = SqlQuery, optional "\"SELECT value AS key, name AS login FROM keys WHERE name = :login AND mechanism = :mechanism\"" else "`password_query`";
         /// The query that finds the account of a login that was proved by a certificate, a ticket or a token, with the same
         /// columns but no password.
         account_query: String = SqlQuery, optional "\"SELECT name AS login, enabled FROM accounts WHERE name = :login\"" else "`password_query`";
-        /// The query that finds the groups of an account, one a row; `:login` is its name as `login` gives it.
+        /// The query that finds the groups of an account, one per row; `:login` is its name as in `login`.
         group_query: String = SqlQuery, optional "\"SELECT grp FROM members WHERE name = :login\"" else "the column `group`, if there is one";
         /// Who may authenticate: the members of these groups.
         allowed_groups: Vec<At<String>> = List(Line(255)), default "[]";
-        /// Mechanisms for which there are keys, in a column `key` or in `password`: `{SCRAM-SHA-256}` and its like, RFC 5803's form,
-        /// `{CRAM-MD5}`, `{DIGEST-MD5}`, and NT hashes in a column `nt_hash`. They are offered if `mechanisms` names them.
+        /// Mechanisms for which there are keys, in a column `key` or in `password`: `{SCRAM-SHA-256}` and the like, RFC 5803's
+        /// form, `{CRAM-MD5}`, `{DIGEST-MD5}`, and NT hashes in a column `nt_hash`. They are offered if `mechanisms` names them.
         keys: Vec<At<Mechanism>> = List(MechanismName), default "[]";
-        /// Whether a password stored in the clear (`{PLAIN}`) makes the keys at each login. It costs as much hashing as
+        /// Whether keys are derived from a cleartext password (`{PLAIN}`) at each login. It costs as much hashing as
         /// `scram_iterations` for each attempt with SCRAM, even for user names that do not exist.
         derive_keys: bool = Switch, default "false";
         /// The query that finds out whether a recipient in `local_domains` exists: there is a row, and its first value is not
         /// NULL, false or 0.
         recipient_query: String = SqlQuery, optional "\"SELECT 1 FROM addresses WHERE address = :address\"" else "this directory knows no recipients";
-        /// The scheme of stored passwords that name none.
+        /// The scheme of stored passwords without a prefix.
         default_scheme: String = SchemeName, optional "\"PLAIN-MD5\"" else "only crypt(3) strings need no name";
-        /// Whether a password may be stored as it is, `{PLAIN}`.
+        /// Whether a password may be stored in cleartext, `{PLAIN}`.
         allow_plain: bool = Switch, default "false";
-        /// How long a password that was verified is not hashed again. A change of the stored one counts at once all the same.
+        /// How long a verified password is not hashed again. A changed password still takes effect at once.
         cache_time: Duration = Time("0", "1h"), default "\"1m\"";
         /// Most passwords hashed at the same time.
         workers: u64 = Count(1..=256), optional "2" else "half of the processors, at least one";

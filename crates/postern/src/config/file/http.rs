@@ -30,7 +30,7 @@ table! {
         owner: String = Line(32), optional "\"prometheus\"" else "the user that Postern runs as";
         /// The group of the socket.
         group: String = Line(32), optional "\"prometheus\"" else "the group that Postern runs as";
-        /// Networks whose clients are answered at the `address`; others are let go without a word.
+        /// Networks whose clients are answered at the `address`; other connections are closed without an answer.
         networks: Vec<At<IpNet>> = List(Network), default "[\"127.0.0.0/8\", \"::1/128\"]";
         /// Whether clients speak TLS at once, with the certificates of [tls].
         tls: bool = Switch, default "false";

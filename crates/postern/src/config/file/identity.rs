@@ -15,20 +15,21 @@ table! {
     /// who made this one a delegate (`postern user delegate`), or by a grant. `postern auth explain` shows which of them applies, or
     /// why the address is refused.
     Identity {
-        /// Which aliases count as addresses of those they lead to: those that lead to one user alone, those that lead to the user
-        /// among others, or none.
+        /// Which aliases count as addresses of the users they lead to: those that lead to a single user, those that lead to the
+        /// user among others, or none.
         aliases: AliasRule = OneOf::<AliasRule>::new(), default "\"sole\"";
-        /// The character behind which an address may have a detail, as Postfix's `recipient_delimiter`: mail for
-        /// `acaird+shop@example.org` goes to `acaird@example.org`, unless the longer address is an account or an alias itself, and who
-        /// owns `acaird@example.org` may send as it. `""` for none: where addresses of different users differ by a detail.
+        /// The character after which an address may have a detail, as Postfix's `recipient_delimiter`: mail for
+        /// `acaird+shop@example.org` goes to `acaird@example.org`, unless the longer address is an account or an alias itself,
+        /// and the owner of `acaird@example.org` may send as it. `""` for none: needed if addresses of different users differ
+        /// only in a detail.
         tag_separator: Option<char> = Separator, default "\"+\"";
-        /// Tables with the owners of sender addresses, as Postfix's `smtpd_sender_login_maps`: the key is `user@domain`, or `@domain` for all of
-        /// a domain; the value names the users who may send with it, parted by commas or blanks. They add to what directories and
-        /// grants say. While one cannot be asked, `MAIL` is told `451 4.4.3`.
+        /// Tables with the owners of sender addresses, as Postfix's `smtpd_sender_login_maps`: the key is `user@domain`, or
+        /// `@domain` for all of a domain; the value names the users who may send with it, separated by commas or blanks. They add
+        /// to what directories and grants say. While one cannot be queried, the reply to `MAIL` is `451 4.4.3`.
         owners: Vec<At<Reference>> = OneOrList(TableReference), default "[]";
-        /// Which sender addresses need a login or leave to relay, so that nobody outside can bring mail for this server with them
-        /// (`553 5.7.1`): none (`"any"`), those that `owners` has (`"owned"`), or those and all in `local_domains` (`"domains"`). Users who
-        /// send through other servers, and some forwarders and lists, then cannot write here.
+        /// Which sender addresses require authentication or permission to relay, so that nobody outside can send mail to this
+        /// server with them (`553 5.7.1`): none (`"any"`), those in `owners` (`"owned"`), or those and all in `local_domains`
+        /// (`"domains"`). Users who send through other servers, and some forwarders and lists, then cannot send here.
         strangers: StrangerRule = OneOf::<StrangerRule>::new(), default "\"any\"";
         /// Permissions beyond those in directories.
         grant: Vec<At<GrantTable>> = Sections::<GrantTable>::new(), default "[]";
@@ -47,8 +48,8 @@ table! {
         /// Addresses that they may send with, `"*@example.org"` for all of a domain, `"*@*.example.org"` for all of those below it, or
         /// `"*"` for all.
         addresses: Vec<At<AddressPattern>> = List(AddressPatternText), default "[]";
-        /// Users as whom they may act, by naming them as authorization identity, `"*@example.org"` for all
-        /// of a domain, or `"*"` for all, as a webmail needs it. The account must be known to a directory, and its addresses count then.
+        /// Users as whom they may act, by naming them as authorization identity, `"*@example.org"` for all of a domain, or `"*"`
+        /// for all, as needed by a webmail. The account must be known to a directory, and its addresses count then.
         act_as: Vec<At<LoginPattern>> = List(LoginPatternText), default "[]";
     }
 }

@@ -11,23 +11,24 @@ use crate::config::kinds::{Choice, Line, List, Network, OneOf, Time};
 use crate::config::read::{At, table};
 
 table! {
-    /// Whether mail is from whom it says: SPF, DKIM, DMARC and ARC.
+    /// Whether mail is authentic: SPF, DKIM, DMARC and ARC.
     ///
-    /// Judged is what strangers bring to listeners of the role `mx`. The results stand in one field `Authentication-Results`, and in the
-    /// log. For each outcome there is an action:
+    /// Strangers' mail to listeners with the role `mx` is judged. The results are in a single field `Authentication-Results`, and
+    /// in the log. For each outcome there is an action:
     ///
-    /// - `nothing`: the message is taken.
-    /// - `mark`: it is taken, with a field `X-Postern-Judged` for those who sort mail.
-    /// - `hold`: it is taken and held until an administrator releases it.
-    /// - `reject`: it is refused with `550`. Where DNS gives no answer (`…_temperror`) that is `451`, and the client comes again.
+    /// - `nothing`: the message is accepted.
+    /// - `mark`: it is accepted, with a field `X-Postern-Judged` for those who sort mail.
+    /// - `hold`: it is accepted and held until an administrator releases it.
+    /// - `reject`: it is refused with `550`. If DNS gives no answer (`…_temperror`), that is `451`, and the client tries again.
     ///
     /// Of several outcomes the most severe action counts. What passes DMARC is not refused, held or marked for its SPF or DKIM.
     Judge {
-        /// Which checks are made: `spf`, `dkim`, `dmarc`, `arc`. `dmarc` looks at SPF and DKIM itself, whether they are listed or not.
+        /// Which checks are made: `spf`, `dkim`, `dmarc`, `arc`. `dmarc` checks SPF and DKIM itself, whether they are listed or
+        /// not.
         checks: Vec<At<Check>> = List(OneOf::<Check>::new()), default "[]";
-        /// The name of this server in `Authentication-Results`. Fields of that name that strangers bring are removed.
+        /// The name of this server in `Authentication-Results`. Fields with that name in strangers' mail are removed.
         authserv_id: String = HostName, optional "\"example.org\"" else "`hostname`";
-        /// SPF: the sender's domain does not let the client send for it.
+        /// SPF: the sender's domain does not allow the client to send for it.
         spf_fail: Action = OneOf::<Action>::new(), default "\"mark\"";
         /// SPF: it probably does not.
         spf_softfail: Action = OneOf::<Action>::new(), default "\"nothing\"";
@@ -35,15 +36,15 @@ table! {
         spf_neutral: Action = OneOf::<Action>::new(), default "\"nothing\"";
         /// SPF: it has no record.
         spf_none: Action = OneOf::<Action>::new(), default "\"nothing\"";
-        /// SPF: its record has a mistake, or asks for too much.
+        /// SPF: its record has a mistake, or needs too many look-ups.
         spf_permerror: Action = OneOf::<Action>::new(), default "\"nothing\"";
         /// SPF: DNS gives no answer.
         spf_temperror: Action = OneOf::<Action>::new(), default "\"nothing\"";
         /// DKIM: there is no signature.
         dkim_none: Action = OneOf::<Action>::new(), default "\"nothing\"";
-        /// DKIM: there are signatures, and none holds.
+        /// DKIM: there are signatures, but none is valid.
         dkim_fail: Action = OneOf::<Action>::new(), default "\"nothing\"";
-        /// DKIM: none holds, and DNS gives no answer about the key of one.
+        /// DKIM: none is valid, and DNS gives no answer about the key of one.
         dkim_temperror: Action = OneOf::<Action>::new(), default "\"nothing\"";
         /// DMARC: fail, and the author's domain asks to refuse (`p=reject`).
         dmarc_reject: Action = OneOf::<Action>::new(), default "\"reject\"";
@@ -53,31 +54,33 @@ table! {
         dmarc_fail: Action = OneOf::<Action>::new(), default "\"nothing\"";
         /// DMARC: there is no record.
         dmarc_none: Action = OneOf::<Action>::new(), default "\"nothing\"";
-        /// DMARC: there is no one author's domain (two `From` fields, addresses of several domains), or its record makes no sense.
+        /// DMARC: there is no single author domain (two `From` fields, addresses of several domains), or its record is invalid.
         dmarc_permerror: Action = OneOf::<Action>::new(), default "\"mark\"";
         /// DMARC: DNS gives no answer.
         dmarc_temperror: Action = OneOf::<Action>::new(), default "\"mark\"";
         /// ARC: the chain is broken.
         arc_fail: Action = OneOf::<Action>::new(), default "\"nothing\"";
-        /// Forwarders that are believed: if the chain holds, the last link is theirs, and they found that the message passed DMARC, then
-        /// a fail of DMARC here has no action. So it is if they found a chain that held, whose last link is another of them that found so.
+        /// Trusted forwarders: if the chain is valid, its last link is theirs, and they found that the message passed DMARC, then
+        /// a DMARC fail here has no action. The same applies if they found a valid chain whose last link is that of another
+        /// trusted forwarder with that result.
         arc_trusted: Vec<At<String>> = List(DomainPattern), default "[]";
-        /// The domain of a `[[dkim]]` whose key seals what an alias leads to the outside (ARC, RFC 8617): the results above are told to whoever
-        /// gets it, who may believe this server though the message fails there. Needs `arc` in `checks`. A broken chain is not sealed.
+        /// The domain of a `[[dkim]]` whose key seals mail that an alias forwards to the outside (ARC, RFC 8617): the receiver
+        /// learns the results above, and may trust this server although the message fails there. Needs `arc` in `checks`. A
+        /// broken chain is not sealed.
         arc_seal: String = HostName, optional "\"example.org\"" else "nothing is sealed";
-        /// Domains, of the sender or of the author, whose mail is taken whatever the outcome. Anybody can write them there.
+        /// Domains, of the sender or of the author, whose mail is accepted whatever the outcome. Anybody can forge them.
         except_domains: Vec<At<String>> = List(DomainPattern), default "[]";
-        /// Networks of clients whose mail is taken whatever the outcome: forwarders that break signatures, for example.
+        /// Networks of clients whose mail is accepted whatever the outcome: forwarders that break signatures, for example.
         except_networks: Vec<At<IpNet>> = List(Network), default "[]";
-        /// From whom aggregate reports of DMARC come (RFC 7489 section 7.2). With it, what is seen in the name of domains that ask for reports is
-        /// counted, and sent to them once a day. Needs `dmarc` in `checks`.
+        /// The sender address of DMARC aggregate reports (RFC 7489 section 7.2). If set, mail using domains that ask for reports
+        /// is counted, and reported to them once a day. Needs `dmarc` in `checks`.
         report_from: Mailbox = Address, optional "\"dmarc-reports@example.org\"" else "nothing is counted or sent";
-        /// Who reports, as it stands in reports.
+        /// The reporting organisation named in reports.
         report_organization: String = Line(100), optional "\"Example Ltd\"" else "`hostname`";
-        /// How long one question to DNS may take.
+        /// How long one DNS query may take.
         lookup_timeout: Duration = Time("100ms", "1m"), default "\"8s\"";
-        /// How long all questions about one message may take, from its end; those of SPF, which is asked while the message arrives,
-        /// from its beginning. What is not known then is a temporary error.
+        /// How long all queries for one message may take, from its end; for SPF, which is checked while the message arrives, from
+        /// its beginning. What is unknown by then is a temporary error.
         timeout: Duration = Time("1s", "5m"), default "\"30s\"";
     }
 }

@@ -15,8 +15,9 @@ table! {
         /// The services whose tickets are accepted. Tickets for another one that has a key in the keytab are refused. A mail server that
         /// authenticates users through a socket of Postern's needs its own, such as `"imap"`.
         services: Vec<At<String>> = List(Line(60)), default "[\"smtp\"]";
-        /// Realms whose principals are users. Principals of the first, the home realm, have their name alone as user name, those of the
-        /// others `name@REALM`. Principals of other realms, of machines and services, and such as `name/admin` are refused.
+        /// Realms whose principals are users. Principals of the first, the home realm, have just their name as user name, those
+        /// of the others `name@REALM`. Principals of other realms, of machines and services, and such as `name/admin` are
+        /// refused.
         realms: Vec<At<String>> = List(Line(255)), optional "[\"EXAMPLE.ORG\"]" else "the default realm of the host's Kerberos configuration";
         /// The mail domain, if user names are addresses: the principal `acaird@EXAMPLE.ORG` is then the user
         /// `acaird@example.org`.

@@ -16,8 +16,8 @@ table! {
         command_line: u64 = Size("512 B", "64 KiB"), default "\"2 KiB\"";
         /// The longest line in an `AUTH` exchange; a longer one is told `500 5.5.6`. RFC 4954 section 4 asks for at least 12,288 octets.
         auth_line: u64 = Size("12 KiB", "64 KiB"), default "\"12 KiB\"";
-        /// The longest line of a message, CRLF included; a message with a longer one is told `554 5.6.0`. `"0"` for no limit: the RFC lets
-        /// a server stop at 1,000 octets, but much honest mail has longer lines.
+        /// The longest line of a message, CRLF included; a message with a longer one is told `554 5.6.0`. `"0"` for no limit: the
+        /// RFC allows a limit of 1,000 octets, but much legitimate mail has longer lines.
         text_line: u64 = Size("0", "64 MiB"), default "\"0\"";
         /// The largest header section of a message; a larger one is told `552 5.3.4`.
         header: u64 = Size("4 KiB", "16 MiB"), default "\"256 KiB\"";
@@ -48,10 +48,10 @@ table! {
 }
 
 table! {
-    /// How long a client may take (RFC 5321 section 4.5.3.2). Each ends with `421 4.4.2`.
+    /// How long a client may take (RFC 5321 section 4.5.3.2). Exceeding one ends the session with `421 4.4.2`.
     Timeouts {
-        /// The longest silence between commands. The RFC recommends at least 5 minutes; a shorter one frees sessions and cuts
-        /// off slow but honest clients.
+        /// The longest silence between commands. The RFC recommends at least 5 minutes; a shorter one frees sessions but cuts off
+        /// slow but legitimate clients.
         command: Duration = Time("1s", "1h"), default "\"5m\"";
         /// The longest time from the start of a session to authentication, where that is required, whatever the client sends meanwhile.
         login: Duration = Time("1s", "1d"), default "\"3m\"";
@@ -73,14 +73,14 @@ table! {
         auth: Duration = Time("1s", "1h"), default "\"2m\"";
         /// The longest TLS handshake.
         tls_handshake: Duration = Time("1s", "10m"), default "\"30s\"";
-        /// The longest wait until a client takes a reply.
+        /// The longest wait until a client reads a reply.
         write: Duration = Time("1s", "1h"), default "\"1m\"";
         /// The longest wait for the name of a client's address; `"0"` asks for no names.
         reverse_lookup: Duration = Time("0", "1m"), default "\"5s\"";
         /// The longest wait for a PROXY header.
         proxy_header: Duration = Time("100ms", "1m"), default "\"5s\"";
-        /// How long the greeting is held back on listeners of the role `mx`, to catch clients that talk first; those get
-        /// `554 5.7.1`. Sendmail's `greet_pause`.
+        /// How long the greeting is held back on listeners of the role `mx`, to catch clients that talk too early; those get `554
+        /// 5.7.1`. Sendmail's `greet_pause`.
         greeting_delay: Duration = Time("0", "1m"), default "\"0s\"";
     }
 }

@@ -32,7 +32,7 @@ table! {
         plaintext: Plaintext = OneOf::<Plaintext>::new(), optional "\"always\"" else "as in [auth]";
         /// Networks that may relay here without authentication, in place of those of [relay].
         networks: Vec<At<IpNet>> = List(Network), optional "[\"192.0.2.0/24\"]" else "those of [relay]";
-        /// The class of access rules that is judged here in place of the main list; `"off"` for none.
+        /// The class of access rules that is evaluated here in place of the main list; `"off"` for none.
         access: String = Line(64), optional "\"submission\"" else "the main list";
         /// Whether strangers are checked here as [screen] says.
         screen: bool = Switch, default "true";
@@ -41,20 +41,22 @@ table! {
         /// Networks of load balancers whose connections start with a PROXY header, version 1 or 2. From there a connection
         /// without one is refused; from elsewhere the header is not understood.
         proxy_protocol: Vec<At<IpNet>> = List(Network), default "[]";
-        /// Whether the filter behind the queue (`filter` in `[delivery]`) hands mail back here. Such mail has been judged already: it goes its
-        /// way as it comes, without aliases, access rules, strangers' checks and mail filters, to anywhere. Only `networks` may bring it.
+        /// Whether the after-queue filter (`filter` in `[delivery]`) returns mail here. Such mail has already been checked: it is
+        /// delivered as it is, without aliases, access rules, strangers' checks and mail filters, to any domain. Only `networks`
+        /// may send it.
         filtered: bool = Switch, default "false";
-        /// What becomes of an address without a domain in the envelope, such as `<cron>`: it gets `origin` (`complete`), or is refused
-        /// (`refuse`). With `recipients` a recipient is a user here, and gets `hostname`, while a sender is refused, as sendmail has it.
+        /// What happens to an address without a domain in the envelope, such as `<cron>`: it gets `origin` (`complete`), or is
+        /// refused (`refuse`). With `recipients`, a recipient is a local user, and gets `hostname`, while a sender is refused, as
+        /// with sendmail.
         bare_addresses: BareAddresses = OneOf::<BareAddresses>::new(), optional "\"complete\"" else "`complete` for submission, `refuse` for mx";
-        /// What becomes of a message with a CR or LF that does not come as a pair: it is refused, or each becomes CRLF.
-        /// It is never passed on, since servers disagree on where such a line ends, and mail is smuggled that way.
+        /// What happens to a message with a CR or LF that is not part of a pair: it is refused, or each becomes CRLF. It is never
+        /// passed on, since servers disagree on where such a line ends, and mail is smuggled that way.
         bare_newlines: BareLineEndings = OneOf::<BareLineEndings>::new(), default "\"refuse\"";
     }
 }
 
 table! {
-    /// Extensions of SMTP that can be switched off, for clients that fail on them in the answer to `EHLO`.
+    /// SMTP extensions that can be disabled, for clients that cannot handle them in the reply to `EHLO`.
     Extensions {
         /// `CHUNKING` (RFC 3030). Without it `BINARYMIME` is not offered either.
         chunking: bool = Switch, default "true";

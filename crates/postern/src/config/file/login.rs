@@ -21,19 +21,19 @@ table! {
         name: String = Line(64), required "\"isp\"";
         /// The user name at the host.
         login: String = Line(255), required "\"acaird@isp.example\"";
-        /// A file whose first line is the password, readable by its owner alone. Read again at every reload.
+        /// A file whose first line is the password, readable only by its owner. Read again at every reload.
         password_file: PathBuf = FilePath, optional "\"isp.pass\"" else "there is no password";
-        /// A keytab with the key of the account, for GSSAPI: tickets are fetched with it as they are needed. Readable by Postern alone.
+        /// A keytab with the key of the account, for GSSAPI: tickets are fetched with it when needed. Readable by Postern alone.
         keytab: PathBuf = FilePath, optional "\"relay.keytab\"" else "there is no key";
         /// Tickets that something else keeps fresh, such as k5start, for GSSAPI.
         tickets: PathBuf = FilePath, optional "\"/run/postern/tickets\"" else "there are none";
         /// The principal of the keytab or the tickets.
         principal: String = Line(255), optional "\"relay/mx.example.org@EXAMPLE.ORG\"" else "`login`";
-        /// A certificate that is shown to the host, in PEM form, for EXTERNAL.
+        /// A certificate that is presented to the host, in PEM form, for EXTERNAL.
         certificate: PathBuf = FilePath, optional "\"certs/isp.crt\"" else "no certificate is shown";
-        /// Its key, in PEM form, readable by its owner alone.
+        /// Its key, in PEM form, readable only by its owner.
         key: PathBuf = FilePath, optional "\"certs/isp.key\"" else "needed with `certificate`";
-        /// A file whose first line decrypts the key, readable by its owner alone.
+        /// A file whose first line decrypts the key, readable only by its owner.
         passphrase_file: PathBuf = FilePath, optional "\"certs/isp.pass\"" else "the key is not encrypted";
         /// Tokens instead of a password, for OAUTHBEARER and XOAUTH2.
         token: LoginToken = Section::<LoginToken>::new(), optional "{ grant = \"client-credentials\", issuer = \"https://id.example.org\", client_id = \"postern\" }" else "no tokens are used";
@@ -43,7 +43,8 @@ table! {
         act_as: String = Line(255), optional "\"team@isp.example\"" else "the account itself";
         /// The Windows domain, for NTLM.
         domain: String = Line(255), optional "\"EXAMPLE\"" else "the host's own";
-        /// Security layers that DIGEST-MD5 and GSSAPI may agree on where there is no TLS: `"auth-int"` shows changes, `"auth-conf"` encrypts.
+        /// Security layers that DIGEST-MD5 and GSSAPI may agree on without TLS: `"auth-int"` shows changes, `"auth-conf"`
+        /// encrypts.
         layers: Vec<At<LayerWord>> = List(OneOf::<LayerWord>::new()), default "[]";
     }
 }
@@ -63,18 +64,18 @@ table! {
         device_endpoint: Endpoint = ProviderAddress, optional "\"https://oauth2.googleapis.com/device/code\"" else "as the issuer says";
         /// The client, as it is registered at the provider.
         client_id: String = Line(1_024), required "\"postern\"";
-        /// A file whose first line is the client's secret, readable by its owner alone.
+        /// A file whose first line is the client's secret, readable only by its owner.
         client_secret_file: PathBuf = FilePath, optional "\"client.secret\"" else "the client has none (a public client)";
         /// Where the secret is sent in requests: in the header (`basic`) or in the form (`post`).
         client_authentication: ClientAuthentication = OneOf::<ClientAuthentication>::new(), default "\"basic\"";
-        /// What the tokens are to be good for, as the provider writes it.
+        /// The scope of the tokens, as the provider writes it.
         scope: String = Line(2_048), optional "\"https://outlook.office365.com/.default\"" else "what the provider thinks fit";
-        /// Whom the tokens are for, where the provider asks for `audience`.
+        /// The audience of the tokens, if the provider asks for `audience`.
         audience: String = Line(2_048), optional "\"https://smtp.example.org\"" else "not said";
         /// A file whose first line is a refresh token obtained elsewhere. It is used until the provider replaces it; from
         /// then on the stored one is used.
         refresh_token_file: PathBuf = FilePath, optional "\"isp.refresh\"" else "`postern login authorize` gets one";
-        /// Authorities that the provider's certificate must lead up to, in PEM form.
+        /// Authorities that must have issued the provider's certificate, in PEM form.
         ca_file: PathBuf = FilePath, optional "\"certs/id-ca.crt\"" else "those that the system trusts";
         /// The longest time for one request.
         timeout: Duration = Time("100ms", "1m"), default "\"10s\"";

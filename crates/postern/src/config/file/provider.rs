@@ -70,7 +70,7 @@ table! {
         keep: Duration = Time("1m", "30d"), default "\"24h\"";
         /// The least time between two fetches because of tokens with keys that are not known.
         refetch_pause: Duration = Time("100ms", "1h"), default "\"30s\"";
-        /// Authorities that the provider's certificate must lead up to, in PEM form.
+        /// Authorities that must have issued the provider's certificate, in PEM form.
         ca_file: PathBuf = FilePath, optional "\"certs/id-ca.crt\"" else "those that the system trusts";
         /// The longest time for one request. After it clients are told `454 4.7.0`.
         timeout: Duration = Time("100ms", "1m"), default "\"5s\"";

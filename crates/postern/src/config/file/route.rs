@@ -74,7 +74,7 @@ table! {
         source_address: Vec<At<IpAddr>> = List(SourceAddress), optional "[\"192.0.2.1\"]" else "that of `[delivery]`";
         /// The name given in `EHLO`.
         helo_name: String = HostName, optional "\"out2.example.org\"" else "that of `[delivery]`";
-        /// Which addresses of hosts are tried: all in the order of DNS, IPv4 or IPv6 alone, or one of them first.
+        /// Which addresses of hosts are tried: all in DNS order, only IPv4 or IPv6, or one of them first.
         ip: Family = OneOf::<Family>::new(), optional "\"v4\"" else "that of `[delivery]`";
         /// Concurrency limit of one next hop on this route; a route with limits has connections of its own.
         connections_per_destination: u64 = Count(1..=10_000), optional "2" else "that of `[delivery]`";

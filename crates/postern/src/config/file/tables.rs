@@ -86,9 +86,9 @@ table! {
     SqlLookup {
         /// The name, by which other keys refer to it as `"table:NAME"`.
         name: String = TableName, required "\"customers\"";
-        /// What the servers run: `postgresql`, `mysql` (which is MariaDB too), or `sqlite` for a file.
+        /// The database engine: `postgresql`, `mysql` (which is MariaDB too), or `sqlite` for a file.
         engine: EngineWord = OneOf::<EngineWord>::new(), required "\"postgresql\"";
-        /// The file of SQLite. It is opened for reading and never made.
+        /// The SQLite file. It is opened for reading and never created.
         file: PathBuf = FilePath, optional "\"mail.db\"" else "needed with `engine = \"sqlite\"`";
         /// The servers, all with the same data. If one is down, the next is asked.
         servers: Vec<At<String>> = List(SqlServer), optional "[\"db1.example.org\", \"db2.example.org\"]" else "needed, but for SQLite";
@@ -96,11 +96,11 @@ table! {
         database: String = Line(128), optional "\"mail\"" else "needed, but for SQLite";
         /// Who asks.
         user: String = Line(128), optional "\"postern\"" else "needed, but for SQLite";
-        /// A file whose first line is the password of `user`, readable by its owner alone.
+        /// A file whose first line is the password of `user`, readable only by its owner.
         password_file: PathBuf = FilePath, optional "\"sql.pass\"" else "no password is given";
         /// Whether connections use TLS, with verified certificates: `remote` for servers on other machines, `always`, or `never`.
         tls: SqlTls = OneOf::<SqlTls>::new(), default "\"remote\"";
-        /// Authorities that the servers' certificates must lead up to, in PEM form.
+        /// Authorities that must have issued the servers' certificates, in PEM form.
         ca_file: PathBuf = FilePath, optional "\"certs/db-ca.crt\"" else "those that the system trusts";
         /// The query: `:key` is what is looked up, `:local` and `:domain` are its parts before and after the last `@`. They become
         /// parameters of a prepared statement: nothing that a client sends becomes part of the SQL.
@@ -138,11 +138,11 @@ table! {
         attribute: Vec<At<String>> = OneOrList(Line(128)), required "\"mail\"";
         /// The identity for searches.
         bind_dn: String = Line(1_024), optional "\"cn=postern,ou=Services,dc=example,dc=org\"" else "searches are anonymous";
-        /// A file whose first line is the password of `bind_dn`, readable by its owner alone.
+        /// A file whose first line is the password of `bind_dn`, readable only by its owner.
         bind_password_file: PathBuf = FilePath, optional "\"ldap.pass\"" else "needed with `bind_dn`";
         /// Whether `ldap://` connections start TLS before anything else is sent. Certificates are verified.
         starttls: bool = Switch, default "false";
-        /// Authorities that the servers' certificates must lead up to, in PEM form.
+        /// Authorities that must have issued the servers' certificates, in PEM form.
         ca_file: PathBuf = FilePath, optional "\"certs/ldap-ca.crt\"" else "those that the system trusts";
         /// How long a value counts without asking again.
         cache_time: Duration = Time("0", "1h"), default "\"1m\"";

@@ -15,7 +15,7 @@ table! {
         certificate: PathBuf = FilePath, required "\"certs/mx.crt\"";
         /// Its key, in PEM form (PKCS #8, PKCS #1 or SEC 1). It must be readable by its owner alone.
         key: PathBuf = FilePath, required "\"certs/mx.key\"";
-        /// A file whose first line decrypts the key, readable by its owner alone.
+        /// A file whose first line decrypts the key, readable only by its owner.
         passphrase_file: PathBuf = FilePath, optional "\"certs/mx.pass\"" else "the key is not encrypted";
         /// Authorities of client certificates, in PEM form. A certificate that leads up to one is recorded as
         /// `verify=OK`, another one as `verify=FAIL`; neither ends the connection.
@@ -39,15 +39,15 @@ table! {
     Identity {
         /// The certificate and those that lead up to its authority, in PEM form.
         certificate: PathBuf = FilePath, required "\"certs/other.crt\"";
-        /// Its key, in PEM form, readable by its owner alone.
+        /// Its key, in PEM form, readable only by its owner.
         key: PathBuf = FilePath, required "\"certs/other.key\"";
-        /// A file whose first line decrypts the key, readable by its owner alone.
+        /// A file whose first line decrypts the key, readable only by its owner.
         passphrase_file: PathBuf = FilePath, optional "\"certs/other.pass\"" else "the key is not encrypted";
     }
 }
 
 table! {
-    /// TLS towards next hops.
+    /// TLS to next hops.
     ClientTlsTable {
         /// Authorities that a verified next hop's certificate must lead up to, in PEM form.
         ca_file: PathBuf = FilePath, optional "\"certs/partners.crt\"" else "those that the system trusts";
