@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::lines::{is_blank, logical};
-use crate::{Mistake, Notes, Table};
+use crate::notes::{Mistake, Notes};
 
 /// Parameters by name; the last definition counts.
 ///
@@ -34,7 +34,7 @@ pub fn read_parameters(text: &str) -> Result<Parameters, Vec<Mistake>> {
             None => notes.mistake(number, "is no parameter: write `name = value`"),
         }
     });
-    notes.close(Table::Constant("".into())).map(|_| parameters)
+    notes.close().map(|_| parameters)
 }
 
 impl Parameters {

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use hashbrown::HashTable;
 
-use crate::fold;
+use crate::text::fold;
 
 /// Minimum octets assumed per line: limits the room reserved for a text of empty lines.
 const SHORTEST: usize = 8;

@@ -19,6 +19,7 @@ pub mod fuzz;
 mod lines;
 mod list;
 mod network;
+mod notes;
 mod pattern;
 mod plan;
 mod postfix;
@@ -26,20 +27,21 @@ mod reference;
 mod rules;
 mod sendmail;
 mod service;
+mod text;
 
 use std::borrow::Cow;
 
+use crate::notes::Notes;
 pub use cf::{Parameters, read_parameters};
 pub use entries::Entries;
 pub use expand::{Expansion, Of};
+
 pub use network::Networks;
+pub use notes::{MISTAKES_MAX, Mistake};
 pub use pattern::{Dialect, Pattern, Patterns};
 pub use plan::{Address, Key, Plan, Subject, fill};
 pub use reference::{BadReference, External, Reference};
 pub use service::{ANSWER_MAX, Said, Service, ServicePlace, Talk};
-
-/// Most mistakes reported for one table; by then it is clear that the file has another format.
-pub const MISTAKES_MAX: usize = 50;
 
 /// Longest text of a table, in octets.
 pub const TEXT_MAX: usize = 1 << 30;
@@ -72,25 +74,6 @@ impl Format {
             Self::Cidr => "cidr",
             Self::Pcre => "pcre",
             Self::Regexp => "regexp",
-        }
-    }
-}
-
-/// A mistake in the text of a table, or something that its author should know.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("line {line}: {message}")]
-pub struct Mistake {
-    /// The line, from 1; 0 for the text as a whole.
-    pub line: usize,
-    /// What is wrong, with the remedy.
-    pub message: String,
-}
-
-impl Mistake {
-    pub(crate) fn new(line: usize, message: impl Into<String>) -> Self {
-        Self {
-            line,
-            message: message.into(),
         }
     }
 }
@@ -220,64 +203,8 @@ pub fn parse(text: &[u8], format: Format) -> Result<Parsed, Vec<Mistake>> {
         Format::Pcre => Table::Patterns(Patterns::read(text, Dialect::Perl, &mut notes)),
         Format::Regexp => Table::Patterns(Patterns::read(text, Dialect::Posix, &mut notes)),
     };
-    notes.close(table)
-}
-
-/// What is noted while a text is read.
-#[derive(Debug, Default)]
-pub(crate) struct Notes {
-    mistakes: Vec<Mistake>,
-    untold: usize,
-    warnings: Vec<Mistake>,
-}
-
-impl Notes {
-    pub(crate) fn mistake(&mut self, line: usize, message: impl Into<String>) {
-        if self.mistakes.len() < MISTAKES_MAX {
-            self.mistakes.push(Mistake::new(line, message));
-        } else {
-            self.untold += 1;
-        }
-    }
-
-    pub(crate) fn warning(&mut self, line: usize, message: impl Into<String>) {
-        if self.warnings.len() < MISTAKES_MAX {
-            self.warnings.push(Mistake::new(line, message));
-        }
-    }
-
-    fn close(mut self, table: Table) -> Result<Parsed, Vec<Mistake>> {
-        if self.mistakes.is_empty() {
-            return Ok(Parsed {
-                table,
-                warnings: self.warnings,
-            });
-        }
-        self.mistakes.sort_by_key(|mistake| mistake.line);
-        if self.untold > 0 {
-            let message = format!("and {} more mistakes: is the file of this form?", self.untold);
-            self.mistakes.push(Mistake::new(0, message));
-        }
-        Err(self.mistakes)
-    }
-}
-
-/// Whether a text had invalid UTF-8.
-pub(crate) fn is_garbled(text: &str) -> bool {
-    text.contains(char::REPLACEMENT_CHARACTER)
-}
-
-/// A key in the form used for comparison.
-pub(crate) fn fold(key: &str) -> Cow<'_, str> {
-    if key.is_ascii() {
-        if key.bytes().any(|octet| octet.is_ascii_uppercase()) {
-            Cow::Owned(key.to_ascii_lowercase())
-        } else {
-            Cow::Borrowed(key)
-        }
-    } else {
-        Cow::Owned(key.to_lowercase())
-    }
+    let warnings = notes.close()?;
+    Ok(Parsed { table, warnings })
 }
 
 #[cfg(test)]

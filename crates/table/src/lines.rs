@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::Notes;
+use crate::notes::Notes;
 
 /// A logical line: its number in the file, from 1, and its trimmed text.
 pub(crate) type Line<'t> = (usize, Cow<'t, str>);
@@ -13,7 +13,7 @@ pub(crate) fn logical<'t>(text: &'t str, notes: &mut Notes, mut take: impl FnMut
     let mut open: Option<Line<'t>> = None;
     let mut close = |line: Option<Line<'t>>, notes: &mut Notes| {
         let Some((number, text)) = line else { return };
-        if crate::is_garbled(&text) {
+        if crate::text::is_garbled(&text) {
             notes.mistake(number, "is not UTF-8: write it in UTF-8");
             return;
         }

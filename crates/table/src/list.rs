@@ -1,8 +1,8 @@
 //! Plain lists of words: domains, addresses, users.
 
-use crate::Notes;
 use crate::entries::{Entries, NotAdded};
 use crate::lines::{is_blank, physical};
+use crate::notes::Notes;
 
 /// Reads the text. The value of a word is the word as written.
 pub(crate) fn read(text: &str, notes: &mut Notes) -> Entries {
@@ -10,7 +10,7 @@ pub(crate) fn read(text: &str, notes: &mut Notes) -> Entries {
     for (index, line) in physical(text).enumerate() {
         let number = index + 1;
         let bare = without_comment(line);
-        if crate::is_garbled(bare) {
+        if crate::text::is_garbled(bare) {
             notes.mistake(number, "is not UTF-8: write it in UTF-8");
             continue;
         }

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::Notes;
 use crate::lines::split;
+use crate::notes::Notes;
 use crate::rules::{self, Form, Step, Test};
 
 /// Networks in order, of which the first that contains an address decides. A network under a condition or with `!` counts by its

@@ -1,8 +1,8 @@
 //! Postfix's tables of keys: what `postmap` compiles.
 
-use crate::Notes;
 use crate::entries::{Entries, NotAdded};
 use crate::lines::{is_blank, logical};
+use crate::notes::Notes;
 
 /// Reads the text. Keys with blanks may be quoted, and keep their quotes, as with Postfix.
 pub(crate) fn read(text: &str, notes: &mut Notes) -> Entries {

@@ -304,8 +304,8 @@ fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
             .map(|(key, value)| (key.trim(), value.trim()))
             .filter(|(key, value)| !key.is_empty() && !value.is_empty())
             .ok_or_else(|| format!("holds {bare:?}, which is no `key=value`"))?;
-        let folded = crate::fold(key);
-        if pairs.iter().any(|(known, _)| crate::fold(known) == folded) {
+        let folded = crate::text::fold(key);
+        if pairs.iter().any(|(known, _)| crate::text::fold(known) == folded) {
             return Err(format!("has the key {key:?} twice"));
         }
         pairs.push((key.to_owned(), value.to_owned()));

@@ -1,7 +1,7 @@
 //! Rules in order, optionally under conditions: common to networks and patterns.
 
-use crate::Notes;
 use crate::lines::{is_blank, logical};
+use crate::notes::Notes;
 
 /// Deepest nesting of conditions.
 const DEPTH_MAX: usize = 32;

@@ -1,8 +1,8 @@
 //! sendmail's tables of keys: what `makemap` compiles.
 
-use crate::Notes;
 use crate::entries::Entries;
 use crate::lines::{is_blank, physical, split};
+use crate::notes::Notes;
 use crate::postfix::add;
 
 /// Reads the text: a key, blanks, and all the rest of the line is the value.
@@ -13,7 +13,7 @@ pub(crate) fn read(text: &str, notes: &mut Notes) -> Entries {
         if line.starts_with('#') || line.trim_matches(is_blank).is_empty() {
             continue;
         }
-        if crate::is_garbled(line) {
+        if crate::text::is_garbled(line) {
             notes.mistake(number, "is not UTF-8: write it in UTF-8");
         } else if line.starts_with(is_blank) {
             notes.mistake(number, "begins with a blank, which makemap refuses: remove it");

@@ -1,7 +1,7 @@
 //! Bracket expressions, whose rules differ most between engines.
 
-use super::Dialect;
-use super::translate::{Reader, character};
+use super::dialect::Dialect;
+use super::reader::{Reader, character};
 
 /// One member of a class.
 enum Member {

@@ -1,6 +1,8 @@
 //! Patterns with values, in order, on an engine with linear time in the text.
 
 mod class;
+mod dialect;
+mod reader;
 mod replace;
 mod translate;
 
@@ -8,9 +10,10 @@ use std::borrow::Cow;
 
 use regex::{Regex, RegexBuilder};
 
+pub use self::dialect::Dialect;
 use self::replace::Replacement;
-use crate::Notes;
 use crate::lines::is_blank;
+use crate::notes::Notes;
 use crate::rules::{self, Form, Step, Test};
 
 /// Most octets of one compiled pattern.
@@ -18,15 +21,6 @@ const PATTERN_SIZE_MAX: usize = 2 << 20;
 
 /// Longest text that is matched, in octets; longer text matches nothing.
 const SUBJECT_MAX: usize = 1 << 20;
-
-/// The pattern dialect.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Dialect {
-    /// Perl's, as in Postfix's `pcre:`: case-insensitive, and `.` matches a line end, unless a flag says otherwise.
-    Perl,
-    /// POSIX's extended ones, as in Postfix's `regexp:`.
-    Posix,
-}
 
 /// Patterns in order, of which the first that matches decides.
 ///
