@@ -1,4 +1,4 @@
-//! Where a filter listens.
+//! The address on which a filter listens.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ pub enum Address {
     Tcp(String, u16),
 }
 
-/// A text that is not an address of a filter.
+/// An invalid filter address.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "{0:?} is not the address of a filter; write \"unix:/path\", \"inet:host:port\" or \"inet:port@host\""
@@ -23,8 +23,8 @@ pub struct AddressError(String);
 impl FromStr for Address {
     type Err = AddressError;
 
-    /// Reads an address as sendmail (`inet:8891@localhost`, `local:/run/x.sock`) or Postfix (`inet:localhost:8891`) write it. A
-    /// path alone is a Unix socket, a host and a port alone (`localhost:8891`) are TCP. IPv6 addresses stand in brackets, or behind
+    /// Reads an address as sendmail (`inet:8891@localhost`, `local:/run/x.sock`) or Postfix (`inet:localhost:8891`) write it.
+    /// Only a path means a Unix socket, only a host and a port (`localhost:8891`) TCP. IPv6 addresses are in brackets, or after
     /// the `@`.
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let error = || AddressError(text.to_owned());
@@ -48,7 +48,7 @@ fn tcp(text: &str) -> Option<Address> {
         None => text.rsplit_once(':')?,
     };
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    // Without brackets nobody can tell where an IPv6 address ends and its port begins.
+    // Without brackets it is unclear where an IPv6 address ends and its port begins.
     let is_host = |host: &str| !host.is_empty() && !host.contains(char::is_whitespace);
     let host = match bare {
         Some(bare) => bare,

@@ -1,33 +1,33 @@
-//! Where a new body goes that a filter gives, and room for what else it wants changed.
+//! Where a filter's new body is written, and memory for its other changes.
 
 use std::future::Future;
 use std::io;
 
 /// Takes a new body, piece by piece.
 ///
-/// A filter that gives one costs a second copy of the body. What has been written counts only if the filter's final answer lets
-/// the message through; else it is to be thrown away.
+/// A new body costs a second copy. What was written counts only if the filter's final answer lets the message through; otherwise
+/// it must be discarded.
 pub trait NewBody: Send {
-    /// Takes the next piece. All line ends are CRLF, none is cut in two, and the last line has its end.
+    /// Takes the next piece. All line ends are CRLF, none is split, and the last line has a line end.
     ///
     /// # Errors
     ///
-    /// When there is no room for it. The filter has not failed then.
+    /// If there is no room for it. Then the filter has not failed.
     fn write(&mut self, piece: &[u8]) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// Makes room in memory for so many octets of changes to header and envelope in all, which are kept up to the final answer. The default
-    /// has room for all that the settings allow.
+    /// Reserves memory for this many octets of changes to header and envelope in all, which are kept until the final answer. By
+    /// default there is room for everything that the settings allow.
     ///
     /// # Errors
     ///
-    /// When there is none. The filter has not failed then.
+    /// If there is none. Then the filter has not failed.
     fn room_for_changes(&mut self, octets: usize) -> io::Result<()> {
         let _ = octets;
         Ok(())
     }
 }
 
-/// Into memory: for tests, and for messages that are known to be small.
+/// In memory: for tests, and for messages known to be small.
 impl NewBody for Vec<u8> {
     async fn write(&mut self, piece: &[u8]) -> io::Result<()> {
         self.extend_from_slice(piece);

@@ -22,7 +22,7 @@ impl Clock {
         }
     }
 
-    /// Something has come: the time starts anew, but not for ever.
+    /// Something has arrived: the time limit starts again, but not indefinitely.
     pub(crate) fn restart(&mut self, now: Instant) {
         self.next = (now + self.limit).min(self.last);
     }

@@ -1,4 +1,4 @@
-//! How a message has ended with a filter.
+//! How a message ended at a filter.
 
 use std::io;
 
@@ -6,14 +6,14 @@ use postern_milter::{Change, Verdict};
 
 use crate::failure::Failure;
 
-/// How a message has ended with a filter.
+/// How a message ended at a filter.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct End {
     /// The answer.
     pub verdict: Verdict,
-    /// What to change, in the order in which the filter asked for it. Empty unless the answer lets the message through.
+    /// The changes, in the filter's order. Empty unless the answer lets the message through.
     pub changes: Vec<Change>,
-    /// What was written as a new body takes the place of the body.
+    /// Whether the new body that was written replaces the body.
     pub body_replaced: bool,
 }
 
@@ -27,13 +27,13 @@ impl End {
     }
 }
 
-/// Why a message could not be ended with a filter.
+/// Why a message could not be ended at a filter.
 #[derive(Debug, thiserror::Error)]
 pub enum EndError {
     /// The filter has failed.
     #[error(transparent)]
     Filter(#[from] Failure),
-    /// The new body could not be written, or there was no room for other changes. The filter is not to blame.
+    /// The new body could not be written, or there was no room for other changes. This is not the filter's fault.
     #[error("there is no room for what the filter wants changed")]
     NewBody(#[source] io::Error),
 }

@@ -9,19 +9,19 @@ use postern_milter::frame::FrameError;
 use postern_milter::outage::Kind;
 use postern_milter::{Event, Fault, NegotiationError, ReplyError};
 
-/// A filter has failed, for one message. The text says when; the chain of its sources says why.
+/// A filter failed for one message. The text says when; the chain of its sources says why.
 #[derive(Debug, thiserror::Error)]
 #[error("failed {during}")]
 pub struct Failure {
-    /// When.
+    /// When it failed.
     pub during: During,
-    /// Why.
+    /// Why it failed.
     #[source]
     pub cause: Cause,
 }
 
 impl Failure {
-    /// What it says about the filter, for the memory of outages; `None` where it says nothing new.
+    /// What it says about the filter, for tracking outages; `None` if nothing new.
     #[must_use]
     pub const fn kind(&self) -> Option<Kind> {
         match (&self.cause, self.during) {
@@ -37,7 +37,7 @@ impl Failure {
 pub enum During {
     /// Connecting to it.
     Opening,
-    /// Agreeing on what both can do.
+    /// Negotiating what both can do.
     Negotiation,
     /// A step of the session.
     Step(Event),
@@ -57,16 +57,16 @@ impl fmt::Display for During {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Cause {
-    /// It could not be reached a short while ago, and is not asked before this time has passed.
+    /// It could not be reached recently, and is not asked before this time has passed.
     #[error("it is down, and will be asked again in {} s", .0.as_secs_f32().ceil())]
     Paused(Duration),
-    /// It has failed for this message before.
+    /// It has already failed for this message.
     #[error("it has failed for this message already")]
     FailedBefore,
-    /// It takes no connection.
+    /// It accepts no connection.
     #[error("it accepts no connections")]
     Unreachable(#[source] io::Error),
-    /// It did not take the connection, a command, or did not answer in time.
+    /// It did not accept the connection or a command, or did not answer in time.
     #[error("it did not finish within {} s", .0.as_secs_f32())]
     TimedOut(Duration),
     /// It closed the connection.
@@ -78,7 +78,7 @@ pub enum Cause {
     /// A packet of an impossible length: garbage, or too large.
     #[error("it sent something that is not a packet")]
     Frame(#[from] FrameError),
-    /// A packet that makes no sense.
+    /// A malformed packet.
     #[error("it sent something that is not an answer")]
     Reply(#[from] ReplyError),
     /// Nothing could be agreed: the wrong version, or more than was offered.
@@ -87,27 +87,27 @@ pub enum Cause {
     /// An answer that is not legal there.
     #[error("its answer is not legal")]
     Fault(#[from] Fault),
-    /// It said something that nobody had asked for: question and answer are out of step.
+    /// It sent something unsolicited: questions and answers are out of step.
     #[error("it gave an answer that nobody had asked for ({0})")]
     Unasked(String),
     /// More changes, or a larger body, than the settings allow.
     #[error("it asked for more than {max} octets of {what}")]
     TooMuch {
-        /// Of what.
+        /// What there is too much of.
         what: &'static str,
         /// The limit.
         max: u64,
     },
-    /// Something of the message is larger than a packet to the filter may be: parameters, or the name of a field. Values of fields are
+    /// A part of the message does not fit into a packet to the filter: parameters, or the name of a field. Values of fields are
     /// cut.
     #[error("{len} octets do not fit into a packet to it, which has room for {max}")]
     DoesNotFit {
         /// Octets of data.
         len: usize,
-        /// The limit that was agreed.
+        /// The agreed limit.
         max: usize,
     },
-    /// Postern's own mistake: a step where it cannot come.
+    /// Postern's own mistake: a step where it is not allowed.
     #[error("this step was told out of order")]
     Misuse(#[from] OutOfOrder),
 }

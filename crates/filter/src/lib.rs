@@ -1,8 +1,8 @@
-//! Filters on sockets: [`Service`] is one filter with its settings, shared by all sessions; [`Session`] is what one SMTP session
-//! has with it.
+//! Filters on sockets: [`Service`] is one filter with its settings, shared by all sessions; [`Session`] is one SMTP session's
+//! dialogue with it.
 //!
-//! What is said, and what may be answered, is `postern-milter`'s. This crate opens connections, keeps the time, sends and reads,
-//! and makes of everything that can go wrong a [`Failure`] of one message.
+//! What may be sent and answered is decided by `postern-milter`. This crate opens connections, keeps time limits, sends and
+//! reads, and turns everything that can go wrong into a [`Failure`] of one message.
 
 mod address;
 mod body;

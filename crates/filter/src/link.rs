@@ -1,4 +1,4 @@
-//! A connection on which everything is agreed, and one step after the other on it.
+//! A negotiated connection, and the steps on it.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -20,17 +20,17 @@ use crate::wire::Wire;
 /// Most lists of macros that a filter may send before its choice: each stage twice.
 const LISTS_MAX: usize = 14;
 
-/// Most fields of a header that are told before the answer to the first of them is read. Their answers have to find room in the socket
-/// while nobody reads them.
+/// Most fields of a header that are sent before the answer to the first of them is read. Their answers must fit in the socket's
+/// buffer meanwhile.
 const AHEAD: usize = 32;
 
-/// How a header has ended.
+/// How a header ended.
 #[derive(Debug)]
 pub(crate) struct HeaderEnd {
-    /// The step at which the filter has decided; else the end of the header.
+    /// The step at which the filter decided; otherwise the end of the header.
     pub(crate) event: Event,
     pub(crate) verdict: Verdict,
-    /// Whether more was told than it has answered. What it does about that nobody knows: the connection is of no more use.
+    /// Whether more was sent than it has answered. How it handles that is undefined: the connection cannot be used any more.
     pub(crate) out_of_step: bool,
 }
 
@@ -63,7 +63,7 @@ impl Link {
         Ok(Self { wire, conversation })
     }
 
-    /// Tells a step and takes its answer. The end of a message has a function of its own.
+    /// Sends a step and takes its answer. The end of a message has a function of its own.
     pub(crate) async fn step(
         &mut self,
         filter: &Filter,
@@ -78,7 +78,7 @@ impl Link {
         let plan = self.tell(event, command, macros, 0).map_err(failed)?;
         let limit = filter.timeouts.command;
         if plan != Plan::Ask {
-            // Fields and pieces of the body are gathered; all else the filter hears at once, as it would have to answer at once.
+            // Fields and pieces of the body are gathered; everything else is sent at once.
             let content = matches!(event, Event::Header | Event::EndOfHeader | Event::Body);
             if plan == Plan::Tell && (!content || self.wire.is_full()) {
                 self.send_waiting(limit).await.map_err(failed)?;
@@ -88,8 +88,8 @@ impl Link {
         self.answer(filter, event).await.map_err(failed)
     }
 
-    /// Tells all fields of a header, and its end. With `ahead` many fields go out together, and their answers are read behind them, in
-    /// their order: a filter reads one command after the other from its socket, however they came there.
+    /// Sends all fields of a header, and its end. With `ahead` many fields are sent together, and their answers are read after
+    /// them, in order: a filter reads one command after the other from its socket, however they arrived.
     pub(crate) async fn header(
         &mut self,
         filter: &Filter,
@@ -143,7 +143,8 @@ impl Link {
         })
     }
 
-    /// Takes the answers to so many fields; `Some` for one that decides. `more` says that something else waits for its answer, too.
+    /// Takes the answers to this many fields; `Some` for one that decides. `more` says that something else also waits for its
+    /// answer.
     async fn field_answers(
         &mut self,
         filter: &Filter,
@@ -168,10 +169,10 @@ impl Link {
         Ok(None)
     }
 
-    /// A field's value as the filter is told it: without its first blank unless it wants that, and no longer than a packet.
+    /// A field's value as sent to the filter: without its first blank unless it wants that, and no longer than a packet.
     fn value<'v>(&self, name: &[u8], value: &'v [u8]) -> Cow<'v, [u8]> {
         let value = value_for_filter(value, self.conversation.leading_blanks());
-        // Both are strings with an end.
+        // Both strings end with a NUL.
         let packet = self.conversation.agreement().size.octets();
         let most = packet.saturating_sub(name.len() + 2);
         match value {
@@ -183,7 +184,7 @@ impl Link {
         }
     }
 
-    /// Tells a field alone.
+    /// Sends a single field.
     pub(crate) async fn field(
         &mut self,
         filter: &Filter,
@@ -195,7 +196,7 @@ impl Link {
         self.step(filter, Event::Header, &command, &()).await
     }
 
-    /// Sends what waits, and reads until there is an answer.
+    /// Sends what is waiting, and reads until there is an answer.
     async fn answer(&mut self, filter: &Filter, event: Event) -> Result<Verdict, Cause> {
         let mut clock = Clock::start(Instant::now(), filter.timeouts.command, filter.timeouts.progress);
         clock.limit(self.wire.flush()).await?;
@@ -208,7 +209,8 @@ impl Link {
         }
     }
 
-    /// Puts macros and command behind what waits to be sent. Nothing may have come from the filter, unless commands are `unanswered`.
+    /// Appends macros and command to what is waiting to be sent. Nothing may have come from the filter, unless commands are
+    /// `unanswered`.
     fn tell(
         &mut self,
         event: Event,
@@ -242,7 +244,7 @@ impl Link {
         Ok(self.conversation.answer(event, &reply)?)
     }
 
-    /// Ends a message: takes all changes, and the answer behind them.
+    /// Ends a message: takes all changes, and the answer after them.
     pub(crate) async fn end(
         &mut self,
         filter: &Filter,
@@ -280,7 +282,7 @@ impl Link {
             }
             clock.restart(Instant::now());
         };
-        // An answer too many now is one too few at a step before: this one may have been meant for that.
+        // A surplus answer now means one was missing at an earlier step: this one may have been meant for that.
         match self.wire.check_quiet() {
             Ok(()) | Err(Cause::Closed) => {}
             Err(cause) => return Err(failed(cause)),
@@ -296,22 +298,22 @@ impl Link {
         })
     }
 
-    /// Whether the connection is still there and nothing has come on it.
+    /// Whether the connection still exists and nothing has arrived on it.
     pub(crate) fn check_quiet(&mut self) -> Result<(), Cause> {
         self.wire.check_quiet()
     }
 
-    /// Octets that wait to be sent.
+    /// Octets waiting to be sent.
     pub(crate) fn waiting(&self) -> usize {
         self.wire.waiting()
     }
 
-    /// Sends what needs no answer as soon as so many octets of it wait; until the message is over.
+    /// Until the message is over, sends what needs no answer as soon as this many octets are waiting.
     pub(crate) fn gather_up_to(&mut self, octets: usize) {
         self.wire.gather_up_to(octets);
     }
 
-    /// Lets memory go that a message has taken.
+    /// Releases memory that a message has used.
     pub(crate) fn let_memory_go(&mut self) {
         self.wire.let_memory_go();
     }
@@ -346,7 +348,7 @@ async fn negotiate(filter: &Filter, wire: &mut Wire) -> Result<Conversation, Cau
     }
 }
 
-/// Whether a failure on a connection that was used before says that the filter does not take such connections.
+/// Whether a failure on a reused connection says that the filter does not support reuse.
 pub(crate) fn refuses_reuse(failure: &Failure) -> bool {
     !matches!(
         failure.cause,

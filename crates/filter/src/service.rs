@@ -1,4 +1,4 @@
-//! One filter, shared by all sessions: its settings, the connections that wait for the next session, its outages.
+//! One filter, shared by all sessions: its settings, idle connections, and outages.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use crate::failure::{Cause, During, Failure};
 use crate::link::Link;
 use crate::settings::Filter;
 
-/// What the log is told of a filter, once each.
+/// What is logged about a filter, once each.
 #[derive(Debug)]
 pub enum Notice<'a> {
     /// An outage begins with this failure.
@@ -23,15 +23,15 @@ pub enum Notice<'a> {
 
 type Tell = Box<dyn Fn(&Filter, Notice<'_>) + Send + Sync>;
 
-/// A filter that is asked by many sessions at once.
+/// A filter that is used by many sessions at once.
 pub struct Service {
     filter: Filter,
     tell: Tell,
     outage: Mutex<Outage>,
     idle: Mutex<Vec<Idle>>,
-    /// It has been found not to take a second session on a connection.
+    /// Whether it has turned out not to accept a second session on a connection.
     reuse_refused: AtomicBool,
-    /// It is told the fields of a header one at a time.
+    /// Whether it is sent the fields of a header one at a time.
     one_by_one: AtomicBool,
 }
 
@@ -49,7 +49,7 @@ impl std::fmt::Debug for Service {
 }
 
 impl Service {
-    /// A filter that nobody has asked yet. `tell` is told when an outage begins and when it ends; it must not block.
+    /// A new filter. `tell` is called when an outage begins and when it ends; it must not block.
     #[must_use]
     pub fn new(filter: Filter, tell: impl Fn(&Filter, Notice<'_>) + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
@@ -68,7 +68,7 @@ impl Service {
         &self.filter
     }
 
-    /// Connects, negotiates and says goodbye: what the filter wants. Pauses are not kept, outages not counted.
+    /// Connects, negotiates and quits; returns what the filter wants. Pauses are ignored, outages not counted.
     ///
     /// # Errors
     ///
@@ -85,13 +85,13 @@ impl Service {
         self.outage.lock().is_down()
     }
 
-    /// How many connections wait for the next session.
+    /// The number of idle connections.
     #[must_use]
     pub fn idle(&self) -> usize {
         self.idle.lock().len()
     }
 
-    /// Closes the connections that have waited longer than the settings allow. To be called now and then.
+    /// Closes connections that have been idle longer than the settings allow. To be called now and then.
     pub fn close_idle(&self) {
         self.idle
             .lock()
@@ -113,7 +113,7 @@ impl Service {
         Ok(link)
     }
 
-    /// A connection on which another session has ended, if there is one.
+    /// An idle connection, if there is one.
     pub(crate) fn reuse(&self) -> Option<Link> {
         loop {
             let mut idle = self.idle.lock().pop()?;
@@ -124,7 +124,7 @@ impl Service {
         }
     }
 
-    /// Keeps a connection for the next session, or says goodbye on it.
+    /// Keeps a connection for the next session, or quits it.
     pub(crate) async fn give_back(&self, mut link: Link) {
         let limit = self.filter.timeouts.command;
         let kept = link.conversation.is_reusable()
@@ -155,12 +155,12 @@ impl Service {
         self.idle.lock().clear();
     }
 
-    /// Whether it may be told the next field before it has answered the one before.
+    /// Whether it may be sent the next field before it has answered the last one.
     pub(crate) fn may_be_told_ahead(&self) -> bool {
         !self.one_by_one.load(Ordering::Relaxed)
     }
 
-    /// From now on it is told a field when it has answered the one before.
+    /// From now on it is only sent a field when it has answered the last one.
     pub(crate) fn tell_one_by_one(&self) {
         self.one_by_one.store(true, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! What one SMTP session has with one filter.
+//! One SMTP session's dialogue with one filter.
 
 mod content;
 
@@ -11,40 +11,40 @@ use crate::failure::{Cause, During, Failure};
 use crate::link::{Link, refuses_reuse};
 use crate::service::Service;
 
-/// An SMTP session, as one filter is told of it.
+/// An SMTP session, as told to one filter.
 ///
-/// Each step is told in its order ([`Session::connect`] first) and returns the filter's answer; a step that the filter wants
-/// nothing of returns [`Verdict::Continue`] at once. A [`Failure`] is of the message under way alone: the rest of that message
-/// fails at once, and the next [`Session::mail`] opens a new connection, on which connect and `HELO` are told again. Outside of a
-/// message a failure is without consequence, for the same reason.
+/// Steps are sent in order ([`Session::connect`] first) and return the filter's answer; a step that the filter does not want
+/// returns [`Verdict::Continue`] at once. A [`Failure`] only concerns the current message: the rest of that message fails at
+/// once, and the next [`Session::mail`] opens a new connection, on which connect and `HELO` are sent again. Outside of a message
+/// a failure has no consequence, for the same reason.
 ///
-/// Dropping the future of a step, or the session, closes the connection; the filter then gives the message up.
+/// Dropping the future of a step, or the session, closes the connection; then the filter gives up the message.
 #[derive(Debug)]
 pub struct Session {
     service: Arc<Service>,
     link: Option<Link>,
-    /// Who has connected, for a connection that has to be opened anew.
+    /// The client, for a connection that must be reopened.
     peer: Option<(Vec<u8>, Peer)>,
     helo: Option<Vec<u8>>,
-    /// The filter wants no more of this session: the answer with which it said so.
+    /// The answer with which the filter said that it wants no more of this session.
     gone: Option<Verdict>,
-    /// It has failed for the message under way.
+    /// Whether it has failed for the current message.
     failed: bool,
-    /// It has decided about the message under way, and its connection is gone.
+    /// Whether it has decided about the current message and its connection is gone.
     decided: bool,
-    /// The connection has been used for a message of this session.
+    /// Whether the connection has been used for a message of this session.
     used: bool,
     /// The piece of the body that is being filled.
     piece: BytesMut,
-    /// Memory is short: the pieces of this message are small ones.
+    /// Whether memory is short, so that the pieces of this message are small.
     saves_memory: bool,
 }
 
-/// Octets of a piece of the body where memory is short.
+/// Octets of a piece of the body when memory is short.
 const SMALL_PIECE: usize = 4 << 10;
 
 impl Service {
-    /// A session with it. Nothing is opened before it is told something.
+    /// A session with it. No connection is opened before there is something to send.
     #[must_use]
     pub fn session(self: &Arc<Self>) -> Session {
         Session::new(Arc::clone(self))
@@ -67,9 +67,9 @@ impl Session {
         }
     }
 
-    /// Octets of memory that this session takes once so many more octets of a body are given to it: they are gathered into a piece,
-    /// a piece that is sent is copied once, and what the filter does not answer waits to be sent together. 0 where it wants nothing
-    /// of the body.
+    /// Octets of memory that this session uses once `more` octets of a body are given to it: they are gathered into a piece, a
+    /// piece that is sent is copied once, and what the filter does not answer waits to be sent together. 0 if it wants nothing of
+    /// the body.
     #[must_use]
     pub fn memory_after(&self, more: usize) -> usize {
         match (self.piece_max(), &self.link) {
@@ -80,7 +80,8 @@ impl Session {
         }
     }
 
-    /// From now on, until the message is over, pieces of the body are no larger than 4 KiB, and no more than that waits to be sent.
+    /// From now on, until the message is over, pieces of the body are no larger than 4 KiB, and no more than that is waiting to
+    /// be sent.
     pub fn save_memory(&mut self) {
         self.saves_memory = true;
         if let Some(link) = &mut self.link {
@@ -88,7 +89,7 @@ impl Session {
         }
     }
 
-    /// Octets of a whole piece of the body; `None` where the filter wants none.
+    /// Octets of a full piece of the body; `None` if the filter wants none.
     fn piece_max(&self) -> Option<usize> {
         let link = self.link.as_ref()?;
         let agreed = link.conversation.agreement().size.octets();
@@ -106,13 +107,13 @@ impl Session {
         &self.service
     }
 
-    /// What was agreed, as long as there is a connection.
+    /// What was agreed, while there is a connection.
     #[must_use]
     pub fn agreement(&self) -> Option<&postern_milter::Agreement> {
         Some(self.link.as_ref()?.conversation.agreement())
     }
 
-    /// Whether an event of this kind would go to the filter now. What nobody wants need not be made ready.
+    /// Whether an event of this kind would go to the filter now. What is not wanted need not be prepared.
     #[must_use]
     pub fn wants(&self, event: Event) -> bool {
         self.link
@@ -135,18 +136,18 @@ impl Session {
         self.greet(macros, true).await
     }
 
-    /// A client has connected, and the filter is not told before [`Session::mail`].
+    /// A client has connected, but the filter is not told before [`Session::mail`].
     pub fn will_connect(&mut self, host: &str, peer: Peer) {
         self.peer = Some((host.as_bytes().to_vec(), peer));
     }
 
-    /// `HELO` or `EHLO`, of which the filter is told when it is told of the client.
+    /// `HELO` or `EHLO`, about which the filter is told together with the client.
     pub fn will_greet(&mut self, name: &str) {
         self.helo = Some(name.as_bytes().to_vec());
     }
 
-    /// `HELO` or `EHLO` with its argument; again after `STARTTLS`, and whenever the client says it. A message under way has to be
-    /// given up before.
+    /// `HELO` or `EHLO` with its argument; again after `STARTTLS`, and whenever the client sends it. A current message must be
+    /// given up first.
     ///
     /// # Errors
     ///
@@ -178,7 +179,7 @@ impl Session {
         if let Some(link) = &mut self.link
             && let Err(cause) = link.check_quiet()
         {
-            // It has closed the connection between two messages, or is out of step. A new connection mends both.
+            // It has closed the connection between two messages, or is out of step. A new connection fixes both.
             self.link = None;
             if !matches!(cause, Cause::Closed) {
                 self.service.note(&Failure {
@@ -203,7 +204,7 @@ impl Session {
                     self.keep(link, &verdict).await;
                     return Ok(verdict);
                 }
-                // It closes its connections behind a message. Nothing of this one has been lost with it.
+                // It closes its connections after a message. Nothing of this one was lost with it.
                 Err(failure) if matches!(failure.cause, Cause::Closed | Cause::Broken(_)) => {}
                 Err(failure) => return Err(self.failed(failure)),
             }
@@ -221,8 +222,8 @@ impl Session {
         self.step(Event::Mail, &command, macros).await
     }
 
-    /// `RCPT`: the recipient with its angle brackets, and each parameter. `taken` says whether the server would take it: filters
-    /// that have asked for it are told of the others, too, whose refusal stands whatever they answer.
+    /// `RCPT`: the recipient with its angle brackets, and each parameter. `taken` says whether the server would accept it:
+    /// filters that have asked for it are also told about the others, whose refusal stands whatever they answer.
     ///
     /// # Errors
     ///
@@ -261,8 +262,8 @@ impl Session {
         self.step(Event::Unknown, &Command::Unknown(line), &()).await
     }
 
-    /// Gives the message up (`RSET`, a refusal, a client that is gone, another filter that has decided). Nothing is told outside of a
-    /// message.
+    /// Gives up the message (`RSET`, a refusal, a client that is gone, another filter that has decided). Outside of a message
+    /// nothing is sent.
     pub async fn abort(&mut self) {
         (self.failed, self.decided) = (false, false);
         self.forget_piece();
@@ -276,7 +277,7 @@ impl Session {
         }
     }
 
-    /// Ends the session. The connection is kept for another one where the filter allows it.
+    /// Ends the session. The connection is kept for another one if the filter allows it.
     pub async fn quit(mut self) {
         self.abort().await;
         if let Some(link) = self.link.take() {
@@ -284,8 +285,8 @@ impl Session {
         }
     }
 
-    /// Opens a connection and tells what the filter has to know before a message: at once when the client connects, or again
-    /// after a failure. The first answer that is not "continue" is returned.
+    /// Opens a connection and sends what the filter must know before a message: when the client connects, or again after a
+    /// failure. Returns the first answer that is not "continue".
     async fn greet(&mut self, macros: &(dyn Macros + Sync), reuse: bool) -> Result<Verdict, Failure> {
         let (host, peer) = self.peer.clone().unwrap_or((Vec::new(), Peer::Unknown));
         let command = Command::Connect { host: &host, peer };

@@ -7,7 +7,7 @@ use postern_milter::{DataSize, Offer, Version};
 
 use crate::address::Address;
 
-/// A filter, as it is set.
+/// The settings of a filter.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Filter {
     /// Its name, in log lines and reasons.
@@ -16,7 +16,7 @@ pub struct Filter {
     pub address: Address,
     /// How long it may take.
     pub timeouts: Timeouts,
-    /// What becomes of a message when it fails.
+    /// What happens to a message when it fails.
     pub on_failure: OnFailure,
     /// The newest version of the protocol that is offered to it.
     ///
@@ -24,19 +24,19 @@ pub struct Filter {
     pub version: Version,
     /// Most data in a packet to it, if it agrees.
     ///
-    /// Default 65,535 octets, which every filter takes. A larger size lets longer header fields through and makes fewer pieces of
-    /// large bodies; each session then takes that much memory while a body passes.
+    /// Default 65,535 octets, which every filter accepts. A larger size lets longer header fields through and makes fewer pieces
+    /// of large bodies; each session then uses that much memory while a body passes.
     pub data_size: DataSize,
     /// Most octets of header and envelope changes for one message; default 4 MiB. More is a failure.
     pub changes_size_max: usize,
     /// Most octets of a new body; default 100 MiB. More is a failure.
     pub body_size_max: u64,
-    /// Most connections that are kept for the next session; 0 keeps none. Default 32: those that were in use together, on a busy
-    /// server, so that a session seldom opens one of its own.
+    /// Most connections that are kept for the next session; 0 keeps none. Default 32: about as many as are in use at once on a
+    /// busy server, so that a session rarely opens a new one.
     ///
     /// A filter made with libmilter keeps a thread for each.
     pub idle_max: usize,
-    /// How long a connection is kept without use; default 30 seconds.
+    /// How long an idle connection is kept; default 30 seconds.
     pub idle_time: Duration,
 }
 
@@ -65,16 +65,16 @@ impl Filter {
     }
 }
 
-/// How long a filter may take for each thing.
+/// Time limits of a filter.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Timeouts {
-    /// To take a connection, all addresses of its host together; default 30 seconds.
+    /// To accept a connection, for all addresses of its host together; default 30 seconds.
     pub connect: Duration,
-    /// To take a command and answer it, the negotiation included; default 30 seconds.
+    /// To accept a command and answer it, including the negotiation; default 30 seconds.
     pub command: Duration,
     /// From the end of a message to the answer, and from each change or progress note to the next; default 5 minutes.
     pub end_of_message: Duration,
-    /// Longest time to which progress notes and changes can stretch one answer; default 1 hour.
+    /// Longest time that progress notes and changes can extend one answer; default 1 hour.
     pub progress: Duration,
 }
 

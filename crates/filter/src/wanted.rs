@@ -1,4 +1,4 @@
-//! What a filter wants changed, gathered up to its final answer.
+//! A filter's changes, gathered until its final answer.
 
 use postern_milter::Change;
 use postern_milter::lines::BodyLines;
@@ -8,7 +8,7 @@ use crate::end::EndError;
 use crate::failure::Cause;
 use crate::settings::Filter;
 
-/// What a filter wants changed, until its answer says whether it counts.
+/// A filter's changes, until its answer says whether they count.
 #[derive(Default)]
 pub(crate) struct Wanted {
     pub(crate) changes: Vec<Change>,
@@ -36,7 +36,7 @@ impl Wanted {
         Ok(())
     }
 
-    /// Octets of the changes so far, but for the body.
+    /// Octets of the changes so far, without the body.
     pub(crate) const fn size(&self) -> usize {
         self.size
     }
@@ -64,7 +64,7 @@ impl Wanted {
         Ok(())
     }
 
-    /// The answer lets the message through: the last line of a new body ends here. Gives whether there is one.
+    /// The answer lets the message through: the last line of a new body ends here. Returns whether there is one.
     pub(crate) async fn finish(&mut self, new_body: &mut impl NewBody) -> Result<bool, EndError> {
         if let Some(body) = &mut self.body {
             body.lines.finish(&mut body.pending);

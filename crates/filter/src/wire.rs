@@ -14,13 +14,13 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::address::Address;
 use crate::failure::Cause;
 
-/// Commands without an answer are gathered up to this many octets before they are sent, where there is memory for them.
+/// Commands without an answer are gathered up to this many octets before they are sent, if there is memory for them.
 const GATHER: usize = 64 << 10;
 
-/// Octets of a buffer that a connection keeps between messages.
+/// Octets of buffer that a connection keeps between messages.
 const KEPT: usize = 8 << 10;
 
-/// Most notes of progress that are put up with when nobody has asked.
+/// Most unsolicited progress notes that are tolerated.
 const STRAY_PROGRESS_MAX: usize = 100;
 
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// Connects. A host's addresses are tried in the order in which the resolver gives them.
+    /// Connects. A host's addresses are tried in the resolver's order.
     pub(crate) async fn connect(address: &Address) -> io::Result<Self> {
         let socket = match address {
             Address::Unix(path) => Socket::Unix(UnixStream::connect(path).await?),
@@ -57,7 +57,7 @@ impl Wire {
         })
     }
 
-    /// Puts a command behind what waits to be sent.
+    /// Appends a command to what is waiting to be sent.
     pub(crate) fn put(&mut self, command: &Command<'_>, data_max: usize) -> Result<(), Cause> {
         let start = self.output.len();
         let len = command.put(&mut self.output);
@@ -68,12 +68,12 @@ impl Wire {
         Ok(())
     }
 
-    /// Whether so much waits that it should be sent now.
+    /// Whether so much is waiting that it should be sent now.
     pub(crate) fn is_full(&self) -> bool {
         self.output.len() >= self.gather
     }
 
-    /// Sends what waits.
+    /// Sends what is waiting.
     pub(crate) async fn flush(&mut self) -> Result<(), Cause> {
         let sent = match &mut self.socket {
             Socket::Unix(stream) => stream.write_all(&self.output).await,
@@ -86,17 +86,17 @@ impl Wire {
         })
     }
 
-    /// Octets that wait to be sent.
+    /// Octets waiting to be sent.
     pub(crate) fn waiting(&self) -> usize {
         self.output.len()
     }
 
-    /// From now on it is full with so many octets.
+    /// From now on it counts as full with this many octets.
     pub(crate) fn gather_up_to(&mut self, octets: usize) {
         self.gather = octets.min(GATHER);
     }
 
-    /// Lets memory go that only large messages need.
+    /// Releases memory that only large messages need.
     pub(crate) fn let_memory_go(&mut self) {
         self.gather = GATHER;
         for buffer in [&mut self.input, &mut self.output] {
@@ -126,9 +126,9 @@ impl Wire {
         }
     }
 
-    /// Looks whether the filter has said something that nobody has asked for, or has closed the connection. Does not wait.
+    /// Checks whether the filter has sent something unsolicited, or has closed the connection. Does not wait.
     ///
-    /// A note of progress may come late, from another thread of the filter, and says nothing: it is left out.
+    /// A progress note may come late, from another thread of the filter, and means nothing: it is ignored.
     pub(crate) fn check_quiet(&mut self) -> Result<(), Cause> {
         for _ in 0..STRAY_PROGRESS_MAX {
             match frame::take(&mut self.input, DATA_MAX)? {
@@ -156,8 +156,8 @@ impl Wire {
         Err(Cause::Unasked("progress, over and over".into()))
     }
 
-    /// The kernel has just said that there is nothing to read, so tokio need not ask it once more before it waits. What comes from now on
-    /// it is told of.
+    /// The kernel has just said that there is nothing to read, so tokio need not ask it again before it waits. It is notified of
+    /// what comes from now on.
     fn is_read_out(&self) {
         let nothing = || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into());
         let _ = match &self.socket {

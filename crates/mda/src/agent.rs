@@ -21,13 +21,13 @@ use crate::rights::Account;
 use crate::trouble::{Kind, Trouble, clean};
 use crate::wire::{PipeRequest, Request};
 
-/// Octets of what a program prints that are kept for the log.
+/// Most octets of a program's output that are kept for the log.
 const OUTPUT_MAX: usize = 500;
 
-/// How long a program may take to end once it is told to.
+/// How long a program may take to end after it was told to.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// The most that passes between two looks whether it has ended.
+/// The longest time between two checks whether it has ended.
 const LOOK_MAX: Duration = Duration::from_millis(100);
 
 /// For whom a program runs, and how long.
@@ -35,9 +35,9 @@ const LOOK_MAX: Duration = Duration::from_millis(100);
 pub struct Run<'a> {
     /// The user; the process is that already.
     pub account: &'a Account,
-    /// What is delivered.
+    /// The request.
     pub request: &'a Request,
-    /// The line that begins the message.
+    /// The `From ` line of the message.
     pub from_line: &'a str,
     /// The message.
     pub content: &'a Content,
@@ -48,11 +48,11 @@ pub struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Runs the agent of the configuration, without a shell.
+    /// Runs the configured agent, without a shell.
     ///
     /// # Errors
     ///
-    /// It does not take the message, or fails.
+    /// It refuses the message, or fails.
     pub fn agent(&self, words: &[String], hostname: &str) -> Result<(), Trouble> {
         let words = expand(words, self.request, self.account, hostname);
         let Some((program, arguments)) = words.split_first() else {
@@ -67,7 +67,7 @@ impl Run<'_> {
     ///
     /// # Errors
     ///
-    /// It does not take the message, or fails.
+    /// It refuses the message, or fails.
     pub fn pipe(
         &self,
         words: &[String],
@@ -88,7 +88,7 @@ impl Run<'_> {
     ///
     /// # Errors
     ///
-    /// It does not take the message, or fails.
+    /// It refuses the message, or fails.
     pub fn program(&self, text: &str) -> Result<(), Trouble> {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", text]);
@@ -107,7 +107,7 @@ impl Run<'_> {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // So that what it starts ends with it.
+            // So that processes it starts end with it.
             .process_group(0);
         let mut child = command
             .spawn()
@@ -130,11 +130,11 @@ impl Run<'_> {
         }
     }
 
-    /// Feeds a program, and listens to what it prints. The user may have no room for more threads.
+    /// Feeds a program, and reads its output. The user's limit may allow no more threads.
     fn attend(&self, child: &mut Child, told: &mpsc::Sender<Vec<u8>>) -> io::Result<()> {
         if let Some(input) = child.stdin.take() {
             let (from_line, content) = (self.from_line.to_owned(), self.content.clone());
-            // One that does not read its input may know enough, and its end says what it has made of it.
+            // A program that does not read its input may know enough; its exit status is what counts.
             thread::Builder::new().spawn(move || feed(&from_line, &content, input))?;
         }
         if let Some(output) = child.stdout.take() {
@@ -148,9 +148,10 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Feeds a program and waits for its end; its status, or `None` if it had to be ended, and the beginning of what it printed.
+    /// Feeds a program and waits for its end; returns its status, or `None` if it had to be killed, and the beginning of its
+    /// output.
     fn watch(&self, child: &mut Child) -> (io::Result<Option<ExitStatus>>, Vec<u8>) {
-        // Nobody waits for these threads: what a program has left running may hold its input and output open.
+        // These threads are not joined: processes left running by a program may hold its input and output open.
         let (told, heard) = mpsc::channel();
         let ended = self.attend(child, &told).and_then(|()| wait(child, self.until));
         drop(told);
@@ -175,7 +176,7 @@ fn feed(from_line: &str, content: &Content, input: impl Write) -> io::Result<()>
     out.flush()
 }
 
-/// Reads all that is printed, and passes the beginning on.
+/// Reads all output, and passes on the beginning.
 fn listen(mut output: impl Read, told: &mpsc::Sender<Vec<u8>>) {
     let mut buffer = [0; 4 << 10];
     let mut kept = 0;
@@ -202,7 +203,7 @@ fn wait(child: &mut Child, until: Instant) -> io::Result<Option<ExitStatus>> {
     }
 }
 
-/// Ends a program with all that it has started, in good manners first.
+/// Ends a program with everything that it has started, first with SIGTERM.
 fn end(child: &mut Child) {
     let Ok(group) = i32::try_from(child.id()).map(Pid::from_raw) else {
         return;

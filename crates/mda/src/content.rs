@@ -1,4 +1,4 @@
-//! The message as the helper keeps it: a file without a name, which each who writes it out reads from its beginning.
+//! The message as the helper keeps it: an unnamed file, which each delivery reads from its beginning.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -23,11 +23,11 @@ impl Content {
         }
     }
 
-    /// Its octets, as the file system counts them.
+    /// Its size in octets, by the file system.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// Errors of the system.
     pub fn size(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len().saturating_sub(self.start))
     }

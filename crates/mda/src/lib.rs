@@ -1,9 +1,9 @@
-//! Delivery to the users of this machine, each with the user's own rights.
+//! Delivery to local users, each with the user's own permissions.
 //!
-//! The server has no rights of this kind. It hands a message to a helper over a Unix socket ([`wire`]); the helper starts a process for it,
-//! which becomes the user ([`rights`]) and then does what [`worker`] says: it reads `~/.forward` ([`forward`]) and writes into a
-//! Maildir ([`maildir`]) or an mbox ([`mbox`]), or runs a program ([`agent`]). The server names the user and nothing else: which mailbox
-//! and which agent, the helper takes from the configuration itself.
+//! The server itself has no such permissions. It hands a message to a helper over a Unix socket ([`wire`]); the helper starts a
+//! process for it, which becomes the user ([`rights`]) and then does what [`worker`] says: it reads `~/.forward` ([`forward`])
+//! and writes into a Maildir ([`maildir`]) or an mbox ([`mbox`]), or runs a program ([`agent`]). The server only names the user:
+//! which mailbox and which agent to use, the helper takes from the configuration itself.
 
 pub mod agent;
 pub mod content;

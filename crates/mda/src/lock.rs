@@ -1,4 +1,4 @@
-//! Locks of mailboxes, as Debian has all programs make them: `fcntl` on the mailbox, and beside it a file `.lock`.
+//! Locks of mailboxes, as Debian requires of all programs: `fcntl` on the mailbox, and a file `.lock` next to it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -15,18 +15,18 @@ use nix::unistd::Pid;
 use crate::rights::Spool;
 use crate::trouble::{Kind, Trouble};
 
-/// How often it is tried.
+/// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// A lock file that is older was left over.
+/// An older lock file is stale.
 const STALE: Duration = Duration::from_secs(300);
 
-/// Until when a lock is waited for.
+/// Until when to wait for a lock.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// So long from now.
+    /// This long from now.
     #[must_use]
     pub fn after(wait: Duration) -> Self {
         Self(Instant::now() + wait)
@@ -44,7 +44,7 @@ impl Deadline {
     }
 }
 
-/// Waits until nobody else has an `fcntl` lock on the file. It ends when the file is closed.
+/// Waits until nobody else has an `fcntl` lock on the file. The lock ends when the file is closed.
 ///
 /// # Errors
 ///
@@ -71,7 +71,7 @@ pub fn lock(file: &File, path: &Path, deadline: Deadline) -> Result<(), Trouble>
     }
 }
 
-/// A file `.lock` beside a mailbox. Dropped, it is removed.
+/// A file `.lock` next to a mailbox. It is removed on drop.
 #[derive(Debug)]
 pub struct DotLock<'a> {
     path: PathBuf,
@@ -79,11 +79,11 @@ pub struct DotLock<'a> {
 }
 
 impl<'a> DotLock<'a> {
-    /// Waits until it can be made. One that was left over goes.
+    /// Waits until it can be created. A stale one is removed.
     ///
     /// # Errors
     ///
-    /// The time is up, or the folder takes no file.
+    /// The time is up, or no file can be created in the folder.
     pub fn make(mailbox: &Path, spool: &'a Spool, deadline: Deadline) -> Result<Self, Trouble> {
         let mut name = mailbox.as_os_str().to_owned();
         name.push(".lock");
@@ -101,7 +101,7 @@ impl<'a> DotLock<'a> {
             match made {
                 Ok(mut file) => {
                     let lock = Self { path, spool };
-                    // Whoever waits for it sees by the number whether its owner is still there.
+                    // Programs that wait for it see by the process id whether its owner still exists.
                     file.write_all(std::process::id().to_string().as_bytes())
                         .map_err(|error| Trouble::io(lock.path.display(), &error))?;
                     return Ok(lock);
@@ -109,7 +109,7 @@ impl<'a> DotLock<'a> {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     if is_stale(&path) {
                         let _entered = spool.enter()?;
-                        // Another may have been quicker.
+                        // Another process may have been quicker.
                         let _ = fs::remove_file(&path);
                     }
                     deadline.pause(&path)?;
@@ -133,7 +133,7 @@ impl Drop for DotLock<'_> {
     }
 }
 
-/// The beginning of a lock file, where the number of its process stands. Whoever may write there may make of it what he likes.
+/// The beginning of a lock file, which holds the process id. Anybody who may write there can write anything.
 fn number_in(path: &Path) -> Option<String> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let file = OpenOptions::new()
@@ -148,7 +148,7 @@ fn number_in(path: &Path) -> Option<String> {
     Some(text)
 }
 
-/// Whether nobody holds a lock file any more: the process that it names is gone, or it is old.
+/// Whether a lock file is stale: the process that it names is gone, or it is old.
 fn is_stale(path: &Path) -> bool {
     let Ok(found) = fs::symlink_metadata(path) else {
         return false;
@@ -185,7 +185,7 @@ mod tests {
         assert!(second.text.contains("ann.lock is locked"), "{second}");
         drop(first);
         assert!(!lock_file.exists());
-        // No process has the highest number there is.
+        // No process has the highest possible id.
         fs::write(&lock_file, i32::MAX.to_string()).unwrap();
         drop(DotLock::make(&mailbox, &spool, Deadline::after(Duration::from_secs(60))).unwrap());
         assert!(!lock_file.exists());

@@ -1,7 +1,7 @@
 //! A Maildir: a file for each message, written in `tmp`, synced, renamed into `new`, and the folder synced.
 //!
-//! The folder may be reached by a link, since users put their mail on other disks, but it has to be the user's own, and what lies in it may
-//! be no link: everything is opened below the open folder.
+//! The folder may be reached through a link, since users put their mail on other disks, but it must be the user's own, and
+//! nothing in it may be a link: everything is opened relative to the open folder.
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read as _, Write as _};
@@ -19,12 +19,12 @@ use crate::trouble::{Kind, Trouble};
 
 const FOLDER: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
 
-/// Writes a message into a Maildir that belongs to `owner`, as the file `name`; it is on the disk when this returns. The folder is made
-/// if missing.
+/// Writes a message into a Maildir that belongs to `owner`, as the file `name`; it is on disk when this returns. The folder is
+/// created if missing.
 ///
 /// # Errors
 ///
-/// What keeps it from that, in words.
+/// What prevents this, as text.
 pub fn deliver(
     folder: &Path,
     owner: Uid,
@@ -50,7 +50,7 @@ pub fn deliver(
     new.sync_all().map_err(failed)
 }
 
-/// Makes the folder, and that above it, where they are missing.
+/// Creates the folder, and its parent, if missing.
 fn make(folder: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).recursive(true).create(folder) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -58,7 +58,7 @@ fn make(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Opens one of the three folders, made if missing, and no link.
+/// Opens one of the three folders, created if missing, and not a link.
 fn open_part(maildir: &File, part: &str) -> io::Result<File> {
     let once = || openat(maildir, part, FOLDER | OFlag::O_NOFOLLOW, Mode::empty());
     match once() {
@@ -86,8 +86,8 @@ fn check_owner(folder: &File, owner: Uid, path: &Path) -> Result<(), Trouble> {
     Err(Trouble::new(Kind::Mailbox, text))
 }
 
-/// Makes a file that was not there before. What lies at its place is the rest of an attempt that was broken off, or something that the user has put
-/// there, such as a pipe, which would be waited for: it goes.
+/// Creates a new file. An existing one is the rest of an interrupted attempt, or something that the user has put there, such as a
+/// pipe, which would block: it is removed.
 fn fresh(tmp: &File, name: &str) -> io::Result<File> {
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let once = || openat(tmp.as_fd(), name, flags, Mode::S_IRUSR | Mode::S_IWUSR);
@@ -104,7 +104,7 @@ fn write(tmp: &File, name: &str, content: &Content) -> io::Result<()> {
     let mut file = fresh(tmp, name)?;
     let written = copy(content, &mut file).and_then(|()| file.sync_data());
     if written.is_err() {
-        // Half a message that takes the room of others.
+        // Half a message, which takes space from others.
         let _ = nix::unistd::unlinkat(tmp, name, nix::unistd::UnlinkatFlags::NoRemoveDir);
     }
     written
@@ -121,7 +121,8 @@ fn copy(content: &Content, file: &mut File) -> io::Result<()> {
     }
 }
 
-/// Whether the disk has room for so many octets, and still keeps free what it is to keep. One that does not tell has room.
+/// Whether the disk has room for this many octets, and then still enough free space. One that does not report its free space is
+/// assumed to have room.
 pub(crate) fn room(folder: &Path, size: u64, min_free: u64) -> Result<(), Trouble> {
     let Some(disk) = statvfs(folder).ok().filter(|disk| disk.blocks() > 0) else {
         return Ok(());
@@ -176,7 +177,7 @@ mod tests {
         let another = Uid::from_raw(geteuid().as_raw() + 1);
         let trouble = deliver(&folder, another, "x", &content("--x"), 0).unwrap_err();
         assert!(trouble.text.contains("another user"), "{trouble}");
-        // A link to the folder is the user's affair; one within it is not followed.
+        // A link to the folder is up to the user; one within it is not followed.
         let elsewhere = home.path().join("elsewhere");
         fs::create_dir(&elsewhere).unwrap();
         fs::remove_dir(&folder).unwrap();
@@ -199,7 +200,7 @@ mod tests {
         let in_the_way = folder.join("tmp/x");
         let precious = home.path().join("precious");
         fs::write(&precious, "precious").unwrap();
-        // Nobody reads from the pipe: who opened it would wait for ever.
+        // Nobody reads from the pipe: opening it would block for ever.
         let make: [(&str, &dyn Fn()); 4] = [
             ("a pipe", &|| {
                 nix::unistd::mkfifo(&in_the_way, Mode::S_IRWXU).unwrap()

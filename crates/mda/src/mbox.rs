@@ -1,4 +1,4 @@
-//! An mbox: all messages in one file, each behind a line that begins with `From `.
+//! An mbox: all messages in one file, each after a line that begins with `From `.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Write};
@@ -15,30 +15,30 @@ use crate::lock::{Deadline, DotLock, lock};
 use crate::rights::Spool;
 use crate::trouble::{Kind, Trouble};
 
-/// How often a mailbox is opened again that another program has replaced while its lock was waited for.
+/// How often a mailbox is reopened that another program replaced while waiting for the lock.
 const TRIES: usize = 20;
 
-/// Where a message is appended.
+/// The mailbox to which a message is appended.
 #[derive(Debug)]
 pub struct Target<'a> {
-    /// The file; made if missing.
+    /// The file; created if missing.
     pub path: &'a Path,
-    /// Whose it has to be.
+    /// Its required owner.
     pub owner: Uid,
     /// The group of its folder.
     pub spool: &'a Spool,
     /// Longest wait for its locks.
     pub wait: Duration,
-    /// Octets that its disk keeps free.
+    /// Octets to be left free on its disk.
     pub min_free: u64,
 }
 
-/// Appends a message to a mailbox, under both locks; it is on the disk when this returns. What was written of one that could not be
-/// written whole is taken away again.
+/// Appends a message to a mailbox, under both locks; it is on disk when this returns. If it could not be written completely, what
+/// was written is removed again.
 ///
 /// # Errors
 ///
-/// What keeps it from that, in words.
+/// What prevents this, as text.
 pub fn append(target: &Target<'_>, from_line: &str, content: &Content) -> Result<(), Trouble> {
     let shown = target.path.display();
     let deadline = Deadline::after(target.wait);
@@ -55,22 +55,22 @@ pub fn append(target: &Target<'_>, from_line: &str, content: &Content) -> Result
     room(target, content.size().map_err(failed)?)?;
     let written = write(&file, before, from_line, content).and_then(|()| file.sync_all());
     written.map_err(|error| {
-        // What is left of it would be taken for a message.
+        // The rest of it would be taken for a message.
         let _ = file.set_len(before).and_then(|()| file.sync_all());
         Trouble::io(&shown, &error)
     })
 }
 
-/// Makes an empty mailbox.
+/// Creates an empty mailbox.
 ///
 /// # Errors
 ///
-/// It cannot be made, or what is there is not the user's.
+/// It cannot be created, or an existing one is not the user's.
 pub fn make(target: &Target<'_>) -> Result<(), Trouble> {
     open(target).map(drop)
 }
 
-/// Opens the mailbox and locks it; again, where another program has put a new file in its place meanwhile.
+/// Opens the mailbox and locks it; again, if another program has replaced the file meanwhile.
 fn open_locked(target: &Target<'_>, deadline: Deadline) -> Result<File, Trouble> {
     for _ in 0..TRIES {
         let file = open(target)?;
@@ -94,7 +94,7 @@ fn open(target: &Target<'_>) -> Result<File, Trouble> {
         .append(true)
         .create(true)
         .mode(0o600)
-        // A pipe that somebody has put there keeps nobody waiting.
+        // A pipe that somebody has put there must not block.
         .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
         .open(target.path)
         .map_err(|error| match error.raw_os_error() {
@@ -124,7 +124,7 @@ fn unfit(is_file: bool, owner: u32, links: u64, user: u32) -> Option<&'static st
     }
 }
 
-/// Whether the path still leads to the open file.
+/// Whether the path still refers to the open file.
 fn is_still(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::symlink_metadata(path)) {
         (Ok(open), Ok(there)) => (open.dev(), open.ino()) == (there.dev(), there.ino()),
@@ -155,7 +155,7 @@ fn write(file: &File, before: u64, from_line: &str, content: &Content) -> io::Re
     out.flush()
 }
 
-/// What has to stand before a message so that an empty line does, also behind one that was cut off.
+/// What must be written so that there is an empty line before a message, also after a truncated one.
 fn separator(file: &File, before: u64) -> io::Result<&'static [u8]> {
     let mut tail = [0; 2];
     let from = before.saturating_sub(2);
@@ -182,15 +182,15 @@ pub fn from_line(sender: &str, received: i64) -> String {
     format!("From {sender} {}\n", at.strftime("%a %b %e %H:%M:%S %Y"))
 }
 
-/// What would be taken for the beginning of a message.
+/// The text that would be taken for the beginning of a message.
 const FROM: &[u8] = b"From ";
 
 /// Puts `>` before lines of a message that begin with `From `, across pieces.
 #[derive(Debug)]
 struct Quoter {
-    /// Octets of [`FROM`] that the line under way begins with, held back; `None` behind those.
+    /// Octets of [`FROM`] at the beginning of the current line, held back; `None` after those.
     matched: Option<usize>,
-    /// The last octet that was written.
+    /// The last octet written.
     last: u8,
 }
 
@@ -232,7 +232,7 @@ impl Quoter {
         Ok(())
     }
 
-    /// The end of the message: its last line is ended, and an empty one follows.
+    /// The end of the message: ends its last line, and adds an empty one.
     fn finish(self, out: &mut impl Write) -> io::Result<()> {
         let held = self.matched.unwrap_or(0);
         out.write_all(&FROM[..held])?;
@@ -326,7 +326,7 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text, "From a\nS: 1\n\n>From me\n\nFrom b\nS: 2\n\nx\n\n");
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
-        // One that a crash has cut off does not swallow the next.
+        // A message truncated by a crash does not swallow the next.
         fs::write(&path, "From a\nS: 1\n\nhalf of i").unwrap();
         append(&target, "From b\n", &content("S: 2\n")).unwrap();
         let text = fs::read_to_string(&path).unwrap();

@@ -1,4 +1,4 @@
-//! Programs that take all mail of a route, as Postfix's pipe(8) runs them: each with the rights of the user that the configuration names.
+//! Programs that take all mail of a route, as Postfix's pipe(8) runs them: each as the user that the configuration names.
 
 use std::time::Instant;
 
@@ -11,11 +11,11 @@ use crate::trouble::{Kind, Trouble};
 use crate::wire::{Done, PipeRequest, Request};
 use nix::unistd::{Group, User};
 
-/// Runs the program that the request names. The process has the rights of its user afterwards.
+/// Runs the program that the request names. Afterwards the process has the permissions of the program's user.
 ///
 /// # Errors
 ///
-/// There is none of that name, or it does not take the message.
+/// There is none with that name, or it refuses the message.
 pub fn deliver(
     settings: &Settings,
     request: &Request,
@@ -62,7 +62,7 @@ pub fn deliver(
     })
 }
 
-/// Whose rights a program gets.
+/// The account that a program runs as.
 fn account(pipe: &Pipe) -> Result<Account, Trouble> {
     let failed = |text: String| Trouble::new(Kind::Helper, format_args!("[[pipe]] {}: {text}", pipe.name));
     let user = User::from_name(&pipe.user)
@@ -106,7 +106,7 @@ fn folded(pipe: &Pipe, request: &Request) -> Request {
     request
 }
 
-/// What stands before the message.
+/// What is added before the message.
 fn before(pipe: &Pipe, request: &Request, asked: &PipeRequest) -> String {
     let mut text = String::new();
     if pipe.add.contains(&Field::From) {

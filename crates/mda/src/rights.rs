@@ -9,12 +9,12 @@ use postern_policy::system_user;
 
 use crate::trouble::{Kind, Trouble};
 
-/// A user of this machine who has a mailbox.
+/// A local user with a mailbox.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Account {
-    /// The name, as the name service has it.
+    /// The name, as in the name service.
     pub name: String,
-    /// The number.
+    /// The user id.
     pub uid: Uid,
     /// The user's own group.
     pub gid: Gid,
@@ -25,7 +25,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// The user of this name, by the name service; `None` if there is none, or one without a mailbox.
+    /// The user with this name, from the name service; `None` if there is none, or one without a mailbox.
     ///
     /// # Errors
     ///
@@ -45,12 +45,12 @@ impl Account {
         Ok(None)
     }
 
-    /// Becomes the user, with all of the user's groups and nothing else. `spool` is the group that may make files in the folder of
-    /// mailboxes; it is kept aside for [`Spool::enter`]. Does nothing where the process is the user already.
+    /// Becomes the user, with all of the user's groups and nothing else. `spool` is the group that may create files in the folder
+    /// of mailboxes; it is kept for [`Spool::enter`]. Does nothing if the process already is the user.
     ///
     /// # Errors
     ///
-    /// The system refuses, or the rights could be got back.
+    /// The system refuses, or the earlier permissions could be regained.
     pub fn become_for_good(&self, spool: Option<Gid>) -> Result<Spool, Trouble> {
         umask(Mode::from_bits_truncate(0o077));
         if geteuid() == self.uid && !geteuid().is_root() {
@@ -69,18 +69,18 @@ impl Account {
         })
     }
 
-    /// The same without the user's other groups: in [`gid`](Self::gid) alone.
+    /// The same without the user's other groups: only with [`gid`](Self::gid).
     ///
     /// # Errors
     ///
-    /// The system refuses, or the rights could be got back.
+    /// The system refuses, or the earlier permissions could be regained.
     pub fn become_alone(&self) -> Result<(), Trouble> {
         umask(Mode::from_bits_truncate(0o077));
         setgroups(&[self.gid]).map_err(|error| self.failed(&error))?;
         self.give_up_others(self.gid)
     }
 
-    /// Becomes the user with this group kept aside, and sees to it that no other rights can be got back.
+    /// Becomes the user while keeping this group as the saved one, and makes sure that no other permissions can be regained.
     fn give_up_others(&self, aside: Gid) -> Result<(), Trouble> {
         setresgid(self.gid, self.gid, aside).map_err(|error| self.failed(&error))?;
         setresuid(self.uid, self.uid, self.uid).map_err(|error| self.failed(&error))?;
@@ -113,7 +113,7 @@ impl From<User> for Account {
     }
 }
 
-/// The group of the folder of mailboxes, kept aside.
+/// The group of the folder of mailboxes, kept as the saved group.
 #[derive(Debug)]
 pub struct Spool {
     own: Gid,
@@ -127,7 +127,7 @@ impl Spool {
         Self { own, group: None }
     }
 
-    /// Has the group's rights until the guard is dropped.
+    /// Takes the group's permissions until the guard is dropped.
     ///
     /// # Errors
     ///
@@ -144,7 +144,7 @@ impl Spool {
         Ok(Entered(self))
     }
 
-    /// Gives the group up for good: programs are not to have it.
+    /// Gives up the group for good: programs must not have it.
     ///
     /// # Errors
     ///
@@ -162,27 +162,27 @@ impl Spool {
     }
 }
 
-/// The rights of the folder's group are there.
+/// The permissions of the folder's group are in effect.
 #[derive(Debug)]
 pub struct Entered<'a>(&'a Spool);
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
         if self.0.group.is_some() && setegid(self.0.own).is_err() {
-            // With rights that are not the user's nothing may go on.
+            // Nothing may go on with permissions that are not the user's.
             std::process::abort();
         }
     }
 }
 
-/// The group that may make files in the folder of mailboxes: as Debian has it, `root:mail` with mode 2775. None where the folder is not
-/// root's, where the group may not write to it, or where everybody may.
+/// The group that may create files in the folder of mailboxes: in Debian, `root:mail` with mode 2775. `None` if the folder is not
+/// root's, the group may not write to it, or everybody may.
 #[must_use]
 pub fn spool_group(owner: u32, group: u32, mode: u32) -> Option<Gid> {
     (owner == 0 && group != 0 && mode & 0o022 == 0o020).then(|| Gid::from_raw(group))
 }
 
-/// The group of the folder that a mailbox lies in.
+/// The group of the folder that a mailbox is in.
 #[must_use]
 pub fn spool_group_of(mailbox: &Path) -> Option<Gid> {
     use std::os::unix::fs::MetadataExt as _;

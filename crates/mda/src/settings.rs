@@ -1,11 +1,11 @@
-//! Where mail of a user goes, as the configuration says it. The server and the helper read the same.
+//! Where a user's mail goes, as configured. The server and the helper read the same.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How mail reaches the users of this machine.
+/// How mail is delivered to local users.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Settings {
     /// The mailbox, with `~` for the home folder and `{user}` for the name. A path that ends in `/` is a Maildir, any other an mbox.
@@ -20,20 +20,20 @@ pub struct Settings {
     pub forward_files: bool,
     /// The lowest uid that has a mailbox.
     pub min_uid: u32,
-    /// Longest run of an agent; of programs all those of one delivery together.
+    /// Longest run of an agent, or of all programs of one delivery together.
     pub timeout: Duration,
-    /// Longest wait for a mailbox that others have locked.
+    /// Longest wait for a locked mailbox.
     pub lock_timeout: Duration,
-    /// Octets that the disk of a mailbox keeps free.
+    /// Octets to be left free on the disk of a mailbox.
     pub min_free: u64,
-    /// The name of this host, for the names of files in Maildirs and for `.forward.HOST`.
+    /// The name of this host, for file names in Maildirs and for `.forward.HOST`.
     pub hostname: String,
     /// Programs that take all mail of a route.
     pub pipes: Vec<Pipe>,
 }
 
 impl Settings {
-    /// Longest time for one delivery, with a margin for slow disks: after it the process is killed. A `.forward` may have a
+    /// Longest time for one delivery, with a margin for slow disks, after which the process is killed. A `.forward` may have a
     /// program and a mailbox.
     #[must_use]
     pub fn longest(&self) -> Duration {
@@ -92,26 +92,26 @@ mod tests {
     }
 }
 
-/// A program, as the configuration says it.
+/// A program, as configured.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Pipe {
-    /// Its name, by which routes name it.
+    /// Its name, as used in routes.
     pub name: String,
     /// The program with its arguments.
     pub command: Vec<String>,
-    /// Whose rights it has. Never root's.
+    /// The user that it runs as. Never root.
     pub user: String,
-    /// Its group, in place of the user's own and all others of the user.
+    /// Its group, in place of all groups of the user.
     pub group: Option<String>,
     /// What stands before the message.
     pub add: Vec<Field>,
-    /// Whether the parts of the recipient are put to it in small letters.
+    /// Whether it gets the parts of the recipient in lower case.
     pub lowercase: bool,
-    /// Octets of the largest message that it takes; 0 for any.
+    /// Octets of the largest message that it accepts; 0 for any.
     pub size_max: u64,
 }
 
-/// What can stand before a message.
+/// What can be added before a message.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Field {

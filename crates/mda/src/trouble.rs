@@ -1,4 +1,4 @@
-//! What can keep a message from a mailbox, and whether that is for good.
+//! What can keep a message from a mailbox, and whether that is permanent.
 
 use std::fmt;
 use std::io;
@@ -13,9 +13,9 @@ const TEXT_MAX: usize = 600;
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// No user of this name has a mailbox here.
+    /// No user with this name has a mailbox here.
     NoUser,
-    /// An agent or a program does not take the message, for good.
+    /// An agent or program refuses the message permanently.
     Refused,
     /// An agent or a program failed, or took too long.
     Agent,
@@ -23,7 +23,7 @@ pub enum Kind {
     Quota,
     /// The disk has no room left.
     DiskFull,
-    /// Others hold the mailbox.
+    /// The mailbox is locked by another program.
     Locked,
     /// The mailbox is not safe to write to, or a file cannot be read or written.
     Mailbox,
@@ -32,7 +32,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether another attempt makes no sense.
+    /// Whether another attempt would be useless.
     #[must_use]
     pub const fn is_permanent(self) -> bool {
         matches!(self, Self::NoUser | Self::Refused)
@@ -53,17 +53,17 @@ impl Kind {
     }
 }
 
-/// What went wrong, with words for people.
+/// What went wrong, with a text for people.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Trouble {
-    /// What.
+    /// The kind.
     pub kind: Kind,
-    /// In words: what, where, and the remedy. Control characters are taken out.
+    /// The text: what, where, and the remedy, without control characters.
     pub text: String,
 }
 
 impl Trouble {
-    /// A trouble in words.
+    /// A trouble with this text.
     #[must_use]
     pub fn new(kind: Kind, text: impl fmt::Display) -> Self {
         Self {
@@ -72,7 +72,7 @@ impl Trouble {
         }
     }
 
-    /// What the system says of a file or folder.
+    /// A system error about a file or folder.
     #[must_use]
     pub fn io(what: impl fmt::Display, error: &io::Error) -> Self {
         let kind = match error.kind() {
@@ -92,7 +92,7 @@ impl fmt::Display for Trouble {
 
 impl std::error::Error for Trouble {}
 
-/// One line of text without control characters, cut where it is long.
+/// One line of text without control characters, cut if it is long.
 #[must_use]
 pub fn clean(text: &str) -> String {
     let mut out = String::new();

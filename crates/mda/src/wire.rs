@@ -1,7 +1,7 @@
-//! What is said between the server and the helper: on each connection one request, the message in pieces, one reply.
+//! The protocol between the server and the helper: on each connection one request, the message in pieces, one reply.
 //!
-//! A request is a line of JSON. Each piece of the message is behind its length in four octets (big-endian); a piece of length zero ends it,
-//! so that a message that was cut off is told from a whole one. The reply is a line of JSON.
+//! A request is a line of JSON. Each piece of the message follows its length in four octets (big-endian); a piece of length zero
+//! ends it, so that a truncated message can be recognised. The reply is a line of JSON.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,64 +19,64 @@ pub const REPLY_MAX: usize = 256 << 10;
 /// Most addresses that one `.forward` may name.
 pub const FORWARD_MAX: usize = 100;
 
-/// For whom a message is.
+/// A request: for whom a message is.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Request {
-    /// The user's name, in any case of letters.
+    /// The user's name, in any case.
     pub user: String,
-    /// What stands behind the separator in the recipient's address; empty without it.
+    /// The text after the separator in the recipient's address; empty without one.
     pub detail: String,
     /// The envelope's sender; empty for reports.
     pub sender: String,
-    /// The recipient as the envelope has it.
+    /// The recipient as in the envelope.
     pub recipient: String,
-    /// The part before the `@` of that.
+    /// The part of it before the `@`.
     pub local: String,
-    /// The part behind it.
+    /// The part after the `@`.
     pub domain: String,
-    /// The queue's id.
+    /// The queue id.
     pub queue: String,
-    /// The recipient's place in the envelope. With the id it makes the name of a file in a Maildir, so that a repeated delivery
-    /// replaces the first one.
+    /// The recipient's index in the envelope. Together with the id it forms the file name in a Maildir, so that a repeated
+    /// delivery replaces the first one.
     pub index: u32,
     /// When the message was accepted, in seconds since 1970.
     pub received: i64,
-    /// Whether the message bears the mark that it was forwarded by this recipient before.
+    /// Whether the message has the mark that this recipient has already forwarded it.
     pub forwarded_before: bool,
     /// The program that it is for, in place of the user's mailbox; then `user` is the recipient's name without its detail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pipe: Option<PipeRequest>,
 }
 
-/// For which program a message is.
+/// The program that a message is for.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct PipeRequest {
     /// Its name in the configuration.
     pub name: String,
-    /// What the route says behind it.
+    /// The additional argument from the route.
     pub next_hop: String,
     /// The recipient as the sender wrote it.
     pub original: String,
 }
 
-/// What became of it.
+/// The result.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reply {
-    /// It is where it belongs.
+    /// Delivered.
     Done(Done),
-    /// It is not.
+    /// Not delivered.
     Failed(Trouble),
 }
 
 /// Where a message went.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Done {
-    /// In words, as `/var/mail/ann`.
+    /// As text, such as `/var/mail/ann`.
     pub places: Vec<String>,
-    /// The addresses that the server is to send it on to.
+    /// The addresses to which the server must forward it.
     pub forward: Vec<String>,
-    /// What the administrator should know, such as a `.forward` that was passed by.
+    /// What the administrator should know, such as a `.forward` that was ignored.
     pub warnings: Vec<String>,
 }
 
@@ -84,7 +84,7 @@ impl Reply {
     /// A reply as one line, cut to what fits.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        // What is made of texts and numbers can be written.
+        // A value of texts and numbers can always be serialised.
         let mut line = serde_json::to_vec(self).unwrap_or_default();
         line.push(b'\n');
         line
@@ -98,7 +98,7 @@ impl Reply {
 }
 
 impl Request {
-    /// A request as one line; `None` when it is too long.
+    /// A request as one line; `None` if it is too long.
     #[must_use]
     pub fn encode(&self) -> Option<Vec<u8>> {
         let mut line = serde_json::to_vec(self).ok()?;
@@ -106,7 +106,7 @@ impl Request {
         (line.len() <= REQUEST_MAX).then_some(line)
     }
 
-    /// Reads a request, without the end of its line; `None` for anything that a server would not ask.
+    /// Reads a request, without the end of its line; `None` for anything that a server would not send.
     #[must_use]
     pub fn decode(line: &[u8]) -> Option<Self> {
         let request: Self = serde_json::from_slice(line).ok()?;
@@ -125,7 +125,7 @@ impl Request {
             .into_iter()
             .chain(of_pipe)
             .all(|text| !text.chars().any(char::is_control));
-        // It becomes part of the name of a file.
+        // It becomes part of a file name.
         let plain = request.queue.chars().all(|c| c.is_ascii_alphanumeric()) && !request.queue.is_empty();
         (clean && plain && request.queue.len() <= 64).then_some(request)
     }

@@ -26,9 +26,9 @@ pub const JOB_MAX: usize = 128 << 10;
 /// What the helper hands to the process of one delivery.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Job {
-    /// What the configuration says.
+    /// The settings.
     pub settings: Settings,
-    /// What the server asks.
+    /// The server's request.
     pub request: Request,
 }
 
@@ -54,7 +54,7 @@ impl Job {
     }
 }
 
-/// Delivers a message. The process has the user's rights afterwards, and is to end.
+/// Delivers a message. Afterwards the process has the user's permissions, and must end.
 #[must_use]
 pub fn work(job: &Job, content: &Content) -> Reply {
     match deliver(job, content) {
@@ -119,12 +119,13 @@ struct Delivery<'a> {
     spool: &'a Spool,
     from_line: String,
     content: &'a Content,
-    /// Until when its programs may run, all of them together.
+    /// Until when its programs may run, all together.
     until: Instant,
 }
 
 impl Delivery<'_> {
-    /// Takes all steps. A trouble that may pass ends it, and all is tried again; a refusal counts where nothing else took the message.
+    /// Takes all steps. A temporary trouble ends it, and everything is retried; a refusal counts if nothing else accepted the
+    /// message.
     fn carry_out(&self, plan: Plan) -> Result<Done, Trouble> {
         let mut done = Done {
             forward: plan.forward,
@@ -184,8 +185,8 @@ impl Delivery<'_> {
         }
     }
 
-    /// Agents of the old kind, such as procmail, are root's for the moment in which they make a mailbox in `/var/mail`, and give it to the user.
-    /// Here they have none of root's rights: the mailbox is made before.
+    /// Traditional agents, such as procmail, run as root for a moment to create a mailbox in `/var/mail`, and give it to the
+    /// user. Here they never run as root: the mailbox is created beforehand.
     fn make_ready(&self, agent: &str) -> Result<(), Trouble> {
         match self.form {
             Form::Mbox(path) if lends_rights(agent) && !path.exists() => {
@@ -205,8 +206,8 @@ impl Delivery<'_> {
         }
     }
 
-    /// How long it may wait for the lock of one more mailbox. Together that is not longer than the helper waits for the delivery
-    /// ([`Settings::longest`]), however many there are.
+    /// How long it may wait for the lock of one more mailbox. All waits together are not longer than the helper waits for the
+    /// delivery ([`Settings::longest`]), however many there are.
     fn lock_wait(&self) -> Duration {
         let most = self.settings.lock_timeout;
         (self.until + most)
@@ -214,7 +215,7 @@ impl Delivery<'_> {
             .min(most)
     }
 
-    /// Writes a copy into a mailbox; says where it is.
+    /// Writes a copy into a mailbox; returns where it is.
     fn write(&self, form: &Form, spool: &Spool) -> Result<String, Trouble> {
         let min_free = self.settings.min_free;
         match form {
@@ -231,7 +232,7 @@ impl Delivery<'_> {
         }
     }
 
-    /// A home folder is never made: where it is missing, a disk may be.
+    /// A home folder is never created: if it is missing, its disk may not be mounted.
     fn check_home(&self, mailbox: &Path) -> Result<(), Trouble> {
         let home = &self.account.home;
         if !mailbox.starts_with(home) || home.is_dir() {
@@ -241,7 +242,7 @@ impl Delivery<'_> {
         Err(Trouble::new(Kind::Mailbox, text))
     }
 
-    /// The same for each attempt, so that a repeated delivery replaces the first one.
+    /// The same at each attempt, so that a repeated delivery replaces the first one.
     fn file_name(&self) -> String {
         let Request {
             received,
@@ -323,7 +324,7 @@ mod tests {
         assert_eq!(done.places.len(), 3, "{done:?}");
         assert_eq!(fs::read_to_string(&box_file).unwrap(), "From x\nS: x\n\ny\n\n");
         assert!(home.path().join("Maildir/new/5.Q1AR2.mx.test").exists());
-        // A refusal counts alone, and beside others it is told.
+        // A refusal counts if it is the only step, and is reported if there are others.
         assert_eq!(
             run(vec![program("exit 77")], &[]).unwrap_err().kind,
             Kind::Refused
@@ -337,7 +338,7 @@ mod tests {
                 .kind,
             Kind::Agent
         );
-        // Programs share the time of a delivery: where those before have taken it, the next one is ended at once.
+        // Programs share the time of a delivery: if earlier ones have used it up, the next one is ended at once.
         let late = Delivery {
             until: Instant::now(),
             ..delivery.clone()
@@ -345,7 +346,7 @@ mod tests {
         let trouble = late.step(&program("sleep 86400")).unwrap_err();
         assert_eq!(trouble.kind, Kind::Agent);
         assert!(trouble.text.contains("longer than 60 s"), "{trouble}");
-        // Without its home folder nothing is made.
+        // Without the home folder nothing is created.
         fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
         fs::remove_dir_all(home.path()).unwrap();
         assert!(

@@ -1,19 +1,19 @@
-//! Addresses in header fields and on command lines, found without insisting that they be well-formed: `anna`, `Anna <anna@x.example>`,
-//! groups, comments, quotes, source routes. The server judges what was found.
+//! Addresses in header fields and on command lines, found even if they are not well-formed: `anna`, `Anna <anna@x.example>`,
+//! groups, comments, quotes, source routes. The server checks them.
 
-/// An address where it was found.
+/// An address that was found.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Found {
     /// The address, without display name, comment, angle brackets and source route.
     pub text: String,
-    /// Where it ends in the value: the place for a domain that it lacks.
+    /// Where it ends in the value: the position for a missing domain.
     pub end: usize,
     /// Whether it has no domain.
     pub bare: bool,
 }
 
-/// Reads the value of an address field, or an argument: a list with commas between addresses. Never fails; what is not an address is
-/// found as it stands.
+/// Reads the value of an address field, or an argument: a list of addresses separated by commas. Never fails; what is not an
+/// address is returned as it is.
 #[must_use]
 pub fn scan(value: &[u8]) -> Vec<Found> {
     let mut reader = Reader::default();
@@ -43,13 +43,13 @@ pub fn qualified(value: &[u8], domain: &str) -> Option<Vec<u8>> {
     Some(whole)
 }
 
-/// One address while it is read.
+/// One address while it is being read.
 #[derive(Debug, Default)]
 struct Entry {
     text: Vec<u8>,
     end: usize,
     has_at: bool,
-    /// Whether a blank stood behind its last octet: another word after it goes with a blank between.
+    /// Whether its last octet was followed by a blank: the next word is then separated by a blank.
     parted: bool,
 }
 
@@ -73,11 +73,11 @@ struct Reader {
     comments: usize,
     quoted: bool,
     escaped: bool,
-    /// Within angle brackets.
+    /// Whether within angle brackets.
     angle: bool,
-    /// What stands outside of angle brackets.
+    /// The text outside of angle brackets.
     outside: Entry,
-    /// What stands within.
+    /// The text within.
     inside: Option<Entry>,
 }
 
@@ -135,7 +135,7 @@ impl Reader {
         }
     }
 
-    /// Whether what is read is an address literal, which holds colons.
+    /// Whether the current text is an address literal, which contains colons.
     fn is_literal(&self) -> bool {
         let text = &self.outside.text;
         text.contains(&b'[') && !text.contains(&b']')

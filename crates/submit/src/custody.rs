@@ -1,26 +1,26 @@
-//! Which files in the drop folder are taken. Any user can put things there, so the name says nothing, and the file itself says all: who
-//! owns it has written it.
+//! Which files in the drop folder are accepted. Any user can put things there, so the name proves nothing, and only the file
+//! itself counts: its owner has written it.
 //!
-//! The folder has the rights `3733`. Everybody can make files in it, nobody can list it, only the owner of a file and of the folder can
-//! rename or remove one, and a file that is made there gets the folder's group, by which the server can read it and nobody else. That
-//! group is also the proof that a file was made there: a second name for another file of another user has another group.
+//! The folder has mode `3733`. Everybody can create files in it, nobody can list it, only the owners of a file and of the folder
+//! can rename or remove one, and a file created there gets the folder's group, with which the server can read it and nobody else.
+//! That group also proves that a file was created there: a hard link to a file of another user has another group.
 
-/// The rights of the folder.
+/// The mode of the folder.
 pub const FOLDER_MODE: u32 = 0o3733;
 
-/// The rights of a file in it.
+/// The mode of a file in it.
 pub const FILE_MODE: u32 = 0o660;
 
-/// What a name begins with while its file is written.
+/// Prefix of a name while its file is being written.
 pub const UNFINISHED: &str = "new-";
 
-/// What a name begins with whose file is never taken.
+/// Prefix of a name whose file is never accepted.
 pub const ASIDE: &str = "aside-";
 
 /// Hexadecimal digits of a name: too many to guess.
 pub const DIGITS: usize = 32;
 
-/// Whether a whole message may be behind a name.
+/// Whether a name may be that of a complete message.
 #[must_use]
 pub fn is_message(name: &str) -> bool {
     name.len() == DIGITS
@@ -29,43 +29,43 @@ pub fn is_message(name: &str) -> bool {
             .all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Whether a name is that of a message that is still written, or whose writer has died.
+/// Whether a name is that of a message that is still being written, or whose writer has died.
 #[must_use]
 pub fn is_unfinished(name: &str) -> bool {
     name.strip_prefix(UNFINISHED).is_some_and(is_message)
 }
 
-/// What is known of an open file.
+/// What is known about an open file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FileFacts {
     /// Whether it is a regular file.
     pub regular: bool,
-    /// How many names it has.
+    /// Number of hard links.
     pub links: u64,
-    /// Its rights, with all bits beyond those for reading, writing and running.
+    /// Its mode, including the bits beyond read, write and execute.
     pub mode: u32,
     /// Whether its group is that of the folder.
     pub group_of_folder: bool,
 }
 
-/// Why a file is not taken.
+/// Why a file is not accepted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NotTaken {
     /// A link, a folder, a pipe.
     #[error("it is not a regular file")]
     NotRegular,
-    /// Another name leads to it.
+    /// It has another name (a hard link).
     #[error("it has more than one name")]
     Links,
-    /// It was not made in the folder.
+    /// It was not created in the folder.
     #[error("its group is not that of the folder, so it was not made there")]
     Group,
-    /// Others can write it, or it can be run.
+    /// Others can write to it, or it is executable.
     #[error("its rights are not 660")]
     Mode,
 }
 
-/// Whether a file is taken as a message of its owner.
+/// Whether a file is accepted as a message of its owner.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! The form in which a message waits in the drop folder: an envelope of lines, then the message. What stands in such a file was written
-//! by any user of the machine, so nothing in it is believed.
+//! The form in which a message waits in the drop folder: an envelope of lines, then the message. Such a file may be written by
+//! any user of the machine, so nothing in it is trusted.
 //!
 //! ```text
 //! POSTERN DROP 1
@@ -13,7 +13,7 @@
 //! Hello!
 //! ```
 //!
-//! A file is whole when exactly `size` octets follow the empty line.
+//! A file is complete if exactly `size` octets follow the empty line.
 
 use std::fmt::Write as _;
 
@@ -25,7 +25,7 @@ use crate::message::RECIPIENTS_MAX;
 /// The first line.
 const FIRST: &str = "POSTERN DROP 1";
 
-/// What stands in the place of `recipient` for one that needs nothing more. It is as long, so that it can be written over it.
+/// Replaces the word `recipient` for one that is done. It has the same length, so that it can be written over it.
 pub const DONE: &str = "delivered";
 
 /// Most octets of the envelope in a file.
@@ -34,24 +34,24 @@ pub const ENVELOPE_MAX: usize = 8 << 20;
 /// The envelope of a dropped message.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Dropped {
-    /// From whom, to whom.
+    /// The envelope.
     pub handover: Handover,
-    /// Octets of the message.
+    /// Size of the message in octets.
     pub size: u64,
     /// Where the message begins in the file.
     pub at: u64,
 }
 
-/// Why a file is no dropped message.
+/// Why a file is not a dropped message.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum DropError {
-    /// It begins otherwise.
+    /// Its first line is different.
     #[error("it does not begin as a dropped message does")]
     NotDropped,
     /// The envelope does not end.
     #[error("the envelope does not end within {} MiB", ENVELOPE_MAX >> 20)]
     Endless,
-    /// A line of the envelope that makes no sense.
+    /// An invalid line in the envelope.
     #[error("line {0} of the envelope makes no sense")]
     Line(usize),
     /// Something is missing.
@@ -63,9 +63,9 @@ pub enum DropError {
     /// The file is shorter or longer than its message.
     #[error("the message should have {expected} octets and has {found}")]
     Size {
-        /// What the envelope says.
+        /// The size in the envelope.
         expected: u64,
-        /// What is there.
+        /// The size found.
         found: u64,
     },
 }
@@ -101,8 +101,7 @@ pub fn envelope(handover: &Handover, size: u64) -> String {
     text
 }
 
-/// Where the word stands, in the envelope at the beginning of a file, by which this recipient is named; to be written over with
-/// [`DONE`].
+/// The offset of the word before this recipient, in the envelope at the beginning of a file; to be overwritten with [`DONE`].
 #[must_use]
 pub fn place_of(start: &[u8], recipient: &str) -> Option<u64> {
     let end = memchr::memmem::find(start, b"\n\n")?;

@@ -1,16 +1,16 @@
-//! Exit statuses of `sysexits.h`, by which programs that call `sendmail` hear what became of a message.
+//! Exit statuses of `sysexits.h`, which tell programs that call `sendmail` what happened to a message.
 
 use postern_smtp::Reply;
 
-/// How `sendmail` ends.
+/// The exit status of `sendmail`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[repr(u8)]
 pub enum ExitStatus {
     /// `EX_OK`: the message is on stable storage, with the server or in the drop folder.
     Ok = 0,
-    /// `EX_USAGE`: the command line makes no sense.
+    /// `EX_USAGE`: the command line is invalid.
     Usage = 64,
-    /// `EX_DATAERR`: an address or the message makes no sense, or there is no recipient.
+    /// `EX_DATAERR`: an address or the message is invalid, or there is no recipient.
     Data = 65,
     /// `EX_NOINPUT`: standard input cannot be read.
     NoInput = 66,
@@ -18,17 +18,17 @@ pub enum ExitStatus {
     NoUser = 67,
     /// `EX_NOHOST`: a recipient's domain does not exist.
     NoHost = 68,
-    /// `EX_UNAVAILABLE`: refused for any other reason, for good.
+    /// `EX_UNAVAILABLE`: refused permanently for any other reason.
     Unavailable = 69,
     /// `EX_SOFTWARE`: a fault of the program.
     Software = 70,
-    /// `EX_OSERR`: the system refuses something.
+    /// `EX_OSERR`: a system error.
     System = 71,
     /// `EX_CANTCREAT`: the drop folder cannot be written.
     CannotCreate = 73,
     /// `EX_IOERR`: the message could not be written.
     InputOutput = 74,
-    /// `EX_TEMPFAIL`: not taken now; the same call may work later.
+    /// `EX_TEMPFAIL`: not accepted now; the same call may work later.
     TryAgain = 75,
     /// `EX_NOPERM`: this user may not do that.
     NoPermission = 77,
@@ -41,7 +41,7 @@ impl ExitStatus {
         self as u8
     }
 
-    /// What a refusal of the server means: by its enhanced status (RFC 3463) where it has one, else by its code.
+    /// The meaning of a refusal by the server: by its enhanced status (RFC 3463) if it has one, else by its code.
     #[must_use]
     pub fn of_reply(reply: &Reply) -> Self {
         if (400..500).contains(&reply.code) {

@@ -1,18 +1,18 @@
-//! The envelope of a message that a local program hands in: words that the server has still to judge.
+//! The envelope of a message submitted by a local program: not yet checked by the server.
 
 use postern_mail::{Notify, Ret};
 
 /// Longest address or id in octets. Longer ones are refused before anything is sent.
 pub const WORD_MAX: usize = 1_000;
 
-/// From whom, to whom, with which wishes. Nothing in it was judged.
+/// Sender, recipients and requests for reports. Nothing in it was checked.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Handover {
-    /// The sender; empty for `<>`, `None` for the own address of the user.
+    /// The sender; empty for `<>`, `None` for the user's own address.
     pub sender: Option<String>,
     /// The recipients, at least one. They may lack a domain.
     pub recipients: Vec<String>,
-    /// Which reports are wanted of each.
+    /// Which reports are wanted for each.
     pub notify: Notify,
     /// How much of the message a report returns.
     pub ret: Option<Ret>,
@@ -20,18 +20,18 @@ pub struct Handover {
     pub envid: Option<String>,
 }
 
-/// A word that cannot stand in a command.
+/// A word that cannot be used in a command.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "{word:?} is not an address: it is longer than {WORD_MAX} octets, or holds a control character or an angle bracket"
 )]
 pub struct BadWord {
-    /// The word, its beginning.
+    /// The beginning of the word.
     pub word: String,
 }
 
 impl Handover {
-    /// Looks whether all words can stand in a command.
+    /// Checks whether all words can be used in a command.
     ///
     /// # Errors
     ///
@@ -48,7 +48,7 @@ impl Handover {
     }
 }
 
-/// Whether a word can stand between the angle brackets of a command. A bracket in quotes is rare enough to be refused.
+/// Whether a word can be used between the angle brackets of a command. A bracket in quotes is rare enough to be refused.
 pub(crate) fn fits(word: &str) -> bool {
     word.len() <= WORD_MAX && !word.chars().any(|c| c.is_control() || matches!(c, '<' | '>'))
 }

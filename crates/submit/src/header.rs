@@ -1,18 +1,18 @@
-//! The header of a message as a program hands it in: its fields, those that are taken out, and a `From` where there is none.
+//! The header of a message as submitted by a program: its fields, those that are removed, and a `From` if there is none.
 
 use std::ops::Range;
 
 use crate::addresses;
 
-/// Fields that do not go on with a message, as with Postfix (`message_drop_headers`): blind copies would show, and the others are for
-/// whoever delivers.
+/// Fields that are removed from a message, as in Postfix (`message_drop_headers`): blind copies would show, and the others are
+/// for the delivering host.
 const DROPPED: [&str; 4] = ["bcc", "resent-bcc", "return-path", "content-length"];
 
-/// Fields that name recipients, and those of a message that was sent on.
+/// Fields that name recipients, and those of a resent message.
 const RECIPIENTS: [&str; 3] = ["to", "cc", "bcc"];
 const RESENT: [&str; 3] = ["resent-to", "resent-cc", "resent-bcc"];
 
-/// Fields whose addresses get a domain where they have none.
+/// Fields whose addresses get a domain if they have none.
 const ADDRESSES: [&str; 11] = [
     "from",
     "sender",
@@ -32,7 +32,7 @@ const ADDRESSES: [&str; 11] = [
 struct Field {
     /// In lower case.
     name: String,
-    /// All of it, with its line ends.
+    /// The whole field, with its line ends.
     whole: Range<usize>,
     /// What follows the colon, without the last line end.
     value: Range<usize>,
@@ -45,8 +45,8 @@ pub struct Header {
 }
 
 impl Header {
-    /// The beginning of a message that is its header, and where the body begins. A line that cannot be one of a header ends it; a
-    /// mailbox separator (`From anna Mon Nov 23 …`) in the first line is left out.
+    /// The header at the beginning of a message, and where the body begins. A line that cannot be part of a header ends it; a
+    /// mailbox separator (`From anna Mon Nov 23 …`) in the first line is dropped.
     #[must_use]
     pub fn split(content: &[u8]) -> (Self, usize) {
         let mut at = 0;
@@ -73,7 +73,7 @@ impl Header {
         (Self { octets }, at)
     }
 
-    /// One that was read before.
+    /// From a header that was already read.
     #[must_use]
     pub fn from_octets(octets: Vec<u8>) -> Self {
         Self { octets }
@@ -85,7 +85,7 @@ impl Header {
         &self.octets
     }
 
-    /// The recipients that it names: those of `Resent-` fields where there are any, else those of `To`, `Cc` and `Bcc`.
+    /// The recipients that it names: those of `Resent-` fields if there are any, else those of `To`, `Cc` and `Bcc`.
     #[must_use]
     pub fn recipients(&self) -> Vec<String> {
         let fields = self.fields();
@@ -104,7 +104,7 @@ impl Header {
         self.fields().iter().any(|field| field.name == name)
     }
 
-    /// Takes out what does not go on.
+    /// Removes fields that must not be sent.
     pub fn drop_private_fields(&mut self) {
         let fields = self.fields();
         let kept = fields
@@ -116,7 +116,7 @@ impl Header {
             .collect();
     }
 
-    /// Puts a `From` in front: a name, where there is one, and an address.
+    /// Adds a `From` in front: a name, if there is one, and an address.
     pub fn put_from(&mut self, full_name: Option<&str>, address: &str) {
         let name = full_name.map(phrase).filter(|name| !name.is_empty());
         let field = match name {
@@ -172,12 +172,12 @@ impl Header {
     }
 }
 
-/// Octets of the first line with its CRLF; `None` where none ends.
+/// Octets of the first line with its CRLF; `None` if no line ends.
 fn line_end(content: &[u8]) -> Option<usize> {
     memchr::memmem::find(content, b"\r\n").map(|at| at + 2)
 }
 
-/// What stands before the colon of a line that begins a field (RFC 5322 section 2.2), with blanks behind the name.
+/// The text before the colon of a line that begins a field (RFC 5322 section 2.2), with blanks after the name.
 fn field_name(line: &[u8]) -> Option<&[u8]> {
     let colon = memchr::memchr(b':', line)?;
     let before = &line[..colon];
@@ -193,7 +193,7 @@ fn trimmed(name: &[u8]) -> String {
 /// Octets of text in one encoded word.
 const WORD_TEXT: usize = 42;
 
-/// A display name: as it is, in quotes, or, beyond ASCII, in encoded words (RFC 2047 section 5). Control characters are left out.
+/// A display name: as it is, in quotes, or if not ASCII, in encoded words (RFC 2047 section 5). Control characters are left out.
 fn phrase(name: &str) -> String {
     let name: String = name.trim().chars().filter(|c| !c.is_control()).collect();
     if !name.is_ascii() {

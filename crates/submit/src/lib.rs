@@ -1,8 +1,8 @@
-//! What local programs hand in, without sockets or files: sendmail's command line, a message from standard input, its transfer over
-//! an open stream, the form in which it waits in the drop folder, and the exit status that tells a program what became of it.
+//! Local submission, without sockets or files: sendmail's command line, a message from standard input, its transfer over an open
+//! stream, the form in which it waits in the drop folder, and the exit status that tells a program what happened to it.
 //!
-//! A message is made ready once ([`message`]), and then goes the same way whether the server is there ([`transfer`]) or not
-//! ([`dropped`]): what was dropped is transferred by the server to itself.
+//! A message is prepared once ([`message`]), and then handled the same way whether the server is running ([`transfer`]) or not
+//! ([`dropped`]): the server transfers dropped messages to itself.
 
 pub mod addresses;
 pub mod custody;

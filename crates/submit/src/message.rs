@@ -1,4 +1,4 @@
-//! A message from standard input, made ready to be handed in: line ends, the dot that ends it, recipients of its header.
+//! A message from standard input, prepared for submission: line ends, the dot that ends it, recipients in its header.
 
 use std::io::BufRead;
 
@@ -13,10 +13,10 @@ pub const LINE_MAX: usize = 998;
 /// Most recipients of one message.
 pub const RECIPIENTS_MAX: usize = 50_000;
 
-/// Most octets that are read of a message, before the server says how many it takes.
+/// Most octets that are read of a message, before the server says how many it accepts.
 pub const SIZE_MAX: usize = 1 << 30;
 
-/// A message, whole in memory.
+/// A complete message in memory.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Message {
     /// Its header; addresses in it may lack a domain.
@@ -25,25 +25,25 @@ pub struct Message {
     pub body: Vec<u8>,
 }
 
-/// What is handed in.
+/// A prepared submission.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Prepared {
-    /// To whom, from whom, with which wishes.
+    /// Its envelope.
     pub handover: Handover,
     /// The message.
     pub message: Message,
 }
 
-/// Who hands a message in.
+/// The user who submits a message.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller<'a> {
     /// The name of the account.
     pub name: &'a str,
-    /// The name of the person, where the account has one.
+    /// The full name of the person, if the account has one.
     pub full_name: Option<&'a str>,
 }
 
-/// Why a message cannot be handed in.
+/// Why a message cannot be submitted.
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
     /// It cannot be read.
@@ -52,7 +52,7 @@ pub enum MessageError {
     /// It is larger than [`SIZE_MAX`].
     #[error("the message is larger than {} MiB", SIZE_MAX >> 20)]
     TooLarge,
-    /// Nobody is to get it.
+    /// It has no recipient.
     #[error("no recipient: name one on the command line, or in To, Cc or Bcc with -t")]
     NoRecipient,
     /// More than [`RECIPIENTS_MAX`].
@@ -61,10 +61,11 @@ pub enum MessageError {
 }
 
 impl Message {
-    /// Reads a message to its end: that of the input, or a line with a dot alone, unless `dots_are_text`.
+    /// Reads a message to its end: that of the input, or a line with only a dot, unless `dots_are_text`.
     ///
-    /// Every line gets CRLF as its end. A CR within a line becomes a blank, as with Postfix, since progress bars in the output of jobs
-    /// are full of them; NUL is left out; a line of more than [`LINE_MAX`] octets is broken before a blank, or where it must be.
+    /// Every line gets CRLF as its end. A CR within a line becomes a space, as in Postfix, since progress bars in the output of
+    /// jobs are full of them; NUL is left out; a line of more than [`LINE_MAX`] octets is broken before a blank, or where it must
+    /// be.
     ///
     /// # Errors
     ///
@@ -104,7 +105,7 @@ fn put_line(line: &[u8], content: &mut Vec<u8>) {
         .for_each(|octet| *octet = b' ');
     let mut rest = text.as_slice();
     while rest.len() > LINE_MAX {
-        // Not the first octet: a line of blanks would never end.
+        // Not the first octet: breaking a line of blanks would never end.
         let blank = rest[1..=LINE_MAX]
             .iter()
             .rposition(|octet| matches!(octet, b' ' | b'\t'));
@@ -117,17 +118,17 @@ fn put_line(line: &[u8], content: &mut Vec<u8>) {
     content.extend_from_slice(b"\r\n");
 }
 
-/// The last place up to `at` that is not within a character of UTF-8.
+/// The last position up to `at` that is not within a UTF-8 character.
 fn boundary(text: &[u8], at: usize) -> usize {
     let begins = |place: &usize| text[*place] & 0xc0 != 0x80;
     (at - 3..=at).rev().find(begins).unwrap_or(at)
 }
 
 impl Prepared {
-    /// Makes a message ready by what the command line says.
+    /// Prepares a message according to the command line.
     ///
-    /// With `-t`, the recipients of the header are added to those of the command line, as with Postfix (sendmail takes them away
-    /// instead). `Bcc` is taken out in any case. A `From` is put in where there is none; date and message id come from the server.
+    /// With `-t`, the recipients of the header are added to those of the command line, as in Postfix (sendmail removes them
+    /// instead). `Bcc` is always removed. A `From` is added if there is none; date and message id are added by the server.
     ///
     /// # Errors
     ///
@@ -158,7 +159,7 @@ impl Prepared {
             let sender = options.sender.as_deref();
             let full_name = match (&options.full_name, sender) {
                 (Some(given), _) => Some(given.as_str()),
-                // Somebody else's name is not known.
+                // The name of another sender is unknown.
                 (None, None) => caller.full_name,
                 (None, Some(sender)) => caller.full_name.filter(|_| sender == caller.name),
             };

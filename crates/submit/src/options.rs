@@ -1,4 +1,4 @@
-//! sendmail's command line, as sendmail and Postfix take it: what has a meaning here, and what is passed by in silence.
+//! sendmail's command line, as accepted by sendmail and Postfix: what has a meaning here, and what is silently ignored.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub enum Name {
 }
 
 impl Name {
-    /// The one that the last part of a path is, if it is one of them.
+    /// The name in the last part of a path, if it is one of them.
     #[must_use]
     pub fn of(called: &str) -> Option<Self> {
         match called {
@@ -28,31 +28,31 @@ impl Name {
     }
 }
 
-/// What is to be done.
+/// What to do.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Mode {
-    /// `-bm`: hand in a message from standard input.
+    /// `-bm`: submit a message from standard input.
     #[default]
     Deliver,
     /// `-bs`: SMTP on standard input and output.
     Smtp,
     /// `-bp`: list the queue.
     List,
-    /// `-bv`: say what would become of each recipient, and take nothing.
+    /// `-bv`: say what would happen for each recipient, and submit nothing.
     Verify,
-    /// `-bt`: read addresses from standard input, and say where each leads.
+    /// `-bt`: read addresses from standard input, and say where each goes.
     Test,
     /// `-bi`, `-I`: check the aliases.
     Aliases,
-    /// `-q`: deliver what waits now; all, or as it says.
+    /// `-q`: deliver what is waiting now; all, or as specified.
     Flush(Flush),
     /// `-bd`, `-bD`, `-q30m`: run as a server, which `postern serve` does.
     Daemon,
-    /// `-bh`, `-bH`, `-bk` and others that have no counterpart, by their letter.
+    /// `-bh`, `-bH`, `-bk` and others without a counterpart, by letter.
     Unknown(char),
 }
 
-/// What is delivered now.
+/// What to deliver now.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Flush {
     /// All.
@@ -66,30 +66,30 @@ pub enum Flush {
     Sender(String),
 }
 
-/// What is told when a message is refused.
+/// How a refused message is reported.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Errors {
     /// The refusal on standard error, and the exit status.
     #[default]
     Print,
-    /// `-oeq`: the exit status alone.
+    /// `-oeq`: only the exit status.
     Quiet,
     /// `-oee`: the refusal on standard error, and always status 0.
     Zero,
 }
 
-/// A command line, understood.
+/// A parsed command line.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Options {
-    /// What is to be done.
+    /// What to do.
     pub mode: Mode,
     /// `-f`, `-r`: the sender of the envelope; empty for `<>`, `None` for the user's own address.
     pub sender: Option<String>,
-    /// `-F`: the name in a `From` field that is put in.
+    /// `-F`: the name in an added `From` field.
     pub full_name: Option<String>,
-    /// `-t`: recipients stand in the header.
+    /// `-t`: recipients are in the header.
     pub header_recipients: bool,
-    /// `-i`, `-oi`: a dot alone does not end the message.
+    /// `-i`, `-oi`: a line with only a dot does not end the message.
     pub dots_are_text: bool,
     /// `-N`: which reports are wanted.
     pub notify: Notify,
@@ -97,7 +97,7 @@ pub struct Options {
     pub ret: Option<Ret>,
     /// `-V`: the envelope's id.
     pub envid: Option<String>,
-    /// `-e`, `-oe`: what is told when it is refused.
+    /// `-e`, `-oe`: how a refused message is reported.
     pub errors: Errors,
     /// `-v`: the dialogue is shown.
     pub verbose: bool,
@@ -105,14 +105,14 @@ pub struct Options {
     pub recipients: Vec<String>,
 }
 
-/// A command line that makes no sense.
+/// An invalid command line.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum UsageError {
-    /// No option of that letter.
+    /// An unknown option.
     Unknown(char),
-    /// An option without the value that it needs.
+    /// An option without its required value.
     Missing(char),
-    /// A value that the option cannot have.
+    /// An invalid value of an option.
     Value(char, String),
     /// More arguments than [`ARGUMENTS_MAX`].
     TooMany,
@@ -146,7 +146,7 @@ const PLAIN: &str = "cGIUimnstvxTY";
 impl Options {
     /// Reads the arguments that follow the program's name.
     ///
-    /// Options may stand among recipients, as with Postfix; behind `--` all are recipients.
+    /// Options may be mixed with recipients, as in Postfix; after `--` all are recipients.
     ///
     /// # Errors
     ///
@@ -237,14 +237,14 @@ impl Options {
             }
             'V' => self.envid = Some(value),
             'B' => match value.to_ascii_uppercase().as_str() {
-                // What the message needs is seen from the message.
+                // What the message needs is determined from the message.
                 "7BIT" | "8BITMIME" => {}
                 _ => return Err(bad()),
             },
             'e' => self.errors(&value),
             'o' => self.old_option(&value)?,
             'O' => self.long_option(&value)?,
-            // Another configuration, macros, a label for the log, hop counts, a file for the dialogue: theirs alone.
+            // Another configuration, macros, a label for the log, hop counts, a file for the dialogue: not supported, ignored.
             _ => {}
         }
         Ok(())
@@ -265,7 +265,7 @@ impl Options {
                     Some(other) => Mode::Unknown(other),
                 };
             }
-            // An interval beside `-bd`, or alone, asks for a server that goes through the queue.
+            // An interval with `-bd`, or alone, asks for a server that runs the queue.
             'q' if self.mode != Mode::Daemon => {
                 self.mode = flush(value).map_or(Mode::Daemon, Mode::Flush);
             }
@@ -274,7 +274,7 @@ impl Options {
         Ok(())
     }
 
-    /// `-oX value`: an option by its letter.
+    /// `-oX value`: an option by letter.
     fn old_option(&mut self, option: &str) -> Result<(), UsageError> {
         let mut rest = option.chars();
         match rest.next() {
@@ -287,7 +287,7 @@ impl Options {
         Ok(())
     }
 
-    /// `-OName=value`: an option by its name.
+    /// `-OName=value`: an option by name.
     fn long_option(&mut self, option: &str) -> Result<(), UsageError> {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         match name.trim().to_ascii_lowercase().as_str() {
@@ -303,13 +303,13 @@ impl Options {
         self.errors = match mode.trim().chars().next() {
             Some('q') => Errors::Quiet,
             Some('e') => Errors::Zero,
-            // Mailed and written ones are told on standard error as well: nobody misses them there.
+            // Those to be mailed or written to the terminal are also printed on standard error.
             _ => Errors::Print,
         };
     }
 }
 
-/// Whether the value of a switch is on: as with sendmail, unless it begins with one of these letters.
+/// Whether the value of a switch is on: as in sendmail, unless it begins with one of these letters.
 fn is_on(value: &str) -> bool {
     !value.trim().starts_with(['f', 'F', 'n', 'N', '0'])
 }

@@ -1,4 +1,5 @@
-//! Hands a message to the server over an open stream: SMTP with `PIPELINING` and `CHUNKING`, which the server's local door always has.
+//! Hands a message to the server over an open stream: SMTP with `PIPELINING` and `CHUNKING`, which the server's local socket
+//! always has.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
@@ -11,10 +12,10 @@ use postern_smtp::client::{ReplyError, ReplyParser};
 use crate::handover::{BadWord, Handover};
 use crate::header::Header;
 
-/// Recipients that are named before their replies are read, so that neither side waits for the other with full buffers.
+/// Most recipients sent before their replies are read, so that neither side blocks on full buffers.
 const AT_ONCE: usize = 50;
 
-/// Octets that are copied at once.
+/// Octets copied at a time.
 const PIECE: usize = 64 << 10;
 
 /// A message to be sent, perhaps more than once.
@@ -22,9 +23,9 @@ pub trait Content: Read + Seek {}
 
 impl<T: Read + Seek> Content for T {}
 
-/// What is to be sent.
+/// What to send.
 pub struct Order<'a> {
-    /// The name by which the user's own address is made, where no sender is given.
+    /// The name from which the user's own address is made, if no sender is given.
     pub user: &'a str,
     /// The envelope.
     pub handover: &'a Handover,
@@ -32,43 +33,43 @@ pub struct Order<'a> {
     pub header: &'a Header,
     /// The body.
     pub body: &'a mut dyn Content,
-    /// Where it begins in there.
+    /// Where it begins in `body`.
     pub body_at: u64,
-    /// Its octets.
+    /// Its size in octets.
     pub body_len: u64,
 }
 
-/// What became of a recipient.
+/// What happened to a recipient.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Fate {
-    /// The server has the message for it.
+    /// The server has accepted the message for it.
     Taken,
-    /// Not now (4xx).
+    /// Refused temporarily (4xx).
     Later(Reply),
-    /// Never (5xx).
+    /// Refused permanently (5xx).
     Failed(Reply),
 }
 
 /// A recipient that was refused.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Refusal {
-    /// Who.
+    /// The recipient.
     pub recipient: String,
-    /// What the server said.
+    /// The server's reply.
     pub reply: Reply,
 }
 
-/// What became of a message.
+/// What happened to a message.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Outcome {
-    /// The recipients, each with its fate, in their order.
+    /// The recipients, each with its fate, in order.
     pub fates: Vec<(String, Fate)>,
-    /// What the server said when it took the message, once for each time that it was sent.
+    /// The server's replies when it accepted the message, one for each time that it was sent.
     pub replies: Vec<Reply>,
 }
 
 impl Outcome {
-    /// Who is to be tried again.
+    /// The recipients to try again.
     #[must_use]
     pub fn later(&self) -> Vec<Refusal> {
         self.of(|fate| match fate {
@@ -77,7 +78,7 @@ impl Outcome {
         })
     }
 
-    /// Who will never get it.
+    /// The recipients that were refused permanently.
     #[must_use]
     pub fn failed(&self) -> Vec<Refusal> {
         self.of(|fate| match fate {
@@ -97,7 +98,7 @@ impl Outcome {
     }
 }
 
-/// Why nobody knows what became of a message. The server may have it, or not.
+/// Why it is unknown what happened to a message. The server may or may not have it.
 #[derive(Debug, thiserror::Error)]
 pub enum TransferError {
     /// The stream broke.
@@ -106,21 +107,21 @@ pub enum TransferError {
     /// The message cannot be read.
     #[error("cannot read the message: {0}")]
     Content(#[source] io::Error),
-    /// The server said what is no reply.
+    /// The server sent an invalid reply.
     #[error("{0}")]
     Reply(#[from] ReplyError),
-    /// An address that cannot be asked about.
+    /// An address that cannot be used in a command.
     #[error("{0}")]
     Word(#[from] BadWord),
 }
 
-/// Hands a message over. `show` is told each command and reply, for `-v`.
+/// Hands a message over. `show` is called with each command and reply, for `-v`.
 ///
-/// Recipients beyond what the server takes in one transaction are sent in further ones.
+/// Recipients beyond the server's limit for one transaction are sent in further ones.
 ///
 /// # Errors
 ///
-/// [`TransferError`]: nobody knows what became of the message.
+/// [`TransferError`]: it is unknown what happened to the message.
 pub fn transfer<S: Read + Write>(
     stream: &mut S,
     order: Order<'_>,
@@ -167,11 +168,11 @@ pub fn transfer<S: Read + Write>(
     Ok(round.finish())
 }
 
-/// Asks about recipients as if there were a message for them, and hands none in. Gives what the server says of each.
+/// Asks about recipients as if there were a message for them, but submits none. Returns the server's reply for each.
 ///
 /// # Errors
 ///
-/// As [`transfer`].
+/// As for [`transfer`].
 pub fn ask<S: Read + Write>(
     stream: &mut S,
     user: &str,
@@ -215,8 +216,8 @@ pub fn ask<S: Read + Write>(
     Ok(replies)
 }
 
-/// The domain for addresses without one: that of the address by which the server greets the user, `mx Hello anna@example.org, …`, or
-/// its name.
+/// The domain for addresses without one: that of the address with which the server greets the user, `mx Hello anna@example.org,
+/// …`, or its name.
 fn domain_of(hello: &Reply) -> &str {
     let first = hello.lines().next().unwrap_or_default();
     let (name, rest) = first.split_once(' ').unwrap_or((first, ""));
@@ -278,7 +279,7 @@ impl<S: Read + Write> Talk<'_, S> {
     }
 }
 
-/// A message on its way, over as many transactions as it takes.
+/// A message being transferred, in as many transactions as it takes.
 struct Round<'a> {
     order: Order<'a>,
     header: Header,
@@ -287,7 +288,7 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
-    /// One transaction for these recipients, by their places. Returns those for whom there was no room in it.
+    /// One transaction for these recipients, by index. Returns those for whom there was no room in it.
     fn send<S: Read + Write>(
         &mut self,
         talk: &mut Talk<'_, S>,

@@ -13,8 +13,8 @@ use crate::failure::{During, Failure};
 use crate::link::HeaderEnd;
 
 impl Session {
-    /// A header field: its name, and everything behind the colon with folds as CRLF, without the last line end. Of a field that does
-    /// not fit into a packet the filter sees the beginning: who sends such a field does not get past a filter by that.
+    /// A header field: its name, and everything after the colon with folds as CRLF, without the last line end. Of a field that
+    /// does not fit into a packet the filter sees the beginning, so that such a field cannot bypass it.
     ///
     /// # Errors
     ///
@@ -32,12 +32,12 @@ impl Session {
         }
     }
 
-    /// All fields of the header as for [`Session::header`], and its end. Gives the step at which the filter has decided, which is the
-    /// end of the header where it has not.
+    /// All fields of the header as for [`Session::header`], and its end. Returns the step at which the filter decided, or the end
+    /// of the header if it did not.
     ///
-    /// A filter that answers each field is told many of them before its answers are read: it works while the next ones are on their way,
-    /// and both sides wait once instead of at each field. One that decides on a field has its connection closed then, since what it
-    /// makes of those behind it is not agreed anywhere; from then on it is told one at a time, and so is one that fails.
+    /// A filter that answers each field is sent many of them before its answers are read: it works while the next ones are on
+    /// their way, and both sides wait once instead of at each field. If it decides on a field, its connection is closed, since
+    /// how it handles later fields is not defined anywhere; from then on it is sent one at a time, and so is one that fails.
     pub async fn whole_header<'f>(
         &mut self,
         fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
@@ -91,7 +91,7 @@ impl Session {
 
     /// The next octets of the body, with CRLF, cut anywhere.
     ///
-    /// They go out in pieces of the size that was agreed, so most calls only gather.
+    /// They are sent in pieces of the agreed size, so most calls only gather.
     ///
     /// # Errors
     ///
@@ -123,7 +123,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`EndError`]: nothing is to be changed, and what was written to `new_body` is worthless.
+    /// [`EndError`]: then nothing is changed, and what was written to `new_body` must be discarded.
     pub async fn end(
         &mut self,
         macros: &(dyn Macros + Sync),

@@ -202,7 +202,7 @@ class Filter(Recorder):
     ]);
 }
 
-/// The client's name tells the filter what to answer where.
+/// The client's name tells the filter what to answer at which step.
 const ANSWERS: &str = r"
 class Filter(Recorder):
     def answer(self, stage):
@@ -264,7 +264,7 @@ async fn every_answer_at_every_stage() {
             }
             let shows = format!("{what} at {event}");
             let (at, verdict) = answered(&service, name, what).await.verdict();
-            // The one piece of a small body goes out when the end shows that no more comes.
+            // The single piece of a small body is sent when the end shows that no more comes.
             let told_at = if event == Event::Body { Event::End } else { event };
             assert_eq!(at, told_at, "{shows}");
             match (what, verdict) {
@@ -306,7 +306,7 @@ async fn every_answer_at_every_stage() {
     }
 }
 
-/// An unknown command inside of a message does not make libmilter deaf for the header, with a filter that wants no `DATA`, too.
+/// An unknown command inside a message does not make libmilter ignore the header, even with a filter that wants no `DATA`.
 #[tokio::test]
 async fn unknown_commands_inside_of_a_message() {
     for data in [
@@ -382,7 +382,7 @@ async fn over_tcp() {
     assert_eq!(end.changes.len(), 1);
 }
 
-/// Notes of progress are no answer, however many come, and none is needed in time to be heard.
+/// Progress notes are not an answer, however many come.
 #[tokio::test]
 async fn progress() {
     let filter = PythonMilter::start(
@@ -404,7 +404,7 @@ class Filter(Recorder):
     );
 }
 
-/// A filter that dies, hangs and comes back: by a real process.
+/// A filter that dies, hangs and comes back, as a real process.
 #[tokio::test]
 async fn down_and_up_again() {
     let mut filter = PythonMilter::start(
@@ -428,7 +428,7 @@ class Filter(Recorder):
     session.abort().await;
     message(&mut session, b"", &()).await.failure();
     filter.restart();
-    // The pause is over at some time, and the first message after it finds the filter back.
+    // At some time the pause is over, and the first message after it finds that the filter is back.
     let (end, _) = loop {
         match message(&mut session, b"", &()).await {
             Came::Failed(_) => tokio::time::sleep(Duration::from_millis(50)).await,

@@ -5,7 +5,7 @@ use postern_milter::{Actions, Change, ChangeError, Command, DataSize, Event, Fau
 
 use crate::support::{Act, Raw, choose, content, deliver, event, greet, message, say, service};
 
-/// A filter that says this at the end of each message, and chooses these actions.
+/// A filter that sends this at the end of each message, and chooses these actions.
 fn at_the_end(actions: Actions, replies: &'static [Reply<'static>]) -> Raw {
     Raw::start(move |_, command| match command {
         Command::Negotiate(_) => Act::Say(say(&[choose(6, actions, Steps::NONE)])),
@@ -14,7 +14,7 @@ fn at_the_end(actions: Actions, replies: &'static [Reply<'static>]) -> Raw {
     })
 }
 
-/// They: a filter that failed stays failed for the session, and later mail is refused, or goes unfiltered.
+/// Theirs: a filter that failed stays failed for the session, and later mail is refused, or passes unfiltered.
 #[tokio::test]
 async fn the_next_message_of_a_session_is_filtered_again() {
     let raw = Raw::start(|connection, command| match event(command) {
@@ -35,7 +35,7 @@ async fn the_next_message_of_a_session_is_filtered_again() {
     );
 }
 
-/// They: changes that came before the filter died are made; sendmail delivers half a body.
+/// Theirs: changes that came before the filter died are made; sendmail delivers half a body.
 #[tokio::test]
 async fn changes_count_only_with_the_answer() {
     let raw = Raw::start(|_, command| match command {
@@ -72,7 +72,7 @@ async fn changes_count_only_with_the_answer() {
     );
 }
 
-/// They: changes whose action was not agreed are made.
+/// Theirs: changes whose action was not agreed are made.
 #[tokio::test]
 async fn changes_that_were_not_agreed() {
     static CHANGES: [(&[Reply<'_>], Actions); 4] = [
@@ -114,7 +114,7 @@ async fn changes_that_were_not_agreed() {
     }
 }
 
-/// They: after three continues at `MAIL` the reject at the end is overtaken, and the message taken.
+/// Theirs: after three continues at `MAIL` the reject at the end comes too late, and the message is accepted.
 #[tokio::test]
 async fn answers_too_many_never_let_a_message_through() {
     for stage in [Event::Mail, Event::Header, Event::Body, Event::End] {
@@ -131,7 +131,7 @@ async fn answers_too_many_never_let_a_message_through() {
     }
 }
 
-/// They: skip is taken as continue where it was not agreed.
+/// Theirs: skip counts as continue if it was not agreed.
 #[tokio::test]
 async fn skip_that_was_not_agreed() {
     for (steps, agreed) in [(Steps::NONE, false), (Steps::SKIP, true)] {
@@ -155,7 +155,7 @@ async fn skip_that_was_not_agreed() {
     }
 }
 
-/// They: a CRLF fold in an added field, a line end in a name and a bare CR in a body leave broken.
+/// Theirs: a CRLF fold in an added field, a line end in a name and a bare CR in a body leave the message broken.
 #[tokio::test]
 async fn nothing_leaves_broken() {
     static BROKEN: [Reply<'_>; 6] = [
@@ -215,8 +215,8 @@ async fn nothing_leaves_broken() {
     );
 }
 
-/// As both do: exactly one blank is left out where leading blanks were not agreed, folds are LF, pieces have at most 65,535
-/// octets. Unlike both, larger ones go out where the filter agrees.
+/// As in both: exactly one blank is removed if leading blanks were not agreed, folds are LF, pieces have at most 65,535 octets.
+/// Unlike in both, larger ones are sent if the filter agrees.
 #[tokio::test]
 async fn values_and_pieces() {
     let lines = |heard: &[String], letter: char| -> Vec<String> {
@@ -246,7 +246,7 @@ async fn values_and_pieces() {
     }
 }
 
-/// An unknown command goes out with its arguments, and a message is given up only inside of one.
+/// An unknown command is sent with its arguments, and giving up is only sent inside a message.
 #[tokio::test]
 async fn commands_and_aborts() {
     let raw = Raw::start(|_, command| content(command));
@@ -265,7 +265,7 @@ async fn commands_and_aborts() {
     assert!(raw.heard().contains(&"U XYZZY a b".to_owned()));
 }
 
-/// Too long a field for the packets that were agreed would make libmilter drop the connection: the filter sees its beginning.
+/// A field too long for the agreed packets would make libmilter drop the connection: the filter sees its beginning.
 #[tokio::test]
 async fn a_field_that_does_not_fit() {
     let raw = Raw::start(|_, command| content(command));

@@ -1,12 +1,12 @@
-//! A header is told as a whole: many fields go out before the first answer is read.
+//! A header is sent as a whole: many fields are sent before the first answer is read.
 
 use postern_filter::Cause;
 use postern_milter::{Command, Event, Reply, Verdict};
 
 use crate::support::{Act, Raw, content, deliver, greet, message, say, service};
 
-/// Fields go out together, and their answers are read behind them: else this filter, which is silent up to the end of the header, would
-/// never be told of it.
+/// Fields are sent together, and their answers are read after them: otherwise this filter, which is silent until the end of the
+/// header, would never get that.
 #[tokio::test]
 async fn fields_are_told_together() {
     let raw = Raw::start(|_, command| match command {
@@ -26,8 +26,8 @@ async fn fields_are_told_together() {
     assert_eq!(raw.connections(), 1);
 }
 
-/// A filter that decides on a field has been told of those behind it already: its connection is closed, the answer is that of its field, and
-/// from then on it is told one field at a time, on a connection that lasts.
+/// A filter that decides on a field has already been sent later ones: its connection is closed, its answer counts for its field,
+/// and from then on it is sent one field at a time, on a connection that stays open.
 #[tokio::test]
 async fn who_decides_on_a_field_is_told_one_at_a_time_from_then_on() {
     for answer in [Reply::Reject, Reply::Accept, Reply::Discard, Reply::Tempfail] {
@@ -56,7 +56,7 @@ async fn who_decides_on_a_field_is_told_one_at_a_time_from_then_on() {
     }
 }
 
-/// So is one that loses its step when it is told more than one thing at a time: one message fails, and the next ones pass.
+/// So is one that gets out of step when it is sent more than one thing at a time: one message fails, and the next ones pass.
 #[tokio::test]
 async fn who_fails_in_a_header_is_told_one_at_a_time_from_then_on() {
     let raw = Raw::start(|connection, command| match command {

@@ -1,4 +1,4 @@
-//! Filters over their sockets: real ones (libmilter through python3-milter, opendkim), and one that does anything wrong that a
+//! Filters over their sockets: real ones (libmilter through python3-milter, opendkim), and one that does everything wrong that a
 //! program can.
 
 mod actions;

@@ -1,5 +1,5 @@
 //! A filter that is down, hangs, dies, sends garbage, too large a packet, the wrong answer or the wrong version, at each stage:
-//! a failure of that message alone, with a type that says what happened; the next message passes.
+//! only that message fails, with a type that says what happened; the next message passes.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ impl Fault {
     }
 }
 
-/// A filter that misbehaves at `stage` on its first connection, and is content on all later ones.
+/// A filter that misbehaves at `stage` on its first connection, and accepts everything on all later ones.
 async fn misbehaves(stage: Event, fault: Fault) {
     let shows = format!("{fault:?} at {stage}");
     let raw = Raw::start(move |connection, command| match event(command) {
@@ -148,7 +148,7 @@ async fn hanging_at_each_stage() {
     }
 }
 
-/// A filter that answers where it agreed not to. Its answer to the next question would be taken for another.
+/// A filter that answers where it agreed not to. Its answer would be taken for that to the next question.
 #[tokio::test]
 async fn answers_where_silence_was_agreed() {
     for steps in [Steps::QUIET_MAIL, Steps::QUIET_HEADER] {
@@ -162,7 +162,7 @@ async fn answers_where_silence_was_agreed() {
         session.connect("mx.example", PEER, &()).await.unwrap();
         session.mail("<>", &[], &()).await.unwrap();
         let failure = if steps == Steps::QUIET_MAIL {
-            // To the negotiation, to the connection, and one that nobody wanted.
+            // To the negotiation, to the connection, and an unsolicited one.
             raw.wait_for_answers(3);
             session.rcpt("<a@example.org>", &[], true, &()).await.unwrap_err()
         } else {
@@ -271,7 +271,7 @@ async fn the_rest_of_a_message_fails_with_it() {
     assert_eq!(raw.connections(), 1);
 }
 
-/// A caller that gives up in the middle of a step leaves no connection behind on which an answer is still to come.
+/// A caller that gives up in the middle of a step leaves no connection behind on which an answer is still due.
 #[tokio::test]
 async fn a_step_dropped_half_way() {
     let raw = Raw::start(|connection, command| match event(command) {

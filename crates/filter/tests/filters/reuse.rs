@@ -25,7 +25,7 @@ async fn a_real_filter_serves_the_next_session() {
     assert_eq!((told("'connect'"), told("'eom'"), told("'abort'")), (3, 3, 0));
 }
 
-/// libmilter takes the command after "continue" at the end of a message alone, and would wait for ever elsewhere.
+/// libmilter accepts the command only after "continue" at the end of a message, and would wait for ever elsewhere.
 #[tokio::test]
 async fn a_real_filter_that_accepts_gets_a_connection_for_each_session() {
     let class =
@@ -79,7 +79,7 @@ async fn not_longer_than_the_settings_say() {
     assert_eq!(raw.connections(), 2);
 }
 
-/// A filter that was started anew in the meantime costs nothing but another connection.
+/// A filter that was restarted meanwhile only costs another connection.
 #[tokio::test]
 async fn closed_meanwhile() {
     let raw = Raw::start(|_, command| match command {
@@ -97,7 +97,7 @@ async fn closed_meanwhile() {
     assert!(notices.lock().unwrap().is_empty(), "nothing has failed");
 }
 
-/// A filter that knows the command but then waits for something else is found out once.
+/// A filter that knows the command but then waits for something else is detected once.
 #[tokio::test]
 async fn refused_by_silence() {
     let raw = Raw::start(|_, command| match command {
@@ -122,7 +122,7 @@ async fn refused_by_silence() {
     assert!(notices.lock().unwrap().is_empty(), "nothing has failed");
 }
 
-/// What a filter says between two sessions is of neither.
+/// What a filter sends between two sessions belongs to neither.
 #[tokio::test]
 async fn an_answer_between_two_sessions() {
     let raw = Raw::start(|_, command| match command {
@@ -137,7 +137,7 @@ async fn an_answer_between_two_sessions() {
     }
 }
 
-/// A connection that the filter closes between two messages of a session is opened anew.
+/// A connection that the filter closes between two messages of a session is reopened.
 #[tokio::test]
 async fn closed_between_two_messages() {
     let raw = Raw::start(|_, command| match event(command) {
@@ -155,7 +155,7 @@ async fn closed_between_two_messages() {
     assert!(notices.lock().unwrap().is_empty());
 }
 
-/// A refusal when the client connected holds for the whole session, whatever happens to the connection.
+/// A refusal at connect holds for the whole session, whatever happens to the connection.
 #[tokio::test]
 async fn a_refused_session_stays_refused() {
     let raw = Raw::start(|_, command| match event(command) {

@@ -13,7 +13,7 @@ use postern_milter::{Actions, Command, Event, Macros, Peer, Reply, Steps, Verdic
 use postern_testkit::process::wait_until;
 use tempfile::TempDir;
 
-/// What a [`Raw`] filter does about a command.
+/// How a [`Raw`] filter reacts to a command.
 pub(crate) enum Act {
     /// Sends octets, if there are any.
     Say(Vec<u8>),
@@ -23,7 +23,7 @@ pub(crate) enum Act {
     Hang,
 }
 
-/// A filter without a library: what it does is the test's.
+/// A filter without a library: the test decides what it does.
 pub(crate) struct Raw {
     folder: TempDir,
     connections: Arc<AtomicUsize>,
@@ -63,17 +63,17 @@ impl Raw {
         Filter::new("raw", address.parse().expect("an address"))
     }
 
-    /// How many connections it has taken.
+    /// How many connections it has accepted.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// Waits until it has sent this many answers, of all connections: they can be read then.
+    /// Waits until it has sent this many answers on all connections, which can then be read.
     pub(crate) fn wait_for_answers(&self, count: usize) {
         wait_until("answers", || self.answers.load(Ordering::SeqCst) >= count);
     }
 
-    /// Waits until it has been sent commands with this letter so many times: one that has no answer is read some time later.
+    /// Waits until it has received this many commands with this letter: one without an answer is read some time later.
     pub(crate) fn wait_for_commands(&self, letter: char, count: usize) {
         wait_until("commands", || {
             self.heard()
@@ -84,7 +84,7 @@ impl Raw {
         });
     }
 
-    /// The letters of all commands that it has been sent, of all connections in a row.
+    /// The letters of all commands that it has received, on all connections in turn.
     pub(crate) fn heard(&self) -> Vec<String> {
         self.heard.lock().expect("a lock").clone()
     }
@@ -168,7 +168,7 @@ pub(crate) fn choose(version: u32, actions: Actions, steps: Steps) -> Reply<'sta
     })
 }
 
-/// What a filter says that agrees to all actions and is content with everything.
+/// The answers of a filter that agrees to all actions and accepts everything.
 pub(crate) fn content(command: &Command<'_>) -> Act {
     Act::Say(match command {
         Command::Negotiate(_) => say(&[choose(6, Actions::ALL, Steps::NONE)]),
@@ -177,7 +177,7 @@ pub(crate) fn content(command: &Command<'_>) -> Act {
     })
 }
 
-/// The event that a command stands for.
+/// The event of a command.
 pub(crate) fn event(command: &Command<'_>) -> Option<Event> {
     Some(match command {
         Command::Connect { .. } => Event::Connect,
@@ -194,7 +194,7 @@ pub(crate) fn event(command: &Command<'_>) -> Option<Event> {
     })
 }
 
-/// A service whose notices are gathered.
+/// A service whose notices are collected.
 pub(crate) fn service(filter: Filter) -> (Arc<Service>, Arc<Mutex<Vec<String>>>) {
     let notices = Arc::new(Mutex::new(Vec::new()));
     let gathered = Arc::clone(&notices);
@@ -215,7 +215,7 @@ pub(crate) enum Came {
     End(End, Vec<u8>),
     /// Up to a step whose answer was not "continue".
     Verdict(Event, Verdict),
-    /// The filter has failed.
+    /// The filter failed.
     Failed(Failure),
 }
 
@@ -274,7 +274,7 @@ pub(crate) async fn greet(
     Came::Verdict(Event::Unknown, Verdict::Continue)
 }
 
-/// One message; it is given up where the filter fails or refuses.
+/// One message; it is given up if the filter fails or refuses.
 pub(crate) async fn message(session: &mut Session, body: &[u8], macros: &(dyn Macros + Sync)) -> Came {
     let came = try_message(session, body, macros).await;
     if !matches!(came, Came::End(..)) {

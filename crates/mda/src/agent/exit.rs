@@ -1,18 +1,18 @@
-//! What the end of a program says of the message.
+//! What a program's exit status says about the message.
 //!
-//! Only the codes of `sysexits.h` that speak of the recipient or the message are for good; all others may be a fault of the program, and a
-//! wrong script is to delay mail, not to return it.
+//! Only codes of `sysexits.h` about the recipient or the message are permanent; all others may be a fault of the program, and a
+//! broken script should delay mail, not return it.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 
 use crate::trouble::{Kind, Trouble};
 
-/// Success, or what keeps the message from being delivered. `said` is the beginning of what the program has printed.
+/// Success, or what keeps the message from being delivered. `said` is the beginning of the program's output.
 ///
 /// # Errors
 ///
-/// What the end says.
+/// The failure that the status means.
 pub fn judge(name: &str, status: ExitStatus, said: &str) -> Result<(), Trouble> {
     let (kind, what) = match (status.code(), status.signal()) {
         (Some(0), _) => return Ok(()),

@@ -1,14 +1,15 @@
-//! What a program is told of the message: its arguments and its environment.
+//! What a program is told about the message: its arguments and its environment.
 
 use std::ffi::OsString;
 
 use crate::rights::Account;
 use crate::wire::{PipeRequest, Request};
 
-/// Where programs are found.
+/// The search path of programs.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// The words of a command line with their placeholders filled in. What strangers wrote stays one word, and never becomes an option.
+/// The words of a command line with their placeholders filled in. Text from strangers stays one word, and never becomes an
+/// option.
 #[must_use]
 pub fn expand(words: &[String], request: &Request, account: &Account, hostname: &str) -> Vec<String> {
     let values = values(account.name.clone(), request, account, hostname);
@@ -33,7 +34,7 @@ pub fn expand_pipe(
     words.iter().map(|word| fill(word, &values)).collect()
 }
 
-/// What all programs can be told.
+/// The values for all programs.
 fn values(user: String, request: &Request, account: &Account, hostname: &str) -> Vec<(&'static str, String)> {
     vec![
         ("{user}", user),
@@ -47,7 +48,7 @@ fn values(user: String, request: &Request, account: &Account, hostname: &str) ->
     ]
 }
 
-/// Names in braces that the command line of a pipe may have.
+/// Placeholders that the command line of a pipe may have.
 pub const PIPE_PLACEHOLDERS: [&str; 12] = [
     "{user}",
     "{detail}",
@@ -63,7 +64,7 @@ pub const PIPE_PLACEHOLDERS: [&str; 12] = [
     "{hostname}",
 ];
 
-/// Names in braces that a command line may have.
+/// Placeholders that a command line may have.
 pub const PLACEHOLDERS: [&str; 8] = [
     "{user}",
     "{detail}",
@@ -75,7 +76,7 @@ pub const PLACEHOLDERS: [&str; 8] = [
     "{hostname}",
 ];
 
-/// Fills in from left to right, so that what was filled in is not looked at again.
+/// Fills in from left to right, so that values are not expanded again.
 fn fill(word: &str, values: &[(&str, String)]) -> String {
     let mut out = String::new();
     let mut rest = word;
@@ -97,7 +98,7 @@ fn fill(word: &str, values: &[(&str, String)]) -> String {
     out
 }
 
-/// A word that cannot be taken for an option.
+/// A word that cannot be mistaken for an option.
 fn no_option(text: &str) -> String {
     match text.strip_prefix('-') {
         Some(rest) => format!("_{rest}"),
@@ -105,7 +106,7 @@ fn no_option(text: &str) -> String {
     }
 }
 
-/// The same address, in quotes where it would be taken for an option (RFC 5321 section 4.1.2).
+/// The same address, in quotes if it would be mistaken for an option (RFC 5321 section 4.1.2).
 fn address(text: &str) -> String {
     match text.rsplit_once('@') {
         Some((local, domain)) if local.starts_with('-') => format!("\"{local}\"@{domain}"),
@@ -120,7 +121,7 @@ fn sender(request: &Request) -> String {
     }
 }
 
-/// The environment of a program: that of Postfix's and sendmail's, and nothing else.
+/// The environment of a program: as in Postfix and sendmail, and nothing else.
 #[must_use]
 pub fn environment(request: &Request, account: &Account) -> Vec<(&'static str, OsString)> {
     let shell = match account.shell.as_os_str().is_empty() {
@@ -149,7 +150,7 @@ mod tests {
     use super::*;
     use crate::wire::testing::request;
 
-    /// What it shows, what is changed in the request, a word, and what becomes of it.
+    /// What it shows, what is changed in the request, a word, and its result.
     type Case<'a> = (&'a str, &'a dyn Fn(&mut Request), &'a str, &'a str);
 
     #[test]

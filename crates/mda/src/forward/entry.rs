@@ -1,15 +1,15 @@
-//! What stands in a `.forward`, as sendmail writes lists: entries between commas and line ends, comments behind `#`.
+//! The content of a `.forward`, in sendmail's list format: entries separated by commas and line ends, comments after `#`.
 
 /// One entry.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Entry {
-    /// A copy stays here: the user's own name, with or without `\`.
+    /// Keep a copy here: the user's own name, with or without `\`.
     Keep,
     /// An address, or the name of another user.
     Address(String),
     /// A program, as a command of the shell.
     Program(String),
-    /// A file that it is appended to, or with `/` at the end a Maildir.
+    /// A file to append to, or with `/` at the end a Maildir.
     File(String),
     /// Anything else, as it is written.
     Unknown(String),
@@ -25,7 +25,7 @@ pub fn parse(text: &str, own: &str) -> Vec<Entry> {
         .collect()
 }
 
-/// The entries of a line: commas part them, but within quotes and comments in parentheses.
+/// The entries of a line: separated by commas, except within quotes and comments in parentheses.
 fn split(line: &str) -> Vec<String> {
     let mut entries = vec![String::new()];
     let (mut quoted, mut escaped, mut depth) = (false, false, 0_u32);
@@ -79,7 +79,7 @@ fn read(word: &str, own: &str) -> Option<Entry> {
     })
 }
 
-/// What stands within quotes that go round the whole; anything else as it is.
+/// The text within quotes around the whole; anything else as it is.
 fn unquoted(word: &str) -> String {
     let Some(inner) = word.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
         return match word.strip_prefix("|\"").and_then(|rest| rest.strip_suffix('"')) {
@@ -108,7 +108,7 @@ fn unescaped(text: &str) -> String {
     out
 }
 
-/// An address without the name beside it and without comments: `Ann <ann@far.test>`, `ann@far.test (Ann)`.
+/// An address without display name and comments: `Ann <ann@far.test>`, `ann@far.test (Ann)`.
 fn bare(word: &str) -> String {
     let mut out = String::new();
     let (mut depth, mut quoted, mut escaped) = (0_u32, false, false);

@@ -1,7 +1,7 @@
-//! `~/.forward`: where a user has mail sent, under sendmail's rules.
+//! `~/.forward`: where a user wants mail sent, under sendmail's rules.
 //!
-//! It counts if it is a file of the user's or root's that nobody else can have written: neither the file nor a folder on the way to it may be
-//! writable by group or others. Which of several names counts is sendmail's order, too. One that does not count is passed by, and the
+//! It counts if it is owned by the user or root and nobody else can have written it: neither the file nor a folder above it may
+//! be writable by group or others. The order of several names is sendmail's too. An untrusted one is ignored, and the
 //! administrator is told; the mail goes to the mailbox.
 
 mod entry;
@@ -19,21 +19,21 @@ use self::trust::{Facts, distrust};
 use crate::rights::Account;
 use crate::trouble::{Kind, Trouble};
 
-/// Octets of a file that are read. A longer one is passed by.
+/// Most octets of a file that are read. A longer one is ignored.
 const SIZE_MAX: u64 = 64 << 10;
 
-/// What a `.forward` says.
+/// The result of looking for a `.forward`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Found {
     /// There is none.
     None,
-    /// There is one that does not count, and why.
+    /// There is one that does not count, for this reason.
     PassedBy(String),
-    /// These.
+    /// Its entries.
     Entries(Vec<Entry>),
 }
 
-/// The names under which it is looked for, in sendmail's order.
+/// The file names to look for, in sendmail's order.
 fn names(detail: &str, hostname: &str) -> Vec<String> {
     // It becomes part of a name, and comes from strangers.
     let fits = |text: &&str| {
@@ -55,7 +55,7 @@ fn names(detail: &str, hostname: &str) -> Vec<String> {
 ///
 /// # Errors
 ///
-/// Nobody can say now whether there is one: the mail is tried again.
+/// It cannot be found out now whether there is one: the mail is deferred.
 pub fn find(account: &Account, detail: &str, hostname: &str) -> Result<Found, Trouble> {
     for name in names(detail, hostname) {
         let path = account.home.join(&name);
@@ -87,7 +87,7 @@ pub fn find(account: &Account, detail: &str, hostname: &str) -> Result<Found, Tr
     Ok(Found::None)
 }
 
-/// The text of a file that counts, why it does not, or `None` where there is none.
+/// The text of a file that counts, why it does not, or `None` if there is none.
 fn read(account: &Account, path: &Path) -> io::Result<Option<Result<String, String>>> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let file = OpenOptions::new()
@@ -131,7 +131,7 @@ fn read(account: &Account, path: &Path) -> io::Result<Option<Result<String, Stri
     ))
 }
 
-/// Whether a shell is one of those in `/etc/shells`: users with another one run no programs and write no files, as for sendmail.
+/// Whether a shell is one of those in `/etc/shells`: users with another one run no programs and write no files, as in sendmail.
 #[must_use]
 pub fn is_valid_shell(shell: &Path) -> bool {
     let listed = fs::read_to_string("/etc/shells").unwrap_or_else(|_| "/bin/sh\n/bin/csh\n".to_owned());
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn files_that_count_and_others() {
-        // `/tmp` is for all, but nobody can rename what is another's there.
+        // `/tmp` is writable for all, but nobody can rename another's files there.
         let home = tempfile::tempdir().unwrap();
         let account = Account {
             name: "ann".into(),

@@ -1,4 +1,4 @@
-//! Whether a `.forward` can be the user's word: facts in, the reason against it out.
+//! Whether a `.forward` can be trusted as the user's: facts in, the reason against it out.
 
 use std::path::PathBuf;
 
@@ -8,10 +8,10 @@ const GROUP: u32 = 0o020;
 /// Writable by all.
 const OTHERS: u32 = 0o002;
 
-/// Only owners rename what lies in such a folder.
+/// Only owners can rename files in such a folder.
 const STICKY: u32 = 0o1000;
 
-/// What is known of a file.
+/// What is known about a file.
 #[derive(Clone, Debug)]
 pub(super) struct Facts {
     pub(super) user: u32,
@@ -19,11 +19,11 @@ pub(super) struct Facts {
     pub(super) owner: u32,
     pub(super) mode: u32,
     pub(super) links: u64,
-    /// The folders that it lies in, up to the root, with owner and mode.
+    /// The folders above it, up to the root, with owner and mode.
     pub(super) folders: Vec<(PathBuf, u32, u32)>,
 }
 
-/// Why the file does not count; `None` where it does.
+/// Why the file does not count; `None` if it does.
 pub(super) fn distrust(facts: &Facts) -> Option<String> {
     if !facts.is_file {
         return Some("it is not a file".into());
@@ -49,7 +49,7 @@ pub(super) fn distrust(facts: &Facts) -> Option<String> {
     None
 }
 
-/// Who may write besides the owner.
+/// Who may write, besides the owner.
 fn writers(mode: u32) -> Option<&'static str> {
     match (mode & OTHERS != 0, mode & GROUP != 0) {
         (true, _) => Some("everybody"),

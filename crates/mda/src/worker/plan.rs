@@ -1,4 +1,4 @@
-//! What is to be done with a message, from the user's `.forward` and what that may say.
+//! What to do with a message, from the user's `.forward` and what that is allowed to do.
 
 use postern_mail::{Mailbox, ParseOptions};
 
@@ -13,24 +13,24 @@ pub(super) enum Step {
     Program(String),
     /// Into a file, or a Maildir.
     File(String),
-    /// Nowhere: into `/dev/null`.
+    /// Nowhere: to `/dev/null`.
     Discard,
-    /// Into the mailbox, or to the agent.
+    /// To the mailbox, or the agent.
     Mailbox,
 }
 
-/// What is to be done.
+/// What to do.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Plan {
-    /// Those that can fail most easily come first, so that little is repeated.
+    /// Those that are most likely to fail come first, so that little is repeated.
     pub(super) steps: Vec<Step>,
-    /// The addresses that the server sends it on to.
+    /// The addresses to which the server forwards it.
     pub(super) forward: Vec<String>,
-    /// What was passed by.
+    /// What was ignored.
     pub(super) warnings: Vec<String>,
 }
 
-/// What a `.forward` may say besides addresses.
+/// What a `.forward` may have besides addresses.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct May {
     pub(super) programs: bool,
@@ -39,14 +39,14 @@ pub(super) struct May {
     pub(super) shell: bool,
 }
 
-/// Most copies of one message; further entries are passed by.
+/// Most copies of one message; further entries are ignored.
 const STEPS_MAX: usize = 20;
 
-/// Most warnings that are told one by one.
+/// Most warnings that are reported individually.
 const WARNINGS_MAX: usize = 10;
 
-/// Decides. Where nothing else is left, the message goes to the mailbox: there, too, ends one that has been sent on by this user before. It is not
-/// returned: anybody can write the mark into a message, and its sender need have no part in it.
+/// Decides. If nothing else is left, the message goes to the mailbox, and so does one that this user has already forwarded. That
+/// is not returned: anybody can write the mark into a message, without the sender's doing.
 pub(super) fn plan(found: Found, request: &Request, user: &str, may: May) -> Plan {
     let mut plan = Plan::default();
     let entries = match found {
@@ -88,7 +88,7 @@ pub(super) fn plan(found: Found, request: &Request, user: &str, may: May) -> Pla
             Ok(Entry::Program(command)) => push(&mut plan.steps, Step::Program(command)),
             Ok(Entry::File(path)) if path == "/dev/null" => push(&mut plan.steps, Step::Discard),
             Ok(Entry::File(path)) => push(&mut plan.steps, Step::File(path)),
-            // `permitted` takes those out.
+            // `permitted` removes those.
             Ok(Entry::Unknown(_)) => {}
         }
     }
@@ -121,7 +121,7 @@ pub(super) fn plan(found: Found, request: &Request, user: &str, may: May) -> Pla
     plan
 }
 
-/// The address as the queue has it; a name alone is one of the recipient's domain. `None` for what is not an address.
+/// The address in the form of the queue; a bare name gets the recipient's domain. `None` for what is not an address.
 fn qualified(text: &str, domain: &str) -> Option<String> {
     let options = ParseOptions {
         utf8: true,
@@ -142,7 +142,7 @@ fn push<T: PartialEq>(list: &mut Vec<T>, one: T) {
     }
 }
 
-/// The entry, or why it is passed by.
+/// The entry, or why it is ignored.
 fn permitted(entry: Entry, may: May) -> Result<Entry, String> {
     match entry {
         Entry::Program(command) if !may.programs => Err(format!(
@@ -167,7 +167,7 @@ mod tests {
     use crate::forward::parse;
     use crate::wire::testing::request;
 
-    /// What it shows, a `.forward`, what it may say; steps, addresses, and how many warnings.
+    /// What it shows, a `.forward`, what it may have; steps, addresses, and how many warnings.
     type Case<'a> = (&'a str, &'a str, May, Vec<Step>, &'a [&'a str], usize);
 
     #[test]

@@ -5,7 +5,7 @@ use postern_mail::Notify;
 
 use super::*;
 
-/// A server that answers commands by a script, and keeps what it hears.
+/// A server that follows a script, and keeps what it receives.
 #[derive(Default)]
 struct Server {
     /// Replies, in order.
