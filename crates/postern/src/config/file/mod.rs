@@ -87,17 +87,17 @@ use super::read::{At, table};
 table! {
     /// Keys above the first table.
     Postern {
-        /// Files with further parts of the configuration, or folders of such files: of a folder all whose names end in `.toml`, in
-        /// the order of their names. Each may hold any tables and keys. Tables in double brackets add up, in the order in which the
-        /// files are read; every other table and key is written in one file only. A fragment may include others. Paths start at
-        /// the folder of the main file in fragments too. Rules on who may write to the main file hold for fragments and their
-        /// folders. A reload reads all of them again.
+        /// Files with further parts of the configuration, or folders of such files: from a folder, all files whose names end in
+        /// `.toml`, in order of their names. Each may contain any tables and keys. Tables in double brackets add up, in the order
+        /// in which the files are read; every other table and key may be in one file only. A fragment may include others. Paths
+        /// in fragments also start at the folder of the main file. Rules on who may write to the main file also apply to
+        /// fragments and their folders. A reload reads all of them again.
         include: Vec<At<PathBuf>> = OneOrList(FilePath), default "[]";
         /// The fully qualified name of this host. It is used in the greeting, in trace fields, and for addresses
         /// without a domain. The reverse look-up of the host's address should give this name.
         hostname: String = HostName, optional "\"mx.example.org\"" else "the name of the machine, if that is a full one";
-        /// The domain of addresses without one, as Postfix's `myorigin`: of programs of this machine, of clients at listeners that take such
-        /// addresses (`bare_addresses`), and of names that a table gives.
+        /// The domain of addresses without one, as Postfix's `myorigin`: from programs on this machine, from clients on listeners
+        /// that accept such addresses (`bare_addresses`), and in the values of tables.
         origin: String = HostName, optional "\"example.org\"" else "`hostname`";
         /// The folder of everything that must survive: queue, bodies of large messages, own users, control socket.
         /// Created if missing, readable by Postern alone. Two servers cannot share one. A change needs a restart.
@@ -106,72 +106,73 @@ table! {
         /// started by root. A change needs a restart. Running as root without this key gives a warning, and is refused if a port below 1024
         /// is open to the network; `"root"` says that it is intended.
         user: String = Line(32), optional "\"postern\"" else "Postern stays who it was started as";
-        /// Whether Postern, once it has started, drops the rights that it does not need, so that a fault in it is of little use to an
-        /// attacker: with Landlock it can open only the files that this configuration names (and read those of the system), with seccomp
-        /// it cannot start programs or use administrative system calls. Where the kernel does not have one of them, the log says
-        /// so. A reload cannot name new places: that takes a restart, and so does a change of this key.
+        /// Whether Postern, once it has started, drops the privileges that it does not need, so that a vulnerability in it is of
+        /// little use to an attacker: with Landlock it can only open the files in this configuration (and read those of the
+        /// system), with seccomp it cannot start programs or use administrative system calls. If the kernel does not support one
+        /// of them, the log says so. A reload cannot use new paths: that takes a restart, and so does a change of this key.
         sandbox: bool = Switch, default "true";
-        /// Domains whose mailboxes are here. Mail for them is accepted from anyone, if the recipient exists in a
-        /// directory or is an alias; `postmaster` always exists, and has the Maildir of this name unless an alias leads
-        /// elsewhere. `"*.example.org"` stands for all names below it. A table gives all its keys: `"table:NAME"`,
+        /// Domains whose mailboxes are here. Mail for them is accepted from anyone, if the recipient exists in a directory or is
+        /// an alias; `postmaster` always exists, and has the Maildir with this name unless an alias leads elsewhere.
+        /// `"*.example.org"` stands for all names below it. A table stands for all its keys: `"table:NAME"`,
         /// `"list:/etc/mail/local-host-names"`, `"hash:/etc/postfix/domains"`.
         local_domains: Vec<At<String>> = List(DomainOrTable), default "[]";
         /// Which recipients in `local_domains` exist: those that are `"known"` to a directory or the aliases, or `"any"`. The latter is for
         /// a server behind this one that knows the mailboxes (`lmtp` in `[delivery]`): it refuses unknown recipients, and the sender
         /// then gets a bounce. With Maildirs, every name that receives mail gets one.
         local_recipients: LocalRecipients = OneOf::<LocalRecipients>::new(), default "\"known\"";
-        /// Domains of servers behind this one. Mail for them is accepted from anyone and follows its route;
-        /// whether the recipient exists is not checked here. Tables may stand here as in `local_domains`.
+        /// Domains of servers behind this one. Mail for them is accepted from anyone and follows its route; whether the recipient
+        /// exists is not checked here. Tables may be used as in `local_domains`.
         relay_domains: Vec<At<String>> = List(DomainOrTable), default "[]";
-        /// Tables with the recipients in `relay_domains` that exist, as Postfix's `relay_recipient_maps`: `user@domain`, and `@domain` for all
-        /// of a domain; values do not matter. A recipient that none of them has is refused with `550 5.1.1`, and while one cannot be
-        /// asked, with `451 4.4.3`.
+        /// Tables with the recipients in `relay_domains` that exist, as Postfix's `relay_recipient_maps`: `user@domain`, and
+        /// `@domain` for all of a domain; values do not matter. A recipient that is in none of them is refused with `550 5.1.1`,
+        /// or with `451 4.4.3` while one cannot be queried.
         relay_recipients: Vec<At<Reference>> = OneOrList(TableReference), default "[]";
-        /// Domains of `relay_domains` whose server is asked whether a recipient exists, as Postfix's `reject_unverified_recipient`: by `RCPT`, over a
-        /// connection of its own, when no table of `relay_recipients` has it. `["*"]` for all of them. What it refuses is refused
-        /// (`550 5.1.1`), and while it does not answer, `451 4.4.1` is said. That a recipient is taken counts for six hours, that it is
-        /// refused for five minutes; at most 20 questions go on at once.
+        /// Domains in `relay_domains` whose server is asked whether a recipient exists, as with Postfix's
+        /// `reject_unverified_recipient`: with `RCPT`, over a separate connection, if no table in `relay_recipients` has the
+        /// recipient. `["*"]` for all of them. What it refuses is refused (`550 5.1.1`), and while it does not answer, the reply
+        /// is `451 4.4.1`. An accepted recipient is remembered for six hours, a refused one for five minutes; at most 20 queries
+        /// run at once.
         ask_next_hop: Vec<At<String>> = List(DomainPattern), default "[]";
-        /// Domains that have aliases by address and nothing else, as Postfix's `virtual_alias_domains`: mail for them is accepted from
-        /// anyone, if an [[alias]] is for the recipient. Their `postmaster` is that of this server unless an alias leads elsewhere.
-        /// Tables may stand here as in `local_domains`.
+        /// Domains that only have aliases by address, as Postfix's `virtual_alias_domains`: mail for them is accepted from
+        /// anyone, if there is an [[alias]] for the recipient. Their `postmaster` is this server's unless an alias leads
+        /// elsewhere. Tables may be used as in `local_domains`.
         alias_domains: Vec<At<String>> = List(DomainOrTable), default "[]";
-        /// Aliases for local parts in `local_domains`, a file of sendmail's form (`name: target, target`).
-        /// Programs and files in it are left out with a warning. Read again at every reload.
+        /// Aliases for local parts in `local_domains`, a file in sendmail's format (`name: target, target`). Programs and files
+        /// in it are skipped with a warning. Read again at every reload.
         aliases: PathBuf = FilePath, optional "\"aliases\"" else "there are no aliases";
-        /// Under which sender the mail of a list `x` in the aliases file goes, where there is an alias `owner-x`: that alias, as with Postfix;
-        /// what it leads to, where that is one address, as with sendmail; or the sender that it has. Who is named hears of mail that
-        /// cannot be delivered. Reports keep the empty sender.
+        /// The envelope sender of mail to a list `x` in the aliases file, if there is an alias `owner-x`: that alias, as with
+        /// Postfix; its target, if that is a single address, as with sendmail; or the original sender. It receives the bounces.
+        /// Reports keep the empty sender.
         list_sender: ListSender = OneOf::<ListSender>::new(), default "\"owner-alias\"";
-        /// Where mail goes for local users whom nobody here knows (sendmail's LUSER_RELAY, Postfix's `luser_relay`): an address, or
+        /// Where mail for unknown local users goes (sendmail's LUSER_RELAY, Postfix's `luser_relay`): an address, or
         /// `"@hub.example.org"` for the same name on another host; `%1`, `%2` and `%3` as in [[alias]].
         unknown_users: String = Line(300), optional "\"@hub.example.org\"" else "it is refused";
-        /// What the server says first. `{hostname}` and `{date}` are filled in; `ESMTP` is put behind the host name.
+        /// The greeting. `{hostname}` and `{date}` are filled in; `ESMTP` is inserted after the host name.
         greeting: String = Line(400), default "\"{hostname} Postern\"";
-        /// What strangers are not told: sendmail's PrivacyOptions by the same names. `goaway` stands for needmailhelo,
+        /// What is hidden from strangers: sendmail's PrivacyOptions with the same names. `goaway` stands for needmailhelo,
         /// needexpnhelo, needvrfyhelo, noexpn, novrfy, noverb, authwarnings and noactualrecipient; `public` for none.
         ///
         /// - `needmailhelo`, `needvrfyhelo`, `needexpnhelo`: `MAIL`, `VRFY`, `EXPN` only after `HELO` or `EHLO`.
-        /// - `novrfy`, `noexpn`, `noverb`, `noetrn`: the command tells nothing, or is off.
+        /// - `novrfy`, `noexpn`, `noverb`, `noetrn`: the command reveals nothing, or is disabled.
         /// - `noreceipts`: `DSN` is not offered. `nobodyreturn`: bounces return header fields only.
         /// - `authwarnings`: mail of a client that has not said `HELO` or `EHLO` gets a field `X-Authentication-Warning`.
-        /// - `restrictmailq`, `restrictqrun`, `restrictexpand`: always so; queue and aliases are for administrators alone, but users of
-        ///   this machine see their own mail in the queue.
+        /// - `restrictmailq`, `restrictqrun`, `restrictexpand`: always in effect; queue and aliases are for administrators only,
+        ///   but local users see their own mail in the queue.
         /// - `noactualrecipient`: without effect. There is no `X-Actual-Recipient` here, but reports name the mailbox behind
         ///   an alias in `Final-Recipient`, as RFC 3464 asks.
         privacy: Vec<At<String>> = List(PrivacyFlag), default "[\"goaway\"]";
         /// Maximum message size, announced as `SIZE` (RFC 1870); a larger message is told `552 5.3.4`. Bodies go to disk as
         /// they arrive, so memory does not grow with it.
         message_size_limit: u64 = Size("64 KiB", "2 GiB"), default "\"25 MiB\"";
-        /// Whether access rules are judged when a recipient is named, however early all is known: the client then hears of a refusal
-        /// at `RCPT`, may authenticate before, and the log has sender and recipient. Otherwise they are judged as early as all is
-        /// known. `at` of a rule comes before it. Sendmail's `delay_checks`, Postfix's `smtpd_delay_reject`.
+        /// Whether access rules are evaluated at `RCPT` even if everything is known earlier: the client then gets a refusal at
+        /// `RCPT`, may authenticate before, and the log has sender and recipient. Otherwise they are evaluated as soon as
+        /// everything is known. A rule's `at` takes precedence. Sendmail's `delay_checks`, Postfix's `smtpd_delay_reject`.
         delay_checks: bool = Switch, default "true";
         /// Local parts of recipients in `local_domains` and `relay_domains` that strangers always reach, whatever [[access]] and
-        /// [screen] say (RFC 5321 section 4.5.1, RFC 2142). They count where rules are judged at the recipient.
+        /// [screen] say (RFC 5321 section 4.5.1, RFC 2142). This applies where rules are evaluated at the recipient.
         exempt_recipients: Vec<At<String>> = List(Line(64)), default "[\"postmaster\", \"abuse\"]";
-        /// Addresses and ports to listen on, each with its role. At least one. A reload opens and closes them; sessions of
-        /// one that is closed go on.
+        /// Addresses and ports to listen on, each with its role. At least one. A reload opens and closes them; sessions of a
+        /// closed one continue.
         listener: Vec<At<Listener>> = Sections::<Listener>::new(), required "[{ address = \"0.0.0.0:25\", role = \"mx\" }]";
         /// Certificates of this server. Without it there is no TLS, and therefore no authentication with passwords.
         tls: Tls = Section::<Tls>::new(), optional "{ certificate = \"mx.crt\", key = \"mx.key\" }" else "there is no TLS";
@@ -189,11 +190,12 @@ table! {
         copy: Vec<At<CopyTable>> = Sections::<CopyTable>::new(), default "[]";
         /// Sources of accounts, asked in this order: the first that knows a user name decides.
         directory: Vec<At<Directory>> = DirectoryKind, default "[]";
-        /// Tables that other keys refer to by name. Where a table may stand, a file or database may be named directly too, as Postfix
-        /// does: `"hash:/etc/postfix/virtual"` (and `btree`, `lmdb`, `dbm`, `cdb`, `texthash`: the text is read, not what `postmap` made of it),
-        /// `"cidr:…"`, `"pcre:…"`, `"regexp:…"`, `"mysql:/etc/postfix/x.cf"`, `"pgsql:…"`, `"sqlite:…"`, `"ldap:…"`, each with or without
-        /// `proxy:` in front, `"inline:{ key=value }"`, `"static:value"`, `"unionmap:{…}"`, `"pipemap:{…}"`; and `"sendmail:/etc/mail/access"`
-        /// and `"list:/etc/mail/relay-domains"` for sendmail's texts and for lists of words.
+        /// Tables that other keys refer to by name. Wherever a table is allowed, a file or database can also be named directly,
+        /// as in Postfix: `"hash:/etc/postfix/virtual"` (and `btree`, `lmdb`, `dbm`, `cdb`, `texthash`: the text is read, not the
+        /// output of `postmap`), `"cidr:…"`, `"pcre:…"`, `"regexp:…"`, `"mysql:/etc/postfix/x.cf"`, `"pgsql:…"`, `"sqlite:…"`,
+        /// `"ldap:…"`, each with or without the prefix `proxy:`, `"inline:{ key=value }"`, `"static:value"`, `"unionmap:{…}"`,
+        /// `"pipemap:{…}"`; and `"sendmail:/etc/mail/access"` and `"list:/etc/mail/relay-domains"` for sendmail's text files and
+        /// for lists of words.
         table: Vec<At<TableSource>> = TableKind, default "[]";
         /// Sockets on which other servers authenticate users.
         auth_socket: Vec<At<AuthSocketTable>> = Sections::<AuthSocketTable>::new(), default "[]";
@@ -201,19 +203,19 @@ table! {
         http: Vec<At<HttpTable>> = Sections::<HttpTable>::new(), default "[]";
         /// Who administers over HTTP.
         administration: AdministrationTable = Section::<AdministrationTable>::new(), default "{}";
-        /// Mail of programs on this machine.
+        /// Mail from programs on this machine.
         local: LocalTable = Section::<LocalTable>::new(), optional "{}" else "`sendmail` hands in nothing";
-        /// How mail reaches the users of this machine, where `system_users` in [delivery] or a route says that it does.
+        /// How mail is delivered to the users of this machine, if `system_users` in [delivery] or a route says so.
         system_users: SystemUsersTable = Section::<SystemUsersTable>::new(), default "{}";
         /// Who may send to any domain, besides authenticated users.
         relay: Relay = Section::<Relay>::new(), default "{}";
         /// As whom users may act, and with which addresses they may send.
         identity: Identity = Section::<Identity>::new(), default "{}";
-        /// Access rules, in the order in which they are judged.
+        /// Access rules, in the order in which they are evaluated.
         access: Vec<At<Access>> = Sections::<Access>::new(), default "[]";
-        /// Policy services that access rules ask.
+        /// Policy services for access rules.
         policy_service: Vec<At<PolicyService>> = Sections::<PolicyService>::new(), default "[]";
-        /// How much clients may do in a time.
+        /// Rate limits for clients.
         limit: Vec<At<LimitTable>> = Sections::<LimitTable>::new(), default "[]";
         /// How much users and networks may send.
         budget: Vec<At<BudgetTable>> = Sections::<BudgetTable>::new(), default "[]";
@@ -221,15 +223,15 @@ table! {
         budgets: BudgetsTable = Section::<BudgetsTable>::new(), default "{}";
         /// Mail filters, in the order in which they are asked.
         milter: Vec<At<MilterTable>> = Sections::<MilterTable>::new(), default "[]";
-        /// Whether mail of strangers is from whom it says.
+        /// Whether strangers' mail is authentic.
         judge: Judge = Section::<Judge>::new(), default "{}";
         /// Limits for clients.
         limits: Limits = Section::<Limits>::new(), default "{}";
         /// Time limits for clients.
         timeouts: Timeouts = Section::<Timeouts>::new(), default "{}";
-        /// Extensions of SMTP that can be switched off.
+        /// SMTP extensions that can be disabled.
         extensions: Extensions = Section::<Extensions>::new(), default "{}";
-        /// How strangers are checked that bring mail from outside.
+        /// How strangers that send mail from outside are checked.
         screen: Screen = Section::<Screen>::new(), default "{}";
         /// DNS block and allow lists.
         dns_list: Vec<At<DnsList>> = Sections::<DnsList>::new(), default "[]";
@@ -237,11 +239,11 @@ table! {
         srs: Srs = Section::<Srs>::new(), optional "{ domain = \"example.org\", secret_file = \"srs.secret\" }" else "senders are not rewritten";
         /// When new connections wait or are refused.
         admission: Admission = Section::<Admission>::new(), default "{}";
-        /// Where mail goes, by the domain of the recipient. Of the rules whose conditions hold, the one that names the domain most
-        /// closely wins; among those, one that names the login most closely, then the sender, then the earlier one. Local domains
-        /// come before a rule for `"*"`; without any rule MX records decide.
+        /// Where mail goes, by the domain of the recipient. Of the rules whose conditions hold, the one with the most specific
+        /// domain wins; among those, the one with the most specific login, then sender, then the earlier one. Local domains come
+        /// before a rule for `"*"`; without any rule MX records decide.
         route: Vec<At<RouteTable>> = Sections::<RouteTable>::new(), default "[]";
-        /// Programs that take all mail of a route.
+        /// Programs that receive all mail of a route.
         pipe: Vec<At<PipeTable>> = Sections::<PipeTable>::new(), default "[]";
         /// Credentials for smarthosts.
         login: Vec<At<LoginTable>> = Sections::<LoginTable>::new(), default "[]";

@@ -6,27 +6,31 @@ use crate::config::kinds::{Choice, Line, List, OneOf, Size, Switch};
 use crate::config::read::{At, table};
 
 table! {
-    /// A program that takes all mail of a route, as Postfix's pipe(8) runs it: a list manager, a filter that hands mail back by `sendmail`, a delivery
-    /// agent for virtual mailboxes. `postern mailbox-helper` runs it, once for each recipient, without a shell and with the rights of `user`; after a
-    /// change of this table `systemctl reload postern-mailbox`. The message comes by standard input. `timeout` in [system_users] is its longest run. Exit code 0
-    /// is success; 67 and 68 mean that there is no such user, 65, 69, 76 and 77 that it refuses the message: it bounces. After any other, a signal, or the
-    /// end of its time the message is tried again.
+    /// A program that receives all mail of a route, as with Postfix's pipe(8): a list manager, a filter that returns mail through
+    /// `sendmail`, a delivery agent for virtual mailboxes. `postern mailbox-helper` runs it, once for each recipient, without a
+    /// shell and with the rights of `user`; after a change of this table `systemctl reload postern-mailbox`. The message is on
+    /// standard input. `timeout` in [system_users] is its longest run. Exit code 0 is success; 67 and 68 mean that there is no
+    /// such user, 65, 69, 76 and 77 that it refuses the message: it bounces. After any other code, a signal, or a timeout, the
+    /// message is tried again.
     PipeTable {
         /// The name, for `pipe` in [[route]] and [delivery], and for `pipe:name` in tables of routes.
         name: String = Line(64), required "\"mailman\"";
-        /// The program, by its whole path, and its arguments. Words may have `{recipient}`, `{user}` and `{detail}` (the name and what stands behind `tag_separator`),
-        /// `{local}` and `{domain}` of it, `{original}` (the recipient as the sender wrote it), `{sender}` (`MAILER-DAEMON` for reports), `{next_hop}` (what stands
-        /// behind `pipe:name:` in a table, or the domain), `{queue}`, `{size}`, `{home}` and `{hostname}`. What strangers wrote stays one word, and no word that they wrote begins with `-`.
+        /// The program, with its absolute path, and its arguments. Words may contain `{recipient}`, `{user}` and `{detail}` (the
+        /// name and the part after `tag_separator`), its `{local}` and `{domain}`, `{original}` (the recipient as the sender
+        /// wrote it), `{sender}` (`MAILER-DAEMON` for reports), `{next_hop}` (the part after `pipe:name:` in a table, or the
+        /// domain), `{queue}`, `{size}`, `{home}` and `{hostname}`. What strangers wrote stays one word, and no word that they
+        /// wrote begins with `-`.
         command: Vec<At<String>> = List(Line(1000)), required "[\"/usr/lib/mailman/bin/postfix-to-mailman.py\", \"{domain}\", \"{user}\"]";
-        /// The user whose rights it has. Never root.
+        /// The user it runs as. Never root.
         user: String = Line(64), required "\"list\"";
         /// A group, in place of all groups of the user.
         group: String = Line(64), optional "\"list\"" else "those of the user";
-        /// What stands before the message: the line `From `, `Return-Path`, `X-Original-To`, `Delivered-To`. Postfix's flags are `F`, `R`, `O` and `D`.
+        /// What is added before the message: the line `From `, `Return-Path`, `X-Original-To`, `Delivered-To`. Postfix's flags
+        /// are `F`, `R`, `O` and `D`.
         add: Vec<At<Field>> = List(OneOf::<Field>::new()), default "[]";
-        /// Whether the recipient is put to it in small letters; Postfix's flags are `h` and `u`.
+        /// Whether the recipient is passed in lower case; Postfix's flags are `h` and `u`.
         lowercase: bool = Switch, default "false";
-        /// The largest message that it takes; a larger one bounces.
+        /// The largest message that it accepts; a larger one bounces.
         size_limit: u64 = Size("1 KiB", "1 TiB"), optional "\"10 MiB\"" else "any";
     }
 }

@@ -14,9 +14,9 @@ use crate::config::read::{At, Kind, Place, Reader, table};
 table! {
     /// A provider whose bearer tokens are accepted, for OAUTHBEARER and XOAUTH2. Tokens are accepted inside TLS only.
     ///
-    /// A signed token (JWT) is checked by the keys of the provider that its `iss` names; with `introspection_url` or
-    /// `tokeninfo_url` the provider is asked about it, as about tokens that only it can read. `postern auth explain-token` says what
-    /// each rule finds in a token.
+    /// A signed token (JWT) is verified with the keys of the provider in its `iss`; with `introspection_url` or `tokeninfo_url`
+    /// the provider is asked about it, as about tokens that only it can read. `postern auth explain-token` says what each rule
+    /// finds in a token.
     ProviderTable {
         /// The issuer, exactly as in `iss` of its tokens and in its discovery document.
         issuer: String = Line(1_024), required "\"https://id.example.org/realms/mail\"";
@@ -34,41 +34,41 @@ table! {
         email_verified: EmailRule = OneOf::<EmailRule>::new(), default "\"required\"";
         /// Appended to user names without a domain.
         append_domain: String = Line(253), optional "\"example.org\"" else "logins stay as they are";
-        /// Domains that this provider vouches for. A user name in another domain, or without a domain, is refused.
+        /// Domains whose users this provider may authenticate. A user name in another domain, or without a domain, is refused.
         domains: Vec<At<String>> = List(Line(253)), default "[]";
         /// Whether the user must exist in a directory. With `optional` an unknown user is accepted as the token names
         /// it, and owns the address that is its user name.
         account: AccountRule = OneOf::<AccountRule>::new(), default "\"required\"";
-        /// Where the provider describes itself.
+        /// The address of the provider's description.
         discovery_url: Endpoint = Address, optional "\"https://id.example.org/.well-known/openid-configuration\"" else "at the usual addresses below `issuer`";
         /// Where its keys are, as a JWK set.
         jwks_url: Endpoint = Address, optional "\"https://id.example.org/keys\"" else "where its description says";
         /// A file with its keys, as a JWK set, in place of an address. It is read as often as the address would be asked.
         jwks_file: PathBuf = FilePath, optional "\"provider-keys.json\"" else "they are fetched";
-        /// Where it is asked about tokens (RFC 7662), which then need not be signed.
+        /// The introspection endpoint (RFC 7662); tokens then need not be signed.
         introspection_url: Endpoint = Address, optional "\"https://id.example.org/introspect\"" else "signatures are checked";
-        /// The same in Google's form: the claims themselves, or status 400.
+        /// The same in Google's variant: the claims themselves, or status 400.
         tokeninfo_url: Endpoint = Address, optional "\"https://oauth2.googleapis.com/tokeninfo\"" else "signatures are checked";
-        /// Who asks at `introspection_url`.
+        /// The client id for `introspection_url`.
         client_id: String = Line(1_024), optional "\"postern\"" else "needed with `client_secret_file`";
-        /// A file whose first line is the secret of `client_id`, readable by its owner alone.
+        /// A file whose first line is the secret of `client_id`, readable only by its owner.
         client_secret_file: PathBuf = FilePath, optional "\"oauth.secret\"" else "there is no secret";
-        /// How long an answer to a question about a token counts, never beyond the token's own end. `"0"` asks each time.
+        /// How long an introspection result is cached, never beyond the token's expiry. `"0"` asks each time.
         cache_time: Duration = Time("0", "1h"), default "\"1m\"";
         /// Accepted signature algorithms.
         algorithms: Vec<At<SigningAlgorithm>> = List(AlgorithmName), default "[\"RS256\", \"PS256\", \"ES256\", \"ES384\", \"EdDSA\"]";
-        /// Whether signed tokens have to say that they are access tokens (`typ` is `at+jwt`, RFC 9068): `any` takes those that
-        /// say `JWT` or nothing as well, as most providers write them.
+        /// Whether signed tokens must say that they are access tokens (`typ` is `at+jwt`, RFC 9068): `any` also accepts those
+        /// that say `JWT` or nothing, as most providers write them.
         token_type: TypeWord = OneOf::<TypeWord>::new(), default "\"any\"";
-        /// By how much clocks may differ.
+        /// The allowed clock skew.
         skew: Duration = Time("0", "10m"), default "\"1m\"";
         /// The longest time since a token was issued.
         longest_age: Duration = Time("1s", "365d"), optional "\"12h\"" else "until the end of the token";
         /// How often keys are refreshed, in the background.
         refresh: Duration = Time("1s", "7d"), default "\"1h\"";
-        /// How long keys count while the provider does not answer. A key that was withdrawn counts for as long.
+        /// How long keys are used while the provider does not answer. A withdrawn key is also used for that long.
         keep: Duration = Time("1m", "30d"), default "\"24h\"";
-        /// The least time between two fetches because of tokens with keys that are not known.
+        /// The shortest time between two fetches caused by tokens with unknown keys.
         refetch_pause: Duration = Time("100ms", "1h"), default "\"30s\"";
         /// Authorities that must have issued the provider's certificate, in PEM form.
         ca_file: PathBuf = FilePath, optional "\"certs/id-ca.crt\"" else "those that the system trusts";

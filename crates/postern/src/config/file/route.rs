@@ -17,56 +17,58 @@ use crate::config::kinds::{Choice, Count, FilePath, Line, List, Number, OneOf, O
 use crate::config::read::{At, table};
 
 table! {
-    /// Where mail goes, by the recipient or its domain, and if wanted by user and sender too.
+    /// Where mail goes, by recipient or domain, and optionally by user and sender.
     RouteTable {
         /// Recipient domains; `"*.example.org"` stands for all names below it, `"*"` for all.
         domains: Vec<At<String>> = List(DomainPattern), optional "[\"*\"]" else "those of `recipients`";
-        /// Recipients: addresses, which go before all domains, also with a detail that is not written here, and `"@example.org"` for
-        /// all of a domain.
+        /// Recipients: addresses, which take precedence over all domains and also match with a detail that is not written here,
+        /// and `"@example.org"` for a whole domain.
         recipients: Vec<At<String>> = List(RecipientPattern), optional "[\"vip@example.org\"]" else "those of `domains`";
-        /// Tables of routes, in place of `domains` and `recipients`: `"hash:/etc/postfix/transport"`, `"sendmail:/etc/mail/mailertable"`. Their left
-        /// sides are addresses, domains, `.example.org` for all names below one, and `*` (in a mailertable `.`); their right sides say
-        /// where to, as `smtp:[host]:port`, `lmtp:unix:/path`, `error:5.1.2 text`. What else this [[route]] says holds for all of them.
-        /// Files are read into memory. Databases are asked with the same keys, in the order of Postfix's transport(5), patterns with the
-        /// whole address; what cannot be asked defers its mail, and never has it go another way.
+        /// Tables of routes, in place of `domains` and `recipients`: `"hash:/etc/postfix/transport"`,
+        /// `"sendmail:/etc/mail/mailertable"`. Their left-hand sides are addresses, domains, `.example.org` for all names below
+        /// one, and `*` (in a mailertable `.`); their right-hand sides are destinations, such as `smtp:[host]:port`,
+        /// `lmtp:unix:/path`, `error:5.1.2 text`. The other settings of this [[route]] apply to all of them. Files are read into
+        /// memory. Databases are queried with the same keys, in the order of Postfix's transport(5), patterns with the whole
+        /// address; if one cannot be queried, its mail is deferred, and never takes another route.
         table: Vec<At<Reference>> = OneOrList(TableReference), optional "\"hash:/etc/postfix/transport\"" else "`domains` and `recipients` say whose mail";
-        /// How `table` is written: as Postfix's `transport` or sendmail's `mailertable`.
+        /// The format of `table`: Postfix's `transport` or sendmail's `mailertable`.
         form: EntryForm = OneOf::<EntryForm>::new(), optional "\"transport\"" else "`mailertable` for tables of sendmail's form, `transport` for others";
-        /// The port of hosts in `table` that have none.
+        /// The port of hosts in `table` without one.
         port: u64 = Count(1..=65_535), default "25";
-        /// Only mail from these senders, as the envelope has them: an address, `"@example.org"` for all of a domain,
-        /// `"@*.example.org"` for all names below it, `"<>"` for bounces and other reports, which no other entry holds.
+        /// Only mail from these envelope senders: an address, `"@example.org"` for a whole domain, `"@*.example.org"` for all
+        /// names below it, `"<>"` for bounces and other reports, which no other entry matches.
         senders: Vec<At<String>> = List(SenderPattern), optional "[\"@example.org\"]" else "from anyone";
         /// Only mail that these users have submitted: a user name, `"@example.org"` for all that end in it, `"*"` for all who
-        /// have authenticated. A user name was proven; a sender is what the client claims, unless `senders` in [relay] is `"own"`.
+        /// have authenticated. A user name is authenticated; a sender is what the client claims, unless `senders` in [relay] is
+        /// `"own"`.
         logins: Vec<At<String>> = List(LoginPattern), optional "[\"acaird\"]" else "with any login, or none";
         /// The hosts, tried in order. A name is looked up without MX records; `mx:name` stands for the hosts of its MX records;
         /// `unix:/path` is a socket, for LMTP. The port is 25 unless given.
         via: Vec<At<Hop>> = List(NextHop), optional "[\"smarthost.example.org:25\"]" else "`to` says where";
-        /// The target without `via`: the hosts of the recipient domain's MX records; Maildirs; users of
-        /// this machine (`"system"`, see [system_users]); a program (`"pipe"`); where mail for local domains goes; nowhere,
-        /// since it is refused at `RCPT`; nowhere, since it is taken and thrown away.
+        /// The target without `via`: the hosts of the recipient domain's MX records; Maildirs; users of this machine (`"system"`,
+        /// see [system_users]); a program (`"pipe"`); where mail for local domains goes; nowhere, as it is refused at `RCPT`;
+        /// nowhere, as it is accepted and discarded.
         to: RouteTo = OneOf::<RouteTo>::new(), optional "\"mx\"" else "the hosts of `via`";
         /// The `[[pipe]]` for `to = "pipe"`.
         pipe: String = Line(64), optional "\"mailman\"" else "no program";
-        /// What who names such a recipient is told, for `to = "refuse"`: code, enhanced code and text.
+        /// The reply for such a recipient, for `to = "refuse"`: code, enhanced code and text.
         refuse: RefusalText = RefusalWords, optional "\"550 5.1.2 This company has closed\"" else "`550 5.7.1 Mail for this address is not taken`";
         /// The protocol of the hosts in `via`.
         protocol: Protocol = OneOf::<Protocol>::new(), default "\"smtp\"";
-        /// Whether TLS is used: `none`, `opportunistic` where the host offers `STARTTLS`, `required`, or `implicit` from the first
-        /// octet, as on port 465. With the last two mail waits until it is there. `dane` is `opportunistic`, but where the host has TLSA
-        /// records that DNSSEC proves, mail waits for the certificate that they name; with `dane-only` it waits where there are none,
-        /// too. Both need `dnssec` in [dns].
+        /// Whether TLS is used: `none`, `opportunistic` where the host offers `STARTTLS`, `required`, or `implicit` from the
+        /// first octet, as on port 465. With the last two, mail waits until TLS is available. `dane` is `opportunistic`, but if
+        /// the host has TLSA records validated by DNSSEC, mail waits for a matching certificate; with `dane-only` it also waits
+        /// if there are none. Both need `dnssec` in [dns].
         tls: TlsLevel = OneOf::<TlsLevel>::new(), default "\"opportunistic\"";
-        /// Whether the host's certificate must be valid for the name that stands in `via`, or that the MX record gives. Mail waits
-        /// while it is not. Needs `tls = "required"` or `"implicit"`; `false` keeps eavesdroppers out, but accepts any host.
+        /// Whether the host's certificate must be valid for the name in `via`, or in the MX record. Mail waits while it is not.
+        /// Needs `tls = "required"` or `"implicit"`; `false` keeps eavesdroppers out, but accepts any host.
         verify: bool = Switch, optional "false" else "`true` where TLS is always used";
         /// The `[[login]]` with the credentials for the hosts of `via`. Nothing is sent without authentication: mail waits while the host
         /// does not offer it, or refuses it.
         login: String = Line(64), optional "\"isp\"" else "without a login";
-        /// What may be sent to a host whose certificate is not verified: nothing, proofs such as SCRAM's (with which a false host can try
-        /// passwords offline), or the password itself. Loopback and Unix sockets are no exception: whoever can listen there
-        /// gets it.
+        /// What may be sent to a host whose certificate is not verified: nothing, proofs such as SCRAM's (with which a false host
+        /// can try passwords offline), or the password itself. Loopback and Unix sockets are no exception: any program that can
+        /// listen there gets it.
         login_to_unverified_host: UnverifiedLogin = OneOf::<UnverifiedLogin>::new(), default "\"refuse\"";
         /// The pattern of the Maildirs for `to = "maildir"`; see `maildir` in `[delivery]`.
         maildir: PathBuf = FilePath, optional "\"/var/mail/{domain}/{local}\"" else "that of `[delivery]`";

@@ -12,52 +12,53 @@ use crate::config::kinds::{Choice, Count, FilePath, List, Network, OneOf, Score,
 use crate::config::read::{At, table};
 
 table! {
-    /// How strangers are checked that bring mail from outside: on listeners of the role `mx`, before their first recipient is
-    /// accepted. Clients that have authenticated or may relay are never checked. Of each demand, `"mark"` adds a field
-    /// `X-Postern-Screen` to the message, and `"reject"` refuses the recipients; if DNS does not answer, `"reject"` refuses for now (`4xx`)
-    /// and `"mark"` marks nothing.
+    /// How strangers that send mail from outside are checked: on listeners with the role `mx`, before their first recipient is
+    /// accepted. Clients that have authenticated or may relay are never checked. For each requirement, `"mark"` adds a field
+    /// `X-Postern-Screen` to the message, and `"reject"` refuses the recipients; if DNS does not answer, `"reject"` refuses
+    /// temporarily (`4xx`) and `"mark"` marks nothing.
     Screen {
-        /// The score from which on recipients are refused with `550 5.7.1`. The scores of all `[[dns_list]]` tables that know
-        /// the client, and of early talk, are added up.
+        /// The score from which recipients are refused with `550 5.7.1`. The scores of all `[[dns_list]]` tables that list the
+        /// client, and of early talk, are added up.
         refuse: u64 = Count(1..=1_000), optional "5" else "no score refuses";
-        /// The score from which on messages are held in the queue until an administrator releases or removes them.
+        /// The score from which messages are held in the queue until an administrator releases or removes them.
         hold: u64 = Count(1..=1_000), optional "4" else "no score holds";
-        /// The score from which on messages get a field `X-Postern-Screen` with the score and what it is made of.
+        /// The score from which messages get a field `X-Postern-Screen` with the score and its parts.
         tag: u64 = Count(1..=1_000), optional "1" else "no score is written into messages";
         /// What early talk adds to the score: the client sent something before the greeting, which `greeting_delay` in `[timeouts]` holds
         /// back.
         early_talk: u64 = Count(1..=1_000), optional "3" else "such a client is refused at once with `554 5.7.1`";
         /// Networks whose clients are not checked, and are greeted without delay.
         except: Vec<At<IpNet>> = List(Network), default "[]";
-        /// `HELO` or `EHLO` has to give a full host name or an address literal (RFC 5321 section 4.1.1.1).
+        /// `HELO` or `EHLO` must have a full host name or an address literal (RFC 5321 section 4.1.1.1).
         helo_syntax: Act = OneOf::<Act>::new(), default "\"off\"";
-        /// `HELO` or `EHLO` must not give a name or an address of this server: `hostname`, a domain of `local_domains`, `localhost`.
+        /// `HELO` or `EHLO` must not have a name or an address of this server: `hostname`, a domain of `local_domains`,
+        /// `localhost`.
         helo_own: Act = OneOf::<Act>::new(), default "\"off\"";
-        /// The name in `HELO` or `EHLO` has to exist in DNS, with an address or MX records.
+        /// The name in `HELO` or `EHLO` must exist in DNS, with an address or MX records.
         helo_unknown: Act = OneOf::<Act>::new(), default "\"off\"";
-        /// The client's address has to have a name (a PTR record); if not, the reply is `550 5.7.25`.
+        /// The client's address must have a name (a PTR record); if not, the reply is `550 5.7.25`.
         client_nameless: Act = OneOf::<Act>::new(), default "\"off\"";
-        /// That name has to lead back to the address (forward-confirmed reverse DNS); if not, the reply is `550 5.7.25`.
+        /// That name must resolve back to the address (forward-confirmed reverse DNS); if not, the reply is `550 5.7.25`.
         client_unconfirmed: Act = OneOf::<Act>::new(), default "\"off\"";
-        /// The domain of the envelope sender has to have MX records or an address; if not, the reply is `553 5.1.8`. One with a null
-        /// MX (RFC 7505) is told `550 5.7.27`. Sendmail does this unless told otherwise.
+        /// The domain of the envelope sender must have MX records or an address; if not, the reply is `553 5.1.8`. With a null MX
+        /// (RFC 7505), it is `550 5.7.27`. Sendmail does this unless told otherwise.
         sender_unknown: Act = OneOf::<Act>::new(), default "\"off\"";
         /// The longest wait for DNS before an answer. A list that has not answered by then does not count.
         timeout: Duration = Time("100ms", "1m"), default "\"5s\"";
-        /// DNS questions in one session about names that the client chooses (`HELO`, domains of senders); beyond it its recipients are
-        /// told `451 4.7.1`.
+        /// Most DNS queries in one session about names that the client chooses (`HELO`, domains of senders); beyond that,
+        /// recipients get `451 4.7.1`.
         lookups: u64 = Count(1..=100_000), default "100";
     }
 }
 
 table! {
-    /// A DNS block or allow list (RFC 5782), or some answers of one. All are asked at once as soon as a stranger connects.
+    /// A DNS block or allow list (RFC 5782), or some answers of one. All are queried at once as soon as a stranger connects.
     DnsList {
         /// The zone of the list.
         zone: String = ListZone, required "\"bl.example.org\"";
         /// Its name in the log, in replies and in `X-Postern-Screen`.
         name: String = ListName, optional "\"blocklist\"" else "the zone";
-        /// What is looked for: the client's address, the name in `HELO` or `EHLO`, or the domain of the envelope sender.
+        /// What is looked up: the client's address, the name in `HELO` or `EHLO`, or the domain of the envelope sender.
         subject: Subject = OneOf::<Subject>::new(), default "\"client\"";
         /// The answers that count: single ones, ranges, networks. `127.255.255.0/24` never counts, as it means that the list does not
         /// answer this server, and neither does anything outside `127.0.0.0/8`; the log reports both.
@@ -75,7 +76,7 @@ table! {
     /// becomes an address of `domain`, from which bounces return to the original sender. Senders of `local_domains` and
     /// `relay_domains` stay as they are. While this table is there, local parts may have 255 octets.
     Srs {
-        /// The domain of rewritten senders, one of `local_domains`. Its SPF record has to allow this server.
+        /// The domain of rewritten senders, one of `local_domains`. Its SPF record must allow this server.
         domain: String = HostName, required "\"example.org\"";
         /// A file whose first line is the secret, readable by Postern alone. Secrets on further lines are still accepted: to change it,
         /// write the new one above the old one, and remove that after `max_age`.

@@ -22,8 +22,8 @@ table! {
         /// processes use for authentication, with all mechanisms. `dovecot-master`: the one by which Dovecot's mail processes then ask
         /// for the user. `saslauthd`: passwords only, for programs built with Cyrus SASL.
         protocol: SocketProtocol = OneOf::<SocketProtocol>::new(), required "\"dovecot\"";
-        /// The socket. One that a killed server left behind is replaced. It is made before root's rights are given up, so the first
-        /// start can put it where only root can; a reload can only make it where `user` can.
+        /// The socket. One that a killed server left behind is replaced. It is created before root privileges are dropped, so at
+        /// start it can be in a place where only root can create it; a reload can only create it where `user` can.
         path: PathBuf = FilePath, optional "\"/var/spool/postfix/private/postern\"" else "`address` is needed";
         /// A loopback port instead, for `protocol = "dovecot"`. Anyone who can run programs here can connect to it,
         /// try passwords and claim any client address, which could lock others out: a `path` is better.
@@ -35,7 +35,7 @@ table! {
         /// The group of the socket.
         group: String = Line(32), optional "\"postfix\"" else "the group that Postern runs as";
         /// Mechanisms offered here, in place of those of [auth]. Those that end in `-PLUS` are never offered: the TLS session
-        /// ends elsewhere. `saslauthd` stands for PLAIN, which has to be among them.
+        /// ends elsewhere. `saslauthd` stands for PLAIN, which must be among them.
         mechanisms: Vec<At<Mechanism>> = List(MechanismName), optional "[\"PLAIN\", \"SCRAM-SHA-256\"]" else "those of [auth]";
         /// Least bits that protect a session, in place of those of [auth]. The other server's statement counts; 128 bits are assumed if it
         /// says only that TLS is used.
@@ -46,7 +46,7 @@ table! {
         trust_certificates: bool = Switch, default "false";
         /// With `saslauthd`: whether the realm, which Cyrus SASL splits off, is appended to the user name again.
         join_realm: bool = Switch, default "true";
-        /// With `dovecot-master`: the user that mail processes work as.
+        /// With `dovecot-master`: the user that mail processes run as.
         mail_user: String = Line(32), optional "\"vmail\"" else "needed with `dovecot-master`";
         /// With `dovecot-master`: the home folder of each user. `{login}`, `{local}` and `{domain}` are filled in.
         home: String = Line(1_024), optional "\"/var/vmail/{domain}/{local}\"" else "needed with `dovecot-master`";

@@ -44,16 +44,18 @@ table! {
     FileTable {
         /// The name, by which other keys refer to it as `"table:NAME"`.
         name: String = TableName, required "\"customers\"";
-        /// The file. It is read at the start and at each reload.
+        /// The file. It is read at start and at each reload.
         path: PathBuf = FilePath, required "\"tables/customers\"";
-        /// How it is written:
+        /// Its format:
         ///
-        /// - `postfix`: what `postmap` compiles: a key, blanks, a value; a line that begins with a blank goes on with the one before.
+        /// - `postfix`: what `postmap` compiles: a key, blanks, a value; a line that begins with a blank continues the previous
+        ///   one.
         /// - `sendmail`: what `makemap` compiles: a key, blanks, a value, one line each.
         /// - `list`: words, each a key: domains, addresses.
         /// - `cidr`: networks in order, `192.0.2.0/24 value`, with `!`, `if` and `endif`.
-        /// - `pcre`, `regexp`: patterns in order, `/pattern/flags value`, with `!`, `if`, `endif`, and `$1` in values. Case does not matter
-        ///   unless the flag `i` says so. Time is linear in the text: what needs more, such as looking around, is a mistake.
+        /// - `pcre`, `regexp`: patterns in order, `/pattern/flags value`, with `!`, `if`, `endif`, and `$1` in values.
+        ///   Case-insensitive unless the flag `i` is given. Time is linear in the text: patterns that need more, such as
+        ///   look-around, are mistakes.
         format: Format = OneOf::<Format>::new(), default "\"postfix\"";
     }
 }
@@ -63,9 +65,9 @@ table! {
     TextTable {
         /// The name, by which other keys refer to it as `"table:NAME"`.
         name: String = TableName, required "\"customers\"";
-        /// The text, written as `format` says.
+        /// The text, in the given `format`.
         text: String = TableText, required "\"example.net  smtp:[mail.example.net]\"";
-        /// How it is written; see kind `file`.
+        /// Its format; see kind `file`.
         format: Format = OneOf::<Format>::new(), default "\"postfix\"";
     }
 }
@@ -81,8 +83,8 @@ table! {
 }
 
 table! {
-    /// A table in a SQL database. What the query finds for a key is its value: all columns of all rows, joined by commas. What it finds
-    /// is kept for a short time; a database that cannot be asked makes mail wait (4xx), and lets nothing through.
+    /// A table in a SQL database. The value of a key is the result of the query: all columns of all rows, joined by commas.
+    /// Results are cached for a short time; a database that cannot be queried makes mail wait (4xx), and lets nothing through.
     SqlLookup {
         /// The name, by which other keys refer to it as `"table:NAME"`.
         name: String = TableName, required "\"customers\"";
@@ -94,7 +96,7 @@ table! {
         servers: Vec<At<String>> = List(SqlServer), optional "[\"db1.example.org\", \"db2.example.org\"]" else "needed, but for SQLite";
         /// The name of the database.
         database: String = Line(128), optional "\"mail\"" else "needed, but for SQLite";
-        /// Who asks.
+        /// The database user.
         user: String = Line(128), optional "\"postern\"" else "needed, but for SQLite";
         /// A file whose first line is the password of `user`, readable only by its owner.
         password_file: PathBuf = FilePath, optional "\"sql.pass\"" else "no password is given";
@@ -105,13 +107,13 @@ table! {
         /// The query: `:key` is what is looked up, `:local` and `:domain` are its parts before and after the last `@`. They become
         /// parameters of a prepared statement: nothing that a client sends becomes part of the SQL.
         query: String = SqlQuery, required "\"SELECT destination FROM aliases WHERE source = :key\"";
-        /// How long a value counts without asking again.
+        /// How long a value is cached.
         cache_time: Duration = Time("0", "1h"), default "\"1m\"";
-        /// How long it counts that there is no value.
+        /// How long the absence of a value is cached.
         negative_cache_time: Duration = Time("0", "1h"), default "\"10s\"";
-        /// Most keys that are kept.
+        /// Most keys cached.
         cache_entries: u64 = Count(0..=1_000_000), default "10000";
-        /// The time limit for one question, over all servers.
+        /// The time limit for one query, over all servers.
         timeout: Duration = Time("100ms", "2m"), default "\"5s\"";
         /// Most connections to each server.
         pool_size: u64 = Count(1..=256), default "8";
@@ -121,8 +123,8 @@ table! {
 }
 
 table! {
-    /// A table in an LDAP directory: the values of some attributes of the entries that a filter finds, joined by commas. They are kept
-    /// for a short time; a directory that cannot be asked makes mail wait (4xx), and lets nothing through.
+    /// A table in an LDAP directory: the values of some attributes of the entries that a filter finds, joined by commas. They are
+    /// cached for a short time; a directory that cannot be queried makes mail wait (4xx), and lets nothing through.
     LdapLookup {
         /// The name, by which other keys refer to it as `"table:NAME"`.
         name: String = TableName, required "\"customers\"";
@@ -144,13 +146,13 @@ table! {
         starttls: bool = Switch, default "false";
         /// Authorities that must have issued the servers' certificates, in PEM form.
         ca_file: PathBuf = FilePath, optional "\"certs/ldap-ca.crt\"" else "those that the system trusts";
-        /// How long a value counts without asking again.
+        /// How long a value is cached.
         cache_time: Duration = Time("0", "1h"), default "\"1m\"";
-        /// How long it counts that there is no value.
+        /// How long the absence of a value is cached.
         negative_cache_time: Duration = Time("0", "1h"), default "\"10s\"";
-        /// Most keys that are kept.
+        /// Most keys cached.
         cache_entries: u64 = Count(0..=1_000_000), default "10000";
-        /// The time limit for one question, over all servers.
+        /// The time limit for one query, over all servers.
         timeout: Duration = Time("100ms", "2m"), default "\"5s\"";
         /// Most connections to each server.
         pool_size: u64 = Count(1..=256), default "8";
