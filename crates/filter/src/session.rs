@@ -300,7 +300,7 @@ impl Session {
                     self.keep(link, &verdict).await;
                     return Ok(verdict);
                 }
-                // Nothing of this session has been lost with it: a new connection will do.
+                // Nothing of this session was lost with it: a new connection is enough.
                 Err(failure) if refuses_reuse(&failure) => service.refuse_reuse(),
                 Err(_) => {}
             }
@@ -343,14 +343,14 @@ impl Session {
         }
     }
 
-    /// Takes note of a failure of the message under way.
+    /// Notes a failure of the current message.
     fn failed(&mut self, failure: Failure) -> Failure {
         self.failed = true;
         self.service.note(&failure);
         failure
     }
 
-    /// The connection, which is gone unless it is given back: a step that is dropped half-way leaves none that is out of step.
+    /// Takes the connection, which is gone unless it is returned: a step dropped half-way leaves none that is out of step.
     fn take(&mut self, event: Event) -> Result<Option<Link>, Failure> {
         if self.failed && event.in_message() {
             return Err(Failure {
@@ -370,7 +370,7 @@ impl Session {
         Ok(link)
     }
 
-    /// Keeps the connection for the next step, or says goodbye if there will be none.
+    /// Keeps the connection for the next step, or quits it if there will be none.
     async fn keep(&mut self, mut link: Link, verdict: &Verdict) {
         if link.conversation.is_done_with_session() {
             self.gone = Some(verdict.clone());

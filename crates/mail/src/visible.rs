@@ -1,7 +1,7 @@
-//! Text from elsewhere, shown as what it is: on a terminal, in listings, in the log.
+//! Makes text from elsewhere safe to show: on a terminal, in listings, in the log.
 //!
-//! What peers sent must not steer the terminal, forge a line, hide one, or make two names look alike. So controls, characters that
-//! turn the writing direction, and those that cannot be seen are shown by their numbers.
+//! What peers sent must not control the terminal, forge a line, hide one, or make two names look alike. So control characters,
+//! characters that change the writing direction, and invisible ones are shown as their numbers.
 
 use std::borrow::Cow;
 
@@ -25,7 +25,7 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     escape(text, |c| c != '\n' && is_hidden(c))
 }
 
-/// A JSON text, in which only strings can hold such characters; their escapes mean the same to whoever reads it.
+/// A JSON text, in which only strings can hold such characters; their escapes mean the same to any reader.
 pub fn json(text: &str) -> Cow<'_, str> {
     let hidden = |c: char| c != '\n' && is_hidden(c);
     if !text.contains(hidden) {
@@ -59,7 +59,7 @@ fn escape(text: &str, hidden: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Shows a message on a terminal, piece by piece: lines and tabs as they are, everything else that is hidden by its number.
+/// Shows a message on a terminal, piece by piece: lines and tabs as they are, everything else that is hidden as its number.
 #[derive(Debug, Default)]
 pub struct Message {
     /// Octets of a character whose end is in the next piece, or a CR that may belong to a line end.
@@ -98,7 +98,7 @@ impl Message {
     }
 }
 
-/// Whether these octets, which are no character, are the beginning of one.
+/// Whether these octets, which are not a character, are the beginning of one.
 fn may_go_on(octets: &[u8]) -> bool {
     std::str::from_utf8(octets).is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
 }

@@ -103,7 +103,7 @@ pub struct Pipe {
     pub user: String,
     /// Its group, in place of all groups of the user.
     pub group: Option<String>,
-    /// What stands before the message.
+    /// What is added before the message.
     pub add: Vec<Field>,
     /// Whether it gets the parts of the recipient in lower case.
     pub lowercase: bool,

@@ -122,7 +122,7 @@ pub(crate) async fn serve_local(
     }
 }
 
-/// Serves a session whose login was made elsewhere to its end.
+/// Serves a session that was authenticated elsewhere, to its end.
 pub(crate) async fn serve_login(mut session: Session, stream: UnixStream, shutdown: CancellationToken) {
     let started = Instant::now();
     let admitted_now = opening::admit(&session, false);

@@ -1,5 +1,4 @@
-//! The door for mail that is submitted over HTTP: who comes through it has logged in there, and what comes through it goes the way of all
-//! other mail of that login.
+//! Submission over HTTP: clients have already authenticated there, and their mail is handled like all other mail of that user.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -18,20 +17,20 @@ use crate::session::{Login, Session};
 use crate::standing::{Grant, Place, Standing};
 use crate::{ListenerSettings, Receiver};
 
-/// Bits that protect a session inside TLS, or within this machine.
+/// Bits that protect a session with TLS, or on this machine.
 const BITS: u32 = 256;
 
-/// Who submits over HTTP.
+/// The user who submits over HTTP.
 pub struct HttpLogin {
     /// The account, as the directories know it.
     pub account: Account,
-    /// From where; `None` for a socket of the file system.
+    /// The client's address; `None` for a Unix socket.
     pub peer: Option<IpAddr>,
 }
 
-/// The door for mail that is submitted over HTTP.
+/// The service for submission over HTTP.
 ///
-/// Cloning gives the same door.
+/// Clones share it.
 #[derive(Clone)]
 pub struct HttpDoor {
     receiver: Receiver,
@@ -39,7 +38,7 @@ pub struct HttpDoor {
 }
 
 impl HttpDoor {
-    /// A door into `receiver`.
+    /// Submission into `receiver`.
     #[must_use]
     pub fn new(receiver: &Receiver) -> Self {
         let settings = Arc::new(ArcSwap::from_pointee(ListenerSettings::http()));
@@ -49,8 +48,8 @@ impl HttpDoor {
         }
     }
 
-    /// One session of a login, in which SMTP is spoken on the stream. Identity rules, budgets, access rules, limits, filters and signatures
-    /// hold as for a session at a submission port; the client needs no `AUTH`.
+    /// One session of an authenticated user, which speaks SMTP on the stream. Identity rules, budgets, access rules, limits,
+    /// filters and signatures apply as to a session at a submission port; the client needs no `AUTH`.
     pub fn session(
         &self,
         stream: UnixStream,

@@ -1,4 +1,4 @@
-//! A login by password that comes neither over SMTP nor from a neighbour: checked, slowed, counted and logged as those are.
+//! Password logins that come neither over SMTP nor from another server: checked, slowed down, counted and logged like those.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,30 +14,30 @@ use crate::Receiver;
 use crate::login::origin::{Origin, TlsOrigin};
 use crate::login::{Exchange, Step};
 
-/// Longest wait before a check. Who waits at a page waits no longer.
+/// Longest wait before a check: users of a web page wait no longer.
 const DELAY_MAX: Duration = Duration::from_secs(8);
 
-/// A try at a login.
+/// A login attempt.
 pub struct PasswordTry<'a> {
-    /// Where it is tried: the name of the place in the log.
+    /// The name of the place in the log.
     pub place: &'a str,
-    /// What was typed as the user name.
+    /// The user name as typed.
     pub login: &'a str,
-    /// What was typed as the password.
+    /// The password as typed.
     pub password: &'a SecretString,
-    /// From where; `None` for a socket of the file system, where a login can be slowed but not locked out.
+    /// The client's address; `None` for a Unix socket, where a user name can be slowed down but not locked out.
     pub peer: Option<IpAddr>,
     /// The version of TLS and its bits, if there is TLS.
     pub tls: Option<(&'a str, u32)>,
 }
 
 impl Receiver {
-    /// Checks a password as a login with PLAIN is checked: the directories are asked behind the memory of failed logins, which slows and
-    /// locks out; it is counted and logged.
+    /// Checks a password like a PLAIN login: the throttle of failed logins applies before the directories are asked, and it is
+    /// counted and logged.
     ///
     /// # Errors
     ///
-    /// Why it is no login. For all that is [`AuthFailure::Denied`] the client is told the same.
+    /// Why the login failed. For every [`AuthFailure::Denied`] the client is told the same.
     pub async fn check_password(&self, tried: &PasswordTry<'_>) -> Result<Account, AuthFailure> {
         let shared = self.shared();
         let password = tried.password.expose_secret();

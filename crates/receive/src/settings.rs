@@ -549,7 +549,7 @@ impl Default for Timeouts {
 /// The listener name of local submission.
 pub const LOCAL: &str = "local";
 
-/// The name of the door for mail that is submitted over HTTP, among listeners.
+/// The listener name of submission over HTTP.
 pub const HTTP: &str = "api";
 
 impl ListenerSettings {
@@ -601,7 +601,7 @@ impl ListenerSettings {
         }
     }
 
-    /// The door for mail that is submitted over HTTP: a submission whose logins are made there.
+    /// Submission over HTTP: a submission listener whose clients authenticate there.
     #[must_use]
     pub fn http() -> Self {
         Self {

@@ -81,7 +81,7 @@ pub struct Parameter<'a> {
 pub enum CommandError<'a> {
     /// Empty, or with octets not allowed in commands: control characters, invalid UTF-8.
     Unreadable,
-    /// No command of this name.
+    /// An unknown command.
     Unrecognized(&'a [u8]),
     /// Another protocol, such as HTTP: a web browser has been made to connect here. Close the
     /// connection.

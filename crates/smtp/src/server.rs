@@ -157,7 +157,7 @@ pub struct Dialogue {
     layered: bool,
     /// Mechanisms not offered to this session: a bit for each, by its position in the rules.
     withheld: u64,
-    /// The mechanism of the exchange under way.
+    /// The mechanism of the current exchange.
     exchange: Option<&'static str>,
     transaction: Option<Box<Transaction>>,
     mistakes: u32,
@@ -418,7 +418,7 @@ impl Dialogue {
         self.transaction = None;
     }
 
-    /// The transaction under way.
+    /// The current transaction.
     #[must_use]
     pub fn transaction(&self) -> Option<&Transaction> {
         self.transaction.as_deref()

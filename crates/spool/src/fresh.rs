@@ -66,7 +66,7 @@ impl Subscription {
     }
 }
 
-/// Who is told of fresh messages and changes, and the room that those messages have.
+/// The subscriber of fresh messages and changes, and the memory for those messages.
 ///
 /// The channel to the subscriber is unbounded: tickets limit the fresh messages in it, and administrators the changes.
 pub(crate) struct Board {
@@ -74,7 +74,7 @@ pub(crate) struct Board {
     subscriber: Mutex<Option<Subscriber>>,
 }
 
-/// Who is told, and whether it has been told of the database since it last looked.
+/// The subscriber, and whether it was told about work in the database since it last looked.
 type Subscriber = (mpsc::UnboundedSender<Event>, Arc<AtomicBool>);
 
 impl Board {
@@ -85,7 +85,7 @@ impl Board {
         })
     }
 
-    /// The room of fresh messages.
+    /// The memory for fresh messages.
     pub(crate) fn room(&self) -> &FreshRoom {
         &self.room
     }
@@ -125,7 +125,7 @@ impl Board {
                 .collect(),
             None => std::mem::take(events),
         };
-        // What nobody takes is dropped without the lock: that has the database told, which may need it.
+        // Messages not received are dropped without the lock: dropping one notifies the database, which may take the lock.
         drop(subscriber);
         drop(refused);
     }

@@ -63,7 +63,7 @@ pub trait Inspection: Send {
     ///
     /// # Errors
     ///
-    /// The message is refused. Changes made until then count for nothing.
+    /// The message is refused. Changes made until then are discarded.
     fn finish<'a>(
         self: Box<Self>,
         assembly: &'a mut Assembly,

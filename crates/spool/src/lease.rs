@@ -119,7 +119,7 @@ pub struct DueWork {
     pub origin: Origin,
     /// The login it was submitted with.
     pub login: Option<String>,
-    /// Where all of it goes, whoever it is for, if a rule has given it a way of its own.
+    /// The route of all its recipients, if a rule has set one for it.
     pub detour: Option<Arc<Detour>>,
     /// Its due recipients in that domain, in the order of their index.
     pub recipients: Vec<QueuedRecipient>,

@@ -1,4 +1,4 @@
-//! The room that fresh messages take in memory, and which messages are there.
+//! The memory of fresh messages, and which of them are in it.
 
 use std::collections::BTreeMap;
 use std::fmt;

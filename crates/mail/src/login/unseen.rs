@@ -1,4 +1,4 @@
-//! Characters that cannot be seen.
+//! Invisible characters.
 
 /// Control characters, and those that Unicode says to ignore if they cannot be shown (Default_Ignorable_Code_Point).
 pub(super) fn is_unseen(c: char) -> bool {

@@ -30,7 +30,7 @@ pub struct ScreenSettings {
     pub early_talk_score: Option<i32>,
     /// Networks whose clients are not screened.
     pub except: Vec<IpNet>,
-    /// What becomes of a client that does not meet a demand.
+    /// What happens to a client that does not meet a demand.
     pub acts: [Act; Demand::ALL.len()],
     /// Longest wait for DNS before an answer. Default 5 seconds.
     pub timeout: Duration,
@@ -54,7 +54,7 @@ impl Default for ScreenSettings {
 }
 
 impl ScreenSettings {
-    /// What becomes of a client that does not meet a demand.
+    /// What happens to a client that does not meet a demand.
     #[must_use]
     pub fn act(&self, demand: Demand) -> Act {
         self.acts[demand.index()]

@@ -18,7 +18,7 @@ pub(crate) struct Accessing {
     pub(super) helo: String,
     /// What is wrong with that name, without any look-up.
     pub(super) helo_faults: HeloFaults,
-    /// The sender of the transaction under way.
+    /// The sender of the current transaction.
     pub(super) sender: Option<Sender>,
     /// How many names that the client chose were looked up in DNS.
     pub(super) lookups: u32,

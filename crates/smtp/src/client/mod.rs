@@ -12,7 +12,7 @@
 //! | The message needs | the peer does not offer it | rule |
 //! | --- | --- | --- |
 //! | more than its `SIZE` | not sent, bounced 5.3.4 | RFC 1870 section 6.1 |
-//! | `SMTPUTF8` (address or header field beyond ASCII) | not sent, bounced 5.6.7 | RFC 6531 section 3.5 |
+//! | `SMTPUTF8` (non-ASCII address or header field) | not sent, bounced 5.6.7 | RFC 6531 section 3.5 |
 //! | `SMTPUTF8` was declared, but everything is ASCII | sent without | RFC 6531 section 3.6 |
 //! | `8BITMIME` (an octet above 127) | converted to 7 bits; what cannot be is bounced 5.6.3; or bounced, or sent as it is, where the operator chose so | RFC 6152 section 3 |
 //! | `8BITMIME` was declared, but everything is ASCII | sent without | RFC 6152 section 3 |

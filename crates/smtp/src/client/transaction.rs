@@ -94,7 +94,7 @@ pub enum Next {
     Done,
 }
 
-/// What became of one recipient.
+/// The verdict on one recipient.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Verdict {
     /// The peer has the message and answers for it.
@@ -225,7 +225,7 @@ impl<'a> Transaction<'a> {
         self.answered > 0
     }
 
-    /// What became of each recipient.
+    /// The verdict on each recipient.
     #[must_use]
     pub fn finish(mut self) -> Finished {
         if self.phase != Phase::Done {

@@ -1,4 +1,4 @@
-//! One message, as `postern queue show` has it.
+//! One message, as `postern queue show` shows it.
 
 use postern_mail::QueueId;
 use rusqlite::Connection;

@@ -1,20 +1,20 @@
-//! The way to the keeper.
+//! The channel to the keeper.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// What the keeper is asked to do.
+/// A task for the keeper.
 pub(super) enum Duty {
     Checkpoint,
     Remove(Arc<str>),
     Stop,
 }
 
-/// The way to the keeper.
+/// The sending end of the channel to the keeper.
 #[derive(Clone)]
 pub(super) struct KeeperHandle(Sender<Duty>);
 
-/// Where the keeper hears of it.
+/// The keeper's receiving end.
 pub(super) struct KeeperInbox(pub(super) Receiver<Duty>);
 
 pub(super) fn keeper_channel() -> (KeeperHandle, KeeperInbox) {

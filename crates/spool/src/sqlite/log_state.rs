@@ -1,4 +1,4 @@
-//! How large the log of the database is, as writer and keeper tell each other.
+//! The size of the database's log, shared between writer and keeper.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
