@@ -56,19 +56,19 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Runs the server until it is stopped
     ///
-    /// Without any configuration file it makes ./postern-data with a certificate authority, a host certificate, a
-    /// configuration and a first user, serves on loopback, and prints a command that sends a first mail.
+    /// Without any configuration file, it creates ./postern-data with a certificate authority, a host certificate, a
+    /// configuration and a first user, serves on loopback, and prints a command that sends a first message.
     ///
     /// SIGHUP reloads configuration and certificates; SIGTERM and SIGINT stop the server, a second one at once.
     Serve(ConfigArg),
-    /// Makes a folder with configuration, certificates and a first user
+    /// Creates a folder with configuration, certificates and a first user
     Init(InitArgs),
     /// Checks the configuration and shows all errors at once
     Check(CheckArgs),
-    /// Makes a configuration from the files of sendmail or Postfix
+    /// Creates a configuration from sendmail's or Postfix's files
     ///
-    /// Writes it into a folder, with its tables and secrets, and a report of what became of each line: carried over, with or without
-    /// a difference, without meaning here, or not carried over, with what to do. Changes nothing of the old server.
+    /// Writes it into a folder, with its tables and secrets, and a report with the outcome for each line: carried over, with or
+    /// without a difference, without meaning here, or not carried over, with what to do. Changes nothing on the old server.
     Import(ImportSiteArgs),
     /// Shows the configuration that is in force
     Config(ConfigArgs),
@@ -76,61 +76,61 @@ pub(crate) enum Command {
     User(UserArgs),
     /// Shows authentication: users, mechanisms, lockouts, tokens
     Auth(AuthArgs),
-    /// Says what would become of a session, rule by rule
+    /// Shows what would happen in a session, rule by rule
     ///
-    /// Goes through a session as the server would: from where it comes, who logs in, sender, recipients, size and author. It asks the
-    /// directories and name servers of the configuration, takes nothing and sends nothing, and needs no password. For each rule it
-    /// names the setting with its place in the file. Ends with 1 if something is refused.
+    /// Evaluates a session as the server would: client, login, sender, recipients, size and author. It asks the directories and
+    /// name servers of the configuration, accepts nothing and sends nothing, and needs no password. For each rule it names the
+    /// setting with its place in the file. Ends with 1 if something is refused.
     Explain(ExplainSessionArgs),
-    /// Says whether a message is from whom it says
+    /// Checks whether a message is authentic
     ///
-    /// Checks a message in a file as the server checks what strangers bring: SPF, DKIM, DMARC, ARC, with the name servers, actions and
-    /// exceptions of `[judge]`. All four are checked, whatever `checks` lists. Takes nothing and sends nothing. Ends with 1 if the
-    /// message would be refused.
+    /// Checks a message in a file as the server checks strangers' mail: SPF, DKIM, DMARC, ARC, with the name servers, actions and
+    /// exceptions of `[judge]`. All four are checked, whatever `checks` lists. Accepts nothing and sends nothing. Ends with 1 if
+    /// the message would be refused.
     Judge(JudgeArgs),
     /// Lists aliases, and shows where an address leads
     ///
-    /// Without an address all entries, those by address and domain and those of the aliases file, each with its place; those of
-    /// databases are not listed. With addresses the entries that mail for each goes through, and whom it reaches in the end: the
-    /// directories and tables of the configuration are asked. Ends with 1 if an address leads to nobody.
+    /// Without an address: all entries, by address and domain and from the aliases file, each with its place; those in databases
+    /// are not listed. With addresses: the entries that mail for each goes through, and the final recipients: the directories and
+    /// tables of the configuration are queried. Ends with 1 if an address leads to nobody.
     Aliases(AliasesArgs),
     /// Shows whether the directories of the running server answer
     Directories(DirectoriesArgs),
     /// Looks up keys in a table, as the server does
     ///
-    /// Names the value, the key of the plan that was found, and file and line where there are such. Files are read anew, and databases
-    /// are asked; nothing is kept. Ends with 1 if a key is not found, with 75 if a table cannot be asked.
+    /// Shows the value, the key of the plan that was found, and file and line if there are any. Files are read again, and
+    /// databases are queried; nothing is cached. Ends with 1 if a key is not found, with 75 if a table cannot be queried.
     Table(TableArgs),
     /// Asks each mail filter what it wants, and runs messages through one
     ///
-    /// Connects to the filters of the configuration with the rights of the user that serves, and negotiates as the server does. Ends
+    /// Connects to the filters of the configuration with the rights of the server's user, and negotiates as the server does. Ends
     /// with 1 if one does not answer.
     Milters(MiltersArgs),
     /// Authorizes Postern's own credentials at smarthosts
     Login(LoginArgs),
-    /// Makes and shows certificates
+    /// Creates and shows certificates
     Cert(CertArgs),
-    /// Makes, checks and rotates DKIM keys
+    /// Creates, checks and rotates DKIM keys
     Dkim(DkimArgs),
-    /// Looks at a mail server from outside: TLS, certificate, extensions, logins, relaying
+    /// Examines a mail server from outside: TLS, certificate, extensions, authentication, relaying
     ///
-    /// Talks to any server as a client does and says of each step what came of it, how long it took, and whether it is as it should be.
-    /// Sends nothing unless it is told to. Ends with 1 if something is not as it should be.
+    /// Talks to any server as a client does and reports the result of each step, how long it took, and whether it is as it should
+    /// be. Sends nothing unless told to. Ends with 1 if something is not as it should be.
     Probe(ProbeArgs),
     /// Shows and manages the queue
     Queue(QueueArgs),
     /// Shows what happened to messages and in sessions of the last days
     ///
-    /// Finds them by queue id, session id, Message-ID, address (sender, recipient, or the alias that was written to), domain, login, or address
-    /// or network of the client, and shows each as a time line: accepted from whom and why, what was changed, each attempt, what became
-    /// of it. Works whether the server runs or not. Ends with 1 if nothing is found.
+    /// Finds them by queue id, session id, Message-ID, address (sender, recipient, or the alias that was written to), domain,
+    /// login, or address or network of the client, and shows each as a time line: accepted from whom and why, what was changed,
+    /// each attempt, the outcome. Works whether or not the server is running. Ends with 1 if nothing is found.
     Trace(TraceArgs),
-    /// Shows and exports the history: acts of administrators, messages and sessions
+    /// Shows and exports the history: actions of administrators, messages and sessions
     History(HistoryArgs),
-    /// Hands in a message as `sendmail` does
+    /// Submits a message as `sendmail` does
     ///
-    /// Reads a message from standard input and hands it to the server; where that does not run, it is kept until it does. Takes the
-    /// options of sendmail: see sendmail(8). The names `sendmail`, `mailq` and `newaliases` do the same without `postern`.
+    /// Reads a message from standard input and submits it to the server; if that is not running, the message is kept until it is.
+    /// Accepts sendmail's options: see sendmail(8). The names `sendmail`, `mailq` and `newaliases` do the same without `postern`.
     Sendmail {
         /// Options and recipients
         #[arg(
@@ -142,7 +142,7 @@ pub(crate) enum Command {
     },
     /// Shows who is connected, and ends sessions
     Sessions(SessionsArgs),
-    /// Shows what an account has sent, and puts it on hold or lets it go
+    /// Shows what an account has sent, and puts it on hold or releases it
     Account(AccountArgs),
     /// Shows budgets and their use
     Budgets(BudgetsArgs),
@@ -150,8 +150,8 @@ pub(crate) enum Command {
     Reload(ReloadArgs),
     /// Delivers mail to the users of this machine on behalf of the unprivileged server
     ///
-    /// Takes messages from the user that the server runs as, and delivers each in a separate process that becomes the recipient, as
-    /// [system_users] says. It is started by root, and keeps the rights to change users and nothing else. On SIGHUP it reads the
+    /// Takes messages from the user that the server runs as, and delivers each in a separate process that becomes the recipient,
+    /// as [system_users] says. It is started by root, and only keeps the privilege to change users. On SIGHUP it reads the
     /// configuration again.
     MailboxHelper(HelperArgs),
     /// Delivers one message for the helper
@@ -160,20 +160,20 @@ pub(crate) enum Command {
     /// Asks PAM on behalf of the unprivileged server
     ///
     /// Listens on the sockets of [[directory]] tables of kind "pam", answers the user that the server runs as, and checks each
-    /// password in a separate process. It needs the rights that the modules need: for pam_unix those of root.
+    /// password in a separate process. It needs the privileges that the modules need: for pam_unix those of root.
     PamHelper(HelperArgs),
     /// Checks one password for the helper
     #[command(hide = true)]
     PamWorker(PamWorkerArgs),
     /// Shows how much mail there was, from whom and to whom
     ///
-    /// By day or hour, listener, login, and the domains of senders and recipients: the most frequent, and all others in one line. Days are in UTC.
-    /// Today, unless days are named; `[statistics]` says how many are kept.
+    /// By day or hour, listener, login, and the domains of senders and recipients: the most frequent, and the rest in one line.
+    /// Days are in UTC. Today, unless days are named; `[statistics]` says how many are kept.
     Stats(StatsArgs),
     /// Shows on one screen whether all is well, and what is not
     ///
-    /// Asks the running server. Ends as monitoring plugins do: 0 all is well, 1 a warning, 2 critical (no server runs, no mail is taken), 3 it
-    /// cannot be found out.
+    /// Asks the running server. Its exit status is that of monitoring plugins: 0 all is well, 1 a warning, 2 critical (no server
+    /// runs, no mail is accepted), 3 the state cannot be determined.
     Status(StatusArgs),
     /// Prints the version and the commit that was built
     Version(JsonArg),
@@ -184,7 +184,7 @@ pub(crate) enum Command {
     },
     /// Writes the manual pages
     Man {
-        /// The folder to write into; made if missing
+        /// The folder to write into; created if missing
         #[arg(value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
         folder: PathBuf,
     },
@@ -194,13 +194,13 @@ pub(crate) enum Command {
     /// Prints docs/settings.md, which is made from the tables of the imports
     #[command(hide = true)]
     SettingsReference,
-    /// Prints docs/metrics.md, which is made from the numbers that are counted
+    /// Prints docs/metrics.md, which is made from the metrics
     #[command(hide = true)]
     MetricsReference,
     /// Prints docs/log.md, which is made from the rules and events of the code
     #[command(hide = true)]
     LogReference {
-        /// Print this document instead, with its tables of rules made anew
+        /// Print this document instead, with its tables of rules regenerated
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         tables: Option<PathBuf>,
     },
@@ -211,7 +211,7 @@ pub(crate) enum Command {
 pub(crate) struct HelperArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArg,
-    /// The user that the server runs as, where the configuration has no `user`
+    /// The user that the server runs as, if the configuration has no `user`
     #[arg(long, value_name = "NAME")]
     pub(crate) user: Option<String>,
 }
@@ -239,7 +239,7 @@ pub(crate) struct ReloadArgs {
 /// Arguments of `init`.
 #[derive(Args, Debug)]
 pub(crate) struct InitArgs {
-    /// The folder to make
+    /// The folder to create
     #[arg(value_name = "DIR", default_value = FOLDER, value_hint = ValueHint::DirPath)]
     pub(crate) folder: PathBuf,
     /// The full name of this host; its mail is delivered here
@@ -255,13 +255,13 @@ pub(crate) struct InitArgs {
 pub(crate) struct StatsArgs {
     #[command(flatten)]
     pub(crate) listing: ListingArg,
-    /// The last so many days, today among them
+    /// The last N days, including today
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=400), conflicts_with_all = ["from", "to"])]
     pub(crate) days: Option<u32>,
     /// The first day, such as 2026-12-01
     #[arg(long, value_name = "DATE")]
     pub(crate) from: Option<Date>,
-    /// The last day; the first one, unless given
+    /// The last day; by default the first one
     #[arg(long, value_name = "DATE", requires = "from")]
     pub(crate) to: Option<Date>,
     /// How many names of each kind
@@ -274,10 +274,11 @@ pub(crate) struct StatsArgs {
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     pub(crate) listing: ListingArg,
-    /// Only whether mail is taken: ends with 0 if it is, else with 1, whatever there is to warn of. For health checks that restart a server
+    /// Only whether mail is accepted: ends with 0 if it is, otherwise with 1, regardless of warnings. For health checks that
+    /// restart a server
     #[arg(long, conflicts_with = "watch")]
     pub(crate) ready: bool,
-    /// Show it again and again, every so many seconds, until interrupted; with --json a line each time
+    /// Repeat every N seconds until interrupted; with --json, one line each time
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub(crate) watch: Option<u32>,
 }
@@ -304,8 +305,8 @@ pub(crate) struct ConfigArgs {
 pub(crate) enum ConfigCommand {
     /// Shows every key with its value, in the form of a configuration file
     ///
-    /// Asks the running server; where none runs, reads the file. Differences between the file and the running server are listed on
-    /// standard error. Passwords and other secrets are in files of their own and never shown.
+    /// Asks the running server; if none is running, reads the file. Differences between the file and the running server are
+    /// listed on standard error. Passwords and other secrets are in separate files and never shown.
     Show(ConfigShowArgs),
 }
 
@@ -382,8 +383,8 @@ pub(crate) enum UserCommand {
     },
     /// Imports users from another program's file
     ///
-    /// Hashes are taken as they are, and replaced by argon2id when their user next authenticates; passwords in the clear are
-    /// hashed. Lines that cannot be imported are reported, and the rest are imported all the same.
+    /// Hashes are imported unchanged, and replaced by argon2id when their user next authenticates; cleartext passwords are
+    /// hashed. Lines that cannot be imported are reported, and the rest are still imported.
     Import(ImportArgs),
     /// Manages a user's further addresses
     Address {
@@ -395,7 +396,7 @@ pub(crate) enum UserCommand {
         #[command(subcommand)]
         command: GroupCommand,
     },
-    /// Manages who may send in a user's name
+    /// Manages who may send on a user's behalf
     Delegate {
         #[command(subcommand)]
         command: DelegateCommand,
@@ -405,9 +406,9 @@ pub(crate) enum UserCommand {
         #[command(subcommand)]
         command: AppPasswordCommand,
     },
-    /// Says that nobody is missing any more after the file of users was damaged
+    /// Declares that no users are missing any more after the file of users was damaged
     ///
-    /// Until then, logins and recipients that are not in what could be read of the file are told to try again.
+    /// Until then, logins and recipients missing from what could be read of the file get a temporary failure.
     Complete,
 }
 
@@ -419,16 +420,17 @@ pub(crate) struct TableArgs {
     /// The name of a [[table]], or a table such as hash:/etc/postfix/virtual
     #[arg(value_name = "TABLE")]
     pub(crate) table: String,
-    /// What is looked up: an address, a domain, a host, a client's address. Without any, what the table has is counted
+    /// What to look up: an address, a domain, a host, a client's address. Without any, the table's entries are counted
     #[arg(value_name = "KEY")]
     pub(crate) keys: Vec<String>,
-    /// In which order parts of the key are looked up: exact, address, access, transport, domain, subdomain, virtuser, generics, mailertable
+    /// The order in which parts of the key are looked up: exact, address, access, transport, domain, subdomain, virtuser,
+    /// generics, mailertable
     #[arg(long, value_name = "ORDER", default_value = "exact")]
     pub(crate) plan: String,
-    /// The characters between a user's name and a detail of an address
+    /// The characters that separate user name and detail in an address
     #[arg(long, value_name = "CHARACTERS", default_value = "+")]
     pub(crate) separators: String,
-    /// The address is one of this server, so that a user's name alone counts as a key
+    /// The address is local, so that a user name alone counts as a key
     #[arg(long)]
     pub(crate) local: bool,
 }
@@ -448,7 +450,7 @@ pub(crate) struct AliasesArgs {
 pub(crate) struct DirectoriesArgs {
     #[command(flatten)]
     pub(crate) listing: ListingArg,
-    /// Ask each of them now; saslauthd and its like log a failed attempt for it
+    /// Ask each of them now; saslauthd and the like log a failed attempt for it
     #[arg(long)]
     pub(crate) check: bool,
 }
@@ -474,7 +476,7 @@ pub(crate) enum AuthCommand {
         /// The file with the token; - is standard input
         #[arg(value_name = "FILE", default_value = "-", value_hint = ValueHint::FilePath)]
         file: PathBuf,
-        /// The login that the client would name: it chooses the provider that is shown an opaque token
+        /// The user name that the client would give: it selects the provider that is asked about an opaque token
         #[arg(long, value_name = "LOGIN")]
         login: Option<String>,
         #[command(flatten)]
@@ -517,8 +519,9 @@ pub(crate) enum AuthCommand {
     },
     /// Shows what a user may do, and which rule decides
     ///
-    /// Asks the directories and rules of the configuration as the server does: as whom the user may act, with which addresses the user
-    /// may send, whether a mechanism is offered and allows relaying. No password is needed. Ends with 1 if something is refused.
+    /// Asks the directories and rules of the configuration as the server does: which user the user may act as, which addresses
+    /// the user may send with, whether a mechanism is offered and allows relaying. No password is needed. Ends with 1 if
+    /// something is refused.
     Explain(ExplainArgs),
 }
 
@@ -552,7 +555,7 @@ pub(crate) struct CertArgs {
 pub(crate) enum CertCommand {
     /// Makes a certificate authority: ca.crt and ca.key
     Ca {
-        /// The folder to write into; made if missing
+        /// The folder to write into; created if missing
         #[arg(long = "dir", value_name = "DIR", default_value = "certs", value_hint = ValueHint::DirPath)]
         folder: PathBuf,
         /// The name of the authority
@@ -567,7 +570,7 @@ pub(crate) enum CertCommand {
     },
     /// Makes a certificate signed by the authority: NAME.crt and NAME.key
     ///
-    /// An earlier one of this authority is replaced: that is how it is renewed.
+    /// An earlier one from this authority is replaced: that is how it is renewed.
     Issue {
         /// Host names, IP addresses or, with --client, mail addresses
         #[arg(required = true, value_name = "NAME")]
@@ -587,7 +590,7 @@ pub(crate) enum CertCommand {
         /// A file whose first line decrypts the key of the authority
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         ca_passphrase_file: Option<PathBuf>,
-        /// The name of the files, without .crt and .key; the first NAME unless given
+        /// The name of the files, without .crt and .key; by default the first NAME
         #[arg(long, value_name = "STEM")]
         out: Option<String>,
         /// Replace files of that name even if they are not from this authority
@@ -618,8 +621,8 @@ pub(crate) struct LoginArgs {
 pub(crate) enum LoginCommand {
     /// Gets the first refresh token of a login, with the help of a browser
     ///
-    /// Shows an address and a code. Whoever owns the account opens the address in any browser, types the code, and agrees; the
-    /// token is then kept sealed in the state directory, where a running server finds it by itself (RFC 8628).
+    /// Shows an address and a code. The owner of the account opens the address in any browser, enters the code, and consents; the
+    /// token is then stored encrypted in the state directory, where a running server finds it automatically (RFC 8628).
     Authorize {
         /// The name of the [[login]]
         name: String,
@@ -653,7 +656,7 @@ pub(crate) enum QueueCommand {
         #[command(flatten)]
         json: JsonArg,
     },
-    /// Shows one message: envelope, recipients, what happened so far
+    /// Shows one message: envelope, recipients, what has happened so far
     Show {
         /// The queue id
         id: String,
@@ -671,10 +674,10 @@ pub(crate) enum QueueCommand {
     Retry(SelectArgs),
     /// Removes messages permanently; nobody is notified
     Remove(SelectArgs),
-    /// Recovers messages from damaged files that were put aside, and holds them
+    /// Recovers messages from damaged files that were moved aside, and holds them
     ///
-    /// The queue puts damaged files aside, and recovers at once what is certain. This looks for the rest: it
-    /// recovers only messages that the queue does not have and did not finish, with their ids, and none twice.
+    /// The queue moves damaged files aside, and immediately recovers what is certain. This looks for the rest: it only recovers
+    /// messages that the queue does not have and has not finished, with their ids, and none twice.
     Recover {
         /// Show what would be recovered, and change nothing
         #[arg(long)]
@@ -684,7 +687,7 @@ pub(crate) enum QueueCommand {
     },
     /// Retries all messages now, or all for one domain
     Flush {
-        /// A recipient domain; without it everything
+        /// A recipient domain; by default everything
         domain: Option<String>,
         #[command(flatten)]
         json: JsonArg,
@@ -700,7 +703,7 @@ pub(crate) struct FilterArgs {
     /// Those from this sender; <> for reports
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) sender: Option<String>,
-    /// Those submitted by this user, whatever the case
+    /// Those submitted by this user, ignoring case
     #[arg(long, value_name = "LOGIN")]
     pub(crate) login: Option<String>,
     /// Those that are held

@@ -25,7 +25,7 @@ pub(crate) enum AccountCommand {
     },
     /// Shows what an account has sent, from where, and whether it is on hold
     ///
-    /// Ends with 1 if nothing is known of it.
+    /// Ends with 1 if nothing is known about it.
     Show {
         /// The user name; the address of a client that relays without one
         #[arg(value_name = "LOGIN")]
@@ -35,7 +35,7 @@ pub(crate) enum AccountCommand {
     },
     /// Puts an account on hold: its mail is accepted and waits
     ///
-    /// What is queued of it is held, too. Mail to the user still arrives.
+    /// Its queued mail is held, too. Mail to the user still arrives.
     Hold {
         /// The user name; the address of a client that relays without one
         #[arg(value_name = "LOGIN")]
@@ -43,14 +43,14 @@ pub(crate) enum AccountCommand {
         #[command(flatten)]
         json: JsonArg,
     },
-    /// Lets an account send again, and with it all its mail that was held
+    /// Releases an account and all its held mail
     ///
-    /// Its budget begins afresh. Ends with 1 if it is not on hold.
+    /// Its budget starts again. Ends with 1 if it is not on hold.
     Release {
         /// The user name; the address of a client that relays without one
         #[arg(value_name = "LOGIN")]
         account: String,
-        /// Remove its held mail, and deliver nothing of it
+        /// Remove its held mail instead of delivering it
         #[arg(long)]
         remove: bool,
         #[command(flatten)]

@@ -24,25 +24,25 @@ pub(crate) struct DkimArgs {
 pub(crate) enum DkimCommand {
     /// Makes the first keys of a domain, and prints the records for DNS
     ///
-    /// The keys lie below the state directory and never leave this machine. They sign once DNS shows their records: the running
+    /// The keys are below the state directory and never leave this machine. They sign once DNS shows their records: the running
     /// server looks every two minutes. With --dir they are written there, for [[dkim.key]].
     New(NewKeyArgs),
     /// Compares the keys with their records in DNS
     ///
     /// Asks the name servers of the configuration. Ends with 1 if a key that signs cannot be verified with what DNS has.
     Check {
-        /// The domain; without it all of the configuration
+        /// The domain; by default all in the configuration
         #[arg(value_parser = domain)]
         domain: Option<String>,
         #[command(flatten)]
         json: JsonArg,
     },
-    /// Takes the next step of a rotation: makes the next keys, or lets them sign once DNS shows them
+    /// Takes the next step of a rotation: creates the next keys, or makes them sign once DNS shows them
     ///
-    /// The keys before them sign no longer then; their records are needed for as long as `keep_old` says, and after that they are removed.
-    /// A running server takes the steps behind the first by itself. Ends with 1 while DNS does not show the records.
+    /// The previous keys then no longer sign; their records are needed for as long as `keep_old` says, and after that they are
+    /// removed. A running server takes the steps after the first automatically. Ends with 1 while DNS does not show the records.
     Rotate(RotateArgs),
-    /// Prints the records of all keys of a domain that DNS has to have
+    /// Prints the required DNS records of all keys of a domain
     Records {
         /// The domain
         #[arg(value_parser = domain)]
@@ -58,16 +58,16 @@ pub(crate) struct NewKeyArgs {
     /// The domain
     #[arg(value_parser = domain)]
     pub(crate) domain: String,
-    /// The selector; of two keys the second gets its algorithm behind it
+    /// The selector; the second of two keys gets its algorithm appended
     #[arg(long, value_name = "NAME", value_parser = selector)]
     pub(crate) selector: Option<String>,
     /// Which keys: every receiver verifies RSA, Ed25519 is shorter and newer; mail is signed with both
     #[arg(long, value_enum, default_value_t = AlgorithmsArg::Both)]
     pub(crate) algorithm: AlgorithmsArg,
-    /// Bits of an RSA key; a record of more than 2048 does not fit into one DNS answer over UDP everywhere
+    /// Bits of an RSA key; a record of more than 2048 does not always fit in one DNS answer over UDP
     #[arg(long, value_name = "BITS", default_value = "2048", value_parser = bits)]
     pub(crate) bits: RsaBits,
-    /// A folder for the keys, in place of the state directory; made if missing
+    /// A folder for the keys, instead of the state directory; created if missing
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) dir: Option<PathBuf>,
     #[command(flatten)]
@@ -80,13 +80,13 @@ pub(crate) struct RotateArgs {
     /// The domain
     #[arg(value_parser = domain)]
     pub(crate) domain: String,
-    /// Wait until DNS shows the records, for at most this many minutes, and go on then
+    /// Wait until DNS shows the records, for at most this many minutes, then continue
     #[arg(long, value_name = "MINUTES", num_args = 0..=1, default_missing_value = "60")]
     pub(crate) wait: Option<u64>,
-    /// Only go on with keys that wait for DNS, the first of a domain among them; where none do, nothing is done
+    /// Only continue with keys that wait for DNS, including the first of a domain; if there are none, do nothing
     #[arg(long = "continue", conflicts_with_all = ["switch", "cancel", "finish"])]
     pub(crate) go_on: bool,
-    /// Let the next keys sign now, whatever DNS shows
+    /// Make the next keys sign now, whatever DNS shows
     #[arg(long, conflicts_with_all = ["cancel", "finish", "wait"])]
     pub(crate) switch: bool,
     /// Remove the next keys, which do not sign yet

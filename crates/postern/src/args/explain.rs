@@ -22,12 +22,12 @@ struct Alone {
 pub(crate) struct ExplainSessionArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArg,
-    /// A session that there was, by its id as in the log and in refusals, in place of one that is made up
+    /// A past session, by its id as in the log and in refusals, instead of a simulated one
     #[arg(long, value_name = "ID", conflicts_with_all = [
         "peer", "listener", "bits", "certificate", "helo", "login", "mechanism", "acts_as", "from", "to", "size", "author", "message",
     ])]
     pub(crate) session: Option<String>,
-    /// A user of this machine, whose program hands a message in through `sendmail`
+    /// A local user, whose program submits a message through `sendmail`
     #[arg(long, value_name = "USER", conflicts_with_all = [
         "session", "peer", "listener", "bits", "certificate", "helo", "login", "mechanism", "acts_as",
     ])]
@@ -35,31 +35,31 @@ pub(crate) struct ExplainSessionArgs {
     /// The client's address
     #[arg(long, value_name = "IP", required_unless_present_any = ["session", "local"])]
     peer: Option<IpAddr>,
-    /// The listener that it comes to, by its name or address; without it the first
+    /// The listener it connects to, by name or address; by default the first
     #[arg(long, value_name = "NAME")]
     pub(crate) listener: Option<String>,
-    /// Bits of its TLS session; 0 for none. Without it 256 where the listener has TLS
+    /// Bits of its TLS session; 0 for none; by default 256 if the listener has TLS
     #[arg(long, value_name = "BITS")]
     pub(crate) bits: Option<u32>,
-    /// The certificate that it shows, in PEM
+    /// The certificate that it presents, in PEM
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) certificate: Option<PathBuf>,
-    /// What it calls itself in HELO or EHLO; empty for a client that says neither
+    /// The name in HELO or EHLO; empty for a client that sends neither
     #[arg(long, value_name = "NAME", default_value = "client.example")]
     pub(crate) helo: String,
-    /// It talks before it is greeted
+    /// It sends data before the greeting
     #[arg(long)]
     pub(crate) early_talk: bool,
-    /// Who logs in; without it nobody does
+    /// The user who logs in; by default none
     #[arg(long)]
     pub(crate) login: Option<String>,
-    /// By which mechanism; without it the first that is open
+    /// The mechanism; by default the first available
     #[arg(long, value_name = "NAME", value_parser = mechanism, requires = "login")]
     pub(crate) mechanism: Option<Mechanism>,
-    /// As whom it acts, where that is somebody else (the authorization identity)
+    /// The identity it acts as, if different (the authorization identity)
     #[arg(long = "as", value_name = "LOGIN", requires = "login")]
     pub(crate) acts_as: Option<String>,
-    /// The sender of the envelope; <> for none. Without a domain it gets that which the server would give it
+    /// The sender of the envelope; <> for none. Without a domain, it gets the one that the server would add
     #[arg(long, value_name = "ADDRESS", value_parser = any_sender, default_value = "<>")]
     pub(crate) from: ReversePath,
     /// A recipient; may be given several times
@@ -68,11 +68,11 @@ pub(crate) struct ExplainSessionArgs {
     /// The size of the message, in octets
     #[arg(long, value_name = "OCTETS", default_value_t = 0)]
     pub(crate) size: u64,
-    /// The value of the field From; without it the address of the sender
+    /// The value of the field From; by default the address of the sender
     #[arg(long, value_name = "VALUE")]
     pub(crate) author: Option<String>,
-    /// The message; - for standard input. Its From and its size are those of the session, and what SPF, DKIM, DMARC and ARC say of it
-    /// is told where the server would ask them
+    /// The message; - for standard input. Its From and its size are used for the session, and the SPF, DKIM, DMARC and ARC
+    /// results are shown if the server would check them
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["size", "author"])]
     pub(crate) message: Option<PathBuf>,
     #[command(flatten)]

@@ -28,14 +28,14 @@ pub(crate) enum AddressCommand {
 /// What to do with groups.
 #[derive(Debug, Subcommand)]
 pub(crate) enum GroupCommand {
-    /// Puts a user into a group, for the grants to it in [[identity.grant]]
+    /// Adds a user to a group, for the grants to it in [[identity.grant]]
     Add {
         /// The user name
         login: String,
         /// The group; it exists as long as it has members
         group: String,
     },
-    /// Takes a user out of a group
+    /// Removes a user from a group
     Remove {
         /// The user name
         login: String,
@@ -75,7 +75,7 @@ pub(crate) struct ExplainArgs {
     /// The sender of the envelope; <> for none
     #[arg(long, value_name = "ADDRESS", value_parser = sender)]
     pub(crate) sender: Option<ReversePath>,
-    /// The value of the field From; may be given several times, as the field in a message
+    /// The value of the field From; may be given several times, like the field in a message
     #[arg(long, value_name = "VALUE")]
     pub(crate) from: Vec<String>,
     /// The value of the field Sender

@@ -18,17 +18,17 @@ pub(crate) struct ImportSiteArgs {
 pub(crate) enum ImportFrom {
     /// Reads sendmail's files: sendmail.mc, and the tables, lists and settings of Cyrus SASL that it names
     ///
-    /// m4 is not run. Passwords go into files of their own that only the owner can read, never into the report.
+    /// m4 is not run. Passwords go into separate files that only the owner can read, never into the report.
     Sendmail(ImportSendmailArgs),
     /// Reads Postfix's files: main.cf, master.cf, and the tables, lists and settings of Dovecot or Cyrus SASL that they name
     ///
-    /// Tables are copied beside the new configuration. Passwords, and files that say how to ask a database, go into files of their own
-    /// that only the owner can read, never into the report.
+    /// Tables are copied next to the new configuration. Passwords, and files that configure database access, go into separate
+    /// files that only the owner can read, never into the report.
     Postfix(ImportPostfixArgs),
-    /// Has the new configuration decide again what the old server decided, as its log says, and shows where the two differ
+    /// Repeats the old server's decisions from its log with the new configuration, and shows where they differ
     ///
-    /// The rules are those of `postern explain`, the directories and name servers the real ones; policy services are not asked, since
-    /// some remember it. Nothing is taken and nothing is sent. Ends with 1 where decisions differ.
+    /// The rules are those of `postern explain`, with the real directories and name servers; policy services are not asked, since
+    /// some remember requests. Nothing is accepted and nothing is sent. Ends with 1 if decisions differ.
     Check(ImportCheckArgs),
 }
 
@@ -37,7 +37,8 @@ pub(crate) enum ImportFrom {
 pub(crate) struct ImportCheckArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArg,
-    /// Logs of sendmail or Postfix, such as /var/log/mail.log; those whose names end in .gz are unpacked; - for standard input
+    /// Logs of sendmail or Postfix, such as /var/log/mail.log; those whose names end in .gz are decompressed; - for standard
+    /// input
     #[arg(long, value_name = "FILE", required = true, num_args = 1.., value_hint = ValueHint::FilePath)]
     pub(crate) log: Vec<PathBuf>,
     #[command(flatten)]
@@ -73,7 +74,7 @@ pub(crate) struct ImportSendmailArgs {
 /// Where the result goes.
 #[derive(Args, Debug)]
 pub(crate) struct ImportOutputArgs {
-    /// The folder for postern.toml, report.txt, tables and secrets; made if missing
+    /// The folder for postern.toml, report.txt, tables and secrets; created if missing
     #[arg(long, short, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) output: PathBuf,
     /// Replace files of an earlier import in DIR

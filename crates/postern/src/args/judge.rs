@@ -17,10 +17,10 @@ pub(crate) struct JudgeArgs {
     /// The message; - for standard input
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
-    /// The address of the client that brings it
+    /// The address of the client that delivers it
     #[arg(long, value_name = "IP")]
     pub(crate) peer: IpAddr,
-    /// What the client calls itself in HELO or EHLO
+    /// The client's name in HELO or EHLO
     #[arg(long, value_name = "NAME", default_value = "client.example")]
     pub(crate) helo: String,
     /// The sender of the envelope; <> for none

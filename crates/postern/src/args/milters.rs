@@ -27,9 +27,9 @@ pub(crate) struct MiltersArgs {
 pub(crate) enum MiltersCommand {
     /// Runs a message through one filter, and shows each answer and each change
     ///
-    /// Nothing is sent, and nothing is put into the queue; what the filter itself does, such as counting senders, it does here too. It
-    /// is asked whatever its conditions say, and the first line says whether the server would pass it by. Ends with 0 if the filter
-    /// lets the message through, with 1 if it refuses it, throws it away or has it held, and with 69 if it fails.
+    /// Nothing is sent, and nothing is queued; what the filter itself does, such as counting senders, it also does here. It is
+    /// asked whatever its conditions say, and the first line says whether the server would skip it. Ends with 0 if the filter
+    /// lets the message through, with 1 if it refuses, discards or holds it, and with 69 if it fails.
     Try(Box<TryArgs>),
 }
 
@@ -42,25 +42,25 @@ pub(crate) struct TryArgs {
     /// The file with the message; - is standard input
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
-    /// The sender of the envelope; <> for none. Without it the address in From
+    /// The sender of the envelope; <> for none. By default the address in From
     #[arg(long, value_name = "ADDRESS", value_parser = sender)]
     pub(crate) from: Option<ReversePath>,
-    /// A recipient; may be given several times. Without it the addresses in To
+    /// A recipient; may be given several times; by default the addresses in To
     #[arg(long, value_name = "ADDRESS", value_parser = recipient)]
     pub(crate) to: Vec<Mailbox>,
-    /// What the client calls itself
+    /// The client's name in HELO or EHLO
     #[arg(long, value_name = "NAME", default_value = "client.example")]
     pub(crate) helo: String,
     /// The address of the client
     #[arg(long, value_name = "IP", default_value = "192.0.2.1")]
     pub(crate) client: IpAddr,
-    /// The name of that address; without it it has none
+    /// The name of that address; by default none
     #[arg(long, value_name = "NAME")]
     pub(crate) client_name: Option<String>,
-    /// Who has logged in; without it nobody has
+    /// The authenticated user; by default none
     #[arg(long)]
     pub(crate) login: Option<String>,
-    /// The listener that the client comes to, by its name or address; without it the first that the filter serves
+    /// The listener the client connects to, by name or address; by default the first that the filter serves
     #[arg(long, value_name = "NAME")]
     pub(crate) listener: Option<String>,
     /// Write the message with all changes to this file. It is empty if the filter does not let the message through

@@ -22,44 +22,45 @@ pub(crate) struct ProbeArgs {
 /// What else can be done.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProbeCommand {
-    /// Sends many messages to a server, and says how fast it takes them
+    /// Sends many messages to a server, and reports how fast it accepts them
     ///
-    /// Ends after so many messages, or so much time, whichever comes first. Other hosts than this one need --remote: load on somebody
-    /// else's server is an attack.
+    /// Ends after that many messages, or that much time, whichever comes first. Hosts other than this one need --remote: load on
+    /// somebody else's server is an attack.
     Load(ProbeLoadArgs),
 }
 
 /// Arguments of `probe HOST`.
 #[derive(Args, Debug)]
 pub(crate) struct ProbeHostArgs {
-    /// The server: a name or address, with a port or without
+    /// The server: a name or address, with or without a port
     #[arg(value_name = "HOST[:PORT]", required = true)]
     pub(crate) host: Option<String>,
-    /// How TLS begins; without it at once on port 465, else by STARTTLS where that is offered
+    /// How TLS starts; by default implicit on port 465, otherwise with STARTTLS if offered
     #[arg(long, value_enum, value_name = "HOW")]
     pub(crate) tls: Option<ProbeTls>,
-    /// Trust the authorities in this file, in place of the system's
+    /// Trust the authorities in this file instead of the system's
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) ca: Option<PathBuf>,
-    /// The name that the certificate has to have; without it that of the host
+    /// The name that the certificate must have; by default the host's
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
-    /// The domain whose mail the server takes: its MX records and its MTA-STS policy are looked at; without it those of the host's name
+    /// The domain whose mail the server accepts: its MX records and MTA-STS policy are checked; by default those of the host's
+    /// name
     #[arg(long, value_name = "DOMAIN")]
     pub(crate) domain: Option<String>,
-    /// Ask this name server, in place of the system's; may be given several times
+    /// Use this name server instead of the system's; may be given several times
     #[arg(long, value_name = "IP:PORT")]
     pub(crate) nameserver: Vec<SocketAddr>,
-    /// Trust anchors for DNSSEC, DNSKEY records as in a zone file; without it those of the root
+    /// Trust anchors for DNSSEC, DNSKEY records as in a zone file; by default those of the root
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) trust_anchors: Option<PathBuf>,
-    /// A certificate to show, in PEM
+    /// A certificate to present, in PEM
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "key")]
     pub(crate) certificate: Option<PathBuf>,
     /// Its key
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "certificate")]
     pub(crate) key: Option<PathBuf>,
-    /// What to say in EHLO; without it the name of this machine
+    /// The name in EHLO; by default this machine's
     #[arg(long, value_name = "NAME")]
     pub(crate) helo: Option<String>,
     /// Try each mechanism with this login, with the right password and with a wrong one
@@ -70,22 +71,22 @@ pub(crate) struct ProbeHostArgs {
     /// Only this mechanism
     #[arg(long, value_name = "NAME", value_parser = mechanism, requires = "login")]
     pub(crate) mechanism: Option<Mechanism>,
-    /// Try no wrong password: each one counts as a guess there
+    /// Do not try a wrong password: each one counts as a guess there
     #[arg(long, requires = "login")]
     pub(crate) no_wrong_password: bool,
-    /// Begin with a PROXY header that says that this address connects
+    /// Begin with a PROXY header with this client address
     #[arg(long, value_name = "IP")]
     pub(crate) proxy: Option<IpAddr>,
     /// The sender of a message; <> for none
     #[arg(long, value_name = "ADDRESS", default_value = "<>")]
     pub(crate) from: String,
-    /// Name this recipient, and then take it back; may be given several times
+    /// Try this recipient without sending; may be given several times
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) to: Vec<String>,
     /// Send a short message to them
     #[arg(long, requires = "to")]
     pub(crate) send: bool,
-    /// Try to have mail relayed, in the ways that strangers try it. For servers of your own
+    /// Try to relay mail, with the tricks that strangers use. For your own servers
     #[arg(long)]
     pub(crate) relay_test: bool,
     /// The longest wait for an answer, in seconds
@@ -98,7 +99,7 @@ pub(crate) struct ProbeHostArgs {
 /// Arguments of `probe load`.
 #[derive(Args, Debug)]
 pub(crate) struct ProbeLoadArgs {
-    /// The server: an address of this machine, with a port or without
+    /// The server: an address of this machine, with or without a port
     #[arg(value_name = "HOST[:PORT]")]
     pub(crate) host: String,
     /// The recipient
@@ -129,10 +130,10 @@ pub(crate) struct ProbeLoadArgs {
 /// How TLS begins.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum ProbeTls {
-    /// By STARTTLS, and not without
+    /// Require STARTTLS
     Starttls,
-    /// At once
+    /// Implicit TLS
     Implicit,
-    /// Not at all
+    /// No TLS
     None,
 }

@@ -42,7 +42,7 @@ pub(crate) enum SessionsCommand {
     },
 }
 
-/// Which sessions; all that is given has to match.
+/// Which sessions; everything given must match.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct SessionFilterArgs {
     /// Those of this user, and those that act as this user

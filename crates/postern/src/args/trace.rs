@@ -16,10 +16,10 @@ pub(crate) struct TraceArgs {
     pub(crate) config: ConfigArg,
     #[command(flatten)]
     pub(crate) json: JsonArg,
-    /// Queue id, session id, Message-ID, address, domain, login, or address or network of clients; several have to fit all
+    /// Queue id, session id, Message-ID, address, domain, login, or address or network of clients; several must all match
     ///
-    /// What it is is seen by its form; `login=anna` says so. The words are queue, session, message-id, address, domain, login, client,
-    /// outcome and rule.
+    /// Its kind is recognised by its form, or given as in `login=anna`. The kinds are queue, session, message-id, address,
+    /// domain, login, client, outcome and rule.
     #[arg(value_name = "WHAT")]
     pub(crate) what: Vec<String>,
     /// Only what this user has sent
@@ -31,10 +31,10 @@ pub(crate) struct TraceArgs {
     /// Only what is from or to this address
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) address: Option<String>,
-    /// Only what came to this: delivered, deferred, bounced, expired, held, released, removed, discarded, refused, accepted
+    /// Only with this outcome: delivered, deferred, bounced, expired, held, released, removed, discarded, refused, accepted
     #[arg(long, value_name = "OUTCOME", value_parser = outcome)]
     pub(crate) outcome: Option<String>,
-    /// Only what this rule has decided about
+    /// Only what this rule decided
     #[arg(long, value_name = "RULE", value_parser = rule)]
     pub(crate) rule: Option<String>,
     #[command(flatten)]
@@ -45,10 +45,10 @@ pub(crate) struct TraceArgs {
     /// One line for each message or session
     #[arg(long, short)]
     pub(crate) brief: bool,
-    /// Show sessions and messages as they happen, until Ctrl-C; with --login, --client and --address only those that fit
+    /// Show sessions and messages as they happen, until Ctrl-C; with --login, --client and --address only those that match
     #[arg(long, short, conflicts_with_all = ["outcome", "rule", "since", "until", "limit", "brief", "sessions"])]
     pub(crate) follow: bool,
-    /// Show sessions too in which nothing was refused
+    /// Also show sessions in which nothing was refused
     #[arg(long)]
     pub(crate) sessions: bool,
 }
@@ -88,7 +88,7 @@ pub(crate) struct HistoryArgs {
 /// What to do with the history.
 #[derive(Debug, Subcommand)]
 pub(crate) enum HistoryCommand {
-    /// Lists what administrators did: who, what, on what, why, when
+    /// Lists what administrators did: who, what, to what, why, when
     Acts {
         #[command(flatten)]
         times: TimesArgs,
@@ -98,12 +98,12 @@ pub(crate) enum HistoryCommand {
         #[command(flatten)]
         json: JsonArg,
     },
-    /// Prints messages and sessions as lines of JSON, those of the oldest day first
+    /// Prints messages and sessions as lines of JSON, oldest day first
     Export {
         #[command(flatten)]
         times: TimesArgs,
     },
-    /// Shows how much there is of each day, and what was left out
+    /// Shows how much there is for each day, and what was dropped
     Status(JsonArg),
 }
 

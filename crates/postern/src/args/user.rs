@@ -44,7 +44,7 @@ pub(crate) enum ImportFormat {
     Shadow,
     /// Dovecot's passwd-file
     Dovecot,
-    /// Cyrus SASL's /etc/sasldb2, or what `db_dump` prints of it
+    /// Cyrus SASL's /etc/sasldb2, or the output of `db_dump` for it
     Sasldb,
 }
 
@@ -72,7 +72,7 @@ pub(crate) enum AppPasswordCommand {
         /// When it expires: after a time such as 90d, or at the end of a day such as 2027-03-31
         #[arg(long, value_name = "WHEN", value_parser = expiry)]
         expires: Option<Timestamp>,
-        /// A network from which it may be used; may be given several times; without it everywhere
+        /// A network from which it may be used; may be given several times; by default everywhere
         #[arg(long = "network", value_name = "NETWORK", value_parser = network)]
         networks: Vec<IpNet>,
         #[command(flatten)]
