@@ -1,4 +1,4 @@
-//! Exchanges begin: which mechanism is which type.
+//! Starts exchanges: which mechanism is which type.
 
 use crate::ClientError;
 use crate::client::{ClientExchange, ClientMechanism, Credentials};

@@ -1,4 +1,4 @@
-//! Second factors: secrets of authenticator programs, recovery codes, and how often somebody may try.
+//! Second factors: secrets of authenticator programs, recovery codes, and limits on wrong codes.
 
 use std::collections::HashMap;
 
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::hash::hashed;
 use super::totp;
 
-/// Recovery codes that are given out at once.
+/// Recovery codes created at once.
 pub(crate) const RECOVERY_CODES: usize = 10;
 
-/// Octets of chance in a recovery code.
+/// Random octets in a recovery code.
 pub(crate) const RECOVERY: usize = 10;
 
-/// Wrong codes of one login in a row before it has to wait.
+/// Consecutive wrong codes that a login may give before it has to wait.
 const FREE_TRIES: u32 = 5;
 
 /// The first wait; each further wrong code doubles it.
@@ -24,18 +24,19 @@ const WAIT: SignedDuration = SignedDuration::from_secs(30);
 /// The longest wait.
 const WAIT_MAX: SignedDuration = SignedDuration::from_hours(1);
 
-/// How long a secret waits for its first code.
+/// How long a new secret waits for its first code.
 const BEGUN: SignedDuration = SignedDuration::from_mins(15);
 
-/// Most logins that wait for something.
+/// Most logins whose new secrets or wrong codes are remembered.
 const REMEMBERED_MAX: usize = 10_000;
 
-/// A second factor as it is kept. What it takes to make codes has to be kept as it is; recovery codes are hashed.
+/// A second factor as stored. The secret has to be stored as it is, since codes are computed from it; recovery
+/// codes are hashed.
 #[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct Factor {
     /// In Base32.
     secret: String,
-    /// The step of the last code that was taken.
+    /// The step of the last accepted code.
     last: Option<u64>,
     recovery: Vec<String>,
     since: Timestamp,
@@ -50,21 +51,21 @@ pub(crate) struct FactorLine {
     pub(crate) recovery_codes: usize,
 }
 
-/// Why a code is not taken.
+/// Why a code is not accepted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum NotTaken {
     /// It is wrong, or was used before.
     #[error("the code is wrong, or was used before")]
     Wrong,
-    /// Too many were wrong.
+    /// Too many codes were wrong.
     #[error("too many wrong codes; try again in {} seconds", .0.as_secs())]
     Wait(SignedDuration),
-    /// There is none to give a code of.
+    /// The login has no second factor.
     #[error("there is no second factor to give a code of; begin its set-up again")]
     None,
 }
 
-/// All of them, by login in normal form. Time and chance come in as arguments.
+/// All second factors, by login in normal form. Time and random octets are arguments.
 #[derive(Default)]
 pub(crate) struct Factors {
     all: HashMap<String, Factor>,
@@ -73,7 +74,7 @@ pub(crate) struct Factors {
 }
 
 impl Factors {
-    /// Those that were kept.
+    /// The stored ones.
     pub(crate) fn of(kept: impl IntoIterator<Item = (String, Factor)>) -> Self {
         Self {
             all: kept.into_iter().collect(),
@@ -81,7 +82,7 @@ impl Factors {
         }
     }
 
-    /// Whether this login has one.
+    /// Whether this login has a second factor.
     pub(crate) fn has(&self, login: &str) -> bool {
         self.all.contains_key(login)
     }
@@ -107,7 +108,8 @@ impl Factors {
         }
     }
 
-    /// Takes the first code of a secret, after which it counts. The recovery codes to show are made of `chance`.
+    /// Accepts the first code of a new secret, which is valid from then on. The recovery codes to show are made
+    /// from `chance`.
     ///
     /// # Errors
     ///
@@ -140,7 +142,7 @@ impl Factors {
         Ok((factor, codes))
     }
 
-    /// Takes a code, or a recovery code, which is of no use afterwards. Gives what has to be written down.
+    /// Accepts a code, or a recovery code, which cannot be used again. Returns what has to be stored.
     ///
     /// # Errors
     ///
@@ -164,7 +166,7 @@ impl Factors {
         Ok(taken)
     }
 
-    /// Removes one; says whether it was there.
+    /// Removes a second factor; returns whether there was one.
     pub(crate) fn remove(&mut self, login: &str) -> bool {
         self.begun.remove(login);
         self.wrong.remove(login);
@@ -183,7 +185,7 @@ impl Factors {
 
     fn was_wrong(&mut self, login: &str, now: Timestamp) {
         if self.wrong.len() >= REMEMBERED_MAX && !self.wrong.contains_key(login) {
-            // Those that wait stay: to be forgotten would be a way to try again.
+            // Logins that have to wait are kept: forgetting them would allow more tries.
             self.wrong.retain(|_, (_, until)| *until > now);
         }
         let (count, until) = self.wrong.entry(login.to_owned()).or_insert((0, now));
@@ -202,7 +204,7 @@ fn seconds(now: Timestamp) -> u64 {
     u64::try_from(now.as_second()).unwrap_or_default()
 }
 
-/// In groups of four, which are easier to copy.
+/// In groups of four, which are easier to copy by hand.
 fn recovery_code(octets: &[u8]) -> String {
     let text = BASE32_NOPAD.encode(octets).to_ascii_lowercase();
     let groups: Vec<&str> = (0..text.len())
@@ -212,7 +214,7 @@ fn recovery_code(octets: &[u8]) -> String {
     groups.join("-")
 }
 
-/// A recovery code however it was typed.
+/// Normalizes a recovery code as typed.
 fn typed(code: &str) -> String {
     let kept = code.chars().filter(char::is_ascii_alphanumeric);
     kept.map(|c| c.to_ascii_lowercase()).collect()

@@ -1,4 +1,4 @@
-//! Secrets that Postern gives out: 256 bits of chance, of which it keeps no more than the hash.
+//! Secrets that Postern issues: 256 random bits, of which it only stores a hash.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,8 +9,8 @@ pub(crate) fn secret(octets: [u8; 32]) -> String {
     URL_SAFE_NO_PAD.encode(octets)
 }
 
-/// Under what a secret is kept and found. Who reads it cannot make the secret of it, and how long a look-up by it takes tells
-/// nothing of the secret. A plain hash will do, since there is nothing to guess at in 256 bits.
+/// The hash by which a secret is stored and found. The secret cannot be computed from it, and the time of a look-up by it
+/// reveals nothing about the secret. A plain hash is sufficient, since 256 random bits cannot be guessed.
 pub(crate) fn hashed(secret: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(secret.as_bytes()))
 }

@@ -1,4 +1,5 @@
-//! Logins at the page: the password by the directories, the second factor, and whether a login is still valid later.
+//! Logins at the page: the password is checked by the directories, then the second factor; later, whether a login is
+//! still valid.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -16,39 +17,39 @@ use super::role::{By, Who};
 use super::service::Service;
 use super::sessions::{Begins, NewSession, Session};
 
-/// After how much time the directories are asked about a login again, where nothing is known to have changed.
+/// After this time, the directories are asked about a login again even if no change is known.
 const RECHECK: i64 = 60;
 
-/// Bits that count for a TLS session. It has no weaker cipher any more.
+/// Bits that are assumed for a TLS session: no weaker cipher is possible.
 const TLS_BITS: u32 = 128;
 
-/// A try at a login.
+/// An attempt to log in.
 pub(crate) struct LoginTry {
     pub(crate) login: String,
     pub(crate) password: SecretString,
-    /// From where; `None` for a socket of the file system.
+    /// The client's address; `None` for a socket in the file system.
     pub(crate) client: Option<IpAddr>,
     pub(crate) tls: bool,
 }
 
-/// What a right password leads to.
+/// What follows a correct password.
 #[derive(Debug)]
 pub(crate) enum LoggedIn {
     /// A session.
     Session(NewSession),
-    /// The second factor is asked for; it is given with this secret.
+    /// The second factor is required; it is given together with this secret.
     SecondFactor { pending: String },
-    /// A session in which nothing but the set-up of a second factor is allowed.
+    /// A session that only allows the set-up of a second factor.
     MustEnrol(NewSession),
 }
 
 /// Why there is no session.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum LoginProblem {
-    /// Whatever is wrong: who guesses learns no more.
+    /// Whatever is wrong: somebody who guesses learns no more.
     #[error("wrong user name or password")]
     Wrong,
-    /// The code, or the time for it is over.
+    /// The code is wrong, or too late.
     #[error("wrong code")]
     WrongCode,
     /// The password has to be given again.
@@ -57,16 +58,16 @@ pub(crate) enum LoginProblem {
     /// Too many tries.
     #[error("too many failed logins; try again later")]
     LockedOut,
-    /// The password is right, and that login has nothing to see here.
+    /// The password is correct, but the login has no access to the page.
     #[error("{0}")]
     NotAllowed(&'static str),
-    /// It cannot be found out now.
+    /// It cannot be determined now.
     #[error("logins cannot be checked now; try again later")]
     Unavailable,
 }
 
 impl Service {
-    /// Checks user name and password.
+    /// Checks a user name and a password.
     ///
     /// # Errors
     ///
@@ -123,7 +124,7 @@ impl Service {
         })
     }
 
-    /// Takes the second factor of a login that waits for it: a code, or a recovery code.
+    /// Checks the second factor of a login that waits for it: a code, or a recovery code.
     ///
     /// # Errors
     ///
@@ -137,7 +138,7 @@ impl Service {
             Ok(()) => {}
             Err(factor::NotTaken::Wrong) => return Err(LoginProblem::WrongCode),
             Err(factor::NotTaken::Wait(_)) => return Err(LoginProblem::LockedOut),
-            // Somebody has removed it meanwhile.
+            // It has been removed in the meantime.
             Err(factor::NotTaken::None) => return Err(LoginProblem::Again),
         }
         self.admin().sessions.lock().settle(pending);
@@ -173,7 +174,7 @@ impl Service {
         Some(session)
     }
 
-    /// Nothing stands in the way of a session any more whose second factor was set up.
+    /// Lifts the restriction of a session once its second factor is set up.
     pub(crate) fn enrolled(&self, id: &str) {
         let change = |session: &mut Session| session.must_enrol = false;
         self.admin().sessions.lock().change(id, change);
@@ -185,7 +186,7 @@ impl Service {
     }
 }
 
-/// What somebody at the page is told.
+/// What a user of the page is told.
 fn problem(failure: AuthFailure) -> LoginProblem {
     match failure {
         AuthFailure::Denied | AuthFailure::Malformed | AuthFailure::TooLong => LoginProblem::Wrong,

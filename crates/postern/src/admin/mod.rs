@@ -1,5 +1,5 @@
-//! Administration from outside: who may ask for what, logins of the page, tokens, second factors. Whatever is asked goes on to
-//! the service that answers the control socket.
+//! Administration over HTTP: who may request what, logins at the page, tokens, second factors. Requests are passed on to the
+//! service that answers the control socket.
 
 pub(crate) mod factor;
 pub(crate) mod hash;

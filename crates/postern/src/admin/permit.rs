@@ -1,22 +1,22 @@
-//! Whether somebody may ask for something: one decision, for tokens, logins at the page, and users of this machine.
+//! Whether a request is permitted: one decision for tokens, logins at the page, and users of this machine.
 
 use super::requests::{FactorRequest, TokenRequest, TraceRequest, UserRequest};
 use super::role::{Role, Who};
 use crate::control::protocol::{Operation, Request, Which, WhichSessions};
 use crate::control::wishes::Follow;
 
-/// What becomes of a request.
+/// The decision about a request.
 #[derive(Debug)]
 pub(crate) enum Permit {
-    /// It is put to the server, narrowed to what is own where the role is that.
+    /// The server is asked; if the role is [`Role::Own`], only about the user's own objects.
     Ask(Request),
-    /// It is put to the server if the message is an own one.
+    /// The server is asked if the message is the user's own.
     IfOwn {
         /// The queue id.
         id: String,
         request: Request,
     },
-    /// No.
+    /// The request is refused.
     No(Refusal),
 }
 
@@ -26,7 +26,7 @@ pub(crate) enum Refusal {
     /// The role is too small.
     #[error("this takes the role \"{}\", and yours is \"{}\"", .needed.name(), .has.name())]
     Role {
-        /// The least that may.
+        /// The least role that is sufficient.
         needed: Role,
         has: Role,
     },
@@ -38,23 +38,23 @@ pub(crate) enum Refusal {
     },
 }
 
-/// How much a request takes.
+/// What a request requires.
 struct Needs {
-    /// The least role for whatever it is about.
+    /// The role that is sufficient for all objects.
     role: Role,
-    /// What who has only [`Role::Own`] may ask instead.
+    /// What [`Role::Own`] may request instead.
     own: Own,
 }
 
-/// What is left of a request for who sees the own alone.
+/// What is left of a request for somebody who only sees their own objects.
 enum Own {
     /// Nothing.
     No,
-    /// It is narrowed to the own login.
+    /// It is restricted to the user's own login.
     Narrowed(fn(Request, String) -> Request),
-    /// It is about a message, which has to be an own one.
+    /// It is about a message, which must be the user's own.
     Message,
-    /// It names a login, which has to be the own.
+    /// It names a login, which must be the user's own.
     Login,
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn permit(who: &Who, request: Request) -> Permit {
         needed: role,
         has: who.role,
     });
-    // Greater roles see their own mail, too.
+    // Higher roles may see their own mail, too.
     let Some(login) = &who.login else { return refused };
     match own {
         Own::No => refused,
@@ -89,7 +89,7 @@ pub(crate) fn permit(who: &Who, request: Request) -> Permit {
     }
 }
 
-/// Whether it may be asked at all, of something that is own at least.
+/// Whether the request is permitted at all, at least for the user's own objects.
 pub(crate) fn may(who: &Who, request: &Request) -> bool {
     !matches!(permit(who, request.clone()), Permit::No(_))
 }
@@ -104,14 +104,14 @@ fn about(request: &Request) -> Option<&str> {
     }
 }
 
-/// What each request takes.
+/// What each request requires.
 fn needs(request: &Request) -> Needs {
     let of = |role, own| Needs { role, own };
     match request {
         Request::Queue(operation) => match operation {
             Operation::List { .. } => of(Role::Read, Own::Narrowed(own_mail)),
             Operation::Show { .. } => of(Role::Read, Own::Message),
-            // What people write to each other is not everybody's who looks after the queue.
+            // Not everybody who manages the queue may read what people write to each other.
             Operation::Content { .. } => of(Role::Operate, Own::Message),
             Operation::Hold(_)
             | Operation::Release(_)
@@ -186,7 +186,7 @@ fn own_mail(request: Request, login: String) -> Request {
     Request::Queue(Operation::List {
         filter: Which {
             login: Some(login),
-            // Ids would be looked up in place of the filter.
+            // Otherwise, the ids would be looked up and the filter ignored.
             ids: Vec::new(),
             ..filter
         },
@@ -227,7 +227,7 @@ fn own_stories(request: Request, login: String) -> Request {
     }
 }
 
-/// The name of a request, as scopes have it and the command line types it.
+/// The name of a request, as in scopes and on the command line.
 pub(crate) const fn name(request: &Request) -> &'static str {
     match request {
         Request::Queue(operation) => match operation {

@@ -1,4 +1,5 @@
-//! What is asked besides queue and server: users, history, tokens, second factors. As it goes over the control socket.
+//! Requests besides those about queue and server: users, history, tokens, second factors. In the form used on the
+//! control socket.
 
 use std::fmt;
 
@@ -9,7 +10,7 @@ use zeroize::Zeroize as _;
 
 use super::role::Role;
 
-/// A secret on its way: it is wiped, and never shown by `{:?}`.
+/// A secret in transit: wiped from memory, and never shown by `{:?}`.
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(transparent)]
 pub(crate) struct Hidden(pub(crate) String);
@@ -26,7 +27,7 @@ impl Drop for Hidden {
     }
 }
 
-/// What is asked about Postern's own users.
+/// Requests about Postern's own users.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(tag = "user", rename_all = "kebab-case")]
 pub(crate) enum UserRequest {
@@ -34,7 +35,7 @@ pub(crate) enum UserRequest {
     List,
     /// One.
     Show { login: String },
-    /// Makes one; without a password one is made up, and shown in the answer.
+    /// Creates one; without a password one is generated, and shown in the answer.
     Add {
         login: String,
         #[serde(default)]
@@ -44,33 +45,33 @@ pub(crate) enum UserRequest {
         #[serde(default)]
         groups: Vec<String>,
     },
-    /// Sets another password; without one it is made up, and shown in the answer.
+    /// Sets another password; without one it is generated, and shown in the answer.
     Passwd {
         login: String,
         #[serde(default)]
         password: Option<Hidden>,
     },
-    /// Keeps from logging in.
+    /// Disables logging in.
     Disable { login: String },
-    /// Lets log in again.
+    /// Enables it again.
     Enable { login: String },
     /// Removes.
     Remove { login: String },
     /// Adds a further address.
     AddAddress { login: String, address: String },
-    /// Takes one away.
+    /// Removes an address.
     RemoveAddress { login: String, address: String },
-    /// Puts into a group.
+    /// Adds it to a group.
     AddGroup { login: String, group: String },
-    /// Takes out of one.
+    /// Removes it from a group.
     RemoveGroup { login: String, group: String },
-    /// Lets another send in its name.
+    /// Lets another user send on its behalf.
     AddDelegate { login: String, delegate: String },
     /// Ends that.
     RemoveDelegate { login: String, delegate: String },
-    /// The app passwords of one.
+    /// Lists the app passwords of one.
     AppPasswords { login: String },
-    /// Makes an app password, which the answer shows.
+    /// Creates an app password, which the answer shows.
     AddAppPassword {
         login: String,
         label: String,
@@ -84,7 +85,7 @@ pub(crate) enum UserRequest {
 }
 
 impl UserRequest {
-    /// On whom.
+    /// The login concerned.
     pub(crate) fn login(&self) -> Option<&str> {
         match self {
             Self::List => None,
@@ -106,7 +107,7 @@ impl UserRequest {
         }
     }
 
-    /// Its name, as the command line has it.
+    /// The request's name, as on the command line.
     pub(crate) const fn name(&self) -> &'static str {
         match self {
             Self::List => "user list",
@@ -128,12 +129,12 @@ impl UserRequest {
         }
     }
 
-    /// Whether it changes nothing.
+    /// Whether it only reads.
     pub(crate) const fn looks(&self) -> bool {
         matches!(self, Self::List | Self::Show { .. } | Self::AppPasswords { .. })
     }
 
-    /// What it is done on, for the history: the login, and what of it.
+    /// What it concerns, for the history: the login, and what of it.
     pub(crate) fn what(&self) -> Option<String> {
         let login = self.login()?;
         Some(match self {
@@ -150,11 +151,11 @@ impl UserRequest {
     }
 }
 
-/// What is searched in the history.
+/// A search in the history.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct TraceRequest {
-    /// Words as `postern trace` takes them; all have to fit.
+    /// Terms as for `postern trace`; all must match.
     pub(crate) what: Vec<String>,
     pub(crate) login: Option<String>,
     pub(crate) client: Option<IpNet>,
@@ -163,31 +164,31 @@ pub(crate) struct TraceRequest {
     pub(crate) rule: Option<String>,
     pub(crate) since: Option<Timestamp>,
     pub(crate) until: Option<Timestamp>,
-    /// Most stories.
+    /// The maximum number of results.
     pub(crate) limit: Option<u32>,
-    /// Sessions, too, in which nothing was refused.
+    /// Include sessions in which nothing was refused.
     pub(crate) sessions: bool,
 }
 
-/// Acts of administrators.
+/// A request for actions of administrators.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct ActsRequest {
     pub(crate) since: Option<Timestamp>,
     pub(crate) until: Option<Timestamp>,
-    /// Most acts.
+    /// The maximum number of actions.
     pub(crate) limit: Option<u32>,
 }
 
-/// What is asked about tokens of the API.
+/// Requests about API tokens.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(tag = "token", rename_all = "kebab-case")]
 pub(crate) enum TokenRequest {
     /// All of them, without their secrets.
     List,
-    /// Makes one, which the answer shows.
+    /// Creates one, which the answer shows.
     Create(NewToken),
-    /// Ends one.
+    /// Revokes one.
     Revoke { name: String },
 }
 
@@ -211,17 +212,17 @@ pub(crate) struct NewToken {
     pub(crate) scope: Vec<String>,
 }
 
-/// What is asked about second factors.
+/// Requests about second factors.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(tag = "factor", rename_all = "kebab-case")]
 pub(crate) enum FactorRequest {
-    /// Whose logins have one.
+    /// Which logins have one.
     List,
-    /// Makes a secret, which counts once a code of it was given.
+    /// Creates a secret, which is valid once its first code was given.
     Begin { login: String },
     /// Gives the first code.
     Confirm { login: String, code: String },
-    /// Removes it. Who removes the own one gives a code of it.
+    /// Removes it. Users who remove their own give a code of it.
     Remove {
         login: String,
         #[serde(default)]
@@ -230,7 +231,7 @@ pub(crate) enum FactorRequest {
 }
 
 impl FactorRequest {
-    /// On whom.
+    /// The login concerned.
     pub(crate) fn login(&self) -> Option<&str> {
         match self {
             Self::List => None,

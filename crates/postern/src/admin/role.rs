@@ -1,4 +1,4 @@
-//! Who asks, and in which role.
+//! Who makes a request, and in which role.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,10 +17,10 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    /// All of them, the least first.
+    /// All roles, the lowest first.
     pub(crate) const ALL: [Self; 4] = [Self::Own, Self::Read, Self::Operate, Self::Administer];
 
-    /// As it is written.
+    /// The role's name.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Own => "own",
@@ -31,21 +31,21 @@ impl Role {
     }
 }
 
-/// By what it is known who asks.
+/// How the identity is known.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum By {
-    /// The control socket: the kernel names the user.
+    /// The control socket: the kernel identifies the user.
     Control,
-    /// A token of the API.
+    /// An API token.
     Token,
     /// A login at the page.
     Session,
-    /// A socket of the API in the file system: the kernel names the user.
+    /// An API socket in the file system: the kernel identifies the user.
     Peer,
 }
 
 impl By {
-    /// The way that an act came, as the history records it.
+    /// How an action was requested, as recorded in the history.
     pub(crate) const fn source(self) -> &'static str {
         match self {
             Self::Control => "control socket",
@@ -56,23 +56,23 @@ impl By {
     }
 }
 
-/// Who asks.
+/// Who makes a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Who {
-    /// As people, the log and the history name it.
+    /// The name as shown to people, in the log and in the history.
     pub(crate) name: String,
     pub(crate) role: Role,
     pub(crate) by: By,
-    /// Whose mail is the own, in normal form; nothing is where there is none.
+    /// The login whose mail is theirs, in normal form; if there is none, nothing is theirs.
     pub(crate) login: Option<String>,
-    /// The user of the system, where the kernel names one.
+    /// The system user, if the kernel identifies one.
     pub(crate) uid: Option<u32>,
-    /// What it is limited to besides, by the names of requests; `None` for all that the role may.
+    /// The requests that it is also limited to, by name; `None` for all that the role may make.
     pub(crate) scope: Option<Vec<String>>,
 }
 
 impl Who {
-    /// Whether a request of this name lies in the scope: `queue` covers `queue list`.
+    /// Whether a request of this name is in the scope: `queue` covers `queue list`.
     pub(crate) fn covers(&self, request: &str) -> bool {
         let Some(scope) = &self.scope else { return true };
         scope.iter().any(|part| {
@@ -81,7 +81,7 @@ impl Who {
         })
     }
 
-    /// Whether this login is the own.
+    /// Whether this login is the user's own.
     pub(crate) fn is(&self, login: &str) -> bool {
         let named = postern_mail::normal_login(login);
         self.login.as_deref() == Some(named.as_deref().unwrap_or(login))

@@ -1,4 +1,4 @@
-//! The service behind HTTP: the one of the control socket, asked by somebody with a role.
+//! The service behind HTTP: that of the control socket, with requests by somebody with a role.
 
 use std::sync::Arc;
 
@@ -18,16 +18,16 @@ use crate::control::wishes::Told;
 /// Why there is no answer.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum Problem {
-    /// There is no such thing, or it is somebody else's.
+    /// The object does not exist, or belongs to somebody else.
     #[error("{0}")]
     NotFound(String),
-    /// Who asks may not.
+    /// The request is not permitted.
     #[error("{0}")]
     Forbidden(String),
-    /// What is asked makes no sense.
+    /// The request is not valid.
     #[error("{0}")]
     Bad(String),
-    /// It did not work.
+    /// The request failed.
     #[error("{0}")]
     Failed(String),
 }
@@ -39,7 +39,7 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// On what the control socket works on, too.
+    /// A service that works on the same objects as the control socket.
     pub(crate) fn new(deps: Deps) -> Self {
         Self { deps: Arc::new(deps) }
     }
@@ -57,7 +57,8 @@ impl Service {
         &self.deps
     }
 
-    /// Puts a request, as far as `who` may. The answer is that of the control socket; an act goes into the history with `reason`.
+    /// Makes a request, as far as `who` may. The answer is that of the control socket; an action is recorded in the history with
+    /// `reason`.
     ///
     /// # Errors
     ///
@@ -91,7 +92,7 @@ impl Service {
             Reply::NotFound(message) => Err(Problem::NotFound(message)),
             Reply::Bad(message) => Err(Problem::Bad(message)),
             Reply::Failed(message) => Err(Problem::Failed(message)),
-            // Those are made of answers on their way to the socket.
+            // Those are only made of answers while they are sent to the socket.
             Reply::Piece(_) | Reply::Items(_) => Err(Problem::Failed("an answer in pieces".into())),
         }
     }
@@ -111,7 +112,7 @@ impl Service {
         content(&*self.deps.spool, id).await.map_err(of_operation)
     }
 
-    /// A message of somebody else's is as good as none.
+    /// Somebody else's message is treated as nonexistent.
     async fn if_own(&self, who: &Who, id: &str) -> Result<(), Problem> {
         let show = Operation::Show { id: id.to_owned() };
         let shown = crate::control::queue::perform(&*self.deps.spool, &show, &who.name).await;
@@ -126,7 +127,7 @@ impl Service {
         }
     }
 
-    /// Opens the page by a link, which is of no use then.
+    /// Opens the page with a link, which cannot be used again.
     pub(crate) fn open_link(&self, secret: &str) -> Option<NewSession> {
         let (session, by) = self.admin().open_link(secret)?;
         let observers = &self.deps.observers;
@@ -135,7 +136,7 @@ impl Service {
     }
 }
 
-/// Whether somebody asks about the own second factor, which takes a code.
+/// Whether somebody makes a request about their own second factor, which requires a code.
 fn about_own(who: &Who, request: &Request) -> bool {
     match request {
         Request::Factors(asked) => asked.login().is_some_and(|login| who.is(login)),

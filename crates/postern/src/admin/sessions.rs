@@ -1,4 +1,4 @@
-//! Logins at the page. They are kept in memory alone, under the hash of their id: a restart ends them all.
+//! Logins at the page. They are only kept in memory, by the hash of their id: a restart ends them all.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,37 +9,37 @@ use postern_directory::Proof;
 use super::hash::hashed;
 use super::role::{Role, Who};
 
-/// Most logins at once; the one that was used longest ago makes room for another.
+/// Most sessions at once; the one unused for longest makes room for another.
 const SESSIONS_MAX: usize = 2_000;
 
-/// Most of one login at once, so that nobody takes the place of others.
+/// Most sessions of one login at once, so that nobody displaces others.
 const SESSIONS_OF_ONE_MAX: usize = 20;
 
 /// How long somebody may take for the second factor.
 const PENDING: SignedDuration = SignedDuration::from_mins(5);
 
-/// Codes that may be tried before the password is asked for again.
+/// Codes that may be tried before the password is required again.
 const PENDING_TRIES: u32 = 5;
 
 /// A login at the page.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     pub(crate) who: Who,
-    /// What forms have to bring along.
+    /// The secret that forms must include.
     pub(crate) csrf: String,
     pub(crate) began_at: Timestamp,
-    /// When it ends at the latest.
+    /// When it ends even if it is in use.
     pub(crate) ends_at: Timestamp,
-    /// Whether nothing but the set-up of a second factor is allowed yet.
+    /// Whether only the set-up of a second factor is allowed so far.
     pub(crate) must_enrol: bool,
-    /// By what the directory has granted it; none for one by a link.
+    /// How the directory granted it; `None` if it was opened by a link.
     pub(crate) proof: Option<Proof>,
     used_at: Timestamp,
-    /// What was last seen of its account: the state of own users, and when.
+    /// The last known state of its account: that of Postern's own users, and when it was checked.
     pub(crate) seen: (Option<u64>, Timestamp),
 }
 
-/// A login that lacks its second factor.
+/// A login that still needs its second factor.
 #[derive(Clone, Debug)]
 pub(crate) struct Pending {
     pub(crate) who: Who,
@@ -48,7 +48,7 @@ pub(crate) struct Pending {
     tries: u32,
 }
 
-/// A login that was just made.
+/// A new session.
 #[derive(Clone, Debug)]
 pub(crate) struct NewSession {
     /// The value of the cookie.
@@ -57,14 +57,14 @@ pub(crate) struct NewSession {
     pub(crate) ends_at: Timestamp,
 }
 
-/// All of them. Time and chance come in as arguments.
+/// All sessions. Times and secrets are arguments.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
     open: HashMap<String, Session>,
     pending: HashMap<String, Pending>,
 }
 
-/// What a session begins with.
+/// The initial data of a session.
 pub(crate) struct Begins {
     pub(crate) who: Who,
     pub(crate) proof: Option<Proof>,
@@ -72,7 +72,7 @@ pub(crate) struct Begins {
 }
 
 impl Sessions {
-    /// Makes a session with the id and the form secret that are given.
+    /// Creates a session with the given id and form secret.
     pub(crate) fn open(
         &mut self,
         begins: Begins,
@@ -114,7 +114,7 @@ impl Sessions {
             self.drop_oldest(theirs);
         }
         if self.open.len() >= SESSIONS_MAX {
-            // Who sees the own mail alone makes room first.
+            // Users who only see their own mail make room first.
             let least = |session: &Session| session.who.role == Role::Own;
             match self.open.values().any(least) {
                 true => self.drop_oldest(least),
@@ -131,7 +131,7 @@ impl Sessions {
         }
     }
 
-    /// The session with this id, if it has not ended. It counts as used now.
+    /// The session with this id, if it has not ended. This counts as use.
     pub(crate) fn find(&mut self, id: &str, idle: Duration, now: Timestamp) -> Option<Session> {
         let key = hashed(id);
         let session = self.open.get_mut(&key)?;
@@ -143,26 +143,26 @@ impl Sessions {
         Some(session.clone())
     }
 
-    /// Changes a session that is there still.
+    /// Changes a session if it still exists.
     pub(crate) fn change(&mut self, id: &str, change: impl FnOnce(&mut Session)) {
         if let Some(session) = self.open.get_mut(&hashed(id)) {
             change(session);
         }
     }
 
-    /// Ends one; says whether it was there.
+    /// Ends a session; returns whether it existed.
     pub(crate) fn close(&mut self, id: &str) -> bool {
         self.open.remove(&hashed(id)).is_some()
     }
 
-    /// Ends all for which this holds; says how many those were.
+    /// Ends all sessions for which this holds; returns their number.
     pub(crate) fn close_where(&mut self, ends: impl Fn(&Session) -> bool) -> usize {
         let before = self.open.len();
         self.open.retain(|_, session| !ends(session));
         before - self.open.len()
     }
 
-    /// Keeps a login that lacks its second factor, under a secret.
+    /// Keeps a login that still needs its second factor, by a secret.
     pub(crate) fn wait(&mut self, secret: &str, who: Who, proof: Proof, now: Timestamp) {
         self.pending.retain(|_, pending| pending.ends_at > now);
         if self.pending.len() >= SESSIONS_MAX {
@@ -182,7 +182,7 @@ impl Sessions {
         );
     }
 
-    /// The login that waits under a secret, for one more code.
+    /// The login that waits by that secret, for one more code.
     pub(crate) fn waiting(&mut self, secret: &str, now: Timestamp) -> Option<Pending> {
         let key = hashed(secret);
         let pending = self.pending.get_mut(&key)?;
@@ -194,7 +194,7 @@ impl Sessions {
         Some(pending.clone())
     }
 
-    /// It waits no longer.
+    /// Removes a login that no longer waits.
     pub(crate) fn settle(&mut self, secret: &str) {
         self.pending.remove(&hashed(secret));
     }

@@ -1,18 +1,19 @@
-//! Who administers, as the configuration says it.
+//! Who may administer, according to the configuration.
 
 use std::time::Duration;
 
 use super::role::Role;
 
-/// When a login at the page takes a second factor.
+/// When a login at the page requires a second factor.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum FactorRule {
     /// Never, and none can be set up.
     Off,
-    /// Of who has set one up.
+    /// For users who have set one up.
     #[default]
     Optional,
-    /// Of everybody whose role is more than the own mail; who has none sets it up at the first login.
+    /// For everybody who may do more than see their own mail; those without one set it up at the
+    /// first login.
     Required,
 }
 
@@ -26,11 +27,11 @@ pub(crate) struct Administration {
     /// Whether all others may see what is their own.
     pub(crate) own: bool,
     pub(crate) second_factor: FactorRule,
-    /// After how much time without a request a login at the page ends.
+    /// How long a session may be unused before it ends.
     pub(crate) idle: Duration,
-    /// How long one lasts at most.
+    /// The maximum duration of a session.
     pub(crate) longest: Duration,
-    /// Where the page is, as it stands in a browser's address line.
+    /// The URL of the page, as in a browser's address bar.
     pub(crate) pages: Vec<String>,
 }
 
@@ -50,7 +51,7 @@ impl Default for Administration {
 }
 
 impl Administration {
-    /// The role of a login, in normal form; none if it may not log in here.
+    /// The role of a login, in normal form; `None` if it may not log in here.
     pub(crate) fn role_of(&self, login: &str) -> Option<Role> {
         let is_in = |list: &[String]| list.iter().any(|one| one == login);
         let lists = [
@@ -62,7 +63,7 @@ impl Administration {
         listed.map(|(_, role)| role).or(self.own.then_some(Role::Own))
     }
 
-    /// Whether a second factor has to be there for this role.
+    /// Whether this role requires a second factor.
     pub(crate) fn demands_factor(&self, role: Role) -> bool {
         self.second_factor == FactorRule::Required && role > Role::Own
     }

@@ -1,5 +1,5 @@
-//! What is known of who may administer: tokens and second factors, which the store keeps; logins at the page and the one-time link,
-//! which a restart forgets.
+//! The state about those who may administer: tokens and second factors, which are stored; sessions at the page and the one-time
+//! link, which a restart forgets.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,14 +24,14 @@ use super::settings::{Administration, FactorRule};
 use super::tokens::{self, PREFIX, Tokens};
 use super::{sessions, totp};
 
-/// How long a link holds.
+/// How long a link is valid.
 pub(crate) const LINK: SignedDuration = SignedDuration::from_mins(15);
 
 /// The link that opens the page once.
 struct Link {
     hash: String,
     ends_at: Timestamp,
-    /// Who has asked for it.
+    /// Who requested it.
     by: String,
 }
 
@@ -39,18 +39,18 @@ struct Link {
 pub(crate) struct Admin {
     pub(crate) settings: ArcSwap<Administration>,
     store: Option<Arc<dyn Store>>,
-    /// Whose codes those of an authenticator program are, as it shows them.
+    /// The issuer that an authenticator program shows with its codes.
     issuer: String,
     tokens: Mutex<Tokens>,
     factors: Mutex<Factors>,
-    /// Whether it is known who has a second factor. Without that a password would be enough for all.
+    /// Whether it is known who has a second factor. If it is not, a password alone would be sufficient for everybody.
     factors_known: bool,
     pub(super) sessions: Mutex<Sessions>,
     link: Mutex<Option<Link>>,
 }
 
 impl Admin {
-    /// With what was kept. Where that cannot be read, tokens open nothing, and nobody logs in at the page.
+    /// Starts with what is stored. If that cannot be read, no token is valid, and nobody can log in at the page.
     pub(crate) async fn open(
         settings: Administration,
         store: Option<Arc<dyn Store>>,
@@ -86,12 +86,12 @@ impl Admin {
         self.factors_known
     }
 
-    /// Whether somebody can administer from outside, by login or token.
+    /// Whether anybody can administer over HTTP, by login or token.
     pub(crate) fn can_be_administered(&self) -> bool {
         !self.settings.load().administer.is_empty() || self.tokens.lock().administers(Timestamp::now())
     }
 
-    /// Makes a link that opens the page once, in place of one that was made before: its secret and its end.
+    /// Creates a link that opens the page once, and replaces an earlier one. Returns its secret and when it expires.
     pub(crate) fn make_link(&self, by: &str) -> (String, Timestamp) {
         let made = secret(rand::random());
         let ends_at = Timestamp::now().saturating_add(LINK).unwrap_or(Timestamp::MAX);
@@ -103,7 +103,7 @@ impl Admin {
         (made, ends_at)
     }
 
-    /// Opens the page by the link's secret, which is of no use then. Says who had made it.
+    /// Opens the page with the link's secret, which cannot be used again. Returns who created the link, too.
     pub(crate) fn open_link(&self, shown: &str) -> Option<(NewSession, String)> {
         let now = Timestamp::now();
         let mut link = self.link.lock();
@@ -128,14 +128,14 @@ impl Admin {
         Some((self.open_session(begins, now), used.by))
     }
 
-    /// Makes a login at the page.
+    /// Creates a session at the page.
     pub(super) fn open_session(&self, begins: sessions::Begins, now: Timestamp) -> NewSession {
         let secrets = (secret(rand::random()), secret(rand::random()));
         let longest = self.settings.load().longest;
         self.sessions.lock().open(begins, secrets, longest, now)
     }
 
-    /// Who has shown a token.
+    /// The owner of a token.
     ///
     /// # Errors
     ///
@@ -148,7 +148,7 @@ impl Admin {
         let (who, noted) = self.tokens.lock().check(shown, from, Timestamp::now())?;
         if let Some((hash, token)) = noted {
             let this = Arc::clone(self);
-            // Nobody waits for a note of a last use.
+            // Nothing has to wait until the last use is stored.
             tokio::spawn(async move {
                 let _ = this.keep(Space::ApiTokens, &hash, &token, token.expires_at).await;
             });
@@ -161,19 +161,19 @@ impl Admin {
         self.settings.load().second_factor != FactorRule::Off && self.factors.lock().has(login)
     }
 
-    /// Takes a code of a second factor. It is written down as used before it counts.
+    /// Accepts a code of a second factor. That it was used is stored before it is accepted.
     pub(super) async fn take_code(&self, login: &str, code: &str) -> Result<(), factor::NotTaken> {
         let taken = self.factors.lock().take(login, code, Timestamp::now())?;
-        // In memory it is used in any case.
+        // In memory it is marked as used in any case.
         let _ = self.keep(Space::SecondFactors, login, &taken, None).await;
         Ok(())
     }
 
-    /// What is asked about tokens.
+    /// Answers requests about tokens.
     ///
     /// # Errors
     ///
-    /// What is wrong with a token that is wanted, or that it cannot be kept.
+    /// What is wrong with the token to create, or that it cannot be stored.
     pub(crate) async fn tokens(&self, asked: TokenRequest, by: &str) -> Result<Value, Problem> {
         match asked {
             TokenRequest::List => value(&self.tokens.lock().list()),
@@ -206,11 +206,11 @@ impl Admin {
         Ok(made)
     }
 
-    /// What is asked about second factors. `trusted` is whoever needs no code to remove one.
+    /// Answers requests about second factors. `trusted` means that no code is required to remove one.
     ///
     /// # Errors
     ///
-    /// A wrong code; that it cannot be kept.
+    /// A wrong code, or that it cannot be stored.
     pub(crate) async fn factors(&self, asked: FactorRequest, trusted: bool) -> Result<Value, Problem> {
         let normal = |login: &str| {
             normal_login(login).map_err(|_| Problem::Bad(format!("{login:?} cannot be a login")))
@@ -315,7 +315,7 @@ fn value(of: &impl Serialize) -> Result<Value, Problem> {
     serde_json::to_value(of).map_err(|error| Problem::Failed(error.to_string()))
 }
 
-/// The records of a space; those that make no sense are left out.
+/// The records of a space, without invalid ones.
 async fn kept<T: DeserializeOwned>(store: &dyn Store, space: Space) -> Result<Vec<(String, T)>, StoreError> {
     let records = store.all(space).await?.into_iter();
     let read = records.filter_map(|record| Some((record.key, serde_json::from_str(&record.value).ok()?)));

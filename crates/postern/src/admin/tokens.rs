@@ -1,4 +1,4 @@
-//! Tokens of the API: who has which, and what one may do. Postern keeps their hashes.
+//! API tokens: who has which, and what each may do. Postern stores their hashes.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,7 +14,7 @@ use super::hash::hashed;
 use super::requests::NewToken;
 use super::role::{By, Role, Who};
 
-/// How every token begins, so that programs that look for secrets in the wrong place know one.
+/// The prefix of every token, by which programs recognize leaked secrets.
 pub(crate) const PREFIX: &str = "pst_";
 
 /// Most tokens.
@@ -42,36 +42,36 @@ pub(crate) struct Token {
     pub(crate) used_from: Option<IpAddr>,
 }
 
-/// Why a token is not taken. Who has shown it is told the same for each.
+/// Why a token is not accepted. Its user is told the same for each reason.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum NotTaken {
-    /// There is none like it.
+    /// There is no such token.
     #[error("no such token")]
     Unknown,
-    /// Its time is over.
+    /// It has expired.
     #[error("the token has expired")]
     Expired,
-    /// It is not meant for there.
+    /// It may not be used from that address.
     #[error("the token is not for this network")]
     Network,
 }
 
-/// Why a token cannot be made.
+/// Why a token cannot be created.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum NotMade {
-    /// Such a name is none.
+    /// The name is not valid.
     #[error("the name of a token has 1 to {NAME_MAX} characters, none of them a control character")]
     Name,
-    /// There is one of that name.
+    /// There is already one with that name.
     #[error("there is a token {0:?} already; revoke it first, or choose another name")]
     Exists(String),
-    /// No login, and nothing is its own.
+    /// It has the role `own` but no login, so nothing is its own.
     #[error("a token with the role \"own\" needs a login, whose mail it sees")]
     OwnOfNobody,
-    /// No login can be called that.
+    /// The login is not valid.
     #[error("{0:?} cannot be a login")]
     Login(String),
-    /// It would never be of use.
+    /// It would already have expired.
     #[error("the token would have expired already")]
     Expired,
     /// A word of the scope that names nothing.
@@ -89,21 +89,21 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
-    /// Those that were kept: hash and token.
+    /// The stored ones: hash and token.
     pub(crate) fn of(kept: impl IntoIterator<Item = (String, Token)>) -> Self {
         Self {
             all: kept.into_iter().collect(),
         }
     }
 
-    /// All, by name.
+    /// All tokens, by name.
     pub(crate) fn list(&self) -> Vec<Token> {
         let mut all: Vec<Token> = self.all.values().cloned().collect();
         all.sort_by(|one, other| one.name.cmp(&other.name));
         all
     }
 
-    /// Whether somebody can administer with one.
+    /// Whether any token allows administration.
     pub(crate) fn administers(&self, now: Timestamp) -> bool {
         let lives = |token: &Token| token.expires_at.is_none_or(|end| end > now);
         self.all
@@ -111,7 +111,7 @@ impl Tokens {
             .any(|token| token.role == Role::Administer && token.scope.is_empty() && lives(token))
     }
 
-    /// What a token would be.
+    /// Checks a token to create.
     ///
     /// # Errors
     ///
@@ -155,7 +155,7 @@ impl Tokens {
         })
     }
 
-    /// Takes a token in under its hash.
+    /// Adds a token by its hash.
     pub(crate) fn put(&mut self, hash: String, token: Token) {
         self.all.insert(hash, token);
     }
@@ -166,12 +166,12 @@ impl Tokens {
         found.map(|(hash, _)| hash.clone())
     }
 
-    /// Ends one.
+    /// Removes a token.
     pub(crate) fn remove(&mut self, hash: &str) {
         self.all.remove(hash);
     }
 
-    /// Who has shown a token, and the token with its hash if its last use has to be written down anew.
+    /// The owner of a token, and the token with its hash if its last use has to be stored.
     ///
     /// # Errors
     ///
@@ -207,7 +207,7 @@ impl Tokens {
     }
 }
 
-/// The names of requests, and of kinds of them, that a scope may have.
+/// The names of requests and groups of them that a scope may contain.
 pub(crate) const REQUESTS: &[&str] = &[
     "account hold",
     "account list",

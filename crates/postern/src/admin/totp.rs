@@ -1,27 +1,27 @@
-//! Codes of six digits that change every thirty seconds (RFC 6238, HMAC-SHA-1), as all authenticator programs make them.
+//! Six-digit codes that change every thirty seconds (RFC 6238, HMAC-SHA-1), as all authenticator programs make them.
 
 use data_encoding::BASE32_NOPAD;
 use hmac::{Hmac, Mac as _};
 use sha1::Sha1;
 use subtle::ConstantTimeEq as _;
 
-/// Seconds that a code holds.
+/// How long a code is valid, in seconds.
 const STEP: u64 = 30;
 
-/// Steps before and after the present one whose codes are taken, for clocks that differ.
+/// Steps before and after the current one whose codes are accepted, for inaccurate clocks.
 const SKEW: u64 = 1;
 
 /// Octets of a secret: as many as the hash has (RFC 4226 section 4).
 pub(crate) const SECRET: usize = 20;
 
-/// The step at a time, in seconds since 1970.
+/// The step at a time in seconds since 1970.
 const fn step_at(seconds: u64) -> u64 {
     seconds / STEP
 }
 
 /// The code of a step (RFC 4226 section 5.3).
 fn code(secret: &[u8], step: u64) -> u32 {
-    // HMAC takes keys of any length.
+    // HMAC accepts keys of any length.
     let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(secret) else {
         return u32::MAX;
     };
@@ -37,8 +37,8 @@ fn code(secret: &[u8], step: u64) -> u32 {
     u32::from_be_bytes(four) % 1_000_000
 }
 
-/// The step that a code is of, if it is right now and later than the last one that was taken: a code that was seen is of no
-/// use (RFC 6238 section 5.2).
+/// The step of a code, if it is valid now and later than the last accepted one: a code that somebody saw cannot be used
+/// again (RFC 6238 section 5.2).
 pub(crate) fn check(secret: &[u8], typed: &str, now: u64, last: Option<u64>) -> Option<u64> {
     let digits: String = typed.chars().filter(|c| !c.is_whitespace()).collect();
     if digits.len() != 6 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
@@ -46,7 +46,7 @@ pub(crate) fn check(secret: &[u8], typed: &str, now: u64, last: Option<u64>) -> 
     }
     let present = step_at(now);
     let mut found = None;
-    // All are compared, whichever it is.
+    // All are always compared, so that the time taken reveals nothing.
     for step in present.saturating_sub(SKEW)..=present + SKEW {
         let right = format!("{:06}", code(secret, step));
         if bool::from(right.as_bytes().ct_eq(digits.as_bytes())) && last.is_none_or(|last| step > last) {
@@ -56,17 +56,17 @@ pub(crate) fn check(secret: &[u8], typed: &str, now: u64, last: Option<u64>) -> 
     found
 }
 
-/// A secret as people type it.
+/// A secret in the form that people type.
 pub(crate) fn base32(secret: &[u8]) -> String {
     BASE32_NOPAD.encode(secret)
 }
 
-/// A secret from what was kept.
+/// A secret from its stored form.
 pub(crate) fn from_base32(text: &str) -> Option<Vec<u8>> {
     BASE32_NOPAD.decode(text.as_bytes()).ok()
 }
 
-/// What a program reads from a QR code.
+/// The URI in the QR code for an authenticator program.
 pub(crate) fn uri(issuer: &str, login: &str, secret: &[u8]) -> String {
     let (issuer, login) = (escaped(issuer), escaped(login));
     format!(
@@ -75,7 +75,7 @@ pub(crate) fn uri(issuer: &str, login: &str, secret: &[u8]) -> String {
     )
 }
 
-/// Percent encoding of all that is not a letter, a digit or one of `-._~` (RFC 3986 section 2.3).
+/// Percent-encodes everything except letters, digits and `-._~` (RFC 3986 section 2.3).
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for octet in text.bytes() {

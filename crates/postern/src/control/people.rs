@@ -1,4 +1,4 @@
-//! Postern's own users, for whoever administers while the server runs.
+//! Postern's own users, managed while the server runs.
 
 use postern_directory::UserStore;
 use postern_directory::users::UserError;
@@ -15,7 +15,7 @@ use crate::config::checked::OwnUsers;
 use crate::exit::chain;
 use crate::password;
 
-/// Answers, and ends the sessions of logins that are no longer valid.
+/// Answers a request, and ends the sessions of logins that are no longer valid.
 pub(super) async fn answer(asked: UserRequest, by: &str, deps: &Deps) -> Reply {
     let takes_away = takes_away(&asked);
     let own_users = deps.own_users.load_full();
@@ -31,7 +31,7 @@ pub(super) async fn answer(asked: UserRequest, by: &str, deps: &Deps) -> Reply {
     reply
 }
 
-/// Whether a login may do less by it.
+/// Whether a login may do less after this.
 const fn takes_away(asked: &UserRequest) -> bool {
     match asked {
         UserRequest::Passwd { .. }
@@ -100,7 +100,7 @@ impl From<Problem> for Reply {
     }
 }
 
-/// Blocks.
+/// Blocks the thread.
 fn perform(asked: UserRequest, own_users: &OwnUsers) -> Result<Value, Problem> {
     if asked.looks() && !own_users.database.exists() {
         return match asked.login() {
@@ -171,7 +171,7 @@ fn changed(result: Result<(), UserError>) -> Result<Value, Problem> {
     Ok(json!({ "changed": 1 }))
 }
 
-/// The password that is wanted, or one that is made up and has to be shown.
+/// The given password, or a generated one, which must be shown.
 fn obtain(wanted: Option<Hidden>, least: usize) -> Result<(SecretString, bool), Problem> {
     let Some(wanted) = wanted else {
         let made = password::generate().map_err(|failure| Problem::Failed(failure.message))?;

@@ -1,4 +1,4 @@
-//! What is on disk besides the queue: the history, acts, certificates, keys of signatures; and the link that opens the page.
+//! What is stored besides the queue: history, actions, certificates, signing keys; and the link that opens the page.
 
 use jiff::Timestamp;
 use postern_history::{Acts, Archive};
@@ -11,10 +11,10 @@ use crate::admin::requests::{ActsRequest, TraceRequest};
 use crate::commands::dkim::records_of;
 use crate::commands::trace::{Stories, query};
 
-/// Most stories and acts in one answer.
+/// Most results and actions in one answer.
 const LIMIT_MAX: u32 = 1_000;
 
-/// Acts in one answer, where nobody says how many.
+/// Actions in one answer if the request does not say how many.
 const ACTS: u32 = 100;
 
 /// A certificate in force.
@@ -28,7 +28,7 @@ pub(crate) struct CertificateLine {
     pub(crate) days_left: i64,
 }
 
-/// Searches in the history, with what has happened up to now.
+/// Searches the history, including the most recent events.
 pub(super) async fn trace(mut asked: TraceRequest, deps: &Deps) -> Reply {
     asked.limit = asked.limit.map(|limit| limit.clamp(1, LIMIT_MAX));
     let query = match query::of(asked) {
@@ -45,7 +45,7 @@ pub(super) async fn trace(mut asked: TraceRequest, deps: &Deps) -> Reply {
     }
 }
 
-/// What administrators did.
+/// Actions of administrators.
 pub(super) async fn acts(asked: ActsRequest, deps: &Deps) -> Reply {
     let folder = deps.acts.load().0.clone();
     let limit = asked.limit.unwrap_or(ACTS).clamp(1, LIMIT_MAX);
@@ -61,7 +61,7 @@ pub(super) async fn acts(asked: ActsRequest, deps: &Deps) -> Reply {
     }
 }
 
-/// The certificates in force.
+/// The certificates in use.
 pub(super) fn certificates(deps: &Deps) -> Vec<CertificateLine> {
     let now = Timestamp::now().as_second();
     let tls = deps.tls.load();
@@ -76,7 +76,7 @@ pub(super) fn certificates(deps: &Deps) -> Vec<CertificateLine> {
     lines.collect()
 }
 
-/// The domains that are signed for, each with the records of its keys.
+/// The domains with signing keys, each with the DNS records of its keys.
 pub(super) async fn dkim(deps: &Deps) -> Reply {
     let (domains, state_dir) = (deps.dkim.load_full(), deps.state_dir.clone());
     let read = tokio::task::spawn_blocking(move || {

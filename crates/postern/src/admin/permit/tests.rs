@@ -2,7 +2,7 @@ use super::*;
 use crate::admin::role::By;
 use crate::control::wishes::AccountWish;
 
-/// What comes of a request.
+/// The decision about a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Came {
     Whole,
