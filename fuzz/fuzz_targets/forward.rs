@@ -16,7 +16,7 @@ fuzz_target!(|input: &[u8]| {
     for entry in parse(text, "ann") {
         let words = match entry {
             Entry::Keep => continue,
-            Entry::Address(text) | Entry::Program(text) | Entry::File(text) | Entry::Unknown(text) => text,
+            Entry::Address(text) | Entry::Program(text) | Entry::File(text) | Entry::Include(text) | Entry::Unknown(text) => text,
         };
         assert!(!words.is_empty() && !words.contains('\n'));
     }

@@ -409,6 +409,7 @@ impl Dialer<'_> {
             tlsa: dane.tlsa.clone(),
             tls: hop.tls,
             verify: hop.verify,
+            pinned: !hop.lane.pins.is_empty(),
             host: match &host.host {
                 HopHost::Name(name) => self.settings.tls_hosts.demand(name),
                 _ => transport::HostDemand::Nothing,
@@ -672,6 +673,10 @@ impl Dialer<'_> {
         let client: &ClientTls = match (by.certificate, &target.dane.named) {
             (Certificate::Any, _) => &clients.unverified,
             (Certificate::Valid, _) | (Certificate::Named, None) => &clients.verified,
+            (Certificate::Pinned, _) => {
+                held = clients.unverified.pinned_to(target.hop.lane.pins.fingerprints());
+                &held
+            }
             (Certificate::Named, Some((records, base))) => {
                 held = clients
                     .unverified
@@ -895,7 +900,7 @@ fn wanted(by: Try) -> TlsWanted {
     match (by.tls, by.certificate) {
         (Tls::Never, _) => TlsWanted::None,
         (_, Certificate::Named) => TlsWanted::Dane,
-        (_, Certificate::Valid) => TlsWanted::Verified,
+        (_, Certificate::Valid | Certificate::Pinned) => TlsWanted::Verified,
         (Tls::IfOffered, Certificate::Any) => TlsWanted::Opportunistic,
         (Tls::StartTls | Tls::Implicit, Certificate::Any) => TlsWanted::Required,
     }

@@ -13,7 +13,7 @@ use postern_net::file::Existing;
 use postern_net::resolver::ResolverSettings;
 use postern_net::tls::{ServerTls, ServerTlsSettings, TlsIdentityFiles, Verification};
 use postern_policy::DomainSet;
-use postern_policy::route::{Hop, HopHost, Protocol, RouteRule, Target, TlsLevel};
+use postern_policy::route::{Hop, HopHost, Pins, Protocol, RouteRule, Target, TlsLevel};
 use postern_testkit::postfix::Postfix;
 use postern_testkit::process::free_port;
 use postern_testkit::sink::Sink;
@@ -330,6 +330,48 @@ async fn tls_by_its_level() {
             let (status, text) = expected.split_once(' ').unwrap();
             assert_eq!(last.status.unwrap().to_string(), status, "{shows}: {last:?}");
             assert!(last.reply.contains(text), "{shows}: {last:?}");
+        }
+        bench.stop().await;
+    }
+}
+
+/// SHA-256 of a certificate, as openssl prints it.
+fn fingerprint(certificate: &Path) -> [u8; 32] {
+    let printed = std::process::Command::new("openssl")
+        .args(["x509", "-noout", "-fingerprint", "-sha256", "-in"])
+        .arg(certificate)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(printed.stdout).unwrap();
+    let digits = text.trim().split_once('=').unwrap().1.split(':');
+    let octets: Vec<u8> = digits.map(|two| u8::from_str_radix(two, 16).unwrap()).collect();
+    octets.try_into().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_is_known_by_its_fingerprint() {
+    let secure = "S 220 hi\nC EHLO\nS 250-mx.test\nS 250 STARTTLS\nC STARTTLS\nS 220 go\nTLS\nC EHLO\nS 250 mx.test\n\
+                  C MAIL\nS 250 ok\nC RCPT\nS 250 ok\nC DATA\nS 354 go\nBODY\nS 250 done\nEOF";
+    for is_named in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let tls = certificate(folder.path(), "elsewhere");
+        let mut fingerprint = fingerprint(&folder.path().join("host.crt"));
+        if !is_named {
+            fingerprint[0] ^= 1;
+        }
+        let host = Host::start_tls(tls, &[secure]).await;
+        let mut settings = opportunistic(host.port, Protocol::Smtp);
+        settings.routes.rules[0].tls = TlsLevel::Required;
+        settings.routes.rules[0].lane.pins = Pins::new(vec![fingerprint]);
+        let bench = Bench::start(settings);
+        let id = bench.put("", &["b@x.test"], CONTENT).await;
+        if is_named {
+            let history = bench.outcomes(id, 1).await;
+            assert_eq!(shown(&history), ["b@x.test delivered 2.0.0 250 done"]);
+        } else {
+            let last = bench.deferral(id).await.recipients[0].last.clone().unwrap();
+            assert_eq!(last.status.unwrap().to_string(), "4.7.5");
+            assert!(last.reply.contains("none of the fingerprints"), "{last:?}");
         }
         bench.stop().await;
     }

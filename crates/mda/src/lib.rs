@@ -18,6 +18,6 @@ pub mod trouble;
 pub mod wire;
 pub mod worker;
 
-pub use self::settings::{Field, Form, Pipe, Settings};
+pub use self::settings::{Field, Form, Part, Pipe, Settings};
 pub use self::trouble::{Kind, Trouble};
 pub use self::wire::{Reply, Request};

@@ -6,7 +6,7 @@ use crate::agent::Run;
 use crate::content::Content;
 use crate::mbox;
 use crate::rights::Account;
-use crate::settings::{Field, Pipe, Settings};
+use crate::settings::{Field, Part, Pipe, Settings};
 use crate::trouble::{Kind, Trouble};
 use crate::wire::{Done, PipeRequest, Request};
 use nix::unistd::{Group, User};
@@ -46,16 +46,18 @@ pub fn deliver(
             account.become_for_good(None)?;
         }
     }
-    let request = folded(pipe, request);
+    // What is written before the message has the addresses as they came.
+    let from_line = before(pipe, request, asked);
+    let (request, asked) = folded(pipe, request, asked);
     Run {
         account: &account,
         request: &request,
-        from_line: &before(pipe, &request, asked),
+        from_line: &from_line,
         content,
         timeout: settings.timeout,
         until: Instant::now() + settings.timeout,
     }
-    .pipe(&pipe.command, &settings.hostname, asked, size)?;
+    .pipe(&pipe.command, &settings.hostname, &asked, size)?;
     Ok(Done {
         places: vec![format!("pipe {}", pipe.name)],
         ..Done::default()
@@ -90,20 +92,31 @@ fn account(pipe: &Pipe) -> Result<Account, Trouble> {
 }
 
 /// The request with the parts of the recipient as the program wants them.
-fn folded(pipe: &Pipe, request: &Request) -> Request {
-    let mut request = request.clone();
-    if pipe.lowercase {
-        for text in [
-            &mut request.user,
-            &mut request.detail,
-            &mut request.recipient,
-            &mut request.local,
-            &mut request.domain,
-        ] {
-            *text = text.to_lowercase();
+fn folded(pipe: &Pipe, request: &Request, asked: &PipeRequest) -> (Request, PipeRequest) {
+    let (mut request, mut asked) = (request.clone(), asked.clone());
+    let lower = |text: &mut String| *text = text.to_lowercase();
+    for part in &pipe.lowercase {
+        match part {
+            Part::Local => [&mut request.user, &mut request.detail, &mut request.local]
+                .into_iter()
+                .for_each(lower),
+            Part::Domain => [&mut request.domain, &mut asked.next_hop]
+                .into_iter()
+                .for_each(lower),
+        }
+        for address in [&mut request.recipient, &mut asked.original] {
+            *address = folded_address(address, *part);
         }
     }
-    request
+    (request, asked)
+}
+
+fn folded_address(address: &str, part: Part) -> String {
+    match (address.rsplit_once('@'), part) {
+        (Some((local, domain)), Part::Local) => format!("{}@{domain}", local.to_lowercase()),
+        (Some((local, domain)), Part::Domain) => format!("{local}@{}", domain.to_lowercase()),
+        (None, _) => address.to_owned(),
+    }
 }
 
 /// What is added before the message.
@@ -141,7 +154,7 @@ mod tests {
                 Field::OriginalTo,
                 Field::ReturnPath,
             ],
-            lowercase: true,
+            lowercase: vec![Part::Local, Part::Domain],
             size_max: 0,
         };
         let request = Request {
@@ -162,13 +175,13 @@ mod tests {
             next_hop: String::new(),
             original: "old@lists.test".into(),
         };
-        let request = folded(&pipe, &request);
-        assert_eq!((&*request.user, &*request.domain), ("ann", "lists.test"));
         assert_eq!(
             before(&pipe, &request, &asked),
             "From x@y.test Thu Jan  1 00:00:00 1970\nReturn-Path: <x@y.test>\nX-Original-To: old@lists.test\n\
-             Delivered-To: ann@lists.test\n"
+             Delivered-To: Ann@Lists.test\n"
         );
+        let (request, _) = folded(&pipe, &request, &asked);
+        assert_eq!((&*request.user, &*request.domain), ("ann", "lists.test"));
         let root = Pipe {
             user: "root".into(),
             ..pipe.clone()
@@ -179,5 +192,75 @@ mod tests {
             ..pipe
         };
         assert!(account(&group).unwrap_err().text.contains("root's group"));
+    }
+    /// `argv` and what stands before the message as Postfix 3.7's pipe(8) gave them for these flags, with
+    /// `${recipient} ${original_recipient} ${sender} ${user} ${extension} ${mailbox} ${domain} ${nexthop}`.
+    #[test]
+    fn as_postfix_runs_programs() {
+        use Field::{DeliveredTo, From, OriginalTo, ReturnPath};
+        use Part::{Domain, Local};
+        let as_came = "Joe.User+List.Detail@Town.Test|Joe.User+List.Detail@Town.Test|Ann.Sender@Out.Test|Joe.User|List.Detail|Joe.User+List.Detail|Town.Test|Next.Hop.Test";
+        let domain = "Joe.User+List.Detail@town.test|Joe.User+List.Detail@town.test|Ann.Sender@Out.Test|Joe.User|List.Detail|Joe.User+List.Detail|town.test|next.hop.test";
+        let local = "joe.user+list.detail@Town.Test|joe.user+list.detail@Town.Test|Ann.Sender@Out.Test|joe.user|list.detail|joe.user+list.detail|Town.Test|Next.Hop.Test";
+        let both = "joe.user+list.detail@town.test|joe.user+list.detail@town.test|Ann.Sender@Out.Test|joe.user|list.detail|joe.user+list.detail|town.test|next.hop.test";
+        #[rustfmt::skip]
+        let cases: &[(&str, &[Part], &[Field], &str, &str)] = &[
+            // flags   here                                           argv      before the message
+            ("",       &[],              &[],                         as_came,  ""),
+            ("h",      &[Domain],        &[],                         domain,   ""),
+            ("u",      &[Local],         &[],                         local,    ""),
+            ("hu",     &[Domain, Local], &[],                         both,     ""),
+            ("F",      &[],              &[From],                     as_came,  "From Ann.Sender@Out.Test Thu Jan  1 00:00:00 1970\n"),
+            ("R",      &[],              &[ReturnPath],               as_came,  "Return-Path: <Ann.Sender@Out.Test>\n"),
+            ("O",      &[],              &[OriginalTo],               as_came,  "X-Original-To: Joe.User+List.Detail@Town.Test\n"),
+            ("D",      &[],              &[DeliveredTo],              as_came,  "Delivered-To: Joe.User+List.Detail@Town.Test\n"),
+            ("DRhu",   &[Domain, Local], &[DeliveredTo, ReturnPath],  both,     "Return-Path: <Ann.Sender@Out.Test>\nDelivered-To: Joe.User+List.Detail@Town.Test\n"),
+            ("DRO",    &[],              &[DeliveredTo, ReturnPath, OriginalTo], as_came, "Return-Path: <Ann.Sender@Out.Test>\nX-Original-To: Joe.User+List.Detail@Town.Test\nDelivered-To: Joe.User+List.Detail@Town.Test\n"),
+        ];
+        let words = [
+            "{recipient}",
+            "{original}",
+            "{sender}",
+            "{user}",
+            "{detail}",
+            "{local}",
+            "{domain}",
+            "{next_hop}",
+        ];
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let account = Account::from(User::from_uid(nix::unistd::Uid::from_raw(0)).unwrap().unwrap());
+        for (flags, lowercase, add, argv, head) in cases {
+            let pipe = Pipe {
+                name: "p".into(),
+                command: words.clone(),
+                user: "nobody".into(),
+                group: None,
+                add: add.to_vec(),
+                lowercase: lowercase.to_vec(),
+                size_max: 0,
+            };
+            let request = Request {
+                user: "Joe.User".into(),
+                detail: "List.Detail".into(),
+                sender: "Ann.Sender@Out.Test".into(),
+                recipient: "Joe.User+List.Detail@Town.Test".into(),
+                local: "Joe.User+List.Detail".into(),
+                domain: "Town.Test".into(),
+                queue: "1A".into(),
+                index: 0,
+                received: 0,
+                forwarded_before: false,
+                pipe: None,
+            };
+            let asked = PipeRequest {
+                name: "p".into(),
+                next_hop: "Next.Hop.Test".into(),
+                original: request.recipient.clone(),
+            };
+            assert_eq!(before(&pipe, &request, &asked), *head, "{flags}");
+            let (request, asked) = folded(&pipe, &request, &asked);
+            let made = crate::agent::expand_pipe(&words, (&request, &asked, 1), &account, "mx.test");
+            assert_eq!(made.join("|"), *argv, "{flags}");
+        }
     }
 }

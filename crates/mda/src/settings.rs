@@ -105,10 +105,20 @@ pub struct Pipe {
     pub group: Option<String>,
     /// What is added before the message.
     pub add: Vec<Field>,
-    /// Whether it gets the parts of the recipient in lower case.
-    pub lowercase: bool,
+    /// The parts of addresses that it gets in lower case.
+    pub lowercase: Vec<Part>,
     /// Octets of the largest message that it accepts; 0 for any.
     pub size_max: u64,
+}
+
+/// A part of an address.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// What stands before the `@`, of recipients.
+    Local,
+    /// What stands behind it, and the next hop.
+    Domain,
 }
 
 /// What can be added before a message.

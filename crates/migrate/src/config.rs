@@ -188,6 +188,11 @@ impl Config {
         self.sections.iter_mut()
     }
 
+    /// Takes out all sections for which `leaves` holds.
+    pub fn remove(&mut self, leaves: impl Fn(&Section) -> bool) {
+        self.sections.retain(|section| !leaves(section));
+    }
+
     /// Sections of a name, in order.
     pub fn sections<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Section> {
         self.sections.iter().filter(move |section| section.name == name)

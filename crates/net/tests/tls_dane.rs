@@ -93,3 +93,45 @@ async fn the_certificate_that_the_records_name() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_certificate_that_a_fingerprint_names() {
+    let bench = Bench::new();
+    bench.ca("ca");
+    bench.certificate("host", "ca", "/CN=host", EC, "subjectAltName=DNS:mx.test");
+    bench.certificate("other", "ca", "/CN=other", EC, "subjectAltName=DNS:mx.test");
+    bench.openssl_at(
+        "2020-01-01 00:00:00",
+        "req -x509 -newkey rsa:2048 -nodes -keyout old.key -out old.crt -days 9 -subj /CN=old",
+    );
+    let host = SServer::start(&bench, "host", "");
+    let old = SServer::start(&bench, "old", "");
+    let fingerprint = |name: &str, selector: u8| -> [u8; 32] {
+        let part = part(&bench, name, selector);
+        digest(&SHA256, &part).as_ref().try_into().unwrap()
+    };
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows                                  server  the fingerprints                                           whether it is taken
+        ("the certificate",                                     &host,  vec![fingerprint("host", 0)],                              true),
+        ("its key, which a new certificate may keep",           &host,  vec![fingerprint("host", 1)],                              true),
+        ("one of two, during a change",                         &host,  vec![fingerprint("other", 0), fingerprint("host", 0)],     true),
+        ("out of date, self-signed, another name",              &old,   vec![fingerprint("old", 0)],                               true),
+        ("another host of the same authority",                  &host,  vec![fingerprint("other", 0), fingerprint("other", 1)],    false),
+        ("the authority does not stand for the host",           &host,  vec![fingerprint("ca", 0)],                                false),
+    ];
+    for (shows, server, fingerprints, is_taken) in cases {
+        let tls = client(Verification::SystemRoots).pinned_to(&fingerprints);
+        match talk(&tls, server.address, "mx.test").await {
+            Ok(facts) => {
+                assert!(is_taken, "{shows}");
+                assert_eq!(facts.verify, Verify::Ok, "{shows}");
+            }
+            Err(HandshakeError::Unverified { reason, .. }) => {
+                assert!(!is_taken, "{shows}");
+                assert!(reason.contains("none of the fingerprints"), "{shows}: {reason}");
+            }
+            Err(other) => panic!("{shows}: {other}"),
+        }
+    }
+}

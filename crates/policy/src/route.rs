@@ -7,6 +7,7 @@ mod hop;
 mod lane;
 mod map;
 mod mx;
+mod pins;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -29,6 +30,7 @@ pub use self::hop::{BadHop, Hop, HopHost};
 pub use self::lane::{Family, Lane, Rate};
 pub use self::map::{BadKey, RouteMap};
 pub use self::mx::{MX_HOSTS_MAX, MxRecord, MxVerdict, mx_hosts};
+pub use self::pins::Pins;
 
 /// The TLS level of a hop.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Hash, Deserialize)]

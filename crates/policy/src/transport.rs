@@ -41,6 +41,8 @@ pub enum Certificate {
     Valid,
     /// One that a TLSA record of the host names (RFC 7672 section 3).
     Named,
+    /// One that a fingerprint of the route names.
+    Pinned,
 }
 
 /// What demands this TLS requirement.
@@ -141,6 +143,8 @@ pub struct Facts<'a> {
     pub tls: TlsLevel,
     /// Whether it requires valid certificates.
     pub verify: bool,
+    /// Whether it names the certificates by fingerprint, which counts in place of all else that a certificate says.
+    pub pinned: bool,
     /// What the host's name demands.
     pub host: HostDemand,
     /// Whether it authenticates.
@@ -271,12 +275,14 @@ fn tries(facts: &Facts<'_>, socket: bool, breaks_by_tls: bool) -> Result<(Try, O
     let clear = |demand| one(Tls::Never, Certificate::Any, demand);
     let if_offered = |demand| one(Tls::IfOffered, Certificate::Any, demand);
     let always = |tls| {
-        let valid = if facts.verify || facts.host == HostDemand::Verified {
+        let certificate = if facts.pinned {
+            Certificate::Pinned
+        } else if facts.verify || facts.host == HostDemand::Verified {
             Certificate::Valid
         } else {
             Certificate::Any
         };
-        one(tls, valid, Demand::Route)
+        one(tls, certificate, Demand::Route)
     };
     let named = if facts.tls.is_dane() && !socket {
         by_tlsa(facts)?

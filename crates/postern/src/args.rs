@@ -19,7 +19,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueHint};
 use jiff::civil::Date;
-use postern_mail::Mailbox;
+use postern_mail::{Mailbox, ReversePath};
 
 use postern_net::ca::{CA_DAYS, CERTIFICATE_DAYS, DAYS_MAX};
 
@@ -96,6 +96,12 @@ pub(crate) enum Command {
     Aliases(AliasesArgs),
     /// Shows whether the directories of the running server answer
     Directories(DirectoriesArgs),
+    /// Shows the way that mail for an address takes
+    ///
+    /// For each address the next hop with its hosts, how much TLS, the login, and which [[route]] or table decides, with its place. It asks
+    /// the tables and name servers of the configuration, and sends nothing. Aliases are not followed: `postern aliases` does that. Ends with
+    /// 1 if mail for an address is refused or thrown away, with 75 if its way cannot be found out now.
+    Route(RouteArgs),
     /// Looks up keys in a table, as the server does
     ///
     /// Shows the value, the key of the plan that was found, and file and line if there are any. Files are read again, and
@@ -433,6 +439,25 @@ pub(crate) struct TableArgs {
     /// The address is local, so that a user name alone counts as a key
     #[arg(long)]
     pub(crate) local: bool,
+}
+
+/// Arguments of `route`.
+#[derive(Args, Debug)]
+pub(crate) struct RouteArgs {
+    #[command(flatten)]
+    pub(crate) listing: ListingArg,
+    /// The recipients
+    #[arg(value_name = "ADDRESS", required = true, value_parser = explain::recipient)]
+    pub(crate) addresses: Vec<Mailbox>,
+    /// The sender of the envelope; <> for none
+    #[arg(long, value_name = "ADDRESS", value_parser = identity::sender, default_value = "<>")]
+    pub(crate) from: ReversePath,
+    /// The login that hands the mail in; without it nobody has logged in
+    #[arg(long)]
+    pub(crate) login: Option<String>,
+    /// The mail has been through the filter behind the queue
+    #[arg(long)]
+    pub(crate) filtered: bool,
 }
 
 /// Arguments of `aliases`.

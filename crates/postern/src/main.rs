@@ -91,6 +91,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Judge(args) => commands::judge::run(&args),
         Command::Aliases(args) => commands::aliases::run(&args),
         Command::Directories(args) => commands::directories::run(&args),
+        Command::Route(args) => commands::route::run(&args),
         Command::Table(args) => commands::table::run(&args),
         Command::Milters(args) => commands::milters::run(&args),
         Command::Login(args) => commands::login::run(args),

@@ -133,6 +133,8 @@ pub struct MilterSettings {
     /// Most sessions of strangers that are connected to it at once. It is not told of further ones before their first `MAIL`,
     /// which is deferred (451) if no place is free then either. Default 200: twice Postfix's default process limit.
     pub strangers_max: u32,
+    /// How long `MAIL` waits for a place; zero for not at all. As many as there are places may wait. Default ten seconds.
+    pub strangers_wait: Duration,
 }
 
 /// How clients authenticate.

@@ -1,5 +1,7 @@
 //! Recent answers of databases.
 
+use std::time::Duration;
+
 use parking_lot::Mutex;
 use postern_policy::TtlCache;
 
@@ -18,6 +20,14 @@ impl Cache {
             rules,
             entries: Mutex::new(TtlCache::new(rules.entries)),
         }
+    }
+
+    /// For how long all answers are kept, those that there is no value too.
+    pub(super) fn keeps_for(&self) -> Duration {
+        if self.rules.entries == 0 {
+            return Duration::ZERO;
+        }
+        self.rules.time.min(self.rules.time_without)
     }
 
     /// The cached answer for a key: none, or that there is no value, or the value.

@@ -23,9 +23,10 @@ impl DomainTable {
     /// From a table whose keys are domains. Values do not matter.
     #[must_use]
     pub fn new(table: Lookup) -> Self {
+        let fresh = table.fresh_for();
         Self {
             table,
-            known: Known::new(KNOWN_MAX),
+            known: Known::new(KNOWN_MAX, fresh),
         }
     }
 

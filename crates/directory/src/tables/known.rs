@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// How long an answer stays fresh.
-const FRESH: Duration = Duration::from_secs(60);
+/// How long an answer stays fresh at most: long enough for one decision. For longer times, tables have caches with times of their own.
+pub(super) const FRESH_MAX: Duration = Duration::from_secs(1);
 
 /// Answers by key, with the time of each. An old one still counts if the table cannot be queried again.
 #[derive(Debug)]
 pub(super) struct Known<V> {
     most: usize,
+    fresh: Duration,
     answers: Mutex<HashMap<Box<str>, (V, Instant)>>,
 }
 
@@ -27,10 +28,11 @@ pub(super) enum Worth {
 }
 
 impl<V: Clone> Known<V> {
-    /// With room for that many answers.
-    pub(super) fn new(most: usize) -> Self {
+    /// With room for that many answers, each fresh for that long.
+    pub(super) fn new(most: usize, fresh: Duration) -> Self {
         Self {
             most,
+            fresh,
             answers: Mutex::default(),
         }
     }
@@ -42,7 +44,7 @@ impl<V: Clone> Known<V> {
     pub(super) fn worth(&self, key: &str, now: Instant) -> Worth {
         match self.answers.lock().get(key) {
             None => Worth::Nothing,
-            Some((_, since)) if now.saturating_duration_since(*since) < FRESH => Worth::Fresh,
+            Some((_, since)) if now.saturating_duration_since(*since) < self.fresh => Worth::Fresh,
             Some(_) => Worth::Old,
         }
     }
@@ -67,7 +69,7 @@ mod tests {
 
     #[test]
     fn the_older_half_makes_room() {
-        let known = Known::new(100);
+        let known = Known::new(100, FRESH_MAX);
         let start = Instant::now();
         let at = |number: u64| start + Duration::from_millis(number);
         for number in 0..=100 {
@@ -82,12 +84,20 @@ mod tests {
 
     #[test]
     fn an_answer_grows_old() {
-        let known = Known::new(10);
+        let known = Known::new(10, FRESH_MAX);
         let start = Instant::now();
         known.note("a", true, start);
         assert_eq!(known.worth("b", start), Worth::Nothing);
-        assert_eq!(known.worth("a", start + FRESH / 2), Worth::Fresh);
-        assert_eq!(known.worth("a", start + FRESH), Worth::Old);
+        assert_eq!(known.worth("a", start + FRESH_MAX / 2), Worth::Fresh);
+        assert_eq!(known.worth("a", start + FRESH_MAX), Worth::Old);
         assert_eq!(known.get("a"), Some(true), "and goes on to count");
+        let unkept = Known::new(10, Duration::ZERO);
+        unkept.note("a", true, start);
+        assert_eq!(
+            unkept.worth("a", start),
+            Worth::Old,
+            "where nothing is kept all is asked again"
+        );
+        assert_eq!(unkept.get("a"), Some(true));
     }
 }

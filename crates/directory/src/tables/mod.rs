@@ -27,6 +27,7 @@ mod sql;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
 use postern_table::{Key, Mistake, Reference, Table};
@@ -36,6 +37,7 @@ use crate::environment::Environment;
 use self::cache::Cache;
 pub use self::domains::DomainTable;
 pub use self::file::{TableMistake, read_file};
+use self::known::FRESH_MAX;
 pub use self::owners::OwnerTables;
 pub use self::postfix::read_external;
 pub use self::routes::RouteLookup;
@@ -191,6 +193,18 @@ impl Lookup {
             Kind::Memory(table, _) => table.is_pattern(),
             Kind::Asked(_) => false,
             Kind::First(parts) | Kind::Union(parts) | Kind::Pipe(parts) => parts.iter().any(Self::is_pattern),
+        }
+    }
+
+    /// For how long what it said need not be asked for again by those who decide without waiting: a moment, and not at all where it keeps
+    /// no answers.
+    fn fresh_for(&self) -> Duration {
+        match &self.0.kind {
+            Kind::Memory(..) => FRESH_MAX,
+            Kind::Asked(asked) => asked.cache.keeps_for().min(FRESH_MAX),
+            Kind::First(parts) | Kind::Union(parts) | Kind::Pipe(parts) => {
+                parts.iter().map(Self::fresh_for).min().unwrap_or(FRESH_MAX)
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use postern_mail::Mailbox;
 use postern_policy::identity::AskedOwners;
 use postern_table::{Address, Key, Plan, Subject};
 
-use super::known::{Known, Worth};
+use super::known::{FRESH_MAX, Known, Worth};
 use super::{Down, Lookup, find_in};
 use crate::time;
 
@@ -26,10 +26,11 @@ impl OwnerTables {
     /// From these tables, searched in order. `separator` separates user name and detail.
     #[must_use]
     pub fn new(tables: Vec<Lookup>, separator: Option<char>) -> Self {
+        let fresh = tables.iter().map(Lookup::fresh_for).min().unwrap_or(FRESH_MAX);
         Self {
             tables,
             separators: separator.map(String::from).unwrap_or_default(),
-            known: Known::new(KNOWN_MAX),
+            known: Known::new(KNOWN_MAX, fresh),
         }
     }
 

@@ -35,12 +35,13 @@ impl RouteLookup {
     /// From a table whose values are in this form. `separator` separates user name and detail.
     #[must_use]
     pub fn new(table: Lookup, form: EntryForm, port: u16, separator: Option<char>) -> Self {
+        let fresh = table.fresh_for();
         Self {
             table,
             form,
             port,
             separators: separator.map(String::from).unwrap_or_default(),
-            known: Known::new(KNOWN_MAX),
+            known: Known::new(KNOWN_MAX, fresh),
             down: Mutex::default(),
         }
     }

@@ -11,6 +11,8 @@ pub enum Entry {
     Program(String),
     /// A file to append to, or with `/` at the end a Maildir.
     File(String),
+    /// A file with further entries, by its whole path: `:include:/home/ann/friends`.
+    Include(String),
     /// Anything else, as it is written.
     Unknown(String),
 }
@@ -66,7 +68,11 @@ fn read(word: &str, own: &str) -> Option<Entry> {
         return Some(Entry::File(inner));
     }
     if word.starts_with(':') {
-        return Some(Entry::Unknown(word.to_owned()));
+        let list = word.strip_prefix(":include:").map(str::trim);
+        return Some(match list.filter(|path| path.starts_with('/')) {
+            Some(path) => Entry::Include(path.to_owned()),
+            None => Entry::Unknown(word.to_owned()),
+        });
     }
     let address = bare(word);
     let name = address.strip_prefix('\\').unwrap_or(&address);
@@ -146,7 +152,7 @@ mod tests {
         let file = |text: &str| Entry::File(text.into());
         let unknown = |text: &str| Entry::Unknown(text.into());
         #[rustfmt::skip]
-        let cases: [(&str, &str, Vec<Entry>); 22] = [
+        let cases: [(&str, &str, Vec<Entry>); 23] = [
             ("an address",               "bob@far.test\n",                       vec![address("bob@far.test")]),
             ("a copy stays",             "\\ann, bob@far.test",                  vec![Entry::Keep, address("bob@far.test")]),
             ("the own name alone",       "ann\n",                                vec![Entry::Keep]),
@@ -164,7 +170,8 @@ mod tests {
             ("a file",                   "/home/ann/mail",                       vec![file("/home/ann/mail")]),
             ("a file with a blank",      "\"/home/ann/old mail\"",               vec![file("/home/ann/old mail")]),
             ("a Maildir",                "/home/ann/Maildir/",                   vec![file("/home/ann/Maildir/")]),
-            ("a list",                   ":include:/etc/passwd",                 vec![unknown(":include:/etc/passwd")]),
+            ("a list",                   ":include:/etc/passwd",                 vec![Entry::Include("/etc/passwd".into())]),
+            ("a list somewhere",         ":include:friends, :fail: no",         vec![unknown(":include:friends"), unknown(":fail: no")]),
             ("no program",               "|\n\"| \"",                            vec![unknown("|"), unknown("\"| \"")]),
             ("no address",               "<>, \\",                               vec![unknown("<>"), unknown("\\")]),
             ("nothing",                  " , ,\n\n",                             vec![]),
@@ -181,7 +188,11 @@ mod tests {
             for entry in parse(&text, "ann") {
                 let words = match entry {
                     Entry::Keep => continue,
-                    Entry::Address(text) | Entry::Program(text) | Entry::File(text) | Entry::Unknown(text) => text,
+                    Entry::Address(text)
+                    | Entry::Program(text)
+                    | Entry::File(text)
+                    | Entry::Include(text)
+                    | Entry::Unknown(text) => text,
                 };
                 prop_assert!(!words.is_empty() && !words.contains('\n'));
             }

@@ -2,7 +2,7 @@
 //!
 //! It counts if it is owned by the user or root and nobody else can have written it: neither the file nor a folder above it may
 //! be writable by group or others. The order of several names is sendmail's too. An untrusted one is ignored, and the
-//! administrator is told; the mail goes to the mailbox.
+//! administrator is told; the mail goes to the mailbox. The same holds for a list that it includes (`:include:/path`).
 
 mod entry;
 mod trust;
@@ -21,6 +21,12 @@ use crate::trouble::{Kind, Trouble};
 
 /// Most octets of a file that are read. A longer one is ignored.
 const SIZE_MAX: u64 = 64 << 10;
+
+/// Octets of a `.forward` and the lists that it includes, together.
+const TOGETHER_MAX: usize = 256 << 10;
+
+/// Most lists that are read for one `.forward`, those that lists include among them.
+const LISTS_MAX: usize = 50;
 
 /// The result of looking for a `.forward`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -62,7 +68,7 @@ pub fn find(account: &Account, detail: &str, hostname: &str) -> Result<Found, Tr
         match read(account, &path) {
             Ok(None) => {}
             Ok(Some(Ok(text))) => {
-                let entries = parse(&text, &account.name);
+                let entries = with_lists(account, &text);
                 // An empty one changes nothing.
                 return Ok(if entries.is_empty() {
                     Found::None
@@ -85,6 +91,48 @@ pub fn find(account: &Account, detail: &str, hostname: &str) -> Result<Found, Tr
         }
     }
     Ok(Found::None)
+}
+
+/// The entries of a text, those of the lists that it includes in their place. A list that cannot be had, or does not count, is an unknown entry
+/// that says why.
+fn with_lists(account: &Account, text: &str) -> Vec<Entry> {
+    let mut made = Vec::new();
+    let mut seen = Vec::new();
+    let mut octets = text.len();
+    let mut open: Vec<Entry> = parse(text, &account.name);
+    open.reverse();
+    while let Some(entry) = open.pop() {
+        let Entry::Include(path) = entry else {
+            made.push(entry);
+            continue;
+        };
+        // A list that leads back to itself has been read already.
+        if seen.contains(&path) {
+            continue;
+        }
+        let found = match seen.len() < LISTS_MAX && octets < TOGETHER_MAX {
+            true => list(account, &path),
+            false => Err("there are too many lists, or they are too long".to_owned()),
+        };
+        match found {
+            Ok(text) => {
+                octets += text.len();
+                open.extend(parse(&text, &account.name).into_iter().rev());
+            }
+            Err(why) => made.push(Entry::Unknown(format!(":include:{path} ({why})"))),
+        }
+        seen.push(path);
+    }
+    made
+}
+
+/// The text of a list, or why there is none.
+fn list(account: &Account, path: &str) -> Result<String, String> {
+    match read(account, Path::new(path)) {
+        Ok(Some(text)) => text,
+        Ok(None) => Err("there is no such file".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// The text of a file that counts, why it does not, or `None` if there is none.
@@ -235,5 +283,56 @@ mod tests {
         fs::remove_file(&path).unwrap();
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
         passed_by("not a file");
+    }
+    #[test]
+    fn lists_stand_in_their_place() {
+        let home = tempfile::tempdir().unwrap();
+        let account = Account {
+            name: "ann".into(),
+            uid: geteuid(),
+            gid: getegid(),
+            home: home.path().to_owned(),
+            shell: "/bin/sh".into(),
+        };
+        let at = |name: &str| home.path().join(name).display().to_string();
+        let write = |name: &str, text: &str, mode: u32| {
+            fs::write(at(name), text).unwrap();
+            fs::set_permissions(at(name), fs::Permissions::from_mode(mode)).unwrap();
+        };
+        write(
+            "friends",
+            &format!("bob@far.test\n:include:{}\n\\ann\n", at("more")),
+            0o600,
+        );
+        write(
+            "more",
+            &format!("carl@far.test, :include:{}\n", at("friends")),
+            0o600,
+        );
+        write("open", "eve@far.test\n", 0o666);
+        let text = format!(
+            "a@far.test, :include:{}, :include:{}, :include:/none\nz@far.test\n",
+            at("friends"),
+            at("open")
+        );
+        let address = |text: &str| Entry::Address(text.into());
+        let made = with_lists(&account, &text);
+        let (known, unknown): (Vec<Entry>, Vec<Entry>) = made
+            .into_iter()
+            .partition(|entry| !matches!(entry, Entry::Unknown(_)));
+        let expected = [
+            address("a@far.test"),
+            address("bob@far.test"),
+            address("carl@far.test"),
+            Entry::Keep,
+            address("z@far.test"),
+        ];
+        assert_eq!(known, expected);
+        let unknown = format!("{unknown:?}");
+        assert!(
+            unknown.contains("everybody may write to it")
+                && unknown.contains("/none (there is no such file)"),
+            "{unknown}"
+        );
     }
 }

@@ -89,7 +89,7 @@ pub(super) fn plan(found: Found, request: &Request, user: &str, may: May) -> Pla
             Ok(Entry::File(path)) if path == "/dev/null" => push(&mut plan.steps, Step::Discard),
             Ok(Entry::File(path)) => push(&mut plan.steps, Step::File(path)),
             // `permitted` removes those.
-            Ok(Entry::Unknown(_)) => {}
+            Ok(Entry::Unknown(_) | Entry::Include(_)) => {}
         }
     }
     if request.forwarded_before && !plan.forward.is_empty() {
@@ -154,6 +154,9 @@ fn permitted(entry: Entry, may: May) -> Result<Entry, String> {
         Entry::Program(_) | Entry::File(_) if !may.shell => {
             Err("programs and files are ignored: the user's shell is not in /etc/shells".into())
         }
+        Entry::Unknown(text) if text.starts_with(":include:") => Err(format!("{text} is ignored")),
+        // Lists were read before, and their entries stand in their place.
+        Entry::Include(path) => Err(format!(":include:{path} is ignored")),
         Entry::Unknown(text) => Err(format!(
             "{text} is ignored: it is not an address, file or program"
         )),

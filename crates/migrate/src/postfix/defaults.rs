@@ -81,6 +81,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("smtp_bind_address", ""),
     ("smtp_helo_name", "$myhostname"),
     ("smtp_sasl_mechanism_filter", ""),
+    ("smtp_tls_fingerprint_cert_match", ""),
     ("smtp_tls_fingerprint_digest", "sha256"),
     ("smtp_tls_security_level", ""),
     ("smtpd_banner", "$myhostname ESMTP $mail_name"),

@@ -156,6 +156,8 @@ struct Cf {
     features: Vec<(Origin, String)>,
     /// Feature arguments found in the rules.
     arguments: Vec<(&'static str, Vec<String>)>,
+    /// The lists of DNS, in the order in which they are asked.
+    lists: Vec<List>,
     rules: Option<Origin>,
     has_listener: bool,
 }
@@ -316,10 +318,13 @@ impl Cf {
 
     /// Rules come from the templates; what features add to them is read.
     fn rule(&mut self, at: Origin, line: &str) {
-        if let Some((_, zone)) = line.split_once("dnsbl $4.$3.$2.$1.")
-            && let Some((zone, _)) = zone.split_once(". ")
-        {
-            self.arguments.push(("enhdnsbl", vec![zone.to_owned()]));
+        match List::begins(line) {
+            Some(list) => self.lists.push(list),
+            None => {
+                if let Some(list) = self.lists.last_mut() {
+                    list.line(line);
+                }
+            }
         }
         if line.contains("SPAMFRIEND") {
             self.arguments.push(("delay_checks", vec!["friend".to_owned()]));
@@ -338,6 +343,7 @@ impl Cf {
     }
 
     fn finish(mut self) -> Mc {
+        let had_lists = !self.lists.is_empty();
         let first = self.mc.calls("DAEMON_OPTIONS").next().map(|(at, _)| at.clone());
         if let Some(at) = first.filter(|_| self.has_listener) {
             self.mc.add_call(at, "FEATURE", vec!["no_default_msa".to_owned()]);
@@ -351,16 +357,20 @@ impl Cf {
                 _ if MAPS.iter().any(|(_, feature)| *feature == name) || name == "no_default_msa" => {
                     self.mc.add_idle(at, name, "another line says what it does");
                 }
+                // The template stands there once; each list has rules of its own.
+                "dnsbl" | "enhdnsbl" if !self.lists.is_empty() => {
+                    self.mc
+                        .add_idle(at.clone(), name, "another line says what it does");
+                    for list in std::mem::take(&mut self.lists) {
+                        self.mc.add_call(at.clone(), "FEATURE", list.arguments());
+                    }
+                }
+                "dnsbl" | "enhdnsbl" if had_lists => {
+                    self.mc.add_idle(at, name, "another line says what it does");
+                }
                 _ => {
-                    let lists = name == "dnsbl" || name == "enhdnsbl";
-                    let of = if lists { "enhdnsbl" } else { name.as_str() };
-                    let given = self.arguments.iter().position(|(feature, _)| *feature == of);
-                    let more = match given {
-                        // Each list has its own lines.
-                        Some(place) if lists => Some(self.arguments.remove(place).1),
-                        Some(place) => Some(self.arguments[place].1.clone()),
-                        None => None,
-                    };
+                    let given = self.arguments.iter().find(|(feature, _)| *feature == name);
+                    let more = given.map(|(_, more)| more.clone());
                     let mut arguments = vec![name];
                     arguments.extend(more.unwrap_or_default());
                     self.mc.add_call(at, "FEATURE", arguments);
@@ -374,6 +384,78 @@ impl Cf {
             );
         }
         self.mc
+    }
+}
+
+/// A list of DNS, as its rules tell of it.
+#[derive(Debug, Default, Eq, PartialEq)]
+struct List {
+    /// `dnsbl` or `enhdnsbl`.
+    feature: &'static str,
+    zone: String,
+    /// What is said, as `.mc` files write it.
+    message: String,
+    /// Whether mail waits while the list does not answer.
+    defers: bool,
+    /// The answers that count; all where there are none.
+    answers: Vec<String>,
+}
+
+impl List {
+    /// `R$-.$-.$-.$-  $: <?> $(dnsbl $4.$3.$2.$1.bl.example. $: OK $)`.
+    fn begins(line: &str) -> Option<Self> {
+        let (before, zone) = line.split_once("dnsbl $4.$3.$2.$1.")?;
+        let (zone, _) = zone.split_once(". ")?;
+        let feature = if before.ends_with("$(e") {
+            "enhdnsbl"
+        } else {
+            "dnsbl"
+        };
+        Some(Self {
+            feature,
+            zone: zone.to_owned(),
+            ..Self::default()
+        })
+    }
+
+    /// `R<?>$+<TMP>  $#error $@ 4.4.3 $: …`, `R<?>127.0.0.2.  $#error $@ 5.7.1 $: "550 no"`, `R<?>$+  $#error $@ quarantine $: …`.
+    fn line(&mut self, line: &str) {
+        let Some((answer, action)) = line
+            .strip_prefix("R<?>")
+            .and_then(|rest| rest.split_once([' ', '\t']))
+        else {
+            return;
+        };
+        let Some(said) = action.trim().strip_prefix("$#error $@ ") else {
+            return;
+        };
+        match answer.trim() {
+            "$+<TMP>" => self.defers = true,
+            "$+" => {}
+            answer => self.answers.push(answer.to_owned()),
+        }
+        if answer.trim() != "$+<TMP>" {
+            let (status, message) = said.split_once("$:").unwrap_or((said, ""));
+            let is_held = status.trim() == "quarantine";
+            self.message = if is_held { "quarantine" } else { message.trim() }.to_owned();
+        }
+    }
+
+    fn arguments(self) -> Vec<String> {
+        // What is said without words of one's own.
+        let usual = format!(
+            "\"550 Rejected: \" $&{{client_addr}} \" listed at {}\"",
+            self.zone
+        );
+        let message = if self.message == usual {
+            String::new()
+        } else {
+            self.message
+        };
+        let defers = if self.defers { "t" } else { "" };
+        let mut arguments = vec![self.feature.to_owned(), self.zone, message, defers.to_owned()];
+        arguments.extend(self.answers);
+        arguments
     }
 }
 
@@ -395,4 +477,49 @@ fn first(line: &str) -> String {
         .chars()
         .take(60)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rules as m4 makes them of `FEATURE(dnsbl)` and `FEATURE(enhdnsbl)` of sendmail 8.17.
+    #[test]
+    fn lists_keep_their_words_and_answers() {
+        let text = "#####  $Id: dnsbl.m4,v 8.34 2013-11-22 20:51:11 ca Exp $  #####\n\
+                    #####  $Id: enhdnsbl.m4,v 1.13 2013-11-22 20:51:11 ca Exp $  #####\n\
+                    R$*\t\t\t$: $&{client_addr}\n\
+                    R$-.$-.$-.$-\t\t$: <?> $(dnsbl $4.$3.$2.$1.bl.example. $: OK $)\n\
+                    R<?>OK\t\t\t$: OKSOFAR\n\
+                    R<?>$+<TMP>\t\t$#error $@ 4.4.3 $: \"451 Temporary lookup failure of \" $&{client_addr} \" at bl.example\"\n\
+                    R<?>$+\t\t$#error $@ 5.7.1 $: \"550 5.7.9 Mail from \" $&{client_addr} \" refused see bl\"\n\
+                    R$-.$-.$-.$-\t\t$: <?> $(dnsbl $4.$3.$2.$1.q.example. $: OK $)\n\
+                    R<?>$+<TMP>\t\t$: TMPOK\n\
+                    R<?>$+\t\t$#error $@ quarantine $: q.example\n\
+                    R$-.$-.$-.$-\t\t$: <?> $(ednsbl $4.$3.$2.$1.zen.example. $: OK $)\n\
+                    R<?>127.0.0.2.\t$#error $@ 5.7.1 $: \"550 no\"\n\
+                    R<?>127.0.0.4.\t\t$#error $@ 5.7.1 $: \"550 no\"\n\
+                    R$-.$-.$-.$-\t\t$: <?> $(ednsbl $4.$3.$2.$1.plain.example. $: OK $)\n\
+                    R<?>$+\t$#error $@ 5.7.1 $: \"550 Rejected: \" $&{client_addr} \" listed at plain.example\"\n";
+        let mc = read("/etc/mail/sendmail.cf", text);
+        let calls: Vec<Vec<String>> = mc
+            .calls("FEATURE")
+            .map(|(_, arguments)| arguments.to_vec())
+            .collect();
+        let own = "\"550 5.7.9 Mail from \" $&{client_addr} \" refused see bl\"";
+        let expected: [&[&str]; 4] = [
+            &["dnsbl", "bl.example", own, "t"],
+            &["dnsbl", "q.example", "quarantine", ""],
+            &[
+                "enhdnsbl",
+                "zen.example",
+                "\"550 no\"",
+                "",
+                "127.0.0.2.",
+                "127.0.0.4.",
+            ],
+            &["enhdnsbl", "plain.example", "", ""],
+        ];
+        assert_eq!(calls, expected);
+    }
 }

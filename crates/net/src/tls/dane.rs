@@ -1,4 +1,4 @@
-//! DANE: checking a server against its TLSA records (RFC 7672 section 3).
+//! DANE: checking a server against its TLSA records (RFC 7672 section 3), or against fingerprints.
 
 use super::signature::Possession;
 use super::{ClientTls, certificate, provider};
@@ -140,14 +140,39 @@ impl ClientTls {
     /// resumed.
     #[must_use]
     pub fn held_to(&self, records: TlsaSet, names: &[&str]) -> Self {
-        let mut config = (*self.config).clone();
-        config.resumption = Resumption::disabled();
         let name = |name: &&str| ServerName::try_from(name.trim_end_matches('.').to_owned()).ok();
-        config.dangerous().set_certificate_verifier(Arc::new(NamedServer {
+        self.taking(NamedServer {
             records,
             names: names.iter().filter_map(name).collect(),
             keys: Possession::new(),
-        }));
+            mismatch: NotNamed::ByRecords,
+        })
+    }
+
+    /// The same client, which takes a server that shows one of the certificates that `fingerprints` name: SHA-256 of the certificate or
+    /// of its public key, in DER. What else stands in it does not matter. Sessions are not resumed.
+    #[must_use]
+    pub fn pinned_to(&self, fingerprints: &[[u8; 32]]) -> Self {
+        let of = |selector| {
+            fingerprints.iter().map(move |fingerprint| Usable {
+                usage: Usage::Own,
+                selector,
+                matching: Matching::Sha256,
+                data: fingerprint.to_vec(),
+            })
+        };
+        self.taking(NamedServer {
+            records: TlsaSet(of(Selector::Certificate).chain(of(Selector::Key)).collect()),
+            names: Vec::new(),
+            keys: Possession::new(),
+            mismatch: NotNamed::ByFingerprints,
+        })
+    }
+
+    fn taking(&self, server: NamedServer) -> Self {
+        let mut config = (*self.config).clone();
+        config.resumption = Resumption::disabled();
+        config.dangerous().set_certificate_verifier(Arc::new(server));
         Self {
             config: Arc::new(config),
             verified: true,
@@ -155,12 +180,13 @@ impl ClientTls {
     }
 }
 
-/// Accepts a certificate that matches the records.
+/// Accepts a certificate that matches the records; fingerprints are records, too.
 #[derive(Debug)]
 struct NamedServer {
     records: TlsaSet,
     names: Vec<ServerName<'static>>,
     keys: Possession,
+    mismatch: NotNamed,
 }
 
 impl NamedServer {
@@ -217,7 +243,7 @@ impl ServerCertVerifier for NamedServer {
         }
         match self.by_authority(end_entity, intermediates, now) {
             Some(judged) => judged.map(|()| ServerCertVerified::assertion()),
-            None => Err(CertificateError::Other(OtherError(Arc::new(NotNamed))).into()),
+            None => Err(CertificateError::Other(OtherError(Arc::new(self.mismatch))).into()),
         }
     }
 
@@ -225,9 +251,13 @@ impl ServerCertVerifier for NamedServer {
 }
 
 /// No record matches any certificate that the server presented.
-#[derive(Debug, thiserror::Error)]
-#[error("it matches none of the host's TLSA records (DANE)")]
-struct NotNamed;
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+enum NotNamed {
+    #[error("it matches none of the host's TLSA records (DANE)")]
+    ByRecords,
+    #[error("it matches none of the fingerprints that are set for the host")]
+    ByFingerprints,
+}
 
 #[cfg(test)]
 mod tests {

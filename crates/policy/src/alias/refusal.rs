@@ -25,15 +25,16 @@ pub struct RefusalText {
 )]
 pub struct BadRefusal(&'static str);
 
-/// Words of sendmail's `error` mailer, with their meaning (RFC 3463). A text without a code gets 553 there.
+/// Words of sendmail's `error` mailer, with their meaning (RFC 3463). A text without a code gets 553 there, even after `tempfail`,
+/// although that is a permanent refusal and surely not meant.
 const WORDS: &[(&str, u16, Status)] = &[
     ("nouser", 553, Status(5, 1, 1)),
     ("nohost", 553, Status(5, 1, 2)),
     ("unavailable", 553, Status(5, 0, 0)),
-    ("software", 554, Status(5, 3, 0)),
-    ("config", 554, Status(5, 3, 5)),
-    ("protocol", 554, Status(5, 5, 0)),
-    ("usage", 554, Status(5, 5, 4)),
+    ("software", 553, Status(5, 3, 0)),
+    ("config", 553, Status(5, 3, 5)),
+    ("protocol", 553, Status(5, 5, 0)),
+    ("usage", 553, Status(5, 5, 4)),
     ("tempfail", 450, Status(4, 0, 0)),
 ];
 
@@ -57,8 +58,8 @@ impl RefusalText {
         Self::new(code, status, rest)
     }
 
-    /// Reads the text after `error:`, in sendmail's form (`5.7.1:550 text`, `nouser 550 text`, `nouser text`, `550 text`) or in
-    /// Postfix's (`5.1.2 text`).
+    /// Reads the text after `error:` in sendmail's tables: `5.7.1:550 text`, `nouser 550 text`, `nouser text`, `550 text`, or a text
+    /// alone, which is `553 5.3.0`. A status before the text, as in Postfix, is accepted as well.
     ///
     /// # Errors
     ///
@@ -78,7 +79,12 @@ impl RefusalText {
         let first = text.split([' ', '\t', ':']).next().unwrap_or_default();
         let known = WORDS.iter().find(|(word, ..)| word.eq_ignore_ascii_case(first));
         let Some((_, code, status)) = known else {
-            return Self::parse(text);
+            let is_coded = is_code(first) || first.parse::<Status>().is_ok();
+            return if is_coded || text.is_empty() {
+                Self::parse(text)
+            } else {
+                Self::new(Some(553), Some(Status(5, 3, 0)), text)
+            };
         };
         let rest = text[first.len()..].trim_start_matches([' ', '\t', ':']);
         match word(rest) {
@@ -187,8 +193,11 @@ mod tests {
             ("a word and a text",            "nouser No such user here",               "553 5.1.1 No such user here"),
             ("a word and a colon",           "nohost:no such host",                    "553 5.1.2 no such host"),
             ("for now",                      "tempfail 450 come back",                 "450 4.0.0 come back"),
+            ("for now, without a code",      "tempfail come back",                     "450 4.0.0 come back"),
+            ("a word of few",                "usage read the manual",                  "553 5.5.4 read the manual"),
+            ("a code and a status",          "550 5.7.2 not here",                     "550 5.7.2 not here"),
             ("Postfix's transport",          "5.1.2 out of business",                  "550 5.1.2 out of business"),
-            ("a word that is none",          "nobody lives here",                      "550 5.1.1 nobody lives here"),
+            ("a word that is none",          "nobody lives here",                      "553 5.3.0 nobody lives here"),
         ];
         for (shows, written, told) in cases {
             let read = RefusalText::parse_error_mailer(written).map(|read| read.to_string());

@@ -9,15 +9,19 @@ use super::part::name_of;
 use super::subject::{to_line, to_octets};
 use super::{Chosen, Findings, Part, Verdict};
 
+/// Most octets by which checks make a header longer. A message with many fields, each of which matches, could otherwise become any size.
+const GROWTH_MAX: usize = 256 * 1024;
+
 /// Runs checks on these fields of a header, and edits them. Returns how many fields there are in their place.
 ///
-/// If the text of a check is not a header field, it is left out and logged.
+/// If the text of a check is not a header field, or would make the header more than 256 KiB longer, it is left out and logged.
 pub fn header(
     chosen: &Chosen<'_>,
     header: &mut Header,
     fields: Range<usize>,
     findings: &mut Findings,
 ) -> usize {
+    let mut room = GROWTH_MAX;
     header.edit(fields, |field| {
         if findings.is_settled() {
             return FieldEdit::Keep;
@@ -26,7 +30,7 @@ pub fn header(
         let Some((check, verdict)) = chosen.judge(Part::Header, raw) else {
             return FieldEdit::Keep;
         };
-        let verdict = possible(verdict);
+        let verdict = within(possible(verdict), raw.len(), &mut room);
         findings.note(check, &verdict, Some(name_of(raw)));
         match verdict {
             Verdict::Remove => FieldEdit::Remove,
@@ -45,6 +49,22 @@ fn possible(verdict: Verdict) -> Verdict {
             Verdict::Note(format!("{text:?} is no header field, and left out").into())
         }
         _ => verdict,
+    }
+}
+
+/// The verdict, or a note where it would make the header longer than there is room for.
+fn within(verdict: Verdict, before: usize, room: &mut usize) -> Verdict {
+    let longer = match &verdict {
+        Verdict::Prepend(text) => text.len(),
+        Verdict::Replace(text) => text.len().saturating_sub(before),
+        _ => 0,
+    };
+    match room.checked_sub(longer) {
+        Some(left) => {
+            *room = left;
+            verdict
+        }
+        None => Verdict::Note("a new field is left out: checks have made this header 256 KiB longer".into()),
     }
 }
 

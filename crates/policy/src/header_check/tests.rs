@@ -215,3 +215,16 @@ fn whose_and_where() {
     assert!(coming_in(&checks, &Client::default(), "submission").is_none());
     assert!(going_out(&checks).is_none());
 }
+
+#[test]
+fn checks_make_a_header_only_so_much_longer() {
+    let text = format!("B: {}", "x".repeat(900));
+    let room = 256 * 1024 / text.len();
+    let by = own(&["A"], None, Verdict::Prepend(text.into()));
+    let checks = [check("grows", &[Part::Header], by)];
+    let (made, findings) = checked(&checks, &"A: 1\r\n".repeat(room + 100));
+    assert_eq!(made.matches("B: ").count(), room);
+    assert_eq!(made.matches("A: ").count(), room + 100);
+    let is_told = |told: &Told| told.reason.contains("256 KiB longer");
+    assert!(findings.told.iter().any(is_told), "{:?}", findings.told);
+}

@@ -55,7 +55,8 @@ pub fn target_of(value: &str, form: EntryForm, port: u16) -> Result<Target, BadE
     });
     let rest = rest.trim();
     match (transport.trim().to_ascii_lowercase().as_str(), form) {
-        ("error", _) => Ok(Target::Refuse(RefusalText::parse_error_mailer(rest)?)),
+        ("error", EntryForm::Transport) => Ok(Target::Refuse(RefusalText::parse(rest)?)),
+        ("error", EntryForm::Mailertable) => Ok(Target::Refuse(RefusalText::parse_error_mailer(rest)?)),
         ("retry", EntryForm::Transport) => Ok(Target::Refuse(deferred(rest)?)),
         ("discard", _) => Ok(Target::Discard),
         ("local" | "virtual", EntryForm::Transport) => Ok(Target::Local),
@@ -224,6 +225,8 @@ mod tests {
             ("IPv6 has colons of its own",    "relay:[IPv6:2001:db8::1]:[10.0.0.1]",   Mailertable, "Smtp [2001:db8::1]:25 10.0.0.1:25"),
             ("the relay mailer",              "relay:[203.0.113.40]",                  Mailertable, "Smtp 203.0.113.40:25"),
             ("a refusal with both codes",     "error:5.1.2:550 does not exist",        Mailertable, "refuse 550 5.1.2 does not exist"),
+            ("a refusal without any code",    "error:nobody is there",                 Mailertable, "refuse 553 5.3.0 nobody is there"),
+            ("the same, by Postfix",          "error:nobody is there",                 Transport,   "refuse 550 5.1.1 nobody is there"),
             ("a refusal by a word",           "error:nohost no such host",             Mailertable, "refuse 553 5.1.2 no such host"),
             ("one user for all",              "local:root",                            Mailertable, "! `local:root` sends all mail to one user; write an [[alias]] with `to = [\"root\"]` for it"),
             ("no host",                       "smtp:[]",                               Transport,   "! \"[]\" is no next hop; write \"smtp:[host]:port\", \"smtp:host\" for its MX records, or \"lmtp:unix:/path\""),

@@ -1,10 +1,12 @@
-//! How mail is sent over a route: from which address, with which name, and how much at once.
+//! How mail is sent over a route: from which address, with which name, how much at once, and which certificate the host must present.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use serde::Deserialize;
+
+use super::Pins;
 
 /// A route's settings for connections. By default none, so that the server's settings apply.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -25,6 +27,8 @@ pub struct Lane {
     pub recipients: Option<usize>,
     /// Most messages per second to one next hop.
     pub rate: Option<Rate>,
+    /// The certificates of which hosts must show one.
+    pub pins: Pins,
 }
 
 /// Messages per second; above zero.
@@ -124,6 +128,11 @@ impl Lane {
             messages_per_connection: self.messages_per_connection.or(usual.messages_per_connection),
             recipients: self.recipients.or(usual.recipients),
             rate: self.rate.or(usual.rate),
+            pins: if self.pins.is_empty() {
+                usual.pins.clone()
+            } else {
+                self.pins
+            },
         }
     }
 }
@@ -147,6 +156,7 @@ impl fmt::Display for Lane {
         )?;
         part("recipients", self.recipients.as_ref().map(|value| value as _))?;
         part("rate", self.rate.as_ref().map(|rate| &rate.0 as _))?;
+        part("fingerprint", (!self.pins.is_empty()).then_some(&self.pins as _))?;
         f.write_str("")
     }
 }
@@ -182,11 +192,12 @@ mod tests {
             family: Family::V4,
             connections: Some(2),
             rate: Rate::per_second(0.5),
+            pins: Pins::new(vec![[7; 32]]),
             ..Lane::default()
         };
         assert_eq!(
             lane.to_string(),
-            " from=192.0.2.1 helo=out.example ip=v4 connections=2 rate=0.5"
+            " from=192.0.2.1 helo=out.example ip=v4 connections=2 rate=0.5 fingerprint=0707070707070707"
         );
         assert_eq!(Lane::default().to_string(), "");
         assert_eq!(

@@ -8,6 +8,7 @@ fn facts<'a>() -> Facts<'a> {
         tlsa: Tlsa::Unasked,
         tls: TlsLevel::Opportunistic,
         verify: false,
+        pinned: false,
         host: HostDemand::Nothing,
         login: false,
         outside: true,
@@ -102,6 +103,35 @@ fn how_much_tls_and_by_whose_demand() {
             ..facts()
         };
         assert_eq!(tries(&facts, socket, breaks), Ok(expected), "{shows}");
+    }
+}
+
+#[test]
+fn fingerprints_of_a_route_count_in_place_of_all_else() {
+    use TlsLevel::{Implicit, Required};
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows                  level     verify  the name of the host   how TLS begins
+        ("by STARTTLS",                         Required, true,   HostDemand::Nothing,   Tls::StartTls),
+        ("from the first octet on",             Implicit, true,   HostDemand::Nothing,   Tls::Implicit),
+        ("without a name that could be valid",  Required, false,  HostDemand::Nothing,   Tls::StartTls),
+        ("stricter than a valid name",          Required, true,   HostDemand::Verified,  Tls::StartTls),
+        ("whatever the name demands",           Required, true,   HostDemand::Never,     Tls::StartTls),
+    ];
+    for (shows, tls, verify, host, begins) in cases {
+        let facts = Facts {
+            tls,
+            verify,
+            pinned: true,
+            host,
+            ..facts()
+        };
+        let first = Try {
+            tls: begins,
+            certificate: Certificate::Pinned,
+            demand: Demand::Route,
+        };
+        assert_eq!(tries(&facts, false, true), Ok((first, None)), "{shows}");
     }
 }
 

@@ -32,6 +32,7 @@ use postern_receive::judge::{Ground, Judge};
 use postern_receive::{ListenerSettings, ListenerTls, identity_of};
 
 pub(super) use self::course::{Course, Setting, setting_behind, table_in_reason};
+pub(super) use self::way::where_to;
 
 use self::answer::{Client, Explanation, show};
 use self::client::{local_user, name_of, qualified, shown, the_listener};

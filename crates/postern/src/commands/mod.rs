@@ -34,6 +34,7 @@ pub(crate) mod pam_helper;
 pub(crate) mod probe;
 pub(crate) mod queue;
 pub(crate) mod reload;
+pub(crate) mod route;
 pub(crate) mod sendmail;
 pub(crate) mod sessions;
 pub(crate) mod stats;

@@ -64,6 +64,7 @@ const COMMANDS: &[(&str, Arguments, Arguments)] = &[
     ("judge",                     Some(&["message", "--peer", "127.0.0.1"]),                               Some(&["nowhere", "--peer", "127.0.0.1"])),
     ("aliases",                   Some(&["list@relay.test"]),                                              Some(&["--config", "wrong.toml"])),
     ("directories",               Some(&[]),                                                               Some(&["--config", "wrong.toml"])),
+    ("route",                     Some(&["x@relay.test"]),                                                 Some(&["x@relay.test", "--config", "wrong.toml"])),
     ("table",                     Some(&["words", "a"]),                                                   Some(&["words", "b"])),
     ("milters",                   None,                                                                    Some(&[])),
     ("milters try",               None,                                                                    Some(&["down", "message"])),

@@ -37,6 +37,16 @@ fn postfix_takes_our_mail_with_the_security_that_the_route_asks() {
             site.path("certs/postfix.key").display()
         ),
     );
+    // What Postfix's own administrator would read out.
+    let printed = std::process::Command::new("openssl")
+        .args(["x509", "-noout", "-fingerprint", "-sha256", "-in"])
+        .arg(site.path("certs/postfix.crt"))
+        .output()
+        .unwrap();
+    let fingerprint = String::from_utf8(printed.stdout).unwrap();
+    let (_, digits) = fingerprint.trim().split_once('=').unwrap();
+    let own = format!("fingerprints = [\"{digits}\"]");
+    let others = format!("fingerprints = [\"{}\"]", "00".repeat(32));
     let original = std::fs::read_to_string(site.path("postern.toml")).unwrap();
     let (before, _) = original.split_once("[[route]]").unwrap();
     for (subject, tls, more, arrives, secured) in [
@@ -50,6 +60,8 @@ fn postfix_takes_our_mail_with_the_security_that_the_route_asks() {
             true,
         ),
         ("unverifiable", "required", "", false, false),
+        ("known by its fingerprint", "required", own.as_str(), true, true),
+        ("another's fingerprint", "required", others.as_str(), false, false),
         ("unverified by choice", "required", "verify = false", true, true),
     ] {
         std::fs::write(

@@ -108,6 +108,24 @@ impl Member {
         }
         Ok(())
     }
+
+    /// The same, but waits for a while where there is none: large senders bring much at once, and those who have places are hurried.
+    async fn wait_for_place(&mut self, session: &Session) -> Result<(), NoPlace> {
+        if self.find_place(session).is_ok() {
+            return Ok(());
+        }
+        let Milter {
+            strangers,
+            strangers_max,
+            strangers_wait,
+            ..
+        } = &*self.milter;
+        let place = strangers
+            .wait(session.peer.ip(), *strangers_max, *strangers_wait)
+            .await?;
+        self.place = Some(place);
+        Ok(())
+    }
 }
 
 impl Step<'_> {
@@ -240,7 +258,7 @@ impl Filtering {
                 self.chain.answered(filter, Event::Mail, Answered::Accept);
             }
         }
-        if let Some(ruled) = self.find_places(session) {
+        if let Some(ruled) = self.find_places(session).await {
             return Some(ruled);
         }
         let step = Step::Mail {
@@ -251,14 +269,14 @@ impl Filtering {
         ruled.filter(|ruled| !ruled.discards())
     }
 
-    /// Takes a place for a stranger at all filters to be asked; `Some` for a filter that has none.
-    fn find_places(&mut self, session: &Session) -> Option<Ruled> {
+    /// Takes a place for a stranger at all filters to be asked, and waits for it; `Some` for a filter that has none.
+    async fn find_places(&mut self, session: &Session) -> Option<Ruled> {
         for filter in 0..self.members.len() {
             if !self.asks(filter) {
                 continue;
             }
             let member = &mut self.members[filter];
-            if let Err(none) = member.find_place(session) {
+            if let Err(none) = member.wait_for_place(session).await {
                 return Some(Ruled::busy(&member.milter, none));
             }
             member.untold = false;

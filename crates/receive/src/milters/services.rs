@@ -1,7 +1,7 @@
 //! All filters: one service each, which outlives a reload that does not change it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use postern_events::{FilterAsked, FilterDown, FilterUp, Observers};
@@ -20,6 +20,8 @@ pub(crate) struct Milter {
     pub(crate) strangers: Arc<Strangers>,
     /// How many of them are allowed.
     pub(crate) strangers_max: u32,
+    /// How long one that finds no place waits for one.
+    pub(crate) strangers_wait: Duration,
 }
 
 impl Milter {
@@ -77,6 +79,7 @@ impl Services {
                     on_failure: milter.on_failure,
                     strangers: Arc::clone(&known.strangers),
                     strangers_max: milter.strangers_max,
+                    strangers_wait: milter.strangers_wait,
                 })
             })
             .collect()

@@ -183,6 +183,7 @@ fn silent_strangers_do_not_keep_the_places_at_a_filter() {
         conditions: Conditions::default(),
         on_failure: OnFailure::Tempfail,
         strangers_max: 1,
+        strangers_wait: Duration::ZERO,
     }];
     let stress = options.settings.timeouts.stress;
     let server = options.start_on_one_thread();

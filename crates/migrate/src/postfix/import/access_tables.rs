@@ -58,8 +58,12 @@ fn kind_of(site: &Site<'_>, value: &str) -> Kind {
         _ => {}
     }
     let classes = site.words("smtpd_restriction_classes");
-    let is_plain =
-        |word: &String| matches!(word.as_str(), "permit" | "reject" | "defer") || classes.contains(word);
+    let is_plain = |word: &String| {
+        ["permit", "reject", "defer"]
+            .iter()
+            .any(|known| word.eq_ignore_ascii_case(known))
+            || classes.contains(word)
+    };
     if words(value).iter().all(is_plain) {
         Kind::Class
     } else {

@@ -3,7 +3,7 @@
 use super::super::text::words;
 use super::Site;
 use super::restrictions::Run;
-use super::tables::{Edit, Entry, Reference};
+use super::tables::{Behind, Edit, Entry, Reference};
 use crate::Origin;
 use crate::config::{Section, Value};
 use crate::report::Weight;
@@ -77,6 +77,24 @@ pub(super) fn ask(site: &mut Site<'_>, at: &Origin, what: &str, domain: String) 
 pub(super) fn everywhere(run: &mut Run<'_, '_>) {
     run.site.asked.insert("*".to_owned());
     run.carried("reject_unverified_recipient", "ask_next_hop");
+}
+
+/// Postfix takes a sender that canonical maps have for one that exists.
+pub(super) fn listed_otherwise(site: &mut Site<'_>, rule: &mut Section) {
+    let mut tables = Vec::new();
+    for parameter in ["sender_canonical_maps", "canonical_maps"] {
+        let at = site.at(parameter);
+        for word in site.words(parameter) {
+            // Services rewrite all addresses, those that nobody has too.
+            let is_list = Reference::of(&word).is_some_and(|table| table.behind() != Behind::Service);
+            if is_list {
+                tables.extend(site.table(&word, &at, parameter));
+            }
+        }
+    }
+    if !tables.is_empty() {
+        rule.set("sender", Value::Not(tables), "canonical maps have them");
+    }
 }
 
 /// Who may use which sender.

@@ -8,6 +8,7 @@ use super::super::Parameter;
 use super::super::text::words;
 use super::listeners::{LISTS, Listener, is_known_client};
 use super::restrictions::{Place, translated};
+use super::tables::{Behind, Reference};
 use super::{Site, access_tables, asked, short};
 use crate::Origin;
 use crate::config::{Section, Value};
@@ -22,7 +23,6 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
         let at = site.at(&class);
         let sections = translated(site, &[], &list, &class, &at, Place::class(&class));
         add(site, sections);
-        site.carried(&class, format!("[[access]] class = \"{class}\""));
     }
     site.carried("smtpd_restriction_classes", "[[access]] class");
     let listeners = site.listeners.clone();
@@ -78,7 +78,53 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
     } else {
         site.meaningless("smtpd_reject_unlisted_sender", "it is off");
     }
+    classes(site);
     asked::relay_differences(site);
+}
+
+/// Classes that no list and no table names are left out.
+fn classes(site: &mut Site<'_>) {
+    let mut classes = site.words("smtpd_restriction_classes");
+    let is_asked = |rule: &Section| match rule.get("table") {
+        Some(Value::Text(table)) => Reference::of(table)
+            .is_some_and(|table| !matches!(table.behind(), Behind::Keys | Behind::Patterns | Behind::Itself)),
+        _ => false,
+    };
+    // What a database says is not known here.
+    let may_be_named = site.import.config.sections("access").any(is_asked);
+    loop {
+        let rules: Vec<&Section> = site.import.config.sections("access").collect();
+        let is_named = |class: &String| {
+            let judged = Value::text(class.clone());
+            let in_inline =
+                |rule: &Section| matches!(rule.get("table"), Some(Value::Text(table)) if names(table, class));
+            may_be_named
+                || rules
+                    .iter()
+                    .any(|rule| rule.get("judge") == Some(&judged) || in_inline(rule))
+                || site.import.files.iter().any(|file| names(&file.text, class))
+        };
+        let Some(unused) = classes.iter().position(|class| !is_named(class)) else {
+            break;
+        };
+        let class = classes.remove(unused);
+        let of_class = Value::text(class.clone());
+        site.import
+            .config
+            .remove(|section| section.name() == "access" && section.get("class") == Some(&of_class));
+        site.meaningless(&class, "no list and no table names this class");
+    }
+    for class in classes {
+        site.carried(&class, format!("[[access]] class = \"{class}\""));
+    }
+}
+
+/// Whether a text has a class as a word of its own.
+fn names(text: &str, class: &str) -> bool {
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .flat_map(|line| line.split([' ', '\t', ',', '=', '{', '}']))
+        .any(|word| word == class)
 }
 
 fn delay(site: &mut Site<'_>) {
@@ -145,6 +191,7 @@ fn of_listener(site: &mut Site<'_>, listener: &Listener, class: Option<&str>) ->
             rule.set("class", Value::text(class), "");
         }
         rule.set("fault", Value::text("sender_unlisted"), "");
+        asked::listed_otherwise(site, &mut rule);
         rule.set("verdict", Value::text("refuse"), "");
         rule.set("code", Value::plain(550), "");
         rule.set("status", Value::text("5.1.7"), "");

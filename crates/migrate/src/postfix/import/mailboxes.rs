@@ -187,17 +187,16 @@ fn names_of(site: &Site<'_>, parameter: &str) -> Option<Vec<String>> {
 
 /// Passes mail for virtual mailboxes to a program, as before. False if that is not possible.
 fn to_program(site: &mut Site<'_>, transport: &str, has_users: bool) -> bool {
-    let named: Vec<String> = words(&site.value("virtual_mailbox_domains"));
-    let are_names = named.iter().all(|name| !name.contains([':', '/']));
-    // Mail for system users goes another way, and the domains in a database are not known here.
-    if has_users && !are_names {
+    let named = names_of(site, "virtual_mailbox_domains");
+    // Mail for users of this machine goes another way, and which domains a database has is not known here.
+    if has_users && named.is_none() {
         return false;
     }
     let service = site.master.service(transport, "unix").cloned();
     let Some(name) = service.and_then(|service| pipes::pipe(site, &service)) else {
         return false;
     };
-    if has_users {
+    if let Some(named) = named.filter(|_| has_users) {
         let mut route = Section::new("route", site.comment("virtual_transport"));
         route.set("domains", Value::list(named), "");
         route.set("to", Value::text("pipe"), "");
@@ -408,6 +407,9 @@ fn forwarding(site: &mut Site<'_>) {
     }
 }
 
+/// Programs that sites name without their folder, as Debian does: Postfix finds them by its path.
+const PROGRAMS: [&str; 2] = ["/usr/bin/procmail", "/usr/bin/maildrop"];
+
 /// The words of a command that needs no shell, with Postfix's variables as placeholders.
 fn agent(command: &str) -> Option<Vec<String>> {
     const PLACES: [(&str, &str); 10] = [
@@ -425,6 +427,10 @@ fn agent(command: &str) -> Option<Vec<String>> {
     let mut found = Vec::new();
     for word in command.split_whitespace() {
         let bare = word.trim_matches(['"', '\'']);
+        let bare = PROGRAMS
+            .iter()
+            .find(|path| found.is_empty() && path.strip_prefix("/usr/bin/") == Some(bare))
+            .map_or(bare, |path| path);
         if bare.contains(['|', ';', '&', '<', '>', '`', '"', '\'', '(', '*', '?']) {
             return None;
         }
@@ -486,7 +492,11 @@ mod tests {
                     "{recipient}",
                 ]),
             ),
-            ("procmail", None),
+            (
+                "procmail -a \"$EXTENSION\"",
+                Some(&["/usr/bin/procmail", "-a", "{detail}"]),
+            ),
+            ("deliver", None),
             ("/bin/a | /bin/b", None),
             ("/bin/a $UNKNOWN", None),
         ];

@@ -6,6 +6,7 @@ mod asked;
 mod directories;
 mod domains;
 mod filters;
+mod fingerprints;
 mod limits;
 mod listeners;
 mod lists;

@@ -12,7 +12,7 @@ struct Program {
     user: String,
     group: Option<String>,
     add: Vec<&'static str>,
-    lowercase: bool,
+    lowercase: Vec<&'static str>,
     size_limit: Option<u64>,
     /// Attributes and flags that were not carried over.
     left: Vec<String>,
@@ -54,8 +54,8 @@ pub(super) fn pipe(site: &mut Site<'_>, service: &Service) -> Option<String> {
     if !program.add.is_empty() {
         section.set("add", Value::list(program.add), "");
     }
-    if program.lowercase {
-        section.set("lowercase", Value::plain(true), "");
+    if !program.lowercase.is_empty() {
+        section.set("lowercase", Value::list(program.lowercase), "");
     }
     if let Some(size) = program.size_limit.filter(|size| *size >= 1024) {
         section.set("size_limit", Value::plain(size), "");
@@ -115,8 +115,9 @@ impl Program {
             'R' => self.add.push("return-path"),
             'O' => self.add.push("original-to"),
             'D' => self.add.push("delivered-to"),
-            'h' | 'u' => self.lowercase = true,
-            // Addresses are quoted where necessary; the other flag concerns something not logged here.
+            'h' => self.lowercase.push("domain"),
+            'u' => self.lowercase.push("local"),
+            // Addresses are quoted where they have to be; and it says what no log here says.
             'q' | 'X' => {}
             other => self.left.push(format!("flag {other}")),
         }
@@ -200,7 +201,7 @@ mod tests {
                 user: "vmail".into(),
                 group: Some("mail".into()),
                 add: vec!["delivered-to", "return-path"],
-                lowercase: true,
+                lowercase: vec!["domain", "local"],
                 ..Program::default()
             }
         );

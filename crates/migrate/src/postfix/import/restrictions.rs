@@ -58,6 +58,8 @@ pub(super) fn translated(
     };
     let mut rest = list.iter().map(String::as_str);
     while let Some(word) = rest.next() {
+        let word = run.plain(word);
+        let word = word.as_str();
         if word == "warn_if_reject" {
             run.warns = true;
             continue;
@@ -88,7 +90,16 @@ impl<'a> Run<'_, 'a> {
         self.site.main.with(self.overrides)
     }
 
-    fn restriction<'w>(&mut self, word: &'w str, rest: &mut impl Iterator<Item = &'w str>) {
+    /// A restriction in small letters, which Postfix does not tell from others; names of classes and tables stay as they are.
+    fn plain(&self, word: &str) -> String {
+        if word.contains(':') || self.is_class(word) {
+            word.to_owned()
+        } else {
+            word.to_ascii_lowercase()
+        }
+    }
+
+    fn restriction<'w>(&mut self, word: &str, rest: &mut impl Iterator<Item = &'w str>) {
         if is_known_client(word) {
             self.known.push(word.to_owned());
             let to = if self.place.is_relay {
@@ -122,6 +133,17 @@ impl<'a> Run<'_, 'a> {
             }
             "reject_unlisted_recipient" => self.carried(word, "unknown recipients are always refused"),
             "reject_unverified_recipient" => asked::everywhere(self),
+            "reject_unverified_sender" => self.missing(
+                word,
+                Weight::Mail,
+                "no server is called to ask whether a sender exists: whoever writes a sender could have this host call any other, and many \
+                 hosts block those that do. `fault = \"sender_unknown\"` asks whether the domain exists, [judge] checks SPF, DKIM and DMARC",
+            ),
+            "reject_multi_recipient_bounce" => self.missing(
+                word,
+                Weight::Detail,
+                "a bounce may have several recipients here: a [[limit]] on `recipients` for the sender `<>` is the nearest to it",
+            ),
             _ if word.ends_with("sender_login_mismatch") => asked::owners(self, word),
             "check_policy_service" => asked::service(self, rest.next().unwrap_or_default()),
             "sleep" => {
@@ -182,6 +204,9 @@ impl<'a> Run<'_, 'a> {
             .unwrap_or(simple.code);
         let mut rule = self.rule(word);
         rule.set(simple.key, Value::text(simple.value), "");
+        if simple.value == "sender_unlisted" {
+            asked::listed_otherwise(self.site, &mut rule);
+        }
         self.refuse(&mut rule, code, simple.status, simple.text);
         self.put(rule, word);
         if word == "reject_non_fqdn_sender" {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::logins::Logins;
 use super::tables::{Behind, Edit, Entry, Reference};
 use super::transports::{self, Target, Way, way};
-use super::{Site, short};
+use super::{Site, fingerprints, short};
 use crate::Origin;
 use crate::config::{Section, Value};
 use crate::report::Weight;
@@ -212,7 +212,7 @@ impl Plan {
         );
         if way.is_implicit {
             route.set("tls", Value::text("implicit"), "smtp_tls_wrappermode");
-            if !matches!(level.as_str(), "verify" | "secure") {
+            if !matches!(level.as_str(), "verify" | "secure" | "fingerprint") {
                 route.set("verify", Value::plain(false), "");
             }
         }
@@ -436,11 +436,7 @@ fn secure(site: &mut Site<'_>, route: &mut Section, level: &str, attributes: &st
         "dane" => ("dane", None),
         "dane-only" => ("dane-only", None),
         "verify" | "secure" => ("required", None),
-        "fingerprint" => {
-            let remedy = "certificates are not pinned by fingerprint here: the host needs one that is valid for its name, or TLSA records";
-            site.import.missing(at, "fingerprint", Weight::Mail, remedy);
-            ("required", None)
-        }
+        "fingerprint" => return pinned(site, route, attributes, at),
         _ => return,
     };
     route.set("tls", Value::text(tls), "");
@@ -472,6 +468,27 @@ fn secure(site: &mut Site<'_>, route: &mut Section, level: &str, attributes: &st
             site.import
                 .changed(at, &format!("match={names}"), "[[route]] verify", difference);
         }
+    }
+}
+
+/// The level `fingerprint`: the host has to show one of these certificates, whatever else stands in it.
+fn pinned(site: &mut Site<'_>, route: &mut Section, attributes: &str, at: &Origin) {
+    route.set("tls", Value::text("required"), "");
+    let usual = site.value("smtp_tls_fingerprint_cert_match");
+    let digest = site.value("smtp_tls_fingerprint_digest");
+    match fingerprints::of(attributes, &usual, &digest) {
+        Ok(found) => {
+            route.set("fingerprints", Value::list(found), "");
+        }
+        Err(why) => {
+            let remedy = format!(
+                "{why}: mail waits until the host's certificate is valid for its name, or `fingerprints` of this [[route]] names it (`postern probe` prints its fingerprint)"
+            );
+            site.import.missing(at, "fingerprint", Weight::Mail, remedy);
+        }
+    }
+    for parameter in ["smtp_tls_fingerprint_cert_match", "smtp_tls_fingerprint_digest"] {
+        site.carried(parameter, "[[route]] fingerprints");
     }
 }
 

@@ -224,8 +224,8 @@ fn passwords_classes_and_defaults_of_old() {
     let import = of_main(
         "myhostname = mx.example.org\nmynetworks = 10.0.0.0/8\nsmtpd_relay_restrictions =\nrelayhost = [relay.example]\n\
          smtp_sasl_auth_enable = yes\nsmtp_sasl_password_maps = static:joe:s3cret\nsmtp_tls_security_level = secure\n\
-         smtpd_tls_security_level = encrypt\nsmtpd_restriction_classes = lax\nlax = permit\n\
-         smtpd_recipient_restrictions =\n",
+         smtpd_tls_security_level = encrypt\nsmtpd_restriction_classes = lax, unused, unusedtoo\nlax = PERMIT\n\
+         unused = reject\nunusedtoo = unused\nsmtpd_recipient_restrictions = permit_mynetworks, lax, REJECT_unknown_recipient_domain\n",
     );
     let text = import.config.text("");
     for line in [
@@ -233,12 +233,15 @@ fn passwords_classes_and_defaults_of_old() {
         "login = \"joe\"\n",
         "tls = \"none\"\nverdict = \"refuse\"\ncode = 530\n",
         "class = \"lax\"\nverdict = \"accept\"\n",
+        "fault = \"recipient_unknown\"\n",
         "networks = [\"10.0.0.0/8\"]",
     ] {
         assert!(text.contains(line), "{line}\n---\n{text}");
     }
     assert!(
-        !text.contains("networks = []") && !text.contains("login_to_unverified_host"),
+        !text.contains("networks = []")
+            && !text.contains("login_to_unverified_host")
+            && !text.contains("unused"),
         "{text}"
     );
     assert!(!text.contains("s3cret") && !format!("{:?}", import.report.items()).contains("s3cret"));
@@ -508,4 +511,54 @@ fn passwords_of_dovecot_are_not_told() {
     let import = import("/etc/postfix/main.cf", &Folder(files.into_iter().collect())).unwrap();
     assert_eq!(fates(&import, "doveadm_password").len(), 1);
     assert!(!said(&import).contains("hush"), "{}", said(&import));
+}
+
+#[test]
+fn programs_take_mail_of_domains_that_are_names() {
+    let master = "vdeliver unix - n n - - pipe\n  flags=R user=vmail argv=/usr/bin/deliver ${recipient}\n";
+    for (domains, is_routed) in [("a.example, b.example", true), ("a.example, !b.example", false)] {
+        let main = format!(
+            "myhostname = mx.example.org\nmydestination = example.org\nvirtual_transport = vdeliver\nvirtual_mailbox_domains = {domains}\n"
+        );
+        let main: &'static str = main.leak();
+        let files = [("/etc/postfix/main.cf", main), ("/etc/postfix/master.cf", master)];
+        let import = import("/etc/postfix/main.cf", &Folder(files.into_iter().collect())).unwrap();
+        let text = import.config.text("");
+        let route = "domains = [\"a.example\", \"b.example\"]\nto = \"pipe\"";
+        assert_eq!(text.contains(route), is_routed, "{text}");
+        assert!(!text.contains("!b.example"), "{text}");
+    }
+}
+
+#[test]
+fn hosts_known_by_fingerprints() {
+    let pin = "3d".repeat(32);
+    let policy: &'static str =
+        format!("a.example fingerprint match={pin}\nb.example fingerprint match=00:11\n").leak();
+    let main = "myhostname = mx.example.org\nsmtp_tls_fingerprint_digest = sha256\nsmtp_tls_policy_maps = hash:/etc/postfix/policy\n";
+    let files = [("/etc/postfix/main.cf", main), ("/etc/postfix/policy", policy)];
+    let import = import("/etc/postfix/main.cf", &Folder(files.into_iter().collect())).unwrap();
+    let text = import.config.text("");
+    let route =
+        format!("domains = [\"a.example\"]\nto = \"mx\"\ntls = \"required\"\nfingerprints = [\"{pin}\"]");
+    assert!(text.contains(&route), "{text}");
+    assert_eq!(text.matches("fingerprints =").count(), 1, "{text}");
+    let told = fates(&import, "fingerprint");
+    let is_missing =
+        |fate: &&&Fate| matches!(fate, Fate::Missing { remedy, .. } if remedy.contains("postern probe"));
+    assert_eq!(told.iter().filter(is_missing).count(), 1, "{told:?}");
+}
+
+#[test]
+fn senders_that_canonical_maps_have_exist() {
+    let main = "myhostname = mx.example.org\nmydestination = example.org\nsmtpd_reject_unlisted_sender = yes\n\
+        sender_canonical_maps = hash:/etc/postfix/canonical\n";
+    let files = [
+        ("/etc/postfix/main.cf", main),
+        ("/etc/postfix/canonical", "old@example.org new@example.org\n"),
+    ];
+    let import = import("/etc/postfix/main.cf", &Folder(files.into_iter().collect())).unwrap();
+    let text = import.config.text("");
+    let rule = "fault = \"sender_unlisted\"\nsender = { not = [\"hash:tables/canonical\"] }";
+    assert!(text.contains(rule), "{text}");
 }

@@ -19,6 +19,15 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
                     "it is about sendmail's own templates",
                 );
             }
+            "CANONIFY_DOMAIN" | "CANONIFY_DOMAIN_FILE" | "QUEUE_GROUP" | "HACK" => {
+                site.meaningless(at, &format!("{name}({argument})"), OWN);
+            }
+            "MODIFY_MAILER_FLAGS" => site.missing(
+                at,
+                &format!("{name}({})", arguments.join(", ")),
+                Mail,
+                "look what the flag does: `+z` is `protocol = \"lmtp\"` in the [[route]] of this mailer; most others are about sendmail's own ways",
+            ),
             // Read by other parts.
             "CLIENT_OPTIONS"
             | "DAEMON_OPTIONS"

@@ -5,8 +5,11 @@ use crate::Origin;
 use crate::config::{Section, Value};
 use crate::report::Weight;
 
-/// The name of the table.
+/// The name of the table of addresses that lead elsewhere.
 const TABLE: &str = "ldap-routing";
+
+/// The name of the table of hosts.
+const HOSTS: &str = "ldap-routing-hosts";
 
 /// sendmail's own filter, if a site names none.
 const FILTER: &str = "(&(objectClass=inetLocalMailRecipient)(mailLocalAddress={key}))";
@@ -49,37 +52,111 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
             .map(|map| map.trim())
             .filter(|map| !map.is_empty())
     };
-    put(site, at, &server, own(1));
+    let local = site.import.config.section("").get("hostname").cloned();
+    let address = Table {
+        name: TABLE,
+        attribute: "mailRoutingAddress",
+        map: own(1),
+        except: String::new(),
+        whole_domains: false,
+    };
+    put(site, at, &server, &address);
+    let mut alias = Section::new("alias", format!("FEATURE(ldap_routing), {}", short(at)));
+    alias.set("table", Value::text(format!("table:{TABLE}")), "");
+    alias.set("form", Value::text("own"), "");
+    site.import.config.add(alias);
+    let what = "FEATURE(ldap_routing): mailRoutingAddress";
+    site.carried(at, what, "[[table]], [[alias]]");
+    let host = Table {
+        name: HOSTS,
+        attribute: "mailHost",
+        map: own(0),
+        // Mail of this machine's own users stays here.
+        except: match local {
+            Some(Value::Text(name)) => format!("(!(mailHost={name}))"),
+            _ => String::new(),
+        },
+        whole_domains: own(4).is_none(),
+    };
+    put(site, at, &server, &host);
+    let mut route = Section::new("route", format!("FEATURE(ldap_routing), {}", short(at)));
+    route.set("table", Value::list([format!("table:{HOSTS}")]), "");
+    route.set("form", Value::text("mailertable"), "");
+    site.import.config.add(route);
+    let difference = "mail goes to the host that LDAP names; with a mailRoutingAddress it goes where that address leads, whatever mailHost says";
+    site.changed(
+        at,
+        "FEATURE(ldap_routing): mailHost",
+        "[[table]], [[route]]",
+        difference,
+    );
     if let Some(spec) = spec {
         site.carried(&spec.at, "confLDAP_DEFAULT_SPEC", "[[table]] ldap-routing");
     }
-    let what = "FEATURE(ldap_routing): mailHost";
-    let remedy = "routes do not ask LDAP: a [[route]] for the domains, or one with `recipients`, says which host they go to";
-    site.missing(at, what, Weight::Mail, remedy);
     if own(2).is_some_and(|what| what != "passthru") {
-        let remedy =
-            "addresses that LDAP does not have are not refused: name the table in `relay_recipients` too";
-        site.missing(at, "FEATURE(ldap_routing): bounce", Weight::Mail, remedy);
+        bounce(site, at);
     }
 }
 
-fn put(site: &mut Site<'_>, at: &Origin, server: &Server, map: Option<&str>) {
+/// Whether addresses that LDAP does not have are refused: those of relayed domains are, if all of these are asked about.
+fn bounce(site: &mut Site<'_>, at: &Origin) {
+    let what = "FEATURE(ldap_routing): bounce";
+    let asked: Vec<String> = site
+        .mc
+        .calls("LDAPROUTE_DOMAIN")
+        .flat_map(|(_, arguments)| arguments.iter().flat_map(|list| list.split_whitespace()))
+        .map(str::to_ascii_lowercase)
+        .collect();
+    let relayed = match site.import.config.section("").get("relay_domains") {
+        Some(Value::List(domains)) => domains.clone(),
+        _ => Vec::new(),
+    };
+    let mut relayed = relayed
+        .iter()
+        .map(|domain| domain.trim_start_matches("*.").to_ascii_lowercase());
+    if relayed.len() > 0 && relayed.all(|domain| asked.contains(&domain)) {
+        let tables = [TABLE, HOSTS].map(|name| format!("table:{name}"));
+        site.set("", "relay_recipients", Value::list(tables), at, what);
+    } else {
+        let remedy = "addresses that LDAP does not have are not refused: if it has all those of `relay_domains`, name its tables in `relay_recipients`";
+        site.missing(at, what, Weight::Mail, remedy);
+    }
+}
+
+/// A table of the directory.
+struct Table<'a> {
+    name: &'static str,
+    attribute: &'static str,
+    /// What the site says of it in place of sendmail's own.
+    map: Option<&'a str>,
+    /// What an entry must not have, as a filter; empty for nothing.
+    except: String,
+    /// Whether an entry may be for a whole domain, as `@example.org`.
+    whole_domains: bool,
+}
+
+fn put(site: &mut Site<'_>, at: &Origin, server: &Server, wanted: &Table<'_>) {
+    let map = wanted.map;
     let filter = map
         .and_then(|map| option(map, "-k"))
         .unwrap_or_else(|| FILTER.to_owned());
+    let mut filter = filter.replace("%0", "{key}").replace("%s", "{key}");
+    if wanted.whole_domains {
+        let one = "(mailLocalAddress={key})";
+        filter = filter.replace(one, &format!("(|{one}(mailLocalAddress=@{{key}}))"));
+    }
+    if !wanted.except.is_empty() {
+        filter = format!("(&{filter}{})", wanted.except);
+    }
     let attribute = map
         .and_then(|map| option(map, "-v"))
-        .unwrap_or_else(|| "mailRoutingAddress".to_owned());
+        .unwrap_or_else(|| wanted.attribute.to_owned());
     let mut table = Section::new("table", format!("FEATURE(ldap_routing), {}", short(at)));
-    table.set("name", Value::text(TABLE), "");
+    table.set("name", Value::text(wanted.name), "");
     table.set("kind", Value::text("ldap"), "");
     table.set("servers", Value::list(server.urls.clone()), "");
     table.set("search_base", Value::text(server.base.clone()), "");
-    table.set(
-        "filter",
-        Value::text(filter.replace("%0", "{key}").replace("%s", "{key}")),
-        "",
-    );
+    table.set("filter", Value::text(filter), "");
     table.set("attribute", Value::text(attribute), "");
     if let Some(name) = &server.name {
         table.set("bind_dn", Value::text(name.clone()), "");
@@ -91,15 +168,6 @@ fn put(site: &mut Site<'_>, at: &Origin, server: &Server, map: Option<&str>) {
         }
     }
     site.import.config.add(table);
-    let mut alias = Section::new("alias", format!("FEATURE(ldap_routing), {}", short(at)));
-    alias.set("table", Value::text(format!("table:{TABLE}")), "");
-    alias.set("form", Value::text("own"), "");
-    site.import.config.add(alias);
-    site.carried(
-        at,
-        "FEATURE(ldap_routing): mailRoutingAddress",
-        "[[table]], [[alias]]",
-    );
 }
 
 /// A server, as in `-h ldap.example.org -b "dc=example,dc=org"`.

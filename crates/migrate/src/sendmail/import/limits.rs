@@ -142,6 +142,11 @@ fn pauses(site: &mut Site<'_>, access: &Access) {
             _ if feature.is_none() => {
                 site.meaningless(at, &what, "it has no effect without FEATURE(greet_pause)");
             }
+            (_, None) if key.is_empty() => {
+                let why =
+                    "sendmail does not look it up: FEATURE(greet_pause) itself says how long others wait";
+                site.meaningless(at, &what, why);
+            }
             (Some(0), _) if usual == 0 => site.meaningless(at, &what, "the greeting does not wait"),
             (Some(0), Some(network)) => {
                 exempt.push(network);

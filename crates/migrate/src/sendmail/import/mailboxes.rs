@@ -10,7 +10,6 @@ use crate::{Located, Origin};
 pub(super) fn carry_over(site: &mut Site<'_>) {
     aliases(site);
     mailers(site);
-    hubs(site);
     trusted(site);
 }
 
@@ -274,61 +273,7 @@ fn procmail(site: &mut Site<'_>) {
     site.carried(at, "FEATURE(local_procmail)", "[system_users] agent");
 }
 
-/// `LUSER_RELAY`, `MAIL_HUB` and `LOCAL_RELAY`: local mail that goes to another host.
-fn hubs(site: &mut Site<'_>) {
-    for name in ["LUSER_RELAY", "MAIL_HUB", "LOCAL_RELAY"] {
-        let Some(Located { at, what }) = site.mc.option(name) else {
-            continue;
-        };
-        let (mailer, host) = what
-            .trim()
-            .split_once(':')
-            .unwrap_or_else(|| ("relay", what.trim()));
-        let bare = host.trim_matches(['[', ']']);
-        match (name, mailer) {
-            _ if bare.is_empty() => site.meaningless(at, name, "it is empty"),
-            ("LUSER_RELAY", "local") => {
-                let value = Value::text(host);
-                site.set("", "unknown_users", value, at, name);
-            }
-            ("LUSER_RELAY", _) => {
-                site.set("", "unknown_users", Value::text(format!("@{bare}")), at, name);
-                route(site, at, name, vec![bare.to_owned()], host);
-            }
-            ("LOCAL_RELAY", _) => site.missing(
-                at,
-                name,
-                Weight::Habit,
-                "names without a domain get the one of `origin`; a [[route]] says where its mail goes",
-            ),
-            (_, "local") => site.missing(at, name, Weight::Mail, "it leads to a user: write an [[alias]]"),
-            _ => {
-                let local = match site.import.config.section("").get("local_domains") {
-                    Some(Value::List(domains)) => domains.clone(),
-                    _ => Vec::new(),
-                };
-                let top = site.import.config.section("");
-                top.set(
-                    "local_recipients",
-                    Value::text("any"),
-                    "MAIL_HUB knows who exists",
-                );
-                route(site, at, name, local, host);
-                let difference = "addresses keep their domain; sendmail put the hub's name there";
-                site.changed(at, name, "[[route]]", difference);
-            }
-        }
-    }
-}
-
-fn route(site: &mut Site<'_>, at: &Origin, name: &str, domains: Vec<String>, host: &str) {
-    let mut route = Section::new("route", format!("{name}, {}", short(at)));
-    route.set("domains", Value::list(domains), "");
-    route.set("via", Value::list(super::routes::hosts(host, 25)), "");
-    site.import.config.add(route);
-}
-
-/// Users who may send as anybody: root and daemon, and those that a file lists.
+/// Users who may write as anybody: root and daemon, and those that a file lists.
 fn trusted(site: &mut Site<'_>) {
     let mut users = vec!["root".to_owned(), "daemon".to_owned()];
     let option = site.mc.option("confCT_FILE");
@@ -343,6 +288,14 @@ fn trusted(site: &mut Site<'_>) {
                 users.push(line.to_owned());
             }
         }
+    }
+    if let Some(Located { at, what }) = site.mc.option("confTRUSTED_USERS") {
+        users.extend(
+            what.split([' ', ','])
+                .filter(|user| !user.is_empty())
+                .map(str::to_owned),
+        );
+        site.carried(at, "confTRUSTED_USERS", "[local] trusted_users");
     }
     for (at, arguments) in site.mc.calls("LOCAL_USER") {
         let what = format!("LOCAL_USER({})", arguments.join(", "));

@@ -1,10 +1,12 @@
 //! From sendmail's files to a configuration of Postern.
 
 mod access;
+mod authinfo;
 mod certificates;
 mod domains;
 mod features;
 mod filters;
+mod hubs;
 mod keys;
 mod ldap;
 mod limits;
@@ -272,6 +274,14 @@ impl Site<'_> {
             if domains::is_class(&line.what.line) {
                 continue;
             }
+            if is_environment(&line.what.line) {
+                self.meaningless(
+                    &line.at,
+                    &line.what.line,
+                    "no program of sendmail's runs here that could read it",
+                );
+                continue;
+            }
             let what = format!("{} {}", line.what.name, line.what.line);
             self.missing(
                 &line.at,
@@ -300,6 +310,17 @@ impl Site<'_> {
             );
         }
     }
+}
+
+/// `ESASL_PATH=/usr/lib/sasl2`: a variable of the environment.
+fn is_environment(line: &str) -> bool {
+    let name = line.strip_prefix('E').and_then(|rest| rest.split_once('='));
+    name.is_some_and(|(name, _)| {
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|octet| octet.is_ascii_uppercase() || octet == b'_')
+    })
 }
 
 /// The report for a line that no part of the import knows.

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use super::{Site, active, short, table_path};
+use super::{Site, active, authinfo, hubs, short, table_path};
 use crate::config::{Section, Value};
-use crate::import::password_path;
 use crate::report::Weight;
 use crate::{Located, Origin};
 
 pub(super) fn carry_over(site: &mut Site<'_>) {
     let ports = (port(site, "RELAY_MAILER_ARGS"), port(site, "ESMTP_MAILER_ARGS"));
+    hubs::carry_over(site, ports);
     mailertable(site, ports);
-    let logins = authinfo(site);
+    let logins = authinfo::carry_over(site);
     if let Some(Located { at, what }) = site.mc.option("SMART_HOST") {
         let named = named(what);
         let host = named.trim_matches(['[', ']']);
@@ -21,7 +21,7 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
         }
         let mut route = Section::new("route", format!("SMART_HOST, {}", short(at)));
         route.set("domains", Value::list(["*"]), "");
-        route.set("via", Value::list(hosts(named, ports.0)), "");
+        route.set("via", Value::list(hosts(named, port_of(what, ports))), "");
         let login = logins.iter().find(|login| login.as_str() == host);
         if let Some(login) = login {
             route.set(
@@ -115,8 +115,20 @@ fn entry(site: &mut Site<'_>, at: &Origin, key: &str, value: &str, ports: (u16, 
             return;
         }
         "error" => {
+            let text = refusal(rest);
             route.set("to", Value::text("refuse"), "");
-            route.set("refuse", Value::text(refusal(rest)), "");
+            route.set("refuse", Value::text(text.clone()), "");
+            if text.starts_with('4')
+                && !rest
+                    .split([' ', ':'])
+                    .any(|word| word.starts_with('4') && is_code(word))
+            {
+                let difference =
+                    "senders hear 450 and try again; without a code in the text sendmail said 553, for good";
+                site.changed(at, &what, "[[route]] refuse", difference);
+                site.import.config.add(route);
+                return;
+            }
         }
         _ => {
             let remedy = format!("no route of the kind \"{mailer}\" is made by this import");
@@ -171,124 +183,62 @@ fn bracketed(host: &str) -> String {
     }
 }
 
-/// `5.1.2:550 text`, or `nohost text`, as code, enhanced code and text.
+/// What stands behind `error:` in the mailertable, as code, enhanced code and text. sendmail gives 553 where the text has no code, whatever
+/// status or word stands before it; one that says "for now" is believed here.
 fn refusal(text: &str) -> String {
-    const WORDS: [(&str, &str); 3] = [
+    const WORDS: [(&str, &str); 8] = [
         ("nouser ", "5.1.1"),
         ("nohost ", "5.1.2"),
         ("unavailable ", "5.0.0"),
+        ("tempfail ", "4.0.0"),
+        ("usage ", "5.5.4"),
+        ("protocol ", "5.5.0"),
+        ("config ", "5.3.5"),
+        ("software ", "5.3.0"),
     ];
     let by_word = WORDS
         .iter()
         .find_map(|(word, enhanced)| Some((*enhanced, text.strip_prefix(word)?)));
-    let by_code = || {
-        text.split_once(':')
-            .filter(|(enhanced, _)| enhanced.split('.').count() == 3)
+    let by_status = || text.split_once(':').filter(|(status, _)| is_status(status));
+    let given = by_word.or_else(by_status);
+    let rest = given.map_or(text, |(_, rest)| rest.trim());
+    let Some((code, rest)) = rest.split_once(' ').filter(|(code, _)| is_code(code)) else {
+        let status = given.map_or("5.3.0", |(status, _)| status);
+        let code = if status.starts_with('4') { "450" } else { "553" };
+        return format!("{code} {status} {}", rest.trim_matches('"'));
     };
-    let (enhanced, rest) = by_word.or_else(by_code).unwrap_or(("5.1.2", text));
-    let is_code = |code: &str| code.len() == 3 && code.bytes().all(|octet| octet.is_ascii_digit());
-    let code = rest.split_once(' ').filter(|(code, _)| is_code(code));
-    let (code, words) = code.unwrap_or(("553", rest));
-    format!("{code} {enhanced} {}", words.trim().trim_matches('"'))
+    let rest = rest.trim();
+    let (own, words) = match rest.split_once(' ').filter(|(status, _)| is_status(status)) {
+        Some((status, words)) => (Some(status), words),
+        None => (given.map(|(status, _)| status), rest),
+    };
+    // A status of another class than the code's would make no sense.
+    let class = code.get(..1).unwrap_or("5");
+    let status = own.filter(|status| status.starts_with(class)).map(str::to_owned);
+    let status = status.unwrap_or_else(|| format!("{class}.0.0"));
+    format!("{code} {status} {}", words.trim().trim_matches('"'))
 }
 
-/// Credentials, by host. Passwords go into separate files.
-fn authinfo(site: &mut Site<'_>) -> Vec<String> {
-    let Some((at, arguments)) = site.mc.feature("authinfo") else {
-        return Vec::new();
-    };
-    let path = table_path(arguments.first().map_or("", String::as_str), "authinfo");
-    let Some(text) = site.text(&path, at, "FEATURE(authinfo)") else {
-        return Vec::new();
-    };
-    site.carried(at, "FEATURE(authinfo)", "[[login]]");
-    let file: Arc<str> = Arc::from(path);
-    let mut hosts = Vec::new();
-    for (number, line) in active(&text) {
-        let at = Origin::line(&file, number);
-        let (key, value) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-        let host = key
-            .strip_prefix("AuthInfo:")
-            .unwrap_or(key)
-            .split('"')
-            .next()
-            .unwrap_or_default()
-            .trim_matches(['[', ']'])
-            .to_owned();
-        // A line for all hosts applies to the smarthost.
-        let host = match site.mc.option("SMART_HOST") {
-            Some(smart) if host.is_empty() => named(&smart.what).trim_matches(['[', ']']).to_owned(),
-            _ => host,
-        };
-        match Credentials::read(value) {
-            Some(credentials) if !host.is_empty() => {
-                credentials.put(site, &at, &host);
-                hosts.push(host);
-            }
-            _ => site.missing(
-                &at,
-                &format!("authinfo of {host}"),
-                Weight::Mail,
-                "set [[login]] by hand; its fields are not understood",
-            ),
-        }
-    }
-    hosts
+fn is_status(word: &str) -> bool {
+    let is_number =
+        |part: &str| (1..=3).contains(&part.len()) && part.bytes().all(|octet| octet.is_ascii_digit());
+    word.split('.').count() == 3 && word.split('.').all(is_number) && word.starts_with(['4', '5'])
 }
 
-/// `"U:oakfield" "P:secret" "M:PLAIN"`; `=` in place of the colon means base64, which is not supported.
-struct Credentials {
-    login: String,
-    password: String,
-    mechanisms: Vec<String>,
+fn is_code(word: &str) -> bool {
+    word.len() == 3 && word.starts_with(['4', '5']) && word.bytes().all(|octet| octet.is_ascii_digit())
 }
 
-impl Credentials {
-    fn read(value: &str) -> Option<Self> {
-        let mut read = Self {
-            login: String::new(),
-            password: String::new(),
-            mechanisms: Vec::new(),
-        };
-        let mut authorised = String::new();
-        for field in value.split('"').map(str::trim).filter(|field| !field.is_empty()) {
-            let (kind, text) = field.split_once(':')?;
-            match kind {
-                "I" => text.clone_into(&mut read.login),
-                "U" => text.clone_into(&mut authorised),
-                "P" => text.clone_into(&mut read.password),
-                "M" => read.mechanisms = text.split_whitespace().map(str::to_owned).collect(),
-                "R" => {}
-                _ => return None,
-            }
-        }
-        if read.login.is_empty() {
-            read.login = authorised;
-        }
-        (!read.login.is_empty() && !read.password.is_empty()).then_some(read)
-    }
-
-    fn put(self, site: &mut Site<'_>, at: &Origin, host: &str) {
-        let path = password_path(host);
-        let mut login = Section::new("login", format!("authinfo, {}", short(at)));
-        login.set("name", Value::text(host), "");
-        login.set("login", Value::text(self.login), "");
-        login.set("password_file", Value::text(path.clone()), "");
-        if !self.mechanisms.is_empty() {
-            login.set("mechanisms", Value::list(self.mechanisms), "");
-        }
-        site.import.config.add(login);
-        site.import.secret(&path, self.password + "\n");
-        site.carried(
-            at,
-            &format!("authinfo of {host}"),
-            format!("[[login]] {host}, password in {path}"),
-        );
+/// The port of the mailer in `esmtp:[smtp.provider.example]`; without one it is the relay's.
+pub(super) fn port_of(host: &str, (relay, esmtp): (u16, u16)) -> u16 {
+    match host.trim().split_once(':') {
+        Some(("smtp" | "esmtp" | "smtp8" | "dsmtp", _)) => esmtp,
+        _ => relay,
     }
 }
 
 /// The host in `esmtp:[smtp.provider.example]`, with its brackets.
-fn named(host: &str) -> &str {
+pub(super) fn named(host: &str) -> &str {
     let host = host.trim();
     let mailers = ["smtp", "esmtp", "relay"];
     host.split_once(':')
@@ -313,11 +263,34 @@ mod tests {
         for (text, expected) in table {
             assert_eq!(&hosts(text, 25), expected, "{text}");
         }
-        assert_eq!(
-            refusal("5.1.2:550 this company does not exist any more"),
-            "550 5.1.2 this company does not exist any more"
-        );
-        assert_eq!(refusal("nouser no such user"), "553 5.1.1 no such user");
         assert_eq!(named("esmtp:[h.example]"), "[h.example]");
+        let ports =
+            ["esmtp:[h.example]", "relay:[h.example]", "h.example"].map(|host| port_of(host, (25, 10_024)));
+        assert_eq!(ports, [10_024, 25, 25]);
+    }
+
+    #[test]
+    fn refusals_of_mailertable() {
+        #[rustfmt::skip]
+        let cases = [
+            // written                            told; the code is that of a real sendmail 8.17, but where it is for now
+            ("5.1.2:550 this company is gone",    "550 5.1.2 this company is gone"),
+            ("5.7.1:no code",                     "553 5.7.1 no code"),
+            ("4.7.1:451 later",                   "451 4.7.1 later"),
+            ("4.7.1:later",                       "450 4.7.1 later"),
+            ("nouser no such user",               "553 5.1.1 no such user"),
+            ("nouser 550 own code",               "550 5.1.1 own code"),
+            ("tempfail try later",                "450 4.0.0 try later"),
+            ("tempfail 450 own code",             "450 4.0.0 own code"),
+            ("usage x",                           "553 5.5.4 x"),
+            ("bogus x",                           "553 5.3.0 bogus x"),
+            ("550 just a code",                   "550 5.0.0 just a code"),
+            ("550 5.7.2 code and status",         "550 5.7.2 code and status"),
+            ("5.1.1:450 classes that differ",     "450 4.0.0 classes that differ"),
+            ("\"quoted text\"",                   "553 5.3.0 quoted text"),
+        ];
+        for (written, told) in cases {
+            assert_eq!(refusal(written), told, "{written}");
+        }
     }
 }

@@ -149,6 +149,9 @@ fn list(site: &mut Site<'_>, access: &Access, at: &Origin, arguments: &[String])
     site.import.config.add(list);
     let (code, status, text) = said(argument(2), zone);
     let mut rule = refusal(&format!("listed by {zone}"), &code, &status, &text, &comment);
+    if code.starts_with('4') {
+        rule.set("verdict", Value::text("defer"), "");
+    }
     rule.set("dns_list", Value::list([zone]), "");
     rule.set("stranger", Value::Plain("true".to_owned()), "");
     if argument(2) == "quarantine" {

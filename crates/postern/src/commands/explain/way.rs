@@ -10,6 +10,7 @@ use postern_policy::transport::{HostDemand, TlsHosts, Way, wants_tlsa};
 
 use super::course::Course;
 use crate::args::ExplainSessionArgs;
+use crate::config::Config;
 use crate::config::kinds::Choice;
 
 /// Most hosts of one next hop that are looked up; others are only listed.
@@ -33,12 +34,35 @@ pub(super) async fn way(
     let config = course.config;
     config.receive.learn_route(mailbox).await;
     let found = route(mailbox, &origin, &config.deliver.routes);
+    let to = where_to(config, resolver, &found, mailbox).await;
+    let leaves = matches!(found.target.as_ref(), Target::Hosts { .. } | Target::Mx);
+    let mut to = if leaves { to + &security(&found) } else { to };
+    if !found.place.is_empty() || !found.lane.is_usual() {
+        to.push_str(&found.lane.to_string());
+    }
+    if !found.place.is_empty() {
+        to = format!("{to}, in {}", found.place);
+    }
+    let ruling = Ruling {
+        rule: found.rule,
+        reason: &to,
+    };
+    course.add_at(format!("mail to {mailbox}"), &ruling, (None, &found.place));
+}
+
+/// Where a route leads, in words: the hosts with their addresses, or what else there is.
+pub(in crate::commands) async fn where_to(
+    config: &Config,
+    resolver: &Resolver,
+    found: &Route<'_>,
+    mailbox: &Mailbox,
+) -> String {
     let look = Look {
         resolver,
         tls: found.tls,
         tls_hosts: &config.deliver.tls_hosts,
     };
-    let to = match (found.target.as_ref(), mailbox.domain().name()) {
+    match (found.target.as_ref(), mailbox.domain().name()) {
         (Target::Hosts { via, .. }, _) => look.route(via).await,
         (Target::Maildir(folder), _) => folder.display().to_string(),
         (Target::System { .. }, _) => {
@@ -59,20 +83,7 @@ pub(super) async fn way(
         (Target::Local, _) => "nowhere: there is no place for local mail".to_owned(),
         (Target::Mx, Some(domain)) => look.domain(domain, config.deliver.mx_port).await,
         (Target::Mx, None) => mailbox.domain().to_string(),
-    };
-    let leaves = matches!(found.target.as_ref(), Target::Hosts { .. } | Target::Mx);
-    let mut to = if leaves { to + &security(&found) } else { to };
-    if !found.place.is_empty() || !found.lane.is_usual() {
-        to.push_str(&found.lane.to_string());
     }
-    if !found.place.is_empty() {
-        to = format!("{to}, in {}", found.place);
-    }
-    let ruling = Ruling {
-        rule: found.rule,
-        reason: &to,
-    };
-    course.add_at(format!("mail to {mailbox}"), &ruling, (None, &found.place));
 }
 
 /// ` tls=required verify=true login=isp`: the keys of the route that differ from the defaults.

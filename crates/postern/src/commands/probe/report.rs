@@ -102,16 +102,29 @@ impl Report {
             });
         }
         for step in &self.steps {
-            let sign = match step.mark {
-                Mark::Good => "ok  ",
-                Mark::Note => "note",
-                Mark::Bad => "BAD ",
-            };
-            let time = step.ms.map(|ms| format!(" [{ms} ms]")).unwrap_or_default();
-            let text = step.text.replace('\n', " / ");
-            output::print(&visible::line(&format!("{sign} {}: {text}{time}", step.step)))?;
+            output::print(&step.line(output::terminal_width()))?;
         }
-        output::print(&visible::line(&self.verdict()))
+        output::print(&output::wrapped(
+            &visible::line(&self.verdict()),
+            output::terminal_width(),
+        ))
+    }
+}
+
+impl Step {
+    /// The step in a line, broken between words for a terminal of so many columns; what goes on is below the step, not below its sign.
+    fn line(&self, columns: Option<usize>) -> String {
+        let sign = match self.mark {
+            Mark::Good => "ok  ",
+            Mark::Note => "note",
+            Mark::Bad => "BAD ",
+        };
+        let time = self.ms.map(|ms| format!(" [{ms} ms]")).unwrap_or_default();
+        let text = self.text.replace('\n', " / ");
+        let line = format!("{}: {text}{time}", self.step);
+        let room = columns.map(|columns| columns.saturating_sub(5).max(20));
+        let wrapped = output::wrapped(&visible::line(&line), room);
+        format!("{sign} {}", wrapped.replace('\n', "\n     "))
     }
 }
 
@@ -135,5 +148,24 @@ mod tests {
                     .verdict()
                     .ends_with("1 thing is not as it should be: open relay")
         );
+    }
+    #[test]
+    fn long_lines_are_broken_on_a_terminal() {
+        let mut report = Report::new("mx.example.org");
+        let text = format!(
+            "CN=mx.example.org for mx.example.org, RSA 2048, SHA-256 {}",
+            "ab".repeat(32)
+        );
+        report.add("certificate", Mark::Good, text.clone(), None);
+        let step = &report.steps[0];
+        let digest = "ab".repeat(32);
+        assert_eq!(
+            step.line(Some(80)),
+            format!(
+                "ok   certificate: CN=mx.example.org for mx.example.org, RSA 2048, SHA-256\n     {digest}"
+            )
+        );
+        assert_eq!(step.line(None), format!("ok   certificate: {text}"));
+        assert!(step.line(Some(80)).lines().all(|line| line.chars().count() <= 80));
     }
 }

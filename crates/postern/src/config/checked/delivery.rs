@@ -375,6 +375,7 @@ fn logins_of(route: &file::RouteTable) -> LoginSet {
 }
 
 fn check_tls(route: &At<file::RouteTable>, problems: &mut Problems) {
+    check_fingerprints(route, problems);
     for (what, list) in [("senders", &route.senders), ("logins", &route.logins)] {
         // A condition without entries would match everything, but looks as if it matched nothing.
         if let Some(list) = list.as_ref().filter(|list| list.is_empty())
@@ -401,6 +402,32 @@ fn check_tls(route: &At<file::RouteTable>, problems: &mut Problems) {
             "`verify` on a route whose TLS is not required has no effect",
             "needs `tls = \"required\"`",
             "add `tls = \"required\"` to this [[route]], or `\"implicit\"` for port 465",
+        );
+    }
+}
+
+fn check_fingerprints(route: &At<file::RouteTable>, problems: &mut Problems) {
+    let Some(list) = &route.fingerprints else { return };
+    if list.is_empty() && !problems.are_within(list.span.as_ref()) {
+        problems.error(
+            list.span.clone(),
+            "`fingerprints` in [[route]] is empty",
+            "no certificate would do, or any?",
+            "name them, or leave the key out",
+        );
+    } else if !matches!(*route.tls, TlsLevel::Required | TlsLevel::Implicit) {
+        problems.error(
+            list.span.clone(),
+            "`fingerprints` on a route whose TLS is not required",
+            "needs `tls = \"required\"`",
+            "add `tls = \"required\"` to this [[route]], or `\"implicit\"` for port 465",
+        );
+    } else if let Some(verify) = &route.verify {
+        problems.error(
+            verify.span.clone(),
+            "`verify` on a route with `fingerprints` has no effect",
+            "the fingerprints say which certificates are taken",
+            "remove it",
         );
     }
 }

@@ -1,10 +1,10 @@
-//! How mail goes over routes: source address, host name, concurrency; and the after-queue filter.
+//! How mail goes over routes: source address, host name, concurrency, pinned certificates; and the after-queue filter.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use postern_policy::DomainSet;
-use postern_policy::route::{Hop, HopHost, Lane, Protocol, Rate, RouteRule, Target};
+use postern_policy::route::{Hop, HopHost, Lane, Pins, Protocol, Rate, RouteRule, Target};
 
 use super::{Checking, clamp};
 use crate::config::file::RouteTable;
@@ -36,12 +36,27 @@ pub(super) fn of_route(route: &At<RouteTable>, problems: &mut Problems) -> Lane 
             .rate_per_destination
             .as_ref()
             .and_then(|rate| Rate::per_second(rate.value)),
+        pins: pins(route),
         ..Lane::default()
     };
     if let Some(list) = &route.source_address {
         sources(list, &mut lane, problems);
     }
     lane
+}
+
+/// The fingerprints of the hosts' certificates.
+fn pins(route: &RouteTable) -> Pins {
+    let written = route.fingerprints.iter().flat_map(|list| &list.value);
+    // They are 64 digits each, or were reported when they were read.
+    let octets = |digits: &At<String>| -> Option<[u8; 32]> {
+        let mut octets = [0; 32];
+        for (place, octet) in octets.iter_mut().enumerate() {
+            *octet = u8::from_str_radix(digits.value.get(2 * place..2 * place + 2)?, 16).ok()?;
+        }
+        Some(octets)
+    };
+    Pins::new(written.filter_map(octets).collect())
 }
 
 /// One address of each family.

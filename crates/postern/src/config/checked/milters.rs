@@ -74,6 +74,7 @@ fn milter(table: &At<MilterTable>) -> Option<MilterSettings> {
         },
         on_failure,
         strangers_max: clamp(*table.stranger_connections),
+        strangers_wait: *table.stranger_wait,
     })
 }
 

@@ -118,7 +118,7 @@ fn one(pipe: &PipeTable) -> Pipe {
         user: pipe.user.as_ref().map(|at| at.value.clone()).unwrap_or_default(),
         group: pipe.group.as_ref().map(|at| at.value.clone()),
         add: values(&pipe.add.value),
-        lowercase: *pipe.lowercase,
+        lowercase: values(&pipe.lowercase),
         size_max: pipe.size_limit.as_ref().map_or(0, |at| at.value),
     }
 }

@@ -54,10 +54,13 @@ table! {
         /// support several sessions per connection are detected, and get a connection for each.
         idle_connections: u64 = Count(0..=1_000), default "32";
         /// Most connections to it for sessions of strangers at once; those of one network (a `/24` of IPv4, a `/56` of IPv6) have at most
-        /// an eighth, and at least one. Who finds none free is told to it at `MAIL` alone; where there is none then, either, `MAIL` gets 451.
-        /// Strangers then have less time (`stress` in `[timeouts]`), or those of the network have. Who has authenticated or may relay is not
+        /// an eighth, and at least one. Who finds none free is told to it at `MAIL` alone, which waits for one (`stranger_wait`); where there is
+        /// none then, either, `MAIL` gets 451. Strangers then have less time (`stress` in `[timeouts]`), or those of the network have. Who has authenticated or may relay is not
         /// counted.
         stranger_connections: u64 = Count(1..=100_000), default "200";
+        /// How long `MAIL` of a stranger waits for one of `stranger_connections`; `"0s"` for not at all. No more wait at once than there
+        /// are connections, of one network no more than its part; whoever comes then gets 451 at once.
+        stranger_wait: Duration = Time("0s", "2m"), default "\"10s\"";
         /// How long an idle connection is kept.
         idle_time: Duration = Time("1s", "1h"), default "\"30s\"";
     }

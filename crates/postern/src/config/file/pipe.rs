@@ -1,8 +1,8 @@
 //! `[[pipe]]`.
 
-use postern_mda::Field;
+use postern_mda::{Field, Part};
 
-use crate::config::kinds::{Choice, Line, List, OneOf, Size, Switch};
+use crate::config::kinds::{Choice, Line, List, OneOf, Size};
 use crate::config::read::{At, table};
 
 table! {
@@ -28,11 +28,16 @@ table! {
         /// What is added before the message: the line `From `, `Return-Path`, `X-Original-To`, `Delivered-To`. Postfix's flags
         /// are `F`, `R`, `O` and `D`.
         add: Vec<At<Field>> = List(OneOf::<Field>::new()), default "[]";
-        /// Whether the recipient is passed in lower case; Postfix's flags are `h` and `u`.
-        lowercase: bool = Switch, default "false";
+        /// What is passed in lower case: `local`, the part of the recipient before the `@` (Postfix's flag `u`), and `domain`, the part behind
+        /// it and the next hop (`h`). Fields before the message have the address as it came.
+        lowercase: Vec<At<Part>> = List(OneOf::<Part>::new()), default "[]";
         /// The largest message that it accepts; a larger one bounces.
         size_limit: u64 = Size("1 KiB", "1 TiB"), optional "\"10 MiB\"" else "any";
     }
+}
+
+impl Choice for Part {
+    const WORDS: &'static [(&'static str, Self)] = &[("local", Self::Local), ("domain", Self::Domain)];
 }
 
 impl Choice for Field {

@@ -20,7 +20,7 @@ fn town(sink: &Sink) -> Town {
     Town::new(
         sink,
         &format!(
-            "[[pipe]]\nname = \"list\"\n{pipe}add = [\"from\", \"return-path\", \"delivered-to\"]\nlowercase = true\n\
+            "[[pipe]]\nname = \"list\"\n{pipe}add = [\"from\", \"return-path\", \"delivered-to\"]\nlowercase = [\"local\", \"domain\"]\n\
              [[pipe]]\nname = \"group\"\n{pipe}group = \"bob\"\nsize_limit = \"1 KiB\"\n\
              [[route]]\ndomains = [\"relay.test\"]\nto = \"pipe\"\npipe = \"list\"\n\
              [[route]]\nrecipients = [\"grouped@relay.test\"]\nto = \"pipe\"\npipe = \"group\"\n\
@@ -42,11 +42,11 @@ fn mail_of_a_route_goes_to_a_program() {
         wait_until("the program", || got.exists());
         let said = text(got);
         let expected = format!(
-            "staff+`id`@relay.test\nstaff\n`id`\nx@far.test\nrelay.test\nStaff+`id`@relay.test\n{uid}\n{uid}\nFrom x@far.test "
+            "staff+`id`@relay.test\nstaff\n`id`\nx@far.test\nrelay.test\nstaff+`id`@relay.test\n{uid}\n{uid}\nFrom x@far.test "
         );
         assert!(said.starts_with(&expected), "{said}");
         assert!(
-            said.contains("\nReturn-Path: <x@far.test>\nDelivered-To: staff+`id`@relay.test\nReceived: "),
+            said.contains("\nReturn-Path: <x@far.test>\nDelivered-To: Staff+`id`@relay.test\nReceived: "),
             "{said}"
         );
         assert!(

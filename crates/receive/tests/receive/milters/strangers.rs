@@ -1,6 +1,7 @@
 //! Strangers have a limited number of connections to a filter; known clients have as many as they need.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use postern_receive::AuthRule;
 use postern_testkit::milter::{ScriptedMilter, content};
@@ -74,4 +75,31 @@ fn one_network_does_not_take_the_filter_from_others() {
         told.contains("all 1 connections that strangers of 127.0.0.0/24 may have to scan are in use"),
         "{told}"
     );
+}
+
+#[test]
+fn strangers_wait_for_a_place_while_there_is_hope() {
+    let filter = ScriptedMilter::start(|_, letter, _| content(letter));
+    let mut settings = milter("scan", &filter.address());
+    settings.strangers_max = 1;
+    // Longer than any machine is busy: what ends the wait is the place.
+    settings.strangers_wait = Duration::from_secs(600);
+    settings.filter.idle_max = 0;
+    let (server, _) = start(Options::mx(), vec![settings]);
+    let mut first = greeted(&server);
+    let mut second = greeted(&server);
+    let waiting = std::thread::spawn(move || {
+        let reply = second.say("MAIL FROM:<a@a.example>").unwrap();
+        (second, reply)
+    });
+    assert!(send(&mut first, CONTENT).starts_with("250 2.0.0 "));
+    assert!(
+        !waiting.is_finished(),
+        "the place is taken as long as the session lasts"
+    );
+    first.say("QUIT").unwrap();
+    let (mut second, reply) = waiting.join().unwrap();
+    assert!(reply.starts_with("250 "), "{reply}");
+    second.say("RSET").unwrap();
+    assert!(send(&mut second, CONTENT).starts_with("250 2.0.0 "));
 }

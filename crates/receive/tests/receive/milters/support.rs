@@ -1,6 +1,7 @@
 //! A receiver with filters, and an observer of its events.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use postern_events::{Event, Observer, Observers};
 use postern_filter::Filter;
@@ -44,6 +45,7 @@ pub(crate) fn milter(name: &str, address: &str) -> MilterSettings {
         conditions: Conditions::default(),
         on_failure: OnFailure::Tempfail,
         strangers_max: 200,
+        strangers_wait: Duration::ZERO,
     }
 }
 

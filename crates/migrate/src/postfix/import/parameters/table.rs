@@ -207,6 +207,8 @@ pub const ROWS: &[Row<Special>] = &[
     row("smtp_tls_chain_files", Missing(Weight::Detail, "Postern shows a client certificate only to hosts with a [[login]]. Nothing to do unless a partner asks for it.")),
     row("smtp_tls_ciphers", Nothing(CIPHERS)),
     row("smtp_tls_exclude_ciphers", Nothing(CIPHERS)),
+    row("smtp_tls_fingerprint_cert_match", Elsewhere("[[route]] fingerprints")),
+    row("smtp_tls_fingerprint_digest", Elsewhere("[[route]] fingerprints")),
     row("smtp_tls_key_file", Missing(Weight::Detail, "Postern shows a client certificate only to hosts with a [[login]]. Nothing to do unless a partner asks for it.")),
     row("smtp_tls_loglevel", Nothing(LOG)),
     row("smtp_tls_mandatory_ciphers", Nothing(CIPHERS)),

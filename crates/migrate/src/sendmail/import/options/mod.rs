@@ -27,6 +27,8 @@ pub enum Special {
     Received,
     /// Authorities of client certificates.
     Authorities,
+    /// Their lists of revoked ones.
+    Revoked,
 }
 
 impl settings::Special for Special {
@@ -38,6 +40,7 @@ impl settings::Special for Special {
             Self::Blocks => settings::key("admission", "min_free"),
             Self::Received => settings::key("relay", "hide_submitter"),
             Self::Authorities => settings::key("tls", "client_ca"),
+            Self::Revoked => settings::key("tls", "client_crl"),
         }
     }
 }
@@ -123,6 +126,7 @@ impl settings::Line<Special> for Line<'_, '_> {
             Special::Blocks => blocks(site, value, at),
             Special::Received => received(site, value, at),
             Special::Authorities => authorities(site, value, at),
+            Special::Revoked => revoked(site, value, at),
             Special::Greeting => greeting(site, value, at),
             Special::AuthOptions => auth_options(site, value, at),
             Special::Words(section, key) => {
@@ -191,6 +195,23 @@ fn authorities(site: &mut Site<'_>, value: &str, at: &Origin) {
         );
     } else {
         site.set("tls", "client_ca", Value::text(value), at, "confCACERT");
+    }
+}
+
+/// A list of revoked certificates, which says nothing where none are asked for.
+fn revoked(site: &mut Site<'_>, value: &str, at: &Origin) {
+    const NAME: &str = "confCRL";
+    let mc = site.mc;
+    let asks = mc
+        .option("confCACERT")
+        .is_some_and(|file| !file.what.trim().is_empty())
+        && !mc
+            .option("confTLS_SRV_OPTIONS")
+            .is_some_and(|options| options.what.contains('V'));
+    if asks {
+        site.set("tls", "client_crl", Value::text(value), at, NAME);
+    } else {
+        site.meaningless(at, NAME, "clients are not asked for certificates");
     }
 }
 
