@@ -313,6 +313,15 @@ fn known_users(site: &mut Site<'_>) {
 }
 
 fn mailbox(site: &mut Site<'_>) {
+    for parameter in ["mailbox_command_maps", "mailbox_transport_maps"] {
+        let remedy = "all users of this machine get their mail the same way: see [system_users]";
+        site.missing(parameter, Weight::Mail, remedy);
+    }
+    for parameter in ["fallback_transport", "fallback_transport_maps"] {
+        let remedy = "users who have no account here are refused: `unknown_users` sends their mail to another address, or to the same name at \
+            another domain, for which a [[route]] says where";
+        site.missing(parameter, Weight::Mail, remedy);
+    }
     let command = site.value("mailbox_command");
     if !command.is_empty() {
         match agent(&command) {
@@ -353,15 +362,6 @@ fn mailbox(site: &mut Site<'_>) {
     } else {
         site.carried("mail_spool_directory", "[system_users] mailbox");
         site.meaningless("home_mailbox", "it is empty");
-    }
-    for parameter in [
-        "mailbox_command_maps",
-        "mailbox_transport_maps",
-        "fallback_transport",
-        "fallback_transport_maps",
-    ] {
-        let remedy = "all users of this machine get their mail the same way: see [system_users]";
-        site.missing(parameter, Weight::Mail, remedy);
     }
 }
 

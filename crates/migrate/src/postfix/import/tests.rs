@@ -562,3 +562,22 @@ fn senders_that_canonical_maps_have_exist() {
     let rule = "fault = \"sender_unlisted\"\nsender = { not = [\"hash:tables/canonical\"] }";
     assert!(text.contains(rule), "{text}");
 }
+
+#[test]
+fn users_without_an_account_are_told_of_beside_an_agent() {
+    let import = of_main(
+        "myhostname = mx.example.org\nmydestination = example.org\nmailbox_command = procmail -a \"$EXTENSION\"\n\
+         fallback_transport = smtp:[old.example.org]\n",
+    );
+    assert!(
+        import
+            .config
+            .text("")
+            .contains("agent = [\"/usr/bin/procmail\", \"-a\", \"{detail}\"]")
+    );
+    let told = fates(&import, "fallback_transport");
+    assert!(
+        matches!(told[..], [Fate::Missing { remedy, .. }] if remedy.contains("unknown_users")),
+        "{told:?}"
+    );
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{FOLDER, Site, active, short, table_path};
+use super::{FOLDER, Site, active, alias_loops, short, table_path};
 use crate::config::{Section, Value};
 use crate::report::Weight;
 use crate::{Located, Origin};
@@ -40,12 +40,23 @@ fn aliases(site: &mut Site<'_>) {
     if site.mc.option("ALIAS_FILE").is_some() {
         site.carried(&at, "ALIAS_FILE", "aliases");
     }
-    let value = match kept.as_slice() {
+    let text = match kept.as_slice() {
         [] => return,
-        [(path, _)] => (Value::text(path.clone()), "the file itself goes on being read"),
-        several => {
-            site.import.file("aliases", merged(several), false);
-            (Value::text("aliases"), "the files of ALIAS_FILE in one")
+        [(_, text)] => text.clone(),
+        several => merged(several),
+    };
+    let broken = without_loops(site, &at, &text);
+    let value = match (kept.as_slice(), broken) {
+        ([(path, _)], None) => (Value::text(path.clone()), "the file itself goes on being read"),
+        (several, broken) => {
+            let is_private = several.iter().any(|(path, _)| site.files.is_private(path));
+            site.import.file("aliases", broken.unwrap_or(text), is_private);
+            let why = if several.len() > 1 {
+                "the files of ALIAS_FILE in one"
+            } else {
+                "without loops: see report.txt"
+            };
+            (Value::text("aliases"), why)
         }
     };
     let top = site.import.config.section("");
@@ -55,6 +66,26 @@ fn aliases(site: &mut Site<'_>) {
         Value::text("owner"),
         "as sendmail: what owner-list leads to",
     );
+}
+
+/// The aliases without those that lead back to themselves; `None` where there are none.
+fn without_loops(site: &mut Site<'_>, at: &Origin, text: &str) -> Option<String> {
+    let own = match site.import.config.section("").get("local_domains") {
+        Some(Value::List(domains)) => domains.iter().map(|domain| domain.to_ascii_lowercase()).collect(),
+        _ => Vec::new(),
+    };
+    let (made, loops) = alias_loops::broken(text, &|domain| own.iter().any(|one| one == domain));
+    for found in &loops {
+        let names = found.names.join(" -> ");
+        let first = found.names.first().map_or("", String::as_str);
+        let last = found.names.last().map_or("", String::as_str);
+        let what = format!("aliases: {names} -> {first}");
+        let difference = format!(
+            "they lead back to themselves. The user {last} has the mail, as sendmail breaks such a loop; if that is no user, correct the aliases"
+        );
+        site.changed(at, &what, "aliases", difference);
+    }
+    (!loops.is_empty()).then_some(made)
 }
 
 /// The aliases of several files, in order. Of those with the same name, the first counts; the others become comments.

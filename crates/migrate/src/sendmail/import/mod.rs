@@ -1,6 +1,7 @@
 //! From sendmail's files to a configuration of Postern.
 
 mod access;
+mod alias_loops;
 mod authinfo;
 mod certificates;
 mod domains;
