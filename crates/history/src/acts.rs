@@ -34,11 +34,11 @@ PRAGMA user_version = 1;";
 pub struct Act {
     /// When.
     pub at: Timestamp,
-    /// The account of the system whose rights were used; the login or token, where it came over HTTP.
+    /// The system account whose rights were used; for a request over HTTP, the login or token.
     pub by: String,
-    /// The number of the account; none of a login or token.
+    /// The account's number; `None` for a login or token.
     pub uid: Option<u32>,
-    /// Who that says to be behind it (`SUDO_USER`); anybody with that account can say anything here.
+    /// The user on whose behalf the account acted, as it says (`SUDO_USER`); anybody with that account can claim anything here.
     pub told: Option<String>,
     /// What was done, as typed: `queue hold`.
     #[serde(rename = "event")]
@@ -47,7 +47,7 @@ pub struct Act {
     pub what: Option<String>,
     /// Why, in the administrator's words.
     pub reason: Option<String>,
-    /// The way that it came: `control socket`, `command`, `API token`, `API socket` or `web session`.
+    /// How the request was made: `control socket`, `command`, `API token`, `API socket` or `web session`.
     pub source: String,
     /// How many messages, recipients, sessions or users it was about.
     pub changed: Option<u64>,

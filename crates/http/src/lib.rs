@@ -1,11 +1,11 @@
-//! An HTTP server for few and known clients: monitors and probes, programs and people that administer.
+//! An HTTP server for few, known clients: monitors and probes, and programs and people that administer.
 //!
-//! It accepts on a port or a socket of the file system and hands requests to a router of [`axum`]. Everything that a client can make
-//! grow or last has a limit (see [`Limits`]): connections, the header and body of a request, the time for each step. One request after the other is
-//! answered on a connection (HTTP/1.1), in the clear or inside TLS, and nothing else is spoken: no HTTP/2, no upgrade.
+//! It accepts on a port or a socket in the file system and hands requests to a router of [`axum`]. Everything that a client can
+//! enlarge or prolong has a limit (see [`Limits`]): connections, the header and body of a request, the time for each step. A
+//! connection carries one request after the other (HTTP/1.1), with or without TLS, and no other protocol: no HTTP/2, no upgrade.
 //!
-//! It knows no mail. Who may connect is decided here, by network; on a socket of the file system by its rights. Who a request comes from
-//! is told with it ([`Peer`]).
+//! It knows nothing about mail. It decides who may connect, by network, or by the rights of a socket in the file system. Each
+//! request carries its client ([`Peer`]).
 
 mod limits;
 mod serve;

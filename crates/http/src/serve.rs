@@ -42,27 +42,28 @@ pub enum HttpListener {
     Tcp(TcpListener),
 }
 
-/// Who asks, as the connection tells. Every request has it among its extensions.
+/// The client of a connection. Every request has it among its extensions.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Peer {
-    /// The address; none on a socket of the file system.
+    /// The address; `None` on a socket in the file system.
     pub address: Option<IpAddr>,
-    /// The user on the other side of a socket of the file system, by the kernel's word.
+    /// The user on the other side of a socket in the file system, according to the kernel.
     pub uid: Option<u32>,
-    /// Whether nobody on the way can read it.
+    /// Whether nobody can read the connection on the way.
     pub tls: bool,
 }
 
-/// Whether clients speak TLS at once, and with which certificates. Both can be changed while it serves; connections go on as they began.
+/// Whether clients use TLS from the start, and the certificates for it. Both can be changed while it serves; existing connections
+/// continue unchanged.
 #[derive(Clone, Debug)]
 pub struct Tls {
-    /// Whether they do.
+    /// Whether TLS is used.
     pub on: Arc<AtomicBool>,
-    /// The certificates. Without any, nobody is answered where TLS is on.
+    /// The certificates. If there are none while TLS is on, connections are closed.
     pub server: Arc<ArcSwap<Option<ServerTls>>>,
 }
 
-/// A stream of either kind; `None` where the peer is not to be answered.
+/// A stream of either kind; `None` if the client is not to be answered.
 type Accepted = Option<(Box<dyn Stream>, Peer)>;
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -114,14 +115,14 @@ pub async fn serve(
             let Some((stream, peer)) = secure(stream, peer, &tls, limits.time).await else {
                 return;
             };
-            // Whoever asked may have gone, or has not spoken HTTP.
+            // The client may have disconnected, or does not speak HTTP.
             let _ = converse(stream, peer, &router, &limits).await;
         }
     };
     listen::serve(|| listener.accept(&limits), &places, &shutdown, told, work).await;
 }
 
-/// Does the handshake where there is one. Nothing is answered to who does not.
+/// Does the TLS handshake if TLS is on. If it fails, nothing is answered.
 async fn secure(
     stream: Box<dyn Stream>,
     peer: Peer,
@@ -170,14 +171,14 @@ async fn answer(router: Router, request: Request<Incoming>) -> Response {
     }
 }
 
-/// An answer that takes too long is told `503`. No answer is kept by anybody on the way, nor taken for something else than it says.
+/// An answer that takes too long becomes `503`. No answer may be cached, or interpreted as a type other than its own.
 async fn in_time(answer: impl Future<Output = Response>, time: Duration) -> Response {
     let mut response = match tokio::time::timeout(time, answer).await {
         Ok(response) => response,
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "no answer in time\n").into_response(),
     };
     let fields = response.headers_mut();
-    // Nothing is kept by anybody on the way, unless its page says that it never changes.
+    // Nothing may be cached, unless its page says that it never changes.
     fields
         .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));

@@ -148,7 +148,7 @@ async fn expired_servers_are_not_trusted() {
     }
 }
 
-/// A server that takes the connection and says nothing, has the time that is given, and not a second more.
+/// A server that accepts the connection but sends nothing has exactly the given time, not a second more.
 #[tokio::test(start_paused = true)]
 async fn a_handshake_has_the_time_that_it_is_given() {
     const GIVEN: Duration = Duration::from_secs(60);

@@ -458,7 +458,7 @@ async fn a_session_does_not_outlive_a_reload() {
     }
 }
 
-/// Who says nothing, and who says one octet now and then, have the time that is given, and not a second more.
+/// A client that sends nothing, or one octet now and then, has exactly the given time, not a second more.
 #[tokio::test(start_paused = true)]
 async fn a_handshake_has_the_time_that_it_is_given() {
     use std::time::Duration;

@@ -52,11 +52,11 @@ pub(crate) fn obtain(args: PasswordArgs, login: &str, least: usize) -> Result<Pa
     })
 }
 
-/// Whether a password has at least so many characters.
+/// Whether a password has at least this many characters.
 ///
 /// # Errors
 ///
-/// It has not, and what can be done about it.
+/// The password is too short; the message says what to do.
 pub(crate) fn long_enough(secret: &SecretString, least: usize) -> Result<(), String> {
     let length = secret.expose_secret().chars().count();
     if length >= least {
@@ -68,7 +68,7 @@ pub(crate) fn long_enough(secret: &SecretString, least: usize) -> Result<(), Str
     ))
 }
 
-/// Makes up a password of 100 random bits: four groups of five letters and digits.
+/// Generates a password of 100 random bits: four groups of five letters and digits.
 ///
 /// # Errors
 ///

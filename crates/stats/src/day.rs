@@ -29,7 +29,7 @@ pub struct Day {
     /// By domain of the recipient: the outcomes.
     #[serde(default)]
     pub recipients: Top,
-    /// By rule: what was refused.
+    /// Refusals by rule.
     #[serde(default)]
     pub rules: Top,
 }

@@ -36,11 +36,11 @@ pub enum Space {
     Budgets,
     /// Accounts on hold.
     HeldAccounts,
-    /// Tokens of the API, by their hashes.
+    /// API tokens, by their hashes.
     ApiTokens,
     /// Second factors of logins at the page.
     SecondFactors,
-    /// What was submitted over HTTP with a key, so that it is not taken twice.
+    /// Keys of submissions over HTTP, so that none is accepted twice.
     Submissions,
 }
 

@@ -119,8 +119,8 @@ mod tests {
     use super::*;
     use crate::http::{Endpoint, HttpSettings};
 
-    /// A provider that takes connections and says nothing costs its questions the time of one answer each; who finds no place among
-    /// them is told so after a shorter wait, and none of it takes real time.
+    /// If a provider accepts connections but does not answer, each question waits no longer than one answer may take; those that
+    /// find no free connection fail after a shorter wait. No real time passes.
     #[tokio::test(start_paused = true)]
     async fn a_silent_provider_keeps_nobody_longer_than_it_may() {
         const MORE: usize = 4;

@@ -35,10 +35,10 @@ impl From<Found> for Stories {
     }
 }
 
-/// A story, with the names of the dictionary.
+/// A story, with the names from the dictionary.
 #[derive(Debug, Serialize)]
 pub(crate) struct Told {
-    /// The message; none where it is a session's story.
+    /// The message; `None` for the story of a session.
     queue: Option<String>,
     session: Option<String>,
     class: &'static str,

@@ -129,7 +129,7 @@ fn announce(message: &str, password: &password::Password) -> Result<(), Failure>
     }
 }
 
-/// A user, as `--json` prints one.
+/// A user, as printed with `--json`.
 #[derive(Serialize)]
 pub(crate) struct UserView<'a> {
     login: &'a str,
@@ -147,7 +147,7 @@ pub(crate) struct UserView<'a> {
     scheme: &'static str,
 }
 
-/// A user, with the mechanisms that work.
+/// A user, with the mechanisms available to it.
 pub(crate) fn view<'a>(user: &'a User, mechanisms: &Mechanisms) -> UserView<'a> {
     UserView {
         login: &user.login,
@@ -163,7 +163,7 @@ pub(crate) fn view<'a>(user: &'a User, mechanisms: &Mechanisms) -> UserView<'a> 
     }
 }
 
-/// The mechanisms that are on and have to do with users' passwords.
+/// The enabled mechanisms that use passwords.
 pub(crate) struct Mechanisms {
     on: Vec<Mechanism>,
     kinds: Vec<KeyKind>,
@@ -174,7 +174,7 @@ impl Mechanisms {
         Self::new(written.mechanisms(), written.key_policy().kinds)
     }
 
-    /// Of those that are on, with the keys that users get with their password.
+    /// Selects them from the enabled ones; `kinds` are the keys that users get with their password.
     pub(crate) fn new(on: Vec<Mechanism>, kinds: Vec<KeyKind>) -> Self {
         let about_passwords = |mechanism: &Mechanism| {
             !matches!(

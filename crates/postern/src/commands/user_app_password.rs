@@ -14,7 +14,7 @@ use crate::args::AppPasswordCommand;
 use crate::exit::Failure;
 use crate::output;
 
-/// An app password, as `--json` prints one.
+/// An app password, as printed with `--json`.
 #[derive(Serialize)]
 pub(crate) struct View<'a> {
     label: &'a str,

@@ -98,17 +98,17 @@ pub(crate) enum Request {
     Users(UserRequest),
     /// A search in the history.
     Trace(TraceRequest),
-    /// Acts of administrators.
+    /// Actions of administrators.
     Acts(ActsRequest),
-    /// The certificates in force.
+    /// The certificates in use.
     Certificates,
-    /// The keys of signatures, with their records.
+    /// The signing keys, with their DNS records.
     Dkim,
-    /// Tokens of the API.
+    /// API tokens.
     ApiTokens(TokenRequest),
     /// Second factors of logins at the page.
     Factors(FactorRequest),
-    /// A link by which the page is opened once, without a login.
+    /// A link that opens the page once, without a login.
     Link,
 }
 
@@ -178,9 +178,9 @@ pub(crate) enum Reply {
     Done(Value),
     /// There is nothing with that name.
     NotFound(String),
-    /// What was asked makes no sense, and why.
+    /// The request was not valid, and why.
     Bad(String),
-    /// It did not work, and why.
+    /// The request failed, and why.
     Failed(String),
 }
 

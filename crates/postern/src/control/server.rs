@@ -169,14 +169,14 @@ async fn converse(stream: UnixStream, deps: &Deps) -> io::Result<()> {
     }
 }
 
-/// Who asks, and how.
+/// Who makes a request, and how.
 pub(crate) struct Asking<'a> {
-    /// As it is recorded and logged.
+    /// The name that is recorded and logged.
     pub(crate) by: &'a str,
     pub(crate) way: By,
-    /// The user of the system, where the kernel names one.
+    /// The system user, if the kernel identifies one.
     pub(crate) uid: Option<u32>,
-    /// Whether it needs no code to remove a second factor.
+    /// Whether no code is required to remove a second factor.
     pub(crate) trusts: bool,
     pub(crate) told: Told,
 }
@@ -189,8 +189,8 @@ async fn answer(request: Request, asking: Asking<'_>, deps: &Deps, to: &mut Writ
     send_all(to, reply).await
 }
 
-/// Does what is asked, and records it where it is an act. What is answered as it happens, content and what is followed, has ways of
-/// its own.
+/// Carries out a request, and records it if it is an action. Answers in pieces (content, and what is followed) are sent
+/// elsewhere.
 pub(crate) async fn carry_out(request: Request, asking: Asking<'_>, deps: &Deps) -> Reply {
     let by = asking.by;
     let act = acts::of(&request);
@@ -267,7 +267,7 @@ pub(crate) async fn carry_out(request: Request, asking: Asking<'_>, deps: &Deps)
     reply
 }
 
-/// Tokens of the API. The login that one is for is written as the directories name it.
+/// Handles requests about API tokens. The login of a token is stored as the directories spell it.
 async fn tokens(mut asked: TokenRequest, by: &str, deps: &Deps) -> Reply {
     if let TokenRequest::Create(wanted) = &mut asked
         && let Some(login) = &mut wanted.login
@@ -278,7 +278,7 @@ async fn tokens(mut asked: TokenRequest, by: &str, deps: &Deps) -> Reply {
             PasswordVerdict::Denied(reason) => {
                 return Reply::Bad(format!("{login:?} is no login: {reason}"));
             }
-            // Of a directory that tells nothing without a password.
+            // A directory that cannot look up a login without its password.
             PasswordVerdict::Unavailable { .. } => {}
         }
     }

@@ -56,12 +56,12 @@ impl Keeper {
         self.load();
     }
 
-    /// The domains in force.
+    /// The domains in use.
     pub(super) const fn domains(&self) -> &Arc<ArcSwap<Vec<DkimDomain>>> {
         &self.domains
     }
 
-    /// Who signs; nobody where no domain is to be signed.
+    /// Who signs; `None` if no domain is to be signed.
     pub(super) fn inspector(&self, delivery: &Arc<ArcSwap<DeliverSettings>>) -> Option<Arc<dyn Inspector>> {
         if self.domains.load().is_empty() {
             return None;

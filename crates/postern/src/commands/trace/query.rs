@@ -9,7 +9,7 @@ use postern_mail::QueueId;
 use crate::admin::requests::TraceRequest;
 use crate::args::TraceArgs;
 
-/// All that has to fit, by what was typed.
+/// The query of the command line; all terms must match.
 pub(super) fn query(args: &TraceArgs) -> Result<Query, String> {
     of(TraceRequest {
         what: args.what.clone(),
@@ -25,14 +25,14 @@ pub(super) fn query(args: &TraceArgs) -> Result<Query, String> {
     })
 }
 
-/// Most stories, where nobody says how many.
+/// The maximum number of results by default.
 const LIMIT: u32 = 100;
 
-/// All that has to fit, by what is asked for.
+/// All conditions of a search, which must all match.
 ///
 /// # Errors
 ///
-/// A word that makes no sense.
+/// An invalid term.
 pub(crate) fn of(asked: TraceRequest) -> Result<Query, String> {
     let mut groups = Vec::new();
     for what in &asked.what {

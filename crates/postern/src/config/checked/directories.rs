@@ -178,15 +178,15 @@ pub(crate) fn users_database(file: &Postern) -> PathBuf {
     named.flatten().unwrap_or_else(|| file.state_dir.join(DATABASE))
 }
 
-/// Postern's own users, for whoever administers them.
+/// Postern's own users, for those who administer them.
 #[derive(Clone, Debug)]
 pub(crate) struct OwnUsers {
     pub(crate) database: PathBuf,
-    /// The keys that they get with their password.
+    /// The keys that users get with their password.
     pub(crate) keys: KeyPolicy,
-    /// The mechanisms that are on somewhere.
+    /// The mechanisms that are enabled on any listener.
     pub(crate) mechanisms: Vec<Mechanism>,
-    /// The least characters of a password.
+    /// The minimum length of a password, in characters.
     pub(crate) password_length: usize,
 }
 
@@ -199,7 +199,7 @@ pub(super) fn own_users(file: &Postern, hostname: &str) -> OwnUsers {
     }
 }
 
-/// The least characters of a password that `postern user` sets.
+/// The minimum length of a password that `postern user` sets, in characters.
 pub(crate) fn password_length(file: &Postern) -> usize {
     let written = file
         .directory

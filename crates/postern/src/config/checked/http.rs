@@ -20,13 +20,13 @@ pub(crate) struct HttpConfig {
 }
 
 impl HttpConfig {
-    /// Whether this can be read there.
+    /// Whether the listener serves this.
     pub(crate) fn serves(&self, what: Serves) -> bool {
         self.serves.contains(&what)
     }
 
-    /// How its pages begin in a browser's address line; none on a socket of the file system. Only a listener with TLS is known by the name of
-    /// this host.
+    /// The URL prefix of its pages in a browser; `None` for a socket in the file system. The host name is only used if the
+    /// listener has TLS.
     pub(crate) fn url(&self, hostname: &str) -> Option<String> {
         match &self.place {
             SocketPlace::Path(_) => None,
@@ -95,7 +95,7 @@ fn listener(table: &At<HttpTable>, c: &mut Checking<'_>) -> Option<HttpConfig> {
     })
 }
 
-/// Tokens and passwords cross no network in the clear.
+/// Tokens and passwords must not cross a network unencrypted.
 fn may_be_open(table: &At<HttpTable>, name: &str, place: &SocketPlace, c: &mut Checking<'_>) {
     let open = table
         .serves

@@ -100,11 +100,11 @@ pub(crate) struct Config {
     pub(crate) sockets: Vec<SocketConfig>,
     /// Where monitors are answered.
     pub(crate) http: Vec<HttpConfig>,
-    /// Who administers there.
+    /// Who may administer over HTTP.
     pub(crate) administration: Administration,
     /// Postern's own users.
     pub(crate) own_users: OwnUsers,
-    /// The door for users of this machine.
+    /// The listener for users of this machine.
     pub(crate) local: Option<LocalConfig>,
     pub(crate) receive: ReceiveSettings,
     pub(crate) deliver: DeliverSettings,

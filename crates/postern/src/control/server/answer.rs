@@ -47,7 +47,7 @@ pub(crate) struct Deps {
     pub(crate) statistics: Arc<Statistics>,
     /// The current settings of reception.
     pub(crate) settings: Arc<ArcSwap<ReceiveSettings>>,
-    /// The certificates in force.
+    /// The certificates in use.
     pub(crate) tls: Arc<ArcSwap<Option<ServerTls>>>,
     /// Where the queue is.
     pub(crate) state_dir: Arc<Path>,
@@ -63,13 +63,13 @@ pub(crate) struct Deps {
     pub(crate) acts: Arc<ArcSwap<(PathBuf, Duration)>>,
     /// The accounts on hold, and the counts.
     pub(crate) budgets: Arc<postern_receive::Budgets>,
-    /// Who may administer from outside.
+    /// Who may administer over HTTP.
     pub(crate) admin: Arc<Admin>,
     /// Postern's own users.
     pub(crate) own_users: Arc<ArcSwap<OwnUsers>>,
-    /// The domains that are signed for.
+    /// The domains with signing keys.
     pub(crate) dkim: Arc<ArcSwap<Vec<DkimDomain>>>,
-    /// Who is told what administrators do.
+    /// Who is notified of administrators' actions.
     pub(crate) observers: Observers,
 }
 

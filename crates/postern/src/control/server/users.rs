@@ -65,8 +65,8 @@ pub(super) async fn converse(
 }
 
 impl Asking {
-    /// What is put to the queue: all listings and flushes of who is about the whole queue; for others what is own, by the rule that
-    /// holds for every way of asking.
+    /// The request to the queue: unchanged for listings and flushes by those who may see the whole queue; otherwise restricted to
+    /// the user's own mail, by the rule that holds for every kind of access.
     fn permit(&self, operation: Operation) -> Option<Operation> {
         match (self.all, &operation) {
             (true, Operation::List { .. } | Operation::Flush { .. }) => return Some(operation),

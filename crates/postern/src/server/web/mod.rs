@@ -1,4 +1,4 @@
-//! What is answered over HTTP: numbers and health for monitors, the API, the page.
+//! The routes that are served over HTTP: metrics and health for monitors, the API, the page.
 
 mod health;
 mod monitor;
