@@ -1,6 +1,7 @@
 //! The command line.
 
 mod account;
+mod api;
 mod common;
 mod dkim;
 mod explain;
@@ -27,6 +28,7 @@ use crate::commands::version;
 use crate::exit;
 
 pub(crate) use self::account::{AccountArgs, AccountCommand, BudgetsArgs, BudgetsCommand};
+pub(crate) use self::api::{ApiArgs, ApiCommand, FactorCommand, TokenCommand};
 pub(crate) use self::common::{ConfigArg, FOLDER, HOSTNAME, JsonArg, ListingArg, ReasonArg};
 pub(crate) use self::dkim::{DkimArgs, DkimCommand, NewKeyArgs, RotateArgs};
 pub(crate) use self::explain::{ExplainSessionArgs, NO_DOMAIN};
@@ -150,6 +152,8 @@ pub(crate) enum Command {
     Sessions(SessionsArgs),
     /// Shows what an account has sent, and puts it on hold or releases it
     Account(AccountArgs),
+    /// Manages access over HTTP: tokens, second factors, the link that opens the page
+    Api(ApiArgs),
     /// Shows budgets and their use
     Budgets(BudgetsArgs),
     /// Makes the running server reload its configuration and certificates
@@ -197,6 +201,9 @@ pub(crate) enum Command {
     /// Prints docs/configuration.md, which is made from the table of keys
     #[command(hide = true)]
     ConfigurationReference,
+    /// Prints docs/openapi.json, which is made from the table of routes
+    #[command(hide = true)]
+    ApiReference,
     /// Prints docs/settings.md, which is made from the tables of the imports
     #[command(hide = true)]
     SettingsReference,

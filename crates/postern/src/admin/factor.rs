@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use data_encoding::BASE32_NOPAD;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::hash::hashed;
 use super::totp;
@@ -43,7 +44,7 @@ pub(crate) struct Factor {
 }
 
 /// A second factor as it is listed.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 pub(crate) struct FactorLine {
     pub(crate) login: String,
     pub(crate) since: Timestamp,

@@ -6,6 +6,7 @@ use std::fmt;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use zeroize::Zeroize as _;
 
 use super::role::Role;
@@ -193,7 +194,8 @@ pub(crate) enum TokenRequest {
 }
 
 /// A token that is wanted.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct NewToken {
     /// What it is for; unique.
     pub(crate) name: String,
@@ -206,6 +208,7 @@ pub(crate) struct NewToken {
     pub(crate) expires_at: Option<Timestamp>,
     /// From where it may be used; from everywhere where none is named.
     #[serde(default)]
+    #[schema(value_type = Vec<String>)]
     pub(crate) networks: Vec<IpNet>,
     /// Names of requests that it is limited to.
     #[serde(default)]

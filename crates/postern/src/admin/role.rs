@@ -1,9 +1,10 @@
 //! Who makes a request, and in which role.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What somebody may do. Each role may do what those before it may.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Role {
     /// See the own mail, the own sessions and the own app passwords, and make and revoke those.

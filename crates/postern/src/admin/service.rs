@@ -48,8 +48,14 @@ impl Service {
         &self.deps.admin
     }
 
-    pub(super) fn receiver(&self) -> &Receiver {
+    pub(crate) fn receiver(&self) -> &Receiver {
         &self.deps.receiver
+    }
+
+    /// Octets that a message may have, as the configuration in force says.
+    pub(crate) fn message_size(&self) -> usize {
+        let size = self.deps.settings.load().admission.message_size;
+        usize::try_from(size).unwrap_or(usize::MAX / 4)
     }
 
     /// What the service works on.

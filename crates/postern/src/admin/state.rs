@@ -267,6 +267,47 @@ impl Admin {
         }
     }
 
+    /// What is known of a submission with a key.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub(crate) async fn submission<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Problem> {
+        let failed =
+            |error: StoreError| Problem::Failed(format!("keys of submissions cannot be read: {error}"));
+        let record = self
+            .open_store()?
+            .get(Space::Submissions, key)
+            .await
+            .map_err(failed)?;
+        let read = record.map(|record| serde_json::from_str(&record.value));
+        read.transpose()
+            .map_err(|error| Problem::Failed(error.to_string()))
+    }
+
+    /// Keeps what is known of a submission until a time.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be kept.
+    pub(crate) async fn keep_submission(
+        &self,
+        key: &str,
+        kept: &impl Serialize,
+        until: Timestamp,
+    ) -> Result<(), Problem> {
+        self.keep(Space::Submissions, key, kept, Some(until)).await
+    }
+
+    /// Forgets a submission that was not taken.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written.
+    pub(crate) async fn forget_submission(&self, key: &str) -> Result<(), Problem> {
+        self.forget(Space::Submissions, key).await
+    }
+
     /// Ends all logins at the page that are no longer what they were when they were made: the configuration has changed.
     pub(crate) fn configure(&self, settings: Administration) -> usize {
         let changed = |session: &sessions::Session| {
@@ -301,13 +342,14 @@ impl Admin {
     }
 
     async fn write(&self, space: Space, change: Change) -> Result<(), Problem> {
-        let Some(store) = &self.store else {
-            return Err(Problem::Failed(
-                "the server cannot keep it: its store is not open, see the log".into(),
-            ));
-        };
-        let written = store.apply(space, vec![change]).await;
+        let written = self.open_store()?.apply(space, vec![change]).await;
         written.map_err(|error| Problem::Failed(format!("cannot be kept: {error}")))
+    }
+
+    fn open_store(&self) -> Result<&Arc<dyn Store>, Problem> {
+        self.store.as_ref().ok_or_else(|| {
+            Problem::Failed("the server cannot keep it: its store is not open, see the log".into())
+        })
     }
 }
 

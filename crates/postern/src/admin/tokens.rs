@@ -9,6 +9,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use postern_mail::normal_login;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::hash::hashed;
 use super::requests::NewToken;
@@ -24,12 +25,13 @@ const TOKENS_MAX: usize = 1_000;
 const NAME_MAX: usize = 64;
 
 /// A token as it is kept and listed. There is no secret in it.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Token {
     pub(crate) name: String,
     pub(crate) role: Role,
     /// As whom it sends, and whose mail is its own.
     pub(crate) login: Option<String>,
+    #[schema(value_type = Vec<String>)]
     pub(crate) networks: Vec<IpNet>,
     /// Names of requests that it is limited to; empty for all that the role may.
     pub(crate) scope: Vec<String>,
@@ -38,7 +40,9 @@ pub(crate) struct Token {
     pub(crate) created_by: String,
     pub(crate) expires_at: Option<Timestamp>,
     /// The day of its last use, in UTC, and from where.
+    #[schema(value_type = Option<String>)]
     pub(crate) used_on: Option<Date>,
+    #[schema(value_type = Option<String>)]
     pub(crate) used_from: Option<IpAddr>,
 }
 
@@ -75,7 +79,9 @@ pub(crate) enum NotMade {
     #[error("the token would have expired already")]
     Expired,
     /// A word of the scope that names nothing.
-    #[error("there is no request {0:?}; see docs/api.md for their names")]
+    #[error(
+        "there is no request {0:?}; their names are those of commands, such as \"queue list\", or \"queue\" for all of a kind, and \"send\""
+    )]
     Scope(String),
     /// There are too many.
     #[error("there are {TOKENS_MAX} tokens, which is as many as may be; revoke some")]

@@ -95,7 +95,7 @@ pub(crate) enum AppPasswordCommand {
 }
 
 /// A length of time from now, or a day, which still counts.
-fn expiry(text: &str) -> Result<Timestamp, String> {
+pub(super) fn expiry(text: &str) -> Result<Timestamp, String> {
     let wrong = || "write a time such as 90d or a day such as 2027-03-31".to_owned();
     if let Ok(day) = text.parse::<civil::Date>() {
         let next = day.checked_add(1.day()).map_err(|_| wrong())?;
@@ -107,7 +107,7 @@ fn expiry(text: &str) -> Result<Timestamp, String> {
 }
 
 /// A network, or one address.
-fn network(text: &str) -> Result<IpNet, String> {
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
     let one = || text.parse::<std::net::IpAddr>().map(IpNet::from);
     text.parse::<IpNet>()
         .map(|network| network.trunc())

@@ -132,3 +132,8 @@ pub(crate) fn log_reference(document: Option<&Path>) -> Result<(), Failure> {
         .map_err(|error| Failure::io(&format!("cannot read {}", path.display()), &error))?;
     output::print(&log::reference::with_tables(&text))
 }
+
+/// Prints the description of the API.
+pub(crate) fn api_reference() -> Result<(), Failure> {
+    output::print(crate::server::api_description().trim_end())
+}

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod aliases;
+pub(crate) mod api;
 pub(crate) mod auth;
 mod auth_explain;
 mod auth_lockouts;

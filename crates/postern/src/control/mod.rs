@@ -12,7 +12,7 @@ pub(crate) mod history;
 mod people;
 pub(crate) mod protocol;
 pub(crate) mod queue;
-mod records;
+pub(crate) mod records;
 pub(crate) mod server;
 pub(crate) mod sessions;
 pub(crate) mod wishes;

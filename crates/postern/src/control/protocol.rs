@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use postern_deliver::PlacesStatus;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::findings::{Finding, Verdict};
 use super::wishes::{AccountWish, Follow, Told};
@@ -185,7 +186,7 @@ pub(crate) enum Reply {
 }
 
 /// One message in a listing.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct MessageLine {
     #[serde(rename = "queue")]
     pub(crate) id: String,
@@ -225,7 +226,7 @@ pub(crate) struct MessageLine {
 }
 
 /// A page of the listing.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
 pub(crate) struct Listing {
     pub(crate) messages: Vec<MessageLine>,
     /// Whether there may be more after the last one.
@@ -234,7 +235,7 @@ pub(crate) struct Listing {
 }
 
 /// The size of the whole queue.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, ToSchema)]
 pub(crate) struct Totals {
     pub(crate) messages: u64,
     pub(crate) recipients: u64,
@@ -250,7 +251,7 @@ pub(crate) struct Totals {
 }
 
 /// Everything about one message.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct MessageView {
     #[serde(flatten)]
     pub(crate) line: MessageLine,
@@ -262,7 +263,7 @@ pub(crate) struct MessageView {
 }
 
 /// One recipient of a message.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct RecipientView {
     #[serde(rename = "to")]
     pub(crate) address: String,
@@ -368,7 +369,7 @@ pub(crate) struct RecoveredLine {
 }
 
 /// One directory.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct DirectoryLine {
     /// Its kind and its place in the configuration, from 1.
     pub(crate) directory: String,
@@ -382,7 +383,7 @@ pub(crate) struct DirectoryLine {
 }
 
 /// A lockout, or a slowed login.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct LockoutLine {
     /// The network; none for a login that is slowed from all networks from which it has not logged in.
     pub(crate) network: Option<String>,
@@ -397,7 +398,7 @@ pub(crate) struct LockoutLine {
 }
 
 /// One provider of tokens.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct ProviderLine {
     pub(crate) issuer: String,
     /// `keys` or `introspection`.
@@ -411,7 +412,7 @@ pub(crate) struct ProviderLine {
 }
 
 /// How many messages or recipients an operation has changed.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct Changed {
     pub(crate) changed: u64,
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use postern_history::{Acts, Archive};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::ToSchema;
 
 use super::protocol::Reply;
 use super::server::{Deps, value};
@@ -18,7 +19,7 @@ const LIMIT_MAX: u32 = 1_000;
 const ACTS: u32 = 100;
 
 /// A certificate in force.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct CertificateLine {
     pub(crate) file: String,
     pub(crate) names: Vec<String>,

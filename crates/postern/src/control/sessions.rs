@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use postern_events::{Observers, SessionsEnded, Word};
 use postern_receive::{Receiver, SessionFilter, SessionInfo};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::protocol::{Changed, WhichSessions};
 
 /// One open session.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct SessionLine {
     /// Its id in the log.
     pub(crate) session: String,

@@ -11,6 +11,7 @@ use postern_net::tls::ServerTls;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::api::Api;
 use super::sockets::{Bound, FileGuard, Listener, Placed, change_rights};
 use super::watch::Watch;
 use super::web::{self, Monitor};
@@ -52,6 +53,7 @@ struct Running {
 pub(super) struct Answering {
     pub(super) monitor: Arc<Monitor>,
     pub(super) service: Service,
+    pub(super) api: Api,
     /// The certificates in force.
     pub(super) tls: Arc<ArcSwap<Option<ServerTls>>>,
 }

@@ -6,6 +6,7 @@ mod confinement;
 mod decoy;
 mod dkim;
 mod files;
+mod first_link;
 pub(crate) mod health;
 mod http;
 mod listeners;
@@ -22,6 +23,8 @@ mod tokens;
 mod usage;
 mod watch;
 mod web;
+
+pub(crate) use self::api::document as api_description;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -354,6 +357,7 @@ async fn run(start: Start, user: &str, log: &Log) -> Result<(), Failure> {
         listeners: services.listeners(),
         queued: services.queued(),
     });
+    services.offer_first_link();
     notifier.ready("accepting mail");
     tokio::spawn(Arc::clone(&notifier).keep_alive());
     if let Some(text) = announcement {

@@ -28,6 +28,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::api::Api;
 use super::bound::AllBound;
 use super::confinement::Granted;
 use super::dkim::Keeper;
@@ -398,9 +399,11 @@ impl Services {
             dkim: Arc::clone(dkim.domains()),
             observers: observers.clone(),
         };
+        let service = Service::new(deps.clone());
         let answering = Answering {
             monitor: Arc::clone(&monitor),
-            service: Service::new(deps.clone()),
+            api: Api::new(service.clone()),
+            service,
             tls: Arc::clone(&shared.tls),
         };
         let http = Http::start(answering, bound.http, watch.clone(), observers.clone());
@@ -460,6 +463,11 @@ impl Services {
     /// The file of the configuration.
     pub(super) fn configuration(&self) -> &Path {
         &self.fixed.path
+    }
+
+    /// Shows how to open the page, where nobody can administer yet.
+    pub(super) fn offer_first_link(&self) {
+        super::first_link::offer(&self.admin, &self.fixed.state_dir, &self.observers);
     }
 
     /// How many listeners there are.

@@ -14,6 +14,7 @@ mod harness;
 mod access;
 mod accounts;
 mod addresses;
+mod api;
 mod attacks;
 mod budgets;
 mod clients;

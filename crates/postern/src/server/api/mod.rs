@@ -1,10 +1,199 @@
-//! The API, at `/api/v1`.
+//! The API, at `/api/v1`: a table of routes, each of which is a request to the one service.
 
+mod answer;
+mod described;
+mod input;
+mod keys;
+mod messages;
+mod parts;
+mod routes;
+mod who;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use postern_http::Peer;
 use postern_http::axum::Router;
+use postern_http::axum::body::{Body, Bytes};
+use postern_http::axum::extract::{
+    DefaultBodyLimit, Extension, FromRequest as _, RawPathParams, RawQuery, Request, State,
+};
+use postern_http::axum::http::{HeaderMap, StatusCode, header};
+use postern_http::axum::response::{IntoResponse as _, Response};
+use postern_http::axum::routing::{MethodFilter, get, on, post};
+use postern_receive::HttpDoor;
+use tokio::sync::Semaphore;
 
+pub(crate) use self::described::document;
+
+use self::answer::{Trouble, ended};
+use self::input::Input;
+use self::keys::Keys;
+use self::routes::{ROUTES, Route, Verb};
+use self::who::{Failures, who};
 use crate::admin::Service;
 
-/// The routes of the API.
-pub(in crate::server) fn router(_service: &Service) -> Router {
-    Router::new()
+/// Largest body of a request, in octets; submissions have that of mail.
+const BODY_MAX: usize = 1 << 20;
+
+/// Requests that are worked on at once; further ones are told `503`.
+const AT_ONCE: usize = 64;
+
+/// Messages that are taken at once; further ones are told `503`.
+const SUBMISSIONS: usize = 12;
+
+/// KiB of messages in memory at once. A larger one is taken alone.
+pub(super) const MEMORY: u32 = 64 << 10;
+
+/// The header field in which an act says why.
+pub(super) const REASON: &str = "postern-reason";
+
+/// How long a request may take.
+const TIME_MAX: Duration = Duration::from_secs(120);
+
+/// What all handlers share.
+#[derive(Clone)]
+pub(in crate::server) struct Api {
+    pub(super) service: Service,
+    failures: Arc<Failures>,
+    places: Arc<Semaphore>,
+    pub(super) keys: Arc<Keys>,
+    /// The way into the queue.
+    pub(super) door: HttpDoor,
+    /// Messages that are taken at once. Each holds a thread, of which others have need.
+    pub(super) submissions: Arc<Semaphore>,
+    /// KiB of messages that are in memory at once.
+    pub(super) memory: Arc<Semaphore>,
+}
+
+impl Api {
+    /// For all listeners of a server.
+    pub(in crate::server) fn new(service: Service) -> Self {
+        Self {
+            door: HttpDoor::new(service.receiver()),
+            submissions: Arc::new(Semaphore::new(SUBMISSIONS)),
+            memory: Arc::new(Semaphore::new(MEMORY as usize)),
+            service,
+            failures: Arc::default(),
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+            keys: Arc::default(),
+        }
+    }
+}
+
+/// The routes of the API. A message may have `message_max` octets, which are half as many again where they are in Base64.
+pub(in crate::server) fn router(api: &Api, message_max: usize) -> Router {
+    let mut router = Router::new();
+    for route in ROUTES {
+        let path = format!("/api/v1{}", route.path);
+        let handler = move |state, peer, parts, request| handle(route, state, peer, parts, request);
+        router = router.route(&path, on(filter(route.method), handler));
+    }
+    let submission =
+        post(messages::take).layer(DefaultBodyLimit::max(message_max + message_max / 2 + BODY_MAX));
+    router
+        .route("/api/v1/queue/{id}/content", get(content))
+        .route("/api/v1/openapi.json", get(openapi))
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .route("/api/v1/messages", submission)
+        .route("/api/v1/{*rest}", postern_http::axum::routing::any(nothing))
+        .with_state(api.clone())
+}
+
+const fn filter(verb: Verb) -> MethodFilter {
+    match verb {
+        Verb::Get => MethodFilter::GET,
+        Verb::Post => MethodFilter::POST,
+        Verb::Put => MethodFilter::PUT,
+        Verb::Delete => MethodFilter::DELETE,
+    }
+}
+
+/// What comes with a request besides its body.
+type Parts = (RawPathParams, RawQuery, HeaderMap);
+
+/// Any request of the table.
+async fn handle(
+    route: &'static Route,
+    State(api): State<Api>,
+    Extension(peer): Extension<Peer>,
+    (path, RawQuery(query), header): Parts,
+    request: Request,
+) -> Response {
+    ended(answer_to(route, &api, peer, (&path, query.as_deref(), &header), request).await)
+}
+
+async fn answer_to(
+    route: &Route,
+    api: &Api,
+    peer: Peer,
+    (path, query, header): (&RawPathParams, Option<&str>, &HeaderMap),
+    request: Request,
+) -> Result<Response, Trouble> {
+    // Before anything is read of the body: who is not known costs no memory.
+    let who = who(api, peer, header)?;
+    let _place = api.places.try_acquire().map_err(|_| Trouble::busy())?;
+    let body = body_of(request).await?;
+    let input = Input::new(path, query, header, &body)?;
+    let reason = header.get(REASON).and_then(|value| value.to_str().ok());
+    let request = (route.ask)(&input)?;
+    let asked = api.service.ask(&who, reason.map(str::to_owned), request);
+    let value = match tokio::time::timeout(TIME_MAX, asked).await {
+        Ok(answered) => answered?,
+        Err(_) => return Err(Trouble::late()),
+    };
+    Ok((
+        route.status,
+        [(header::CONTENT_TYPE, "application/json")],
+        value.to_string(),
+    )
+        .into_response())
+}
+
+/// The body, as far as the path allows.
+async fn body_of(request: Request) -> Result<Bytes, Trouble> {
+    let read = Bytes::from_request(request, &()).await;
+    read.map_err(|rejected| Trouble::body(&rejected))
+}
+
+/// The content of a message, as it was accepted.
+async fn content(
+    State(api): State<Api>,
+    Extension(peer): Extension<Peer>,
+    (path, _, header): Parts,
+) -> Response {
+    let opened = async {
+        let who = who(&api, peer, &header)?;
+        let id = path
+            .iter()
+            .find(|(name, _)| *name == "id")
+            .map(|(_, id)| id.to_owned());
+        let body = api.service.content(&who, &id.unwrap_or_default()).await?;
+        Ok::<_, Trouble>(body)
+    };
+    let body = match opened.await {
+        Ok(body) => body,
+        Err(trouble) => return ended(Err(trouble)),
+    };
+    let pieces = futures_util::stream::try_unfold(body, |mut body| async move {
+        let piece = body.piece().await.map_err(std::io::Error::other)?;
+        Ok::<_, std::io::Error>(piece.map(|octets| (octets, body)))
+    });
+    (
+        [(header::CONTENT_TYPE, "message/rfc822")],
+        Body::from_stream(pieces),
+    )
+        .into_response()
+}
+
+/// The description of the API. It is the same everywhere, and nobody has to say who asks.
+async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], document()).into_response()
+}
+
+async fn nothing() -> Response {
+    ended(Err(Trouble::new(
+        StatusCode::NOT_FOUND,
+        "there is nothing at this path; /api/v1/openapi.json describes what there is",
+    )))
 }

@@ -32,7 +32,8 @@ pub(super) fn router(config: &HttpConfig, answering: &Answering) -> Router {
     }
     let mut router = router.with_state(Arc::clone(&answering.monitor));
     if config.serves(Serves::Api) {
-        router = router.merge(api::router(&answering.service));
+        let message_max = answering.service.message_size();
+        router = router.merge(api::router(&answering.api, message_max));
     }
     if config.serves(Serves::Web) {
         router = router.merge(pages::router(answering.service.clone(), config));
@@ -53,6 +54,8 @@ impl Wanted {
         let listeners = config.listeners.iter().map(|one| one.settings.name.clone());
         let sockets = config.sockets.iter().map(|one| one.settings.name.clone());
         let local = config.local.iter().map(|_| postern_receive::LOCAL.to_owned());
+        let api = config.http.iter().any(|one| one.serves(Serves::Api));
+        let local = local.chain(api.then(|| postern_receive::HTTP.to_owned()));
         let milters = config.receive.milters.iter().map(|one| one.filter.name.clone());
         Self {
             names: ConfiguredNames {
