@@ -361,7 +361,7 @@ events! {
         queue Queue Shown<'a>, session Session Option<&'a str>, rule Rule Rule, domain Domain &'a str,
         signatures Signatures Shown<'a>,
     }
-    "a message of somebody who may send was not signed, although there is a key for its domain or its author is in doubt"
+    "a message from a permitted sender was not signed, although there is a key for its domain or its author is in doubt"
     NotSigned Accept Info Matters "not signed" {
         queue Queue Shown<'a>, session Session Option<&'a str>, rule Rule Rule, reason Reason Shown<'a>,
     }

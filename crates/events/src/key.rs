@@ -129,7 +129,7 @@ keys! {
     TlsReached "tls_reached" Text "how much TLS there is: `clear`, `encrypted`, `verified` or `dane`"
     Attempts "attempts" Number "how often it was tried"
     Until "until" Text "when it is tried again"
-    Report "report" Text "the queue id of the report that tells of it; `no` where a failure is reported to nobody"
+    Report "report" Text "the queue id of the report about it; `no` if no report of the failure is sent"
     About "about" Text "the queue id of the message that a report is about"
     Taken "taken" Number "how many recipients the host took"
     Broken "broken" Number "how many DKIM and ARC signatures of others no longer verify"
@@ -237,7 +237,7 @@ keys! {
     Steps "steps" Text "what happened, one by one, each with its own fields"
     At "at" Text "when it happened"
     Event "event" Text "the words of an event"
-    Uid "uid" Number "the number of the account of who asked"
+    Uid "uid" Number "the uid of the account that asked"
 }
 
 impl Key {

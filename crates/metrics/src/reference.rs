@@ -19,7 +19,7 @@ const INTRODUCTION: &str = "\
 
 *This document is made by `postern metrics-reference`.*
 
-`GET /metrics` on an [`[[http]]` listener](configuration.md) that serves them answers in the OpenMetrics format to who asks for it, as
+`GET /metrics` on an [`[[http]]` listener](configuration.md) that serves them answers in the OpenMetrics format to whoever asks for it, as
 Prometheus does, and in Prometheus' older text format to others. The guide has [a section about it](guide.md#monitoring); `packaging/prometheus` has a configuration and alert rules, `packaging/grafana` a dashboard.
 
 The names below and those of their labels are a contract, as those of the log are: new ones may come, and one that is here is not
