@@ -177,7 +177,7 @@ fn home(folder: &Path, residence: &Residence) -> Result<PathBuf, Failure> {
         Residence::Nobody => Err(Failure::permanent(
             Status(5, 1, 1),
             &Relay::Maildir,
-            Cause::NoMailbox("There is no mailbox of this name here".into()),
+            Cause::NoMailbox("No such mailbox here".into()),
         )),
         Residence::Unknown(reason) => Err(Failure::temporary(
             Status(4, 4, 3),

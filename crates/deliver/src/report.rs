@@ -87,7 +87,7 @@ pub(crate) async fn make(
         if readers.is_empty() {
             notice!(
                 deps.observers,
-                Outcome Warning "undeliverable report: nobody here has its address",
+                Outcome Warning "undeliverable report: unknown recipient",
                 Queue = shown(&message.id),
                 To = shown(to),
             );

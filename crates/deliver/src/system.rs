@@ -180,7 +180,7 @@ async fn resident(core: &Core, address: &Mailbox) -> Result<Resident, Failure> {
         Residence::Nobody => Err(Failure::permanent(
             Status(5, 1, 1),
             &Relay::System,
-            Cause::NoMailbox("There is no mailbox of this name here".into()),
+            Cause::NoMailbox("No such mailbox here".into()),
         )),
         Residence::Unknown(reason) => Err(Failure::temporary(
             Status(4, 4, 3),

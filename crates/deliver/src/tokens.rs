@@ -45,7 +45,11 @@ impl Tokens for NoTokens {
         &'a self,
         login: &'a str,
     ) -> Pin<Box<dyn Future<Output = Result<SecretString, TokenError>> + Send + 'a>> {
-        Box::pin(async move { Err(TokenError(format!("nobody gives tokens for the login {login:?}"))) })
+        Box::pin(async move {
+            Err(TokenError(format!(
+                "no provider of tokens for the login {login:?}"
+            )))
+        })
     }
 
     fn refused(&self, _login: &str, _token: &SecretString) -> bool {

@@ -32,7 +32,7 @@ async fn mail_goes_there_when_all_else_fails() {
     );
     #[rustfmt::skip]
     let cases = [
-        // what the case shows                     domain         what becomes of it       whether it goes to the fallback
+        // what the case shows                     domain         outcome                  whether it goes to the fallback
         ("its own host takes it",                  "open.lab",    "delivered 2.0.0",       false),
         ("nobody listens at its host",             "closed.lab",  "delivered 2.0.0",       true),
         ("its host puts it off",                   "busy.lab",    "delivered 2.0.0",       true),

@@ -67,8 +67,7 @@ async fn only_who_exists_has_a_maildir() {
     assert!(
         history
             .iter()
-            .any(|line| line
-                .starts_with("gone@local.test bounced 5.1.1 There is no mailbox of this name here")),
+            .any(|line| line.starts_with("gone@local.test bounced 5.1.1 No such mailbox here")),
         "{history:?}"
     );
     assert!(

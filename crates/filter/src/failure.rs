@@ -88,7 +88,7 @@ pub enum Cause {
     #[error("its answer is not legal")]
     Fault(#[from] Fault),
     /// It sent something unsolicited: questions and answers are out of step.
-    #[error("it gave an answer that nobody had asked for ({0})")]
+    #[error("it sent an answer that was not asked for ({0})")]
     Unasked(String),
     /// More changes, or a larger body, than the settings allow.
     #[error("it asked for more than {max} octets of {what}")]

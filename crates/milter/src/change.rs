@@ -72,7 +72,7 @@ pub enum Change {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ChangeError {
     /// A field's name that would break the header (RFC 5322 section 2.2), or is longer than [`NAME_MAX`].
-    #[error("{0:?} is no name of a field")]
+    #[error("{0:?} is not a valid field name")]
     FieldName(String),
     /// An address, or parameters, with control characters, not UTF-8, or longer than [`ADDRESS_MAX`]; or no recipient at all.
     #[error("{0:?} is not an address")]

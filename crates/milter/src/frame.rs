@@ -108,7 +108,7 @@ mod tests {
     fn lengths() {
         #[rustfmt::skip]
         let cases: [(&str, &[u8], Result<bool, FrameError>); 5] = [
-            // what the case shows          input                     what comes of it
+            // what the case shows          input                     outcome
             ("no name",                     b"\0\0\0\0",              Err(FrameError::Empty)),
             ("at the limit",                b"\0\0\0\x04cabc",        Ok(true)),
             ("over it, before data comes",  b"\0\0\0\x05",            Err(FrameError::TooLarge { len: 4, max: 3 })),

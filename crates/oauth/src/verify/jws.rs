@@ -80,7 +80,7 @@ impl<'a> Form<'a> {
         }
         let payload = decode(payload).ok_or(Refusal::Malformed("its claims are not base64url"))?;
         let claims = serde_json::from_slice(&payload)
-            .map_err(|_| Refusal::Malformed("its claims are no JSON object"))?;
+            .map_err(|_| Refusal::Malformed("its claims are not a JSON object"))?;
         Ok(Self::Signed(Signed {
             header,
             claims,

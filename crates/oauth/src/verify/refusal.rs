@@ -9,7 +9,7 @@ pub enum Refusal {
     #[error("the token cannot be read: {0}")]
     Malformed(&'static str),
     /// It is encrypted (RFC 7516): only its provider can read it.
-    #[error("the token is encrypted, and only who it is meant for can read it")]
+    #[error("the token is encrypted, and only its audience can read it")]
     Encrypted,
     /// No provider is configured that can check a token of this form.
     #[error("the token is {0}, and no provider is configured that checks such")]

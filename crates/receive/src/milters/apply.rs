@@ -44,7 +44,7 @@ pub(super) enum Unfit {
     Address(String, postern_mail::AddressError),
     #[error("it wants parameters that make no sense: {0}")]
     Parameters(String),
-    #[error("it wants mail to {0}, which nobody here has")]
+    #[error("it wants mail to {0}, an unknown address")]
     Nobody(String),
     #[error("it wants mail to {0}, and the directory cannot be asked: {1}")]
     Directory(String, String),

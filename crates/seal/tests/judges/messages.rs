@@ -155,7 +155,7 @@ pub(crate) fn signatures(bench: &Bench, keys: &Keys, faults: &mut Vec<String>) -
         ("rsa-sha1 before a good one",             with(&format!("{sha1}{good}")),                             "pass",      ""),
         ("a key with a dot in its selector",       with(&of("s=sel", "s=a.b")),                                "pass",      ""),
         ("another domain's signature",             with(&of("d=good.example", "d=forwarder.example")),         "pass",      ""),
-        ("a broken signature before a good one",   with(&format!("{broken}{good}")),                           "pass",      "opendkim gives up at what is no list of tags; RFC 6376 section 6.1 goes on with the next"),
+        ("a broken signature before a good one",   with(&format!("{broken}{good}")),                           "pass",      "opendkim gives up at anything that is not a list of tags; RFC 6376 section 6.1 goes on with the next"),
         ("nine broken ones before a good one",     with(&format!("{}{good}", of("s=sel", "s=none").repeat(9))), "pass",     "the signature that holds counts, however many do not (RFC 6376 section 4.2)"),
     ];
     let messages: Vec<&[u8]> = cases

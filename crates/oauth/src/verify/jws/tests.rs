@@ -122,7 +122,7 @@ fn forms_of_tokens() {
         ("encrypted",                 encrypted,                            Err(Refusal::Encrypted)),
         ("two parts",                 rest_less(ES256),                     Err(Refusal::Malformed("not three parts"))),
         ("four parts",                format!("{ES256}.x"),                 Err(Refusal::Malformed("not three parts"))),
-        ("claims that are a list",    format!("{head}.W10.x"),              Err(Refusal::Malformed("its claims are no JSON object"))),
+        ("claims that are a list",    format!("{head}.W10.x"),              Err(Refusal::Malformed("its claims are not a JSON object"))),
         ("claims in plain base64",    format!("{head}.e30=.x"),             Err(Refusal::Malformed("its claims are not base64url"))),
         ("a header without `alg`",    format!("e30.{rest}"),                Err(Refusal::Malformed("its header is not valid"))),
         ("`alg` twice",               with_header(r#"{"alg":"ES256","alg":"none"}"#), Err(Refusal::Malformed("its header is not valid"))),

@@ -188,7 +188,7 @@ fn what_cannot_be_done_is_a_failure_and_none_of_it_is_done() {
     for (what, why) in [
         (
             "self.addrcpt('<nobody@challenger.example>')",
-            "which nobody here has",
+            "an unknown address",
         ),
         ("self.addrcpt('<a b@c.example>')", "which is not an address"),
         (

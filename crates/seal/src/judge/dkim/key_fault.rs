@@ -9,7 +9,7 @@ pub enum KeyFault {
     #[error("no key for signature")]
     Missing,
     /// There is no answer at the moment.
-    #[error("the key cannot be had now: {0}")]
+    #[error("the key cannot be fetched now: {0}")]
     Unavailable(String),
     /// The record is malformed.
     #[error("the record of the key is not valid")]

@@ -191,7 +191,7 @@ fn keys() {
         ("no Base64",                        "v=DKIM1; k=ed25519; p=!".to_owned(),        TAGS,     "permerror", "the record of the key is not valid"),
         ("a key that is cut off",            "k=ed25519; p=11qYAYKxCrc=".to_owned(),      TAGS,     "permerror", "the record of the key is not valid"),
         ("another key",                      other,                                       TAGS,     "fail",      "signature did not verify"),
-        ("DNS fails",                        "SERVFAIL".to_owned(),                       TAGS,     "temperror", "the key cannot be had now: the name server answers: SERVFAIL"),
+        ("DNS fails",                        "SERVFAIL".to_owned(),                       TAGS,     "temperror", "the key cannot be fetched now: the name server answers: SERVFAIL"),
         ("something else",                   "hello".to_owned(),                          TAGS,     "permerror", "the record of the key is not valid"),
     ];
     for (shows, record, tags, result, wrong) in cases {
