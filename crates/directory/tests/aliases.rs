@@ -320,7 +320,7 @@ fn what_is_no_file_or_includes_itself() {
     assert!(
         mistakes
             .iter()
-            .all(|mistake| mistake.contains("is not an ordinary file")),
+            .all(|mistake| mistake.contains("is not a regular file")),
         "{mistakes:?}"
     );
     assert_eq!(mistakes.len(), 3);

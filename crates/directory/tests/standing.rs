@@ -166,7 +166,7 @@ async fn ldap_entries() {
     };
     #[rustfmt::skip]
     let cases = [
-        // what the case shows              who        by what     what is changed                                                             what becomes of it
+        // what the case shows              who        by what     what is changed                                                             outcome
         ("the time of the password",        "bind",    &binds,     "replace: userPassword\nuserPassword: y\n-\nreplace: pwdLastSet\npwdLastSet: 2",  Some(DenyReason::PasswordChanged)),
         ("the password itself",             "compare", &compares,  "replace: userPassword\nuserPassword: y",                                     Some(DenyReason::PasswordChanged)),
         ("a password that cannot be seen",  "undated", &binds,     "replace: userPassword\nuserPassword: y",                                     None),

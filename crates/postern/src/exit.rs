@@ -39,7 +39,7 @@ pub(crate) enum Exit {
 
 /// The same as a text, below every `--help`.
 pub(crate) const HELP: &str = "\
-Exit codes: 0 done; 1 the answer is no (errors found, nothing of that name); 64 wrong command line; 69 the server is \
+Exit codes: 0 done; 1 the answer is no (errors found, no such name); 64 wrong command line; 69 the server is \
 not running; 70 a fault of Postern; 71 refused by the system; 73 cannot create; 74 cannot read or write; 75 in use, try \
 again; 77 not permitted; 78 wrong configuration.";
 

@@ -31,7 +31,7 @@ pub fn read_parameters(text: &str) -> Result<Parameters, Vec<Mistake>> {
                     .insert(name.to_owned(), (value.to_owned(), number));
             }
             // Its text may be a password.
-            None => notes.mistake(number, "is no parameter: write `name = value`"),
+            None => notes.mistake(number, "is not a parameter: write `name = value`"),
         }
     });
     notes.close().map(|_| parameters)

@@ -130,9 +130,9 @@ fn network(word: &str) -> Result<IpNet, String> {
     let bare: String = word.chars().filter(|c| !matches!(c, '[' | ']')).collect();
     let brackets = word.len() - bare.len();
     if brackets > 0 && !(brackets == 2 && word.starts_with('[') && word.contains(']')) {
-        return Err(format!("{word:?} is no network: its brackets do not fit"));
+        return Err(format!("{word:?} is not a network: its brackets do not match"));
     }
-    let no_network = || format!("{word:?} is no network: write 192.0.2.0/24, 192.0.2.1, or 2001:db8::/32");
+    let no_network = || format!("{word:?} is not a network: write 192.0.2.0/24, 192.0.2.1, or 2001:db8::/32");
     let (address, length) = match bare.split_once('/') {
         Some((address, length)) => (address, Some(length)),
         None => (bare.as_str(), None),
@@ -201,10 +201,10 @@ mod tests {
         #[rustfmt::skip]
         let cases = [
             ("10.8.0.7/24 x",         "10.8.0.0/24 for the network"),
-            ("10.8.0.0/33 x",         "no network"),
-            ("10.8.0.0/+8 x",         "no network"),
-            ("10.8.0.0/ x",           "no network"),
-            ("host.example x",        "no network"),
+            ("10.8.0.0/33 x",         "not a network"),
+            ("10.8.0.0/+8 x",         "not a network"),
+            ("10.8.0.0/ x",           "not a network"),
+            ("host.example x",        "not a network"),
             ("[10.8.0.0 x",           "brackets"),
             ("10.8.0.0/24",           "no value"),
             ("if 10.0.0.0/8",         "without `endif`"),

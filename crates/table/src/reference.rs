@@ -303,7 +303,7 @@ fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
             .split_once('=')
             .map(|(key, value)| (key.trim(), value.trim()))
             .filter(|(key, value)| !key.is_empty() && !value.is_empty())
-            .ok_or_else(|| format!("holds {bare:?}, which is no `key=value`"))?;
+            .ok_or_else(|| format!("holds {bare:?}, which is not `key=value`"))?;
         let folded = crate::text::fold(key);
         if pairs.iter().any(|(known, _)| crate::text::fold(known) == folded) {
             return Err(format!("has the key {key:?} twice"));
@@ -369,7 +369,7 @@ mod tests {
             ("inline:a=b",                 "no braces"),
             ("inline:{}",                  "no entries"),
             ("inline:{a=b, A=c}",          "twice"),
-            ("inline:{a}",                 "no `key=value`"),
+            ("inline:{a}",                 "not `key=value`"),
             ("inline:{a=b",                "no braces"),
             ("unionmap:{}",                "0 tables"),
             ("unionmap:{hash:/a, b}",      "holds \"b\""),

@@ -146,14 +146,18 @@ fn netstring(octets: &[u8]) -> Result<Option<(usize, Said)>, String> {
         Some(b',') => {}
         Some(_) => return Err(bad()),
     }
-    let text = std::str::from_utf8(&octets[colon + 1..end]).map_err(|_| "its answer is no UTF-8")?;
+    let text = std::str::from_utf8(&octets[colon + 1..end]).map_err(|_| "its answer is not UTF-8")?;
     let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
     let said = match word {
         "OK" if rest.is_empty() => Said::Nothing,
         "OK" => Said::Value(rest.to_owned()),
         "NOTFOUND" => Said::Nothing,
         "TEMP" | "TIMEOUT" | "PERM" => Said::Failed(format!("it says {text}")),
-        _ => return Err(format!("it answers {word:?}, which is no status of a socketmap")),
+        _ => {
+            return Err(format!(
+                "it answers {word:?}, which is not a status of a socketmap"
+            ));
+        }
     };
     Ok(Some((end + 1, said)))
 }
@@ -166,7 +170,7 @@ fn line(octets: &[u8]) -> Result<Option<(usize, Said)>, String> {
             Ok(None)
         };
     };
-    let text = std::str::from_utf8(&octets[..end]).map_err(|_| "its answer is no UTF-8")?;
+    let text = std::str::from_utf8(&octets[..end]).map_err(|_| "its answer is not UTF-8")?;
     let text = text.trim_end_matches('\r');
     let (code, rest) = text.split_once(' ').unwrap_or((text, ""));
     let rest = decoded(rest).ok_or("its answer is not encoded as tcp_table(5) says")?;

@@ -16,7 +16,7 @@ pub struct Inline {
 /// An invalid left-hand side.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "{0:?} is no left side of an alias; write an address, \"user+*@example.org\" for any detail, or \"@example.org\" for a whole domain"
+    "{0:?} is not a valid address for an alias; write an address, \"user+*@example.org\" for any detail, or \"@example.org\" for a whole domain"
 )]
 pub struct BadPattern(String);
 

@@ -177,7 +177,7 @@ fn read_trusted(path: &Path, owner: Option<u32>) -> Result<(String, u32), String
     // Checked before it is opened, since opening a FIFO would wait for its other end; and again afterwards, in case it was
     // replaced.
     if !fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(format!("{} is not an ordinary file", path.display()));
+        return Err(format!("{} is not a regular file", path.display()));
     }
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;

@@ -52,7 +52,7 @@ pub(super) fn read_text(path: &Path, most: usize) -> Result<Vec<u8>, String> {
     // Checked before it is opened, since opening a FIFO would wait for its other end; and again afterwards, in case it was
     // replaced.
     if !fs::metadata(path).map_err(failed)?.is_file() {
-        return Err("is no ordinary file".into());
+        return Err("is not a regular file".into());
     }
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;

@@ -119,7 +119,7 @@ impl Reader<'_> {
             None => 0,
             Some(Ok(number)) => number,
             Some(Err(_)) => {
-                self.mistake(name, format!("`{name}` is no number"));
+                self.mistake(name, format!("`{name}` is not a number"));
                 0
             }
         }
@@ -576,12 +576,12 @@ mod tests {
             (External::Sqlite, "query = SELECT '%s'",                               "`dbpath` is missing"),
             (External::MySql,  "dbname = x\nquery = SELECT '%s'\nresult_format = %x", "stands for nothing"),
             (External::MySql,  "dbname = x\nquery = SELECT '%s'\ndomain = hash:/x", "tables are not read there"),
-            (External::MySql,  "dbname = x\nquery = SELECT '%s'\nexpansion_limit = a", "no number"),
+            (External::MySql,  "dbname = x\nquery = SELECT '%s'\nexpansion_limit = a", "is not a number"),
             (External::Ldap,   "query_filter = (mail=%s)",                          "`search_base` is missing"),
             (External::Ldap,   "search_base = o=x\nspecial_result_attribute = member", "are not followed here"),
             (External::Ldap,   "search_base = o=x\nserver_host = ldapi://x",        "a socket"),
             (External::Ldap,   "search_base = o=x\nbind = sasl",                    "is not done here"),
-            (External::MySql,  "nonsense",                                          "is no parameter"),
+            (External::MySql,  "nonsense",                                          "is not a parameter"),
         ];
         for (external, text, want) in cases {
             let mistakes = read(external, text).expect_err(text);

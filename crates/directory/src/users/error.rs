@@ -105,7 +105,7 @@ pub enum UserError {
     Database(#[from] rusqlite::Error),
     /// Not found in a file that may be missing users.
     #[error(
-        "the file of own users was damaged at {0}, and who is not in what could be read of it may have been in the rest: \
+        "the file of own users was damaged at {0}, and users that could not be read may be missing: \
          add who is missing, then run `postern user complete`"
     )]
     Incomplete(Timestamp),

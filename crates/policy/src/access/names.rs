@@ -34,7 +34,7 @@ struct Texts {
 /// An entry that is not a host name.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "{0:?} is no host name; write one such as \"mx.example.org\", \".example.org\" for all below it, or \"*\""
+    "{0:?} is not a host name; write one such as \"mx.example.org\", \".example.org\" for all below it, or \"*\""
 )]
 pub struct BadNamePattern(String);
 

@@ -21,7 +21,7 @@ pub struct Context<'a> {
 pub enum BadResult {
     /// An unknown word.
     #[error(
-        "{0:?} is no result of an access table; write for example \"REJECT\", \"OK\" or \"550 5.7.1 text\""
+        "{0:?} is not a valid result in an access table; write for example \"REJECT\", \"OK\" or \"550 5.7.1 text\""
     )]
     Unknown(String),
     /// The address, field or code after the word is invalid.

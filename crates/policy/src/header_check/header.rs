@@ -46,7 +46,7 @@ fn possible(verdict: Verdict) -> Verdict {
     match &verdict {
         Verdict::Replace(text) | Verdict::Prepend(text) if new_field(text).is_none() => {
             let text: String = text.chars().take(200).collect();
-            Verdict::Note(format!("{text:?} is no header field, and left out").into())
+            Verdict::Note(format!("{text:?} is not a header field, and was left out").into())
         }
         _ => verdict,
     }

@@ -12,7 +12,7 @@ use crate::route::Detour;
 pub enum BadVerdict {
     /// An unknown word.
     #[error(
-        "{0:?} is no verdict of header checks; write for example \"REJECT text\", \"IGNORE\" or \"REPLACE Name: value\""
+        "{0:?} is not a valid verdict for header checks; write for example \"REJECT text\", \"IGNORE\" or \"REPLACE Name: value\""
     )]
     Unknown(String),
     /// The text after the word is invalid.

@@ -35,7 +35,7 @@ pub struct MasqueradeList(Vec<(Domain, bool)>);
 /// An entry that is not a domain.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "{0:?} is no domain; write one such as \"example.org\", or \"!lab.example.org\" for what is to be left alone"
+    "{0:?} is not a domain; write one such as \"example.org\", or \"!lab.example.org\" for what is to be left alone"
 )]
 pub struct BadMasquerade(String);
 

@@ -21,16 +21,14 @@ pub enum EntryForm {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadEntry {
     /// There is no such transport or mailer here.
-    #[error(
-        "there is no transport {0:?} here; write a [[route]] for it, with `via`, `to` and the limits that it has"
-    )]
+    #[error("unknown transport {0:?}; write a [[route]] for it, with `via`, `to` and its limits")]
     Transport(String),
     /// `local:` with a name.
     #[error("`local:{0}` sends all mail to one user; write an [[alias]] with `to = [{0:?}]` for it")]
     LocalUser(String),
     /// The host is invalid.
     #[error(
-        "{0:?} is no next hop; write \"smtp:[host]:port\", \"smtp:host\" for its MX records, or \"lmtp:unix:/path\""
+        "{0:?} is not a next hop; write \"smtp:[host]:port\", \"smtp:host\" for its MX records, or \"lmtp:unix:/path\""
     )]
     Host(String),
     /// The refusal is invalid.
@@ -218,7 +216,7 @@ mod tests {
             ("a program",                     "pipe:mailman",                          Transport,   "Pipe mailman "),
             ("with a next hop",               "pipe:mailman:lists.b.test",             Transport,   "Pipe mailman lists.b.test"),
             ("here",                          "local:",                                Transport,   "Local"),
-            ("a transport that is none here", "mailman:",                              Transport,   "! there is no transport \"mailman\" here; write a [[route]] for it, with `via`, `to` and the limits that it has"),
+            ("a transport that is none here", "mailman:",                              Transport,   "! unknown transport \"mailman\"; write a [[route]] for it, with `via`, `to` and its limits"),
             ("a mailer and a host",           "esmtp:[10.1.1.20]",                     Mailertable, "Smtp 10.1.1.20:25"),
             ("a second host",                 "esmtp:[10.1.1.30]:[10.1.1.31]",         Mailertable, "Smtp 10.1.1.30:25 10.1.1.31:25"),
             ("a host whose MX is asked",      "esmtp:mx2.grumpy.example",              Mailertable, "Smtp mx:mx2.grumpy.example:25"),
@@ -229,7 +227,7 @@ mod tests {
             ("the same, by Postfix",          "error:nobody is there",                 Transport,   "refuse 550 5.1.1 nobody is there"),
             ("a refusal by a word",           "error:nohost no such host",             Mailertable, "refuse 553 5.1.2 no such host"),
             ("one user for all",              "local:root",                            Mailertable, "! `local:root` sends all mail to one user; write an [[alias]] with `to = [\"root\"]` for it"),
-            ("no host",                       "smtp:[]",                               Transport,   "! \"[]\" is no next hop; write \"smtp:[host]:port\", \"smtp:host\" for its MX records, or \"lmtp:unix:/path\""),
+            ("no host",                       "smtp:[]",                               Transport,   "! \"[]\" is not a next hop; write \"smtp:[host]:port\", \"smtp:host\" for its MX records, or \"lmtp:unix:/path\""),
         ];
         for (shows, value, form, wanted) in cases {
             assert_eq!(shown(value, form), wanted, "{shows}");

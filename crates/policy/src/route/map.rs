@@ -25,7 +25,7 @@ pub struct RouteMap {
 /// An invalid left side.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "{0:?} is no left side of a table of routes; write \"example.org\", \".example.org\" for all names below it, an address, or \"*\""
+    "{0:?} is not a valid key in a table of routes; write \"example.org\", \".example.org\" for all names below it, an address, or \"*\""
 )]
 pub struct BadKey(String);
 

@@ -131,7 +131,7 @@ async fn follow(config: &Config, addresses: &[Mailbox]) -> Result<Vec<Followed>,
             }
             Lead::Refused(text) => (Vec::new(), Some(text.to_string())),
             Lead::Broken => (Vec::new(), Some("none of its targets exists".to_owned())),
-            Lead::Nobody => (Vec::new(), Some("nobody has this address".to_owned())),
+            Lead::Nobody => (Vec::new(), Some("unknown address".to_owned())),
             Lead::Unknown(reason) => (Vec::new(), Some(reason)),
         };
         all.push(Followed {

@@ -18,7 +18,7 @@ pub(super) fn offer(admin: &Admin, state_dir: &Path, observers: &Observers) {
     let settings = admin.settings.load();
     let page = settings.pages.first();
     let Some(page) = page.filter(|_| !admin.can_be_administered()) else {
-        // One of an earlier start opens nothing any more.
+        // The link of the previous start no longer works.
         let _ = std::fs::remove_file(&file);
         return;
     };
@@ -33,7 +33,7 @@ pub(super) fn offer(admin: &Admin, state_dir: &Path, observers: &Observers) {
     match write_private(&file, format!("{link}\n").as_bytes(), Existing::Replace) {
         Ok(()) => notice!(
             observers,
-            Run Warning "nobody can administer at the page yet: a link in a file opens it once, within a quarter of an hour",
+            Run Warning "nobody can log in to the administration page yet: the link in this file opens it once, within 15 minutes",
             File = shown(&file.display()),
         ),
         Err(error) => notice!(

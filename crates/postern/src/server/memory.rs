@@ -42,7 +42,7 @@ pub(super) async fn open(state_dir: &Path, observers: &Observers) -> Option<Sqli
     if let Some(aside) = damaged {
         notice!(
             observers,
-            Run Warning "what was known of logins and hosts is damaged, and was put aside: nobody is known now",
+            Run Warning "the records of known logins and hosts are damaged, and were put aside: all logins and hosts count as new",
             File = shown(&path.display()),
             Aside = shown(&aside.display()),
         );

@@ -709,7 +709,7 @@ fn rescue_users(database: &Path, observers: &Observers) {
             aside,
         })) => notice!(
             observers,
-            Directory Error "the file of own users was damaged: it has who could be read of it, all others are told to try again; \
+            Directory Error "the file of own users was damaged: it has the users that could be read, all others are told to try again; \
              compare it with a backup, add who is missing, look whether somebody has to be disabled again, and run \
              `postern user complete`",
             File = shown(&file),

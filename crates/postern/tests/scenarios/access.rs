@@ -282,7 +282,7 @@ fn mistakes_are_found_before_mail_comes() {
         ("a wrong fault",             "fault = \"sender_unkown\"\nverdict = \"refuse\"",                                       "did you mean \"sender_unknown\"?"),
         ("a wrong time",              "time = \"25:00\"\nverdict = \"refuse\"",                                                "write \"Mon-Fri 08:00-18:00\""),
         ("a table that is not there", "verdict = \"table\"\nlook_up = \"sender\"\ntable = \"hash:nowhere\"",                   "correct the path"),
-        ("a row nobody can judge",    "verdict = \"table\"\nlook_up = \"sender\"\ntable = \"inline:{ a.example=NONSENSE }\"", "is no result of an access table"),
+        ("a row nobody can judge",    "verdict = \"table\"\nlook_up = \"sender\"\ntable = \"inline:{ a.example=NONSENSE }\"", "is not a valid result in an access table"),
     ];
     for (shows, rule, says) in cases {
         let site = site(&sink, &format!("[[access]]\nname = \"x\"\n{rule}\n"));

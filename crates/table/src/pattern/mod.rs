@@ -198,9 +198,11 @@ impl Flags {
                 // `$` only matches at the very end here, whether requested or not; unknown escapes are mistakes.
                 (Dialect::Perl, 'E' | 'X') => continue,
                 (Dialect::Posix, 'x') => {
-                    return Err("has the flag `x`, for basic expressions, which there are none of here: write it as an \
+                    return Err(
+                        "has the flag `x`, for basic expressions, which are not supported: write it as an \
                                 extended one, without the flag"
-                        .into());
+                            .into(),
+                    );
                 }
                 _ => {
                     let known = if dialect == Dialect::Perl {

@@ -60,7 +60,7 @@ impl<'p> Reader<'p> {
 /// The single character of a Perl escape such as `\t` and `\x41`; `first` has been read.
 pub(super) fn character(reader: &mut Reader<'_>, first: char) -> Result<char, String> {
     let of = |number: u32| {
-        char::from_u32(number).ok_or_else(|| format!("has \\x{number:X}, which is no character"))
+        char::from_u32(number).ok_or_else(|| format!("has \\x{number:X}, which is not a character"))
     };
     Ok(match first {
         't' => '\t',

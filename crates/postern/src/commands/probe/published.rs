@@ -124,7 +124,7 @@ async fn policy(args: &ProbeHostArgs, domain: &str) -> Result<Policy, String> {
     if answer.status != 200 {
         return Err(format!("{place}: status {}", answer.status));
     }
-    Policy::read(&answer.body).map_err(|error| format!("{place} is no policy: {error}"))
+    Policy::read(&answer.body).map_err(|error| format!("{place} is not a policy: {error}"))
 }
 
 /// What a policy means for the hosts.

@@ -385,8 +385,8 @@ fn warn_of_foreign(c: &mut Checking<'_>) {
         told.push(domain.to_string());
         c.problems.warning(
             from.span.clone(),
-            format!("an alias in {domain}, which is none of this server's domains"),
-            "holds for mail of who may relay alone",
+            format!("an alias in {domain}, which is not one of this server's domains"),
+            "applies only to mail from clients that may relay",
             format!(
                 "add {:?} to `alias_domains`, `local_domains` or `relay_domains` if mail for it comes here",
                 domain.to_string()

@@ -107,7 +107,7 @@ pub(super) fn filter(c: &mut Checking<'_>, lane: &Lane) -> Option<Arc<RouteRule>
         _ => {
             c.problems.error(
                 written.span.clone(),
-                format!("`filter` in [delivery]: {host:?} is no host with port"),
+                format!("`filter` in [delivery]: {host:?} is not a host with a port"),
                 "cannot be reached",
                 "write for example `filter = \"127.0.0.1:10024\"`",
             );

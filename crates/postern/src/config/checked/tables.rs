@@ -397,7 +397,7 @@ pub(super) fn domains(
                 c.problems.error(
                     span.clone(),
                     format!(
-                        "{} names {domain:?} in line {line}, which is no domain",
+                        "{} names {domain:?} in line {line}, which is not a domain",
                         part.name()
                     ),
                     format!("in `{key}`"),

@@ -29,12 +29,12 @@ table! {
         /// Where their mail goes: addresses, names of users here, `"@example.net"` for the same name in another domain,
         /// `"/dev/null"` for nowhere. `%1` stands for the name, `%2` for the detail after it, `%3` for the detail with its
         /// separator.
-        to: Vec<At<String>> = List(Line(1_024)), optional "[\"ann@example.org\"]" else "`refuse` or `moved_to` says what becomes of it";
+        to: Vec<At<String>> = List(Line(1_024)), optional "[\"ann@example.org\"]" else "`refuse` or `moved_to` decides";
         /// The reply to mail for these addresses: code, enhanced code and text.
         refuse: RefusalText = RefusalWords, optional "\"550 5.7.1 No applications by mail\"" else "mail is taken";
         /// Their new address; mail for the old one is refused with `551 5.1.6` and the new one. An entry with `to` takes
         /// precedence over this.
-        moved_to: String = Line(300), optional "\"ann@example.net\"" else "nobody has moved";
+        moved_to: String = Line(300), optional "\"ann@example.net\"" else "the address has not moved";
         /// Whether a detail that the entry does not have is kept (`ann+shop@` becomes `bob+shop@`), if `to` uses no part of the
         /// address with `%`.
         keep_detail: bool = Switch, optional "false" else "`true`, but for entries of sendmail's form";

@@ -240,7 +240,7 @@ fn each_mistake_has_its_line_and_remedy() {
         ("aliases in a circle",        "alias_domains = [\"b.test\", \"c.test\"]\n[[alias]]\nfrom = [\"@b.test\"]\nto = [\"@c.test\"]\n[[alias]]\nfrom = [\"@c.test\"]\nto = [\"@b.test\"]", "5: error: the aliases of anybody@b.test lead back to it", "postern aliases"),
         ("a program in an alias",      "[[alias]]\nfrom = [\"a@b.test\"]\nto = [\"|/bin/x\"]", "5: error: an alias: \"|/bin/x\" is a program or a file", "LMTP"),
         ("no code to refuse with",     "[[alias]]\nfrom = [\"a@b.test\"]\nrefuse = \"250 fine\"", "5: error: `refuse` in [[alias]] has an invalid value", "550 5.1.1 text"),
-        ("an alias in no domain of ours", "[[alias]]\nfrom = [\"a@b.test\"]\nto = [\"c@d.test\"]", "4: warning: an alias in b.test, which is none of this server's domains", "alias_domains"),
+        ("an alias in no domain of ours", "[[alias]]\nfrom = [\"a@b.test\"]\nto = [\"c@d.test\"]", "4: warning: an alias in b.test, which is not one of this server's domains", "alias_domains"),
         ("an alias domain that is local", "local_domains = [\"a.test\"]\nalias_domains = [\"a.test\"]", "4: warning: \"a.test\" is in `local_domains` as well", "keep it in one"),
         ("unknown users to nowhere",   "unknown_users = \"@\"",                       "3: error: `unknown_users`", "@hub.example.org"),
         ("a recipient that is none",   "[[route]]\nrecipients = [\"<>\"]\nto = \"mx\"", "4: error: `recipients` in [[route]] has an invalid value", "vip@example.org"),

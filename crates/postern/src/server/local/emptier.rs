@@ -193,7 +193,7 @@ impl Emptier {
         }
         notice!(
             self.observers,
-            Accept Warning "a file among dropped messages is none, and was put aside",
+            Accept Warning "a file among dropped messages is not a message, and was put aside",
             File = shown(&folder.path_of(&waiting.name).display()),
             Uid = waiting.uid,
             Aside = aside,
@@ -266,7 +266,7 @@ impl Emptier {
             notice!(self.observers, Accept Warning "cannot tell a user that a dropped message was refused", File = waiting.name, Uid = uid, Reason = reason);
             if outcome.later().is_empty() && outcome.replies.is_empty() {
                 return After::Aside(format!(
-                    "refused, and nobody can be told: {}",
+                    "refused, and the sender cannot be notified: {}",
                     failed[0].reply.text
                 ));
             }

@@ -207,7 +207,7 @@ fn pattern(table: &At<HeaderCheckTable>, in_body: bool, c: &mut Checking<'_>) ->
         if !matches!(made, Some(Ok(_))) {
             c.problems.error(
                 with.span.clone(),
-                "`with` in [[header_check]] is no header field",
+                "`with` in [[header_check]] is not a header field",
                 "has no name with a colon",
                 "write it as \"X-Client: hidden\"",
             );
