@@ -1,9 +1,10 @@
 //! Postfix's lines.
 
-use super::{Decision, Left, Outcome, Reader, bare, field, in_brackets, reply};
+use super::gathered::{Decision, Gathered, Left, Outcome};
+use super::pieces::{bare, field, in_brackets, reply};
 
 /// Reads a line; returns whether it was one of Postfix's about mail.
-pub(super) fn line(reader: &mut Reader, program: &str, text: &str) -> bool {
+pub(super) fn line(gathered: &mut Gathered, program: &str, text: &str) -> bool {
     let mut parts = program.rsplit('/');
     let (Some(name), Some(next)) = (parts.next(), parts.next()) else {
         return false;
@@ -11,17 +12,17 @@ pub(super) fn line(reader: &mut Reader, program: &str, text: &str) -> bool {
     // postfix/submission/smtpd: the service stands between the two.
     let service = if parts.next().is_some() { next } else { "" };
     match name {
-        "smtpd" | "postscreen" => asked(reader, service, text),
-        "cleanup" => content(reader, text),
+        "smtpd" | "postscreen" => asked(gathered, service, text),
+        "cleanup" => content(gathered, text),
         "pickup" => {
             if let Some((id, _)) = queue_id(text) {
-                reader.open(id).is_local = true;
+                gathered.open(id).is_local = true;
             }
             true
         }
-        "qmgr" => queued(reader, text),
+        "qmgr" => queued(gathered, text),
         "smtp" | "lmtp" | "local" | "virtual" | "pipe" | "error" | "discard" | "relay" => {
-            delivered(reader, text)
+            delivered(gathered, text)
         }
         _ => false,
     }
@@ -34,7 +35,7 @@ fn queue_id(text: &str) -> Option<(&str, &str)> {
     is_id.then_some((id, rest))
 }
 
-fn asked(reader: &mut Reader, service: &str, text: &str) -> bool {
+fn asked(gathered: &mut Gathered, service: &str, text: &str) -> bool {
     let (id, rest) = match text.strip_prefix("NOQUEUE: ") {
         Some(rest) => ("", rest),
         None => match queue_id(text) {
@@ -43,14 +44,14 @@ fn asked(reader: &mut Reader, service: &str, text: &str) -> bool {
         },
     };
     if rest.starts_with("client=") {
-        let message = reader.open(id);
+        let message = gathered.open(id);
         message.client = in_brackets(rest);
         service.clone_into(&mut message.service);
         message.login = field(rest, "sasl_username=", &[',', ' ']).map(str::to_owned);
         return true;
     }
     if rest.starts_with("milter-reject: ") {
-        reader.leave(Left::Content, 1);
+        gathered.leave(Left::Content, 1);
         return true;
     }
     let Some((kind, rest)) = rest.split_once(": ") else {
@@ -73,13 +74,13 @@ fn asked(reader: &mut Reader, service: &str, text: &str) -> bool {
         | "bcc" => return true,
         _ => return false,
     };
-    refused(reader, service, rest, outcome)
+    refused(gathered, service, rest, outcome)
 }
 
-fn refused(reader: &mut Reader, service: &str, rest: &str, outcome: Outcome) -> bool {
+fn refused(gathered: &mut Gathered, service: &str, rest: &str, outcome: Outcome) -> bool {
     let ends = [' ', ',', ';'];
     let (Some(client), Some(recipient)) = (in_brackets(rest), field(rest, "to=<", &['>'])) else {
-        reader.leave(Left::NoRecipient, 1);
+        gathered.leave(Left::NoRecipient, 1);
         return true;
     };
     let decision = Decision {
@@ -94,36 +95,36 @@ fn refused(reader: &mut Reader, service: &str, rest: &str, outcome: Outcome) -> 
         recipient: recipient.to_owned(),
         outcome,
     };
-    let place = reader.place.clone();
-    reader.decided(decision, &place);
+    let place = gathered.place.clone();
+    gathered.decided(decision, &place);
     true
 }
 
 /// Checks of header and body, and filters at the end of a message.
-fn content(reader: &mut Reader, text: &str) -> bool {
+fn content(gathered: &mut Gathered, text: &str) -> bool {
     let Some((id, rest)) = queue_id(text) else {
         return false;
     };
     let is_refused = rest.starts_with("reject: ") || rest.starts_with("milter-reject: ");
     if is_refused {
-        reader.leave(Left::Content, 1);
-        reader.open.remove(id);
+        gathered.leave(Left::Content, 1);
+        gathered.open.remove(id);
     }
     is_refused || rest.starts_with("message-id=")
 }
 
-fn queued(reader: &mut Reader, text: &str) -> bool {
+fn queued(gathered: &mut Gathered, text: &str) -> bool {
     let Some((id, rest)) = queue_id(text) else {
         return false;
     };
     if rest == "removed" {
-        reader.ended(id);
+        gathered.ended(id);
         return true;
     }
     if let Some(from) = field(rest, "from=<", &['>']) {
         let sender = from.to_owned();
         // Bounces have neither a client nor a submitter.
-        if let Some(message) = reader.open.get_mut(id) {
+        if let Some(message) = gathered.open.get_mut(id) {
             message.sender = Some(sender);
         }
         return true;
@@ -131,7 +132,7 @@ fn queued(reader: &mut Reader, text: &str) -> bool {
     false
 }
 
-fn delivered(reader: &mut Reader, text: &str) -> bool {
+fn delivered(gathered: &mut Gathered, text: &str) -> bool {
     let Some((id, rest)) = queue_id(text) else {
         return false;
     };
@@ -140,7 +141,7 @@ fn delivered(reader: &mut Reader, text: &str) -> bool {
     };
     let named = field(rest, "orig_to=<", &['>']).unwrap_or(to);
     let named = bare(named);
-    if let Some(message) = reader.open.get_mut(id) {
+    if let Some(message) = gathered.open.get_mut(id) {
         message.taken(named);
     }
     true

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::m4::{Event, Vocabulary, expand};
-use crate::{FileError, Files, Located, Origin};
+use crate::{Files, Located, Origin};
 
 /// Values that sendmail's templates give to names that sites add to; quoted, as in the templates.
 pub const PREDEFINED: &[(&str, &str)] = &[
@@ -115,20 +115,6 @@ pub struct Section {
 }
 
 impl Mc {
-    /// Reads a `.mc` file and what it includes, or a `.cf` file.
-    ///
-    /// # Errors
-    ///
-    /// The file cannot be read.
-    pub fn read(path: &str, files: &dyn Files) -> Result<Self, FileError> {
-        let text = files.read(path)?;
-        Ok(if path.ends_with(".cf") {
-            super::cf::read(path, &text)
-        } else {
-            Self::of(path, &text, files)
-        })
-    }
-
     /// Sets an option.
     pub(super) fn set_option(&mut self, at: Origin, name: &str, value: String) {
         if let Some(before) = self.options.insert(name.to_owned(), Located { at, what: value }) {

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::Target;
 use super::entry::{BadEntry, EntryForm, target_of};
+use super::target::Target;
 
 /// Longest text of a detour, in octets.
 const TEXT_MAX: usize = 1_024;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use postern_mail::Domain;
 
 use super::hop::{Hop, HopHost};
-use super::{Protocol, Target};
+use super::target::{Protocol, Target};
 use crate::alias::{BadRefusal, RefusalText};
 
 /// The table that an entry is in.

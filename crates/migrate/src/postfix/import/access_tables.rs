@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::text::words;
-use super::restrictions::{Place, Run, translated};
+use super::run::{Place, Run};
 use super::tables::{Behind, Edit, Entry, Reference, TABLES};
 use super::{Site, asked, transports};
 use crate::Origin;
@@ -209,7 +209,7 @@ fn restrictions(run: &mut Run<'_, '_>, entry: &Entry, what: &str, subject: &str)
         return Edit::Drop;
     }
     let class = run.site.unique("restrictions").replace([' ', '(', ')'], "");
-    let sections = translated(run.site, &[], &list, &class, &entry.at, Place::class(&class));
+    let sections = (run.translate)(run.site, &[], &list, &class, &entry.at, Place::class(&class));
     for section in sections {
         run.site.import.config.add(section);
     }

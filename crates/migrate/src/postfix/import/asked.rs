@@ -2,7 +2,7 @@
 
 use super::super::text::words;
 use super::Site;
-use super::restrictions::Run;
+use super::run::Run;
 use super::tables::{Behind, Edit, Entry, Reference};
 use crate::Origin;
 use crate::config::{Section, Value};

@@ -65,7 +65,7 @@ fn relaying(site: &mut Site<'_>) {
     let main = site.main;
     let lets = listeners.iter().any(|listener| {
         let layer = main.with(&listener.overrides);
-        super::listeners::LISTS
+        super::listener::LISTS
             .iter()
             .any(|list| layer.value(list).contains("permit_sasl_authenticated"))
     });

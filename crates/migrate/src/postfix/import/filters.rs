@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::text::words;
-use super::listeners::Listener;
+use super::listener::Listener;
 use super::{Site, pipes};
 use crate::config::{Section, Value};
 use crate::report::Weight;

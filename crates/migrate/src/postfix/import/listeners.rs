@@ -2,29 +2,13 @@
 
 use std::net::IpAddr;
 
+use super::super::Service;
 use super::super::text::words;
-use super::super::{Parameter, Service};
+use super::listener::{LISTS, Listener, is_known_client};
 use super::tls::has_certificate;
 use super::{Site, networks, overrides, short};
 use crate::config::{Section, Value};
 use crate::report::Weight;
-
-/// A service that accepts mail by SMTP.
-#[derive(Clone, Debug)]
-pub(super) struct Listener {
-    /// The names of its `[[listener]]` tables: one for each address.
-    pub(super) names: Vec<String>,
-    /// Parameters that it overrides.
-    pub(super) overrides: Vec<(String, Parameter)>,
-    /// Whether it is only for own users.
-    pub(super) is_submission: bool,
-    /// Whether the after-queue filter returns mail here.
-    pub(super) is_filtered: bool,
-    /// Whether it is the one on port 25 of all addresses.
-    pub(super) is_main: bool,
-    /// Whether strangers are tested first.
-    pub(super) has_postscreen: bool,
-}
 
 pub(super) fn carry_over(site: &mut Site<'_>) {
     let services: Vec<Service> = site
@@ -260,15 +244,6 @@ fn report(site: &mut Site<'_>, service: &Service, listener: &Listener, what: &st
     site.import.changed(&service.at, what, to, difference);
 }
 
-/// The lists of restrictions, in the order in which Postfix goes through them before `DATA`.
-pub(super) const LISTS: [&str; 5] = [
-    "smtpd_client_restrictions",
-    "smtpd_helo_restrictions",
-    "smtpd_sender_restrictions",
-    "smtpd_relay_restrictions",
-    "smtpd_recipient_restrictions",
-];
-
 /// Whether one of the lists only accepts known clients.
 fn refuses_strangers(value: &dyn Fn(&str) -> String) -> bool {
     LISTS.iter().any(|list| {
@@ -276,18 +251,6 @@ fn refuses_strangers(value: &dyn Fn(&str) -> String) -> bool {
         let refusal = words.iter().position(|word| word == "reject");
         refusal.is_some_and(|at| at > 0 && words[..at].iter().all(|word| is_known_client(word)))
     })
-}
-
-/// A restriction that accepts known clients.
-pub(super) fn is_known_client(word: &str) -> bool {
-    matches!(
-        word,
-        "permit_mynetworks"
-            | "permit_sasl_authenticated"
-            | "permit_tls_clientcerts"
-            | "permit_tls_all_clientcerts"
-            | "permit_inet_interfaces"
-    )
 }
 
 fn networks_may_submit(value: &dyn Fn(&str) -> String) -> bool {

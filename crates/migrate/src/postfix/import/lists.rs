@@ -6,8 +6,9 @@
 
 use super::super::Parameter;
 use super::super::text::words;
-use super::listeners::{LISTS, Listener, is_known_client};
-use super::restrictions::{Place, translated};
+use super::listener::{LISTS, Listener, is_known_client};
+use super::restrictions::translated;
+use super::run::Place;
 use super::tables::{Behind, Reference};
 use super::{Site, access_tables, asked, short};
 use crate::Origin;

@@ -2,7 +2,7 @@
 
 use super::super::Service;
 use super::Site;
-use super::listeners::{LISTS, Listener};
+use super::listener::{LISTS, Listener};
 use crate::report::Weight;
 
 /// What an override of a mail-accepting service becomes.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::super::text::words;
-use super::listeners::Listener;
-use super::{Site, aliases, domains};
+use super::listener::Listener;
+use super::{Site, domains, srs};
 use crate::config::{Section, Value};
 use crate::report::Weight;
 
@@ -19,7 +19,7 @@ const ALL: [&str; 4] = [
 pub(super) fn carry_over(site: &mut Site<'_>) {
     let clients = header_clients(site);
     completed(site, &clients);
-    if !aliases::srs(site) {
+    if !srs::srs(site) {
         canonical(
             site,
             "sender_canonical_maps",
@@ -210,21 +210,6 @@ fn generic(site: &mut Site<'_>) {
         rule.set("classes", Value::list(ALL), "");
         rule.set("table", Value::list(tables), "");
         site.import.config.add(rule);
-    }
-}
-
-/// Tables in a parameter used for SRS, other than those on sockets.
-pub(super) fn other_tables(site: &mut Site<'_>, parameter: &str) {
-    let at = site.at(parameter);
-    let others: Vec<String> = site
-        .words(parameter)
-        .into_iter()
-        .filter(|word| !word.starts_with("tcp:") && !word.starts_with("socketmap:"))
-        .collect();
-    for word in others {
-        let remedy = "write a [[rewrite]] for it";
-        let what = format!("{parameter}: {word}");
-        site.import.missing(&at, &what, Weight::Mail, remedy);
     }
 }
 

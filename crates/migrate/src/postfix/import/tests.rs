@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::*;
+use crate::config::Value;
 use crate::origin::testing::{Disk, Folder};
-use crate::report::Fate;
+use crate::report::{Fate, Weight};
 
 const SITES: [&str; 4] = [
     "postfix-office-satellite",

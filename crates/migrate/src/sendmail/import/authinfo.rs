@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Site, active, routes, short, table_path};
+use super::{Site, active, hosts, short, table_path};
 use crate::config::{Section, Value};
 use crate::import::password_path;
 use crate::report::Weight;
@@ -33,7 +33,7 @@ pub(super) fn carry_over(site: &mut Site<'_>) -> Vec<String> {
             .to_owned();
         // A line for all hosts is about the one that mail is sent through.
         let host = match site.mc.option("SMART_HOST") {
-            Some(smart) if host.is_empty() => routes::named(&smart.what).trim_matches(['[', ']']).to_owned(),
+            Some(smart) if host.is_empty() => hosts::named(&smart.what).trim_matches(['[', ']']).to_owned(),
             _ => host,
         };
         match Credentials::read(value) {
@@ -61,7 +61,7 @@ fn default(site: &mut Site<'_>) -> Option<String> {
     let host = site
         .mc
         .option("SMART_HOST")
-        .map(|smart| routes::named(&smart.what).trim_matches(['[', ']']).to_owned());
+        .map(|smart| hosts::named(&smart.what).trim_matches(['[', ']']).to_owned());
     let Some(host) = host.filter(|host| !host.is_empty()) else {
         site.meaningless(
             &at,

@@ -1,6 +1,6 @@
 //! Hosts for mail of this machine's own users: all of it, or that of users whom nobody knows.
 
-use super::{Site, routes, short};
+use super::{Site, hosts, short};
 use crate::config::{Section, Value};
 use crate::report::Weight;
 use crate::{Located, Origin};
@@ -16,7 +16,7 @@ pub(super) fn carry_over(site: &mut Site<'_>, ports: (u16, u16)) {
             .split_once(':')
             .unwrap_or_else(|| ("relay", what.trim()));
         let bare = host.trim_matches(['[', ']']);
-        let port = routes::port_of(what, ports);
+        let port = hosts::port_of(what, ports);
         match (name, mailer) {
             _ if bare.is_empty() => site.meaningless(at, name, "it is empty"),
             ("LUSER_RELAY", "local") => {
@@ -25,7 +25,7 @@ pub(super) fn carry_over(site: &mut Site<'_>, ports: (u16, u16)) {
             }
             ("LUSER_RELAY", _) => {
                 site.set("", "unknown_users", Value::text(format!("@{bare}")), at, name);
-                route(site, at, name, vec![bare.to_owned()], routes::hosts(host, port));
+                route(site, at, name, vec![bare.to_owned()], hosts::hosts(host, port));
             }
             ("LOCAL_RELAY", _) => site.missing(
                 at,
@@ -45,7 +45,7 @@ pub(super) fn carry_over(site: &mut Site<'_>, ports: (u16, u16)) {
                     Value::text("any"),
                     "MAIL_HUB knows who exists",
                 );
-                route(site, at, name, local, routes::hosts(host, port));
+                route(site, at, name, local, hosts::hosts(host, port));
                 let difference = "addresses keep their domain; sendmail put the hub's name there";
                 site.changed(at, name, "[[route]]", difference);
             }

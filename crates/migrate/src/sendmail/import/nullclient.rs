@@ -1,6 +1,6 @@
 //! `FEATURE(nullclient)`: a machine without local mail that passes everything to a hub.
 
-use super::routes::hosts;
+use super::hosts::hosts;
 use super::{Site, short};
 use crate::config::{Section, Value};
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::hosts::{hosts, named, port_of};
 use super::{Site, active, authinfo, hubs, short, table_path};
 use crate::config::{Section, Value};
 use crate::report::Weight;
@@ -154,35 +155,6 @@ fn local(site: &mut Site<'_>, at: &Origin, domain: &str, user: &str, what: &str)
     site.carried(at, what, "[[alias]]");
 }
 
-/// The hosts in `[10.1.1.30]:[10.1.1.31]` and `mx2.example`: those in brackets are used directly, for others MX records are
-/// looked up.
-pub(super) fn hosts(text: &str, port: u16) -> Vec<String> {
-    let mut hosts = Vec::new();
-    let mut rest = text.trim();
-    while !rest.is_empty() {
-        let (host, more) = match rest.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
-            Some((host, more)) => (bracketed(host), more),
-            None => {
-                let end = rest.find(':').unwrap_or(rest.len());
-                (format!("mx:{}", &rest[..end]), &rest[end..])
-            }
-        };
-        hosts.push(format!("{host}:{port}"));
-        rest = more.trim_start_matches(':');
-    }
-    hosts
-}
-
-/// An address or name in brackets; IPv6 keeps its brackets.
-fn bracketed(host: &str) -> String {
-    let host = host.trim_start_matches("IPv6:");
-    if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    }
-}
-
 /// What stands behind `error:` in the mailertable, as code, enhanced code and text. sendmail gives 553 where the text has no code, whatever
 /// status or word stands before it; one that says "for now" is believed here.
 fn refusal(text: &str) -> String {
@@ -227,23 +199,6 @@ fn is_status(word: &str) -> bool {
 
 fn is_code(word: &str) -> bool {
     word.len() == 3 && word.starts_with(['4', '5']) && word.bytes().all(|octet| octet.is_ascii_digit())
-}
-
-/// The port of the mailer in `esmtp:[smtp.provider.example]`; without one it is the relay's.
-pub(super) fn port_of(host: &str, (relay, esmtp): (u16, u16)) -> u16 {
-    match host.trim().split_once(':') {
-        Some(("smtp" | "esmtp" | "smtp8" | "dsmtp", _)) => esmtp,
-        _ => relay,
-    }
-}
-
-/// The host in `esmtp:[smtp.provider.example]`, with its brackets.
-pub(super) fn named(host: &str) -> &str {
-    let host = host.trim();
-    let mailers = ["smtp", "esmtp", "relay"];
-    host.split_once(':')
-        .filter(|(mailer, _)| mailers.contains(mailer))
-        .map_or(host, |(_, host)| host)
 }
 
 #[cfg(test)]

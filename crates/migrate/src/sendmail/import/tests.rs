@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use super::leftovers::UNREAD;
 use super::*;
 use crate::config::Section;
 use crate::origin::testing::{Disk, Folder};

@@ -1,6 +1,7 @@
 //! Parameters of `main.cf` that become one key each, or nothing.
 
 mod families;
+mod special;
 mod table;
 
 use super::Site;
@@ -11,28 +12,8 @@ use crate::report::Weight;
 use crate::settings::{self, Line};
 
 use families::Family;
+pub use special::Special;
 pub use table::ROWS;
-
-/// What Postfix-specific parameters become.
-#[derive(Clone, Copy, Debug)]
-pub enum Special {
-    /// The greeting.
-    Greeting,
-    /// Extensions that are not offered.
-    Extensions,
-    /// A switch to a key.
-    Switch(&'static str, &'static str),
-}
-
-impl settings::Special for Special {
-    fn shown(&self) -> String {
-        match self {
-            Self::Greeting => settings::key("", "greeting"),
-            Self::Extensions => "`[extensions]`".to_owned(),
-            Self::Switch(section, key) => settings::key(section, key),
-        }
-    }
-}
 
 pub(super) fn carry_over(site: &mut Site<'_>) {
     let names: Vec<String> = site.main.parameters().map(|(name, _)| name.to_owned()).collect();
@@ -109,7 +90,7 @@ impl Line<Special> for Parameter<'_, '_> {
     fn set_else(&mut self, section: &str, key: &str, value: Value, difference: String) {
         let comment = self.site.comment(self.name);
         self.site.import.config.section(section).set(key, value, comment);
-        let to = super::path(section, key);
+        let to = settings::path(section, key);
         self.site.changed(self.name, to, difference);
     }
 

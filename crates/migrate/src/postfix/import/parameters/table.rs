@@ -1,7 +1,7 @@
 //! The parameters of `main.cf`: the table from which the guide's "where did my setting go" is also
 //! generated.
 
-use super::Special::{self, Switch};
+use super::special::Special::{self, Switch};
 use crate::report::Weight;
 use crate::settings::Goes::{AtLeast, Elsewhere, Missing, Nothing, Number, Octets, Own, Time};
 use crate::settings::{Row, row};
