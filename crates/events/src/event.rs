@@ -338,7 +338,7 @@ events! {
     Filtered Milter Info Matters "filtered" {
         session Session &'a str, queue Queue Shown<'a>, milter Milter &'a str, rule Rule Rule, reason Reason Shown<'a>,
     }
-    "a filter or an access rule has had a message thrown away; its client was told that all is well"
+    "a filter or an access rule has had a message thrown away; its client was told that it was accepted"
     Discarded Milter Info Matters "discarded" {
         session Session &'a str, queue Queue Shown<'a>, listener Listener &'a str, peer Peer IpAddr,
         login Login Option<&'a str>, milter Milter Option<&'a str>, rule Rule Rule, reason Reason Shown<'a>, from From Shown<'a>,

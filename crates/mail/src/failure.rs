@@ -128,7 +128,7 @@ kinds! {
     "loop" Loop "a mail loop: the next hop is this server, or the message has too many `Received` fields"
     "mailbox.unknown" MailboxUnknown "there is no such mailbox here"
     "mailbox.full" MailboxFull "the user has no room left: a quota"
-    "mailbox.locked" MailboxLocked "another program holds the mailbox"
+    "mailbox.locked" MailboxLocked "another program has locked the mailbox"
     "mailbox.unusable" MailboxUnusable "the mailbox cannot be written to, or must not be: it belongs to another, or is a link"
     "agent" Agent "the delivery agent, or a program in a `.forward`, refused the message or failed"
     "settings" Settings "this server's configuration or limits: no route, no host to try, no connection free in time"

@@ -99,7 +99,7 @@ families! {
     LOCKOUTS "postern_lockouts_total" Counter []
         "how often a login or network was locked out or slowed because of failed logins"
     REFUSALS "postern_refusals_total" Counter [LISTENER, RULE]
-        "refusals: of clients, senders, recipients, messages, logins and handshakes, as far as the log tells of them one by one"
+        "refusals: of clients, senders, recipients, messages, logins and handshakes, as far as the log lists them one by one"
     SUPPRESSED "postern_refusals_suppressed_total" Counter [LISTENER]
         "further refusals of sessions that had many; the log has them as `suppressed`"
     ACCEPTED "postern_messages_accepted_total" Counter [LISTENER, label("rule", "the rule by which the first recipient was accepted, see [the log](log.md)")]
@@ -154,7 +154,7 @@ families! {
     DIRECTORY_ASKED "postern_directory_questions_total" Counter [DIRECTORY, RESULT]
         "questions to directories"
     DIRECTORY_UP "postern_directory_up" Gauge [DIRECTORY]
-        "1 if the directory has answered when it was asked last, 0 if not; nothing as long as it was not asked"
+        "1 if the directory has answered when it was asked last, 0 if not; no value until it has been asked"
     MILTER_TIME "postern_milter_answer_duration_seconds" Histogram [MILTER, label("stage", "`envelope`: connection to `DATA`; `end`: the end of a message")]
         "time of each question to a filter"
     MILTER_ASKED "postern_milter_questions_total" Counter [MILTER, RESULT]
