@@ -810,7 +810,7 @@ fn no_address_of(name: &str, family: Family) -> Failure {
         Family::V6 => "IPv6",
         _ => "IPv4",
     };
-    let text = format!("{name} has no {kind} address, and its route wants one");
+    let text = format!("{name} has no {kind} address, and its route requires one");
     Failure::temporary(
         Status(4, 4, 4),
         &Relay::Nowhere,

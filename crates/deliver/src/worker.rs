@@ -231,7 +231,7 @@ impl<'a> Worker<'a> {
             };
             // Waiting for a token takes time, and it comes from the configuration in force by then.
             if !self.is_routed(&self.core.deps.settings.load()) {
-                let text = format!("no route has the login {:?} here any more", route.name);
+                let text = format!("no route uses the login {:?} any more", route.name);
                 let failure =
                     Failure::temporary(Status(4, 3, 5), &Relay::Nowhere, Cause::Settings(text.into()));
                 return Err(NotOpened::Failed(failure));

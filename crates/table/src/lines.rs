@@ -36,7 +36,7 @@ pub(crate) fn logical<'t>(text: &'t str, notes: &mut Notes, mut take: impl FnMut
         } else {
             notes.mistake(
                 index + 1,
-                "goes on with a line before it (it begins with a blank), and there is none: remove the blank",
+                "continues the line before it (it begins with a blank), but there is none: remove the blank",
             );
         }
     }

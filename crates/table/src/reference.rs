@@ -100,7 +100,7 @@ const UNKNOWN: [(&str, &str); 7] = [
         "unix",
         "is a table of the system: use a [[directory]] for its accounts",
     ),
-    ("environ", "is the environment, which says nothing here"),
+    ("environ", "is the environment, which is not used here"),
     (
         "randmap",
         "gives another value each time, which has no use here: name one of its tables",
@@ -244,7 +244,7 @@ fn read(text: &str, depth: usize) -> Result<Reference, String> {
     }
     match word {
         "table" if rest.is_empty() => {
-            Err("names no table: write the name of a [[table]] behind the colon".into())
+            Err("names no table: write the name of a [[table]] after the colon".into())
         }
         "table" => Ok(Reference::Named(rest.to_owned())),
         // Postfix's process that shares connections: pools do that here.
@@ -252,7 +252,7 @@ fn read(text: &str, depth: usize) -> Result<Reference, String> {
         "static" => {
             let value = inner(rest).map_or(rest, str::trim);
             if value.is_empty() {
-                return Err("has no value behind the colon".into());
+                return Err("has no value after the colon".into());
             }
             Ok(Reference::Constant(value.to_owned()))
         }
@@ -279,8 +279,8 @@ fn path(text: &str, word: &str) -> Result<PathBuf, String> {
 }
 
 fn list(text: &str) -> Result<Vec<&str>, String> {
-    let inside = inner(text).ok_or("has no braces behind the colon: write `{ … }`")?;
-    members(inside).ok_or_else(|| "has braces that do not fit".into())
+    let inside = inner(text).ok_or("has no braces after the colon: write `{ … }`")?;
+    members(inside).ok_or_else(|| "has unbalanced braces".into())
 }
 
 fn parts(text: &str, depth: usize) -> Result<Vec<Reference>, String> {

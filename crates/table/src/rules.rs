@@ -133,7 +133,7 @@ fn condition<F: Form>(form: &F, text: &str) -> Result<Test<F::Test>, String> {
         Ok(test)
     } else {
         Err(format!(
-            "has {:?} behind the condition of `if`: write it on a line of its own",
+            "has {:?} after the condition of `if`: write it on a line of its own",
             rest.trim_matches(is_blank)
         ))
     }
@@ -143,7 +143,7 @@ fn rule<F: Form>(form: &F, line: &str) -> Result<(Test<F::Test>, F::Value), Stri
     let (test, rest) = test(form, line)?;
     let value = rest.trim_matches(is_blank);
     if value.is_empty() {
-        return Err("has no value: write it behind the pattern".into());
+        return Err("has no value: write it after the pattern".into());
     }
     let value = form.value(value, &test)?;
     Ok((test, value))

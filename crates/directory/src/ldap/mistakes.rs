@@ -51,7 +51,7 @@ pub(super) fn mistakes(settings: &LdapSettings) -> Vec<Mistake> {
         let remedy = "add `member_of_attribute = \"memberOf\"`, or a `group_filter`";
         found.push(Mistake::new(
             "allowed_groups",
-            "stands without a way to find groups",
+            "is set without a way to find groups",
             remedy,
         ));
     }

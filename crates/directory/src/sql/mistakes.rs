@@ -43,7 +43,7 @@ impl SqlSettings {
             let remedy = "add a `group_query`, or a column `group` to `password_query`";
             found.push(Mistake::new(
                 "allowed_groups",
-                "stands without a way to find groups",
+                "is set without a way to find groups",
                 remedy,
             ));
         }

@@ -36,7 +36,7 @@ impl LdapSource {
             return Err("the filter is not a valid one of LDAP (RFC 4515), such as (mail=%s)".into());
         }
         if settings.attributes.is_empty() {
-            return Err("no attribute is named whose values would count".into());
+            return Err("no attribute is named whose values are used".into());
         }
         let fleets = match &settings.bind {
             Some((dn, password)) => {

@@ -12,7 +12,7 @@ pub enum Refusal {
     #[error("the token is encrypted, and only its audience can read it")]
     Encrypted,
     /// No provider is configured that can check a token of this form.
-    #[error("the token is {0}, and no provider is configured that checks such")]
+    #[error("the token is {0}, and no configured provider checks such tokens")]
     NoProvider(&'static str),
     /// Several providers could be asked about an opaque token, and the client's user name selects none of them.
     #[error(

@@ -94,13 +94,13 @@ fn of_passwd<'a>(fields: &[&'a str]) -> Fields<'a> {
     match fields {
         [_, "x", _, _, _, _, _] => Err(Problem::InShadow),
         [_, stored, _, _, _, _, _] => with_password(stored, true),
-        _ => Err(Problem::Form("has not the seven fields of passwd")),
+        _ => Err(Problem::Form("does not have the seven fields of passwd")),
     }
 }
 
 fn of_shadow<'a>(fields: &[&'a str], today: Timestamp) -> Fields<'a> {
     let [_, stored, _, _, _, _, _, expires, _] = fields else {
-        return Err(Problem::Form("has not the nine fields of shadow"));
+        return Err(Problem::Form("does not have the nine fields of shadow"));
     };
     let day = today.as_second().div_euclid(86_400);
     let expired = expires.parse::<i64>().is_ok_and(|expires| expires <= day);
@@ -225,7 +225,7 @@ mod tests {
                 "1 root: has its password in the shadow file",
                 &format!("2 old@relay.test {MD5}"),
                 "3 daemon: has no password",
-                "4 short: has not the seven fields",
+                "4 short: does not have the seven fields",
             ],
         );
         let shadow = format!(
@@ -243,7 +243,7 @@ mod tests {
                 "5 none: has no password",
                 &format!("6 gone@relay.test {MD5} disabled"),
                 &format!("7 stays@relay.test {MD5}"),
-                "8 bad: has not the nine fields",
+                "8 bad: does not have the nine fields",
             ],
         );
         assert!(
