@@ -924,7 +924,7 @@ secret_file = "srs.secret"
         ("for good",               "a@spammer.example",  vera,   "would be refused by access.refused",                      "put off"),
         ("for now",                "a@later.example",    vera,   "would be put off by access.refused",                      "would be refused"),
         ("thrown away",            "a@gone.example",     vera,   "would be taken, and thrown away, by access.discarded.",   "`reason`"),
-        ("a table without it",     "a@good.example",     vera,   "its table says nothing of it",                            "thrown away"),
+        ("a table without it",     "a@good.example",     vera,   "its table has no entry for it",                            "thrown away"),
         ("the route that is meant","a@good.example",     two,    "route in postern.toml:16",                                "route in postern.toml:13"),
         ("the aliases file",       "a@good.example",     list,   "/aliases:1 aliases in /",                                     "alias,"),
         ("the owner of a list",    "a@good.example",     list,   "MAIL FROM:<owner-list@example.org>, the owner of the list", "srs.rewritten"),

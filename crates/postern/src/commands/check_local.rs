@@ -20,7 +20,7 @@ pub(super) fn look(config: &Config, found: &mut Problems) {
             found.error(
                 config.places.path(&local.drop),
                 fault,
-                "what is in it could be of others",
+                "other users could have written to it",
                 format!("as root: {remedy}"),
             );
         }

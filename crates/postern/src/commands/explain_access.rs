@@ -202,12 +202,12 @@ fn skipped<'a>(
     let outcome = judge(rules, facts, answers, |rule, step| {
         let why = match step {
             Step::Fails(condition) if condition.negated => {
-                format!("`{}` names what it is not for", condition.key)
+                format!("`{}` excludes it", condition.key)
             }
             Step::Fails(condition) => format!("`{}` does not hold", condition.key),
             Step::Waits(_) if facts.stage == Stage::Data => "waits for a later stage".to_owned(),
             Step::Does(Action::LookUp(number)) if says_nothing(answers, *number) => {
-                "its table says nothing of it".to_owned()
+                "its table has no entry for it".to_owned()
             }
             Step::Waits(_) | Step::Does(_) => return,
         };

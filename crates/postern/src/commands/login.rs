@@ -21,7 +21,7 @@ pub(crate) fn run(args: LoginArgs) -> Result<(), Failure> {
     let names: Vec<&str> = config.tokens.iter().map(|one| one.login.as_str()).collect();
     let Some(settings) = config.tokens.iter().find(|one| one.login == name) else {
         let known = match names.as_slice() {
-            [] => "there is none with [login.token]".to_owned(),
+            [] => "none has [login.token]".to_owned(),
             names => format!("there is {}", names.join(", ")),
         };
         let text = format!("no [[login]] {name:?} uses tokens; {known}");

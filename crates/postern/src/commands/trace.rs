@@ -119,9 +119,9 @@ pub(super) fn cannot(error: &postern_history::ArchiveError) -> Failure {
 }
 
 fn nothing(found: &Found, written: &Written, args: &TraceArgs) -> Failure {
-    let mut text = "nothing in the history fits that".to_owned();
+    let mut text = "nothing in the history matches".to_owned();
     if !written.keeps_history() {
-        text.push_str("; none is kept, since `enabled = false` stands in [history]");
+        text.push_str("; no history is kept: [history] has `enabled = false`");
     } else if !args.sessions {
         text.push_str("; sessions in which nothing was refused are shown with --sessions");
     }

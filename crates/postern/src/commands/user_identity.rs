@@ -15,7 +15,7 @@ pub(super) fn address(store: &UserStore, command: &AddressCommand) -> Result<(),
         ),
         AddressCommand::Remove { login, address } => done(
             store.remove_address(login, address),
-            &format!("{login} has the address {address} no longer"),
+            &format!("{login} no longer has the address {address}"),
         ),
     }
 }
@@ -29,7 +29,7 @@ pub(super) fn group(store: &UserStore, command: &GroupCommand) -> Result<(), Fai
         ),
         GroupCommand::Remove { login, group } => done(
             store.remove_group(login, group),
-            &format!("{login} is in the group {group} no longer"),
+            &format!("{login} is no longer in the group {group}"),
         ),
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn load(state_dir: &Path) -> Result<DecoySecret, Failure> {
         Err(error) => return Err(failed(&error)),
     };
     let secret: [u8; 32] = octets.as_slice().try_into().map_err(|_| {
-        let remedy = "it has not 32 octets: remove it, and a new one is made";
+        let remedy = "it does not have 32 octets: remove it, and a new one is made";
         Failure::new(Exit::Config, format!("cannot use {}: {remedy}", path.display()))
     })?;
     Ok(DecoySecret::new(secret))

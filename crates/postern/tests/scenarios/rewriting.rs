@@ -474,7 +474,7 @@ fn mistakes_are_found_before_mail_comes() {
         "unknown transport \"slow\"",
         "cannot do this when mail leaves",
         "`pattern` in [[header_check]]",
-        "a [[copy]] that says not to whom",
+        "a [[copy]] without recipients",
     ] {
         assert!(told.contains(words), "{words}: {told}");
     }

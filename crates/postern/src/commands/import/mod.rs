@@ -236,7 +236,7 @@ impl Root {
         let metadata = file.metadata().map_err(unreadable)?;
         if !metadata.is_file() || metadata.len() > FILE_MAX {
             return Err(FileError::Unreadable(
-                "no plain file of 64 MiB at most".to_owned(),
+                "not a regular file of at most 64 MiB".to_owned(),
             ));
         }
         let mut octets = Vec::new();

@@ -36,7 +36,7 @@ impl Message {
             .read_to_end(&mut octets)
             .map_err(failed)?;
         if octets.len() as u64 > SIZE_MAX {
-            let title = format!("{} is larger than 2 GiB, which no message is", path.display());
+            let title = format!("{} is larger than 2 GiB, the limit for a message", path.display());
             return Err(Failure::new(Exit::InputOutput, title));
         }
         Ok(Self::parse(&octets))

@@ -106,7 +106,7 @@ fn unknown_users(c: &mut Checking<'_>) -> Option<String> {
         {
             return Some(written.value.clone());
         }
-        Ok(_) => "it says not where to".to_owned(),
+        Ok(_) => "it names no address".to_owned(),
         Err(error) => error,
     };
     c.problems.error(
@@ -279,7 +279,7 @@ fn value(table: &At<AliasTable>, gives: Gives, c: &mut Checking<'_>) -> Option<S
     match kinds.iter().filter(|is_there| **is_there).count() {
         0 => c.problems.error(
             table.span.clone(),
-            "an alias that leads nowhere",
+            "an alias without a target",
             "none of `to`, `refuse` and `moved_to`",
             "add for example `to = [\"ann@example.org\"]`",
         ),

@@ -124,7 +124,7 @@ fn bounds(table: &At<BoundTable>, per: Per, c: &mut Checking<'_>) -> Vec<Bound> 
         if counted.value.is_distinct() && most.value >= DISTINCT_MAX as u64 {
             c.problems.error(
                 most.span.clone(),
-                format!("more `{}` than are told apart", counted.value.name()),
+                format!("more `{}` than can be counted", counted.value.name()),
                 format!("at most {} are counted", DISTINCT_MAX - 1),
                 "write a smaller number, or leave the bound out",
             );
@@ -195,7 +195,7 @@ fn notify(c: &mut Checking<'_>) -> Vec<Mailbox> {
             Err(_) => c.problems.error(
                 one.span.clone(),
                 format!("{:?} is not an address", one.value),
-                "nobody could be told",
+                "cannot be notified",
                 "write \"postmaster\" or \"admin@example.org\"",
             ),
         }

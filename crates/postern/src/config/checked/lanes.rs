@@ -118,7 +118,7 @@ pub(super) fn filter(c: &mut Checking<'_>, lane: &Lane) -> Option<Arc<RouteRule>
         c.problems.error(
             written.span.clone(),
             "`filter` in [delivery], and no listener to which it hands mail back",
-            "its mail would go round for ever",
+            "its mail would loop forever",
             "add a [[listener]] with `address = \"127.0.0.1:10025\"` and `filtered = true`",
         );
     }

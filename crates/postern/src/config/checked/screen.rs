@@ -102,8 +102,8 @@ fn warn_of_lists(c: &mut Checking<'_>, settings: &ScreenSettings) {
         None if by_rule => {}
         None => c.problems.warning(
             first.span.clone(),
-            "[[dns_list]] without a score from which on something follows",
-            "never asked for anything",
+            "[[dns_list]] without a score that has an effect",
+            "never used",
             "add `refuse`, `hold` or `tag` to [screen], or name it in `dns_list` of an [[access]] rule",
         ),
         Some(least) if highest < least => c.problems.warning(

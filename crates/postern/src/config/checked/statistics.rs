@@ -43,7 +43,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> StatisticsConfig {
     if names == 0 && !to.is_empty() {
         c.problems.warning(
             file.statistics.names.span.clone(),
-            "[digest] has nothing to tell: `names` in [statistics] is 0",
+            "[digest] has nothing to report: `names` in [statistics] is 0",
             "nothing is counted",
             "write `names = 100`, or remove [digest]",
         );

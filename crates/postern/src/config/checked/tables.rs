@@ -101,7 +101,7 @@ fn unknown(name: &str, span: Option<Span>, c: &mut Checking<'_>) {
 fn tell(mistakes: &[TableMistake], span: Option<Span>, c: &mut Checking<'_>) {
     for mistake in mistakes {
         let remedy = match mistake.line {
-            0 => format!("mend {}, or name another table", mistake.file.display()),
+            0 => format!("repair {}, or name another table", mistake.file.display()),
             line => format!("correct line {line} of {}", mistake.file.display()),
         };
         c.problems
@@ -182,7 +182,7 @@ fn of_tables(table: &TablesTable, name: &str, c: &mut Checking<'_>) -> Option<Lo
         if matches!(&one.value, Reference::Named(other) if other == name) {
             c.problems.error(
                 one.span.clone(),
-                format!("the table {name:?} is made of itself"),
+                format!("the table {name:?} includes itself"),
                 "leads nowhere",
                 "remove it",
             );
@@ -193,7 +193,7 @@ fn of_tables(table: &TablesTable, name: &str, c: &mut Checking<'_>) -> Option<Lo
     if opened.is_empty() {
         c.problems.error(
             list.span.clone(),
-            format!("the table {name:?} is made of no tables"),
+            format!("the table {name:?} includes no tables"),
             "empty",
             "name at least one, such as \"hash:/etc/postfix/virtual\"",
         );

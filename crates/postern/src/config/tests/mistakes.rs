@@ -7,7 +7,7 @@ fn each_mistake_has_its_line_and_remedy() {
     #[rustfmt::skip]
     let cases: &[(&str, &str, &str, &str)] = &[
         // what the case shows         line 3 and on                                  problem                        remedy
-        ("lists for nothing",          "[[dns_list]]\nzone = \"bl.example\"",          "3: warning: [[dns_list]] without a score from which on something follows", "add `refuse`, `hold` or `tag`"),
+        ("lists for nothing",          "[[dns_list]]\nzone = \"bl.example\"",          "3: warning: [[dns_list]] without a score that has an effect", "add `refuse`, `hold` or `tag`"),
         ("lists that never reach",     "[screen]\nrefuse = 3\n[[dns_list]]\nzone = \"bl.example\"", "5: warning: all lists together reach a score of 1", "raise `score`"),
         ("an answer of no list",       "[[dns_list]]\nzone = \"bl.example\"\nanswers = [\"192.0.2.1\"]", "5: error: `answers` in [[dns_list]] has an invalid value", "127.0.0.2"),
         ("a list without a score",     "[[dns_list]]\nzone = \"bl.example\"\nscore = 0", "5: error: `score` in [[dns_list]] has an invalid value", "`score = 1`"),
@@ -233,7 +233,7 @@ fn each_mistake_has_its_line_and_remedy() {
         ("a relay domain to nowhere",  "relay_domains = [\"a.test\"]",               "3: warning: no route says where the mail for \"a.test\" goes", "to = \"mx\""),
         ("a pattern to nowhere",       "relay_domains = [\"*.a.test\"]\n[[route]]\ndomains = [\"a.test\"]\nto = \"mx\"", "3: warning: no route says where the mail for \"*.a.test\"", "via"),
         ("two routes, one Maildir",    "[[route]]\ndomains = [\"a.test\"]\nto = \"maildir\"\nmaildir = \"m/{local}\"\n[[route]]\ndomains = [\"b.test\"]\nto = \"maildir\"\nmaildir = \"m/{local}\"", "10: warning: users of the same name in a.test and b.test", "m/{domain}/{local}"),
-        ("an alias to nowhere",        "[[alias]]\nfrom = [\"a@b.test\"]",             "3: error: an alias that leads nowhere", "ann@example.org"),
+        ("an alias to nowhere",        "[[alias]]\nfrom = [\"a@b.test\"]",             "3: error: an alias without a target", "ann@example.org"),
         ("an alias twice as much",     "[[alias]]\nfrom = [\"a@b.test\"]\nto = [\"c@d.test\"]\nrefuse = \"550 no\"", "3: error: an alias with more than one of", "keep one"),
         ("an alias without a domain",  "[[alias]]\nfrom = [\"a\"]\nto = [\"c@d.test\"]", "4: error: `from` in [[alias]] has an invalid value", "@example.org"),
         ("an alias that is there",     "alias_domains = [\"b.test\"]\n[[alias]]\nfrom = [\"a@b.test\"]\nto = [\"c@d.test\"]\n[[alias]]\nfrom = [\"A@B.test\"]\nto = [\"e@d.test\"]", "8: error: an alias for \"A@B.test\" is there already, in", "put the two together"),

@@ -20,7 +20,7 @@ fn mistakes_with_tables() {
         ("a pattern that looks ahead", "[[table]]\nname = \"a\"\nkind = \"text\"\nformat = \"pcre\"\ntext = \"/a(?=b)/ x\"", "looks around"),
         ("no domain",                  "relay_domains = [\"inline:{a..b=x}\"]",                        "which is not a domain"),
         ("all domains",                "relay_domains = [\"inline:{*=x}\"]",                           "which is not a domain"),
-        ("a table of itself",          "[[table]]\nname = \"a\"\nkind = \"tables\"\ntables = [\"table:a\"]", "is made of itself"),
+        ("a table of itself",          "[[table]]\nname = \"a\"\nkind = \"tables\"\ntables = [\"table:a\"]", "includes itself"),
         ("a query without a key",      "[[table]]\nname = \"a\"\nkind = \"sql\"\nengine = \"mysql\"\nservers = [\"127.0.0.1\"]\ndatabase = \"d\"\nuser = \"u\"\nquery = \"SELECT 1\"", "same for everybody"),
         ("SQL without servers",        "[[table]]\nname = \"a\"\nkind = \"sql\"\nengine = \"mysql\"\nquery = \"SELECT :key\"", "`servers` is missing"),
         ("no filter",                  "[[table]]\nname = \"a\"\nkind = \"ldap\"\nservers = [\"ldap://127.0.0.1/\"]\nsearch_base = \"o=x\"\nattribute = \"mail\"\nfilter = \"(mail={key}\"", "not a valid one of LDAP"),

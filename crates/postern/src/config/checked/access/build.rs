@@ -94,7 +94,7 @@ impl<'b, 'c> Build<'b, 'c> {
                     name.span.clone(),
                     format!("two access rules are named {:?}", name.value),
                     "used before",
-                    "give each its own name: the log tells by it which one decided",
+                    "give each its own name: the log names the one that decided",
                 );
             }
             seen.push(&name.value);

@@ -60,7 +60,7 @@ impl Build<'_, '_> {
                         None => build.bad(
                             item.span.clone(),
                             key,
-                            "no network",
+                            "not a network",
                             "write it as \"192.0.2.0/24\", \"2001:db8::/32\" or as one address, without bits behind the prefix",
                         ),
                     }
@@ -307,7 +307,7 @@ impl Build<'_, '_> {
                 None => self.bad(
                     table.span.clone(),
                     key,
-                    "no tables here",
+                    "tables are not allowed here",
                     "list what is meant one by one",
                 ),
             }

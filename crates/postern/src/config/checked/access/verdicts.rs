@@ -60,7 +60,7 @@ impl Build<'_, '_> {
                         self.bad(
                             field.span.clone(),
                             "field",
-                            "no header field",
+                            "not a header field",
                             "write it as \"X-Partner: yes\"",
                         );
                         return None;
@@ -97,12 +97,7 @@ impl Build<'_, '_> {
                     .iter()
                     .map(|class| class.name.to_string())
                     .collect();
-                let number = self.number(
-                    class,
-                    &known,
-                    "class",
-                    "[[access]] with `class` of it, which has a name,",
-                )?;
+                let number = self.number(class, &known, "class", "`class` of [[access]]")?;
                 match *table.accept_ends {
                     AcceptEnds::List => Action::Class(number),
                     AcceptEnds::Class => Action::Part(number),
@@ -161,7 +156,7 @@ impl Build<'_, '_> {
                     self.bad(
                         written.span.clone(),
                         "status",
-                        "no enhanced status code of this class",
+                        "not an enhanced status code of this class",
                         remedy,
                     );
                     return None;

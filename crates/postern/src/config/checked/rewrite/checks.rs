@@ -36,7 +36,7 @@ fn one(table: &At<HeaderCheckTable>, c: &mut Checking<'_>) -> Option<Check> {
         let (label, remedy) = match parts.is_empty() {
             true => ("looks at nothing", "write for example `parts = [\"header\"]`"),
             false => (
-                "mail that leaves is looked at in its header alone",
+                "only the header of outgoing mail is looked at",
                 "write `at = \"in\"`, or leave `parts` out",
             ),
         };
@@ -80,7 +80,7 @@ fn by(table: &At<HeaderCheckTable>, name: &str, parts: &[Part], c: &mut Checking
         (None, None) => {
             c.problems.error(
                 table.span.clone(),
-                "a [[header_check]] that says not what is done",
+                "a [[header_check]] without an action",
                 "does nothing",
                 "add `table`, or `fields` with `verdict`",
             );
@@ -161,7 +161,7 @@ fn own(
         c.problems.error(
             table.span.clone(),
             format!("the check {name:?} names no fields"),
-            "would be about each field of each message",
+            "would apply to each field of each message",
             "add `fields`, for example `fields = [\"User-Agent\"]`, or `[\"*\"]` for all",
         );
         return None;
@@ -339,7 +339,7 @@ fn words(
             let span = table.code.as_ref().and_then(|code| code.span.clone());
             c.problems.error(
                 span.or_else(|| table.span.clone()),
-                "words of a [[header_check]] that cannot be said",
+                "the reply of a [[header_check]] is not valid",
                 label,
                 remedy,
             );

@@ -33,7 +33,7 @@ pub(super) fn whose(
         c.problems.error(
             written.span.clone(),
             format!("`clients` in {table} with `at = \"out\"`"),
-            "mail that leaves has no client",
+            "outgoing mail has no client",
             "remove it",
         );
         return usual;
@@ -81,7 +81,7 @@ pub(super) fn listeners(
         c.problems.error(
             written.span.clone(),
             format!("`listeners` in {table} with `at = \"out\"`"),
-            "mail that leaves has come long ago",
+            "outgoing mail has no listener",
             "remove it",
         );
         return Vec::new();

@@ -39,7 +39,7 @@ fn of(table: &At<CopyTable>, opened: &mut Vec<Vec<Lookup>>, c: &mut Checking<'_>
     match (&table.to, &table.table) {
         (None, None) => {
             mistake(
-                "a [[copy]] that says not to whom",
+                "a [[copy]] without recipients",
                 "makes no copies",
                 "add `to` or `table`",
             );

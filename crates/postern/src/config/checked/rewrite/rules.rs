@@ -58,7 +58,7 @@ fn rule(table: &At<RewriteTable>, rewriting: &mut Rewriting, c: &mut Checking<'_
     if classes.is_empty() {
         c.problems.error(
             table.classes.as_ref().and_then(|classes| classes.span.clone()),
-            format!("the rule {:?} is about no addresses", name.value),
+            format!("the rule {:?} applies to no addresses", name.value),
             "empty",
             "write for example `classes = [\"envelope_sender\", \"header_sender\"]`",
         );
@@ -100,7 +100,7 @@ fn way(table: &At<RewriteTable>, when: When, rewriting: &mut Rewriting, c: &mut 
         .collect();
     let [one] = given[..] else {
         let (title, label) = match given.is_empty() {
-            true => ("a [[rewrite]] that says not how".to_owned(), "changes nothing"),
+            true => ("a [[rewrite]] without a method".to_owned(), "changes nothing"),
             false => (
                 format!("a [[rewrite]] with {}", given.join(" and ")),
                 "two ways at once",
