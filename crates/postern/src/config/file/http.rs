@@ -11,12 +11,13 @@ use crate::config::kinds::{
 use crate::config::read::{At, table};
 
 table! {
-    /// Sockets on which the server answers over HTTP: monitors, with `/metrics` for Prometheus and `/health/live` and `/health/ready` for probes;
-    /// programs that administer or submit mail, with the API at `/api/v1`; and people, with the page. Without any, nothing is counted and nothing
-    /// listens. A reload opens and closes them.
+    /// Sockets on which the server answers over HTTP: monitors, with `/metrics` for Prometheus and `/health/live` and
+    /// `/health/ready` for probes; programs that administer or submit mail, with the API at `/api/v1`; and people, with the page.
+    /// Without one, nothing is counted. A reload opens and closes them.
     ///
-    /// Numbers and health need no password: who can connect, and is in `networks`, can read. Nothing of that has logins, addresses or content of
-    /// mail. The API takes tokens, the page logins ([administration]); both are served with TLS, on loopback, or on a socket of the file system.
+    /// Metrics and health need no password: any client that can connect, and is in `networks`, can read them. They contain no
+    /// logins, addresses or content of mail. The API requires tokens, the page logins ([administration]); both are only served
+    /// with TLS, on loopback, or on a socket in the file system.
     HttpTable {
         /// Its name in the log.
         name: String = Line(64), optional "\"prometheus\"" else "the path or address is the name";
@@ -38,7 +39,7 @@ table! {
         serves: Vec<At<Serves>> = List(OneOf::<Serves>::new()), default "[\"metrics\", \"health\"]";
         /// Most connections at once; further ones wait. A change takes effect after a restart.
         connections: u64 = Count(1..=10_000), default "32";
-        /// Largest header of a request; a larger one is told `431`.
+        /// Largest header of a request; a larger one gets `431`.
         header_size: u64 = Size("1 KiB", "1 MiB"), default "\"16 KiB\"";
         /// How long a client may take for each step: the header of a request, its body and the answer, and the next request on the same connection.
         timeout: std::time::Duration = Time("1s", "10m"), default "\"10s\"";

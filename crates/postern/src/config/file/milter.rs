@@ -53,13 +53,13 @@ table! {
         /// Most idle connections to it kept for the next session; 0 for none. It keeps a thread for each. Filters that do not
         /// support several sessions per connection are detected, and get a connection for each.
         idle_connections: u64 = Count(0..=1_000), default "32";
-        /// Most connections to it for sessions of strangers at once; those of one network (a `/24` of IPv4, a `/56` of IPv6) have at most
-        /// an eighth, and at least one. Who finds none free is told to it at `MAIL` alone, which waits for one (`stranger_wait`); where there is
-        /// none then, either, `MAIL` gets 451. Strangers then have less time (`stress` in `[timeouts]`), or those of the network have. Who has authenticated or may relay is not
-        /// counted.
+        /// Most connections to it for sessions of strangers at once; those of one network (a `/24` of IPv4, a `/56` of IPv6) have
+        /// at most an eighth, and at least one. If none is free, the filter is only asked from `MAIL` on, which waits for one
+        /// (`stranger_wait`); if there is still none, `MAIL` gets 451. Strangers, or those of that network, then have less time
+        /// (`stress` in `[timeouts]`). Clients that have authenticated or may relay are not counted.
         stranger_connections: u64 = Count(1..=100_000), default "200";
-        /// How long `MAIL` of a stranger waits for one of `stranger_connections`; `"0s"` for not at all. No more wait at once than there
-        /// are connections, of one network no more than its part; whoever comes then gets 451 at once.
+        /// How long `MAIL` of a stranger waits for one of `stranger_connections`; `"0s"` for not at all. No more can wait at once
+        /// than there are connections, and no more from one network than its share; further ones get 451 at once.
         stranger_wait: Duration = Time("0s", "2m"), default "\"10s\"";
         /// How long an idle connection is kept.
         idle_time: Duration = Time("1s", "1h"), default "\"30s\"";

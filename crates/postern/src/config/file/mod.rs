@@ -199,7 +199,7 @@ table! {
         table: Vec<At<TableSource>> = TableKind, default "[]";
         /// Sockets on which other servers authenticate users.
         auth_socket: Vec<At<AuthSocketTable>> = Sections::<AuthSocketTable>::new(), default "[]";
-        /// Sockets on which monitors are answered over HTTP.
+        /// Sockets on which the server answers over HTTP.
         http: Vec<At<HttpTable>> = Sections::<HttpTable>::new(), default "[]";
         /// Who administers over HTTP.
         administration: AdministrationTable = Section::<AdministrationTable>::new(), default "{}";

@@ -18,8 +18,8 @@ table! {
         /// The program, with its absolute path, and its arguments. Words may contain `{recipient}`, `{user}` and `{detail}` (the
         /// name and the part after `tag_separator`), its `{local}` and `{domain}`, `{original}` (the recipient as the sender
         /// wrote it), `{sender}` (`MAILER-DAEMON` for reports), `{next_hop}` (the part after `pipe:name:` in a table, or the
-        /// domain), `{queue}`, `{size}`, `{home}` and `{hostname}`. What strangers wrote stays one word, and no word that they
-        /// wrote begins with `-`.
+        /// domain), `{queue}`, `{size}`, `{home}` and `{hostname}`. What strangers wrote always remains one word, which never
+        /// begins with `-`.
         command: Vec<At<String>> = List(Line(1000)), required "[\"/usr/lib/mailman/bin/postfix-to-mailman.py\", \"{domain}\", \"{user}\"]";
         /// The user it runs as. Never root.
         user: String = Line(64), required "\"list\"";
@@ -28,8 +28,8 @@ table! {
         /// What is added before the message: the line `From `, `Return-Path`, `X-Original-To`, `Delivered-To`. Postfix's flags
         /// are `F`, `R`, `O` and `D`.
         add: Vec<At<Field>> = List(OneOf::<Field>::new()), default "[]";
-        /// What is passed in lower case: `local`, the part of the recipient before the `@` (Postfix's flag `u`), and `domain`, the part behind
-        /// it and the next hop (`h`). Fields before the message have the address as it came.
+        /// What is passed in lower case: `local`, the part of the recipient before the `@` (Postfix's flag `u`), and `domain`,
+        /// the part behind it and the next hop (`h`). Fields added before the message contain the address unchanged.
         lowercase: Vec<At<Part>> = List(OneOf::<Part>::new()), default "[]";
         /// The largest message that it accepts; a larger one bounces.
         size_limit: u64 = Size("1 KiB", "1 TiB"), optional "\"10 MiB\"" else "any";

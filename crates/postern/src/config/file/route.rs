@@ -63,10 +63,10 @@ table! {
         /// Whether the host's certificate must be valid for the name in `via`, or in the MX record. Mail waits while it is not.
         /// Needs `tls = "required"` or `"implicit"`; `false` keeps eavesdroppers out, but accepts any host.
         verify: bool = Switch, optional "false" else "`true` where TLS is always used";
-        /// Certificates of which the host must show one, by SHA-256 of the certificate or of its public key (in DER), for hosts whose
-        /// certificate no authority has issued. Its name, its dates and its issuer do not matter then; mail waits while it shows another.
-        /// `postern probe HOST` and `postern cert show FILE` print them. Name the next one beside the present one before the host changes it.
-        /// Needs `tls = "required"` or `"implicit"`.
+        /// Certificates of which the host must show one, by SHA-256 of the certificate or of its public key (in DER), for hosts
+        /// whose certificate no authority has issued. Name, dates and issuer are then ignored; mail waits while the host shows
+        /// another certificate. `postern probe HOST` and `postern cert show FILE` print them. Add the next one before the host
+        /// changes its certificate. Needs `tls = "required"` or `"implicit"`.
         fingerprints: Vec<At<String>> = List(Fingerprint), optional "[\"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"]" else "any certificate that `verify` allows";
         /// The `[[login]]` with the credentials for the hosts of `via`. Nothing is sent without authentication: mail waits while the host
         /// does not offer it, or refuses it.
