@@ -15,8 +15,10 @@ mod log;
 mod output;
 mod outward;
 mod password;
+mod people;
 mod rights;
 mod server;
+mod stories;
 mod usage;
 
 use std::ffi::OsString;

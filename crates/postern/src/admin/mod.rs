@@ -5,6 +5,7 @@ pub(crate) mod factor;
 pub(crate) mod hash;
 pub(crate) mod login;
 pub(crate) mod permit;
+pub(crate) mod problem;
 pub(crate) mod requests;
 pub(crate) mod role;
 pub(crate) mod service;
@@ -16,7 +17,8 @@ pub(crate) mod totp;
 
 #[allow(unused_imports, reason = "the page asks for it")]
 pub(crate) use self::permit::may;
+pub(crate) use self::problem::Problem;
 pub(crate) use self::role::{By, Role, Who};
-pub(crate) use self::service::{Problem, Service};
+pub(crate) use self::service::Service;
 pub(crate) use self::settings::{Administration, FactorRule};
 pub(crate) use self::state::Admin;

@@ -7,6 +7,7 @@ use postern_spool::BodyReader;
 use serde_json::Value;
 
 use super::permit::{Permit, permit};
+use super::problem::Problem;
 use super::role::Who;
 use super::sessions::NewSession;
 use super::state::Admin;
@@ -14,23 +15,6 @@ use crate::control::protocol::{MessageView, Operation, Reply, Request};
 use crate::control::queue::{OperationError, content};
 use crate::control::server::{Asking, Deps, carry_out};
 use crate::control::wishes::Told;
-
-/// Why there is no answer.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub(crate) enum Problem {
-    /// The object does not exist, or belongs to somebody else.
-    #[error("{0}")]
-    NotFound(String),
-    /// The request is not permitted.
-    #[error("{0}")]
-    Forbidden(String),
-    /// The request is not valid.
-    #[error("{0}")]
-    Bad(String),
-    /// The request failed.
-    #[error("{0}")]
-    Failed(String),
-}
 
 /// The service. Cloning shares it.
 #[derive(Clone)]

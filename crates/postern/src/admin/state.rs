@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 
 use super::factor::{self, Factor, Factors};
 use super::hash::{hashed, secret};
+use super::problem::Problem;
 use super::requests::{FactorRequest, NewToken, TokenRequest};
 use super::role::{By, Role, Who};
-use super::service::Problem;
 use super::sessions::{NewSession, Sessions};
 use super::settings::{Administration, FactorRule};
 use super::tokens::{self, PREFIX, Tokens};

@@ -373,20 +373,4 @@ mod tests {
         assert!(!noted(at(1)));
         assert!(noted(at(day)));
     }
-
-    #[test]
-    fn every_request_can_be_named_in_a_scope() {
-        use crate::admin::permit::name;
-        use crate::control::protocol::{Operation, Request};
-        for request in [
-            Request::Status,
-            Request::Queue(Operation::Flush { domain: None }),
-            Request::Link,
-            Request::Certificates,
-            Request::Dkim,
-        ] {
-            assert!(REQUESTS.contains(&name(&request)), "{}", name(&request));
-        }
-        assert!(REQUESTS.is_sorted());
-    }
 }

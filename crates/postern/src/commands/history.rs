@@ -6,11 +6,12 @@ use jiff::tz::TimeZone;
 use postern_history::{Act, Acts, Counts, Usage};
 use serde::Serialize;
 
-use super::trace::{self, Told};
+use super::trace;
 use crate::args::{HistoryArgs, HistoryCommand, TimesArgs};
 use crate::config::Written;
 use crate::control::protocol::Request;
 use crate::exit::{Exit, Failure};
+use crate::stories::Told;
 use crate::{locate, output, rights, visible};
 
 /// Does what was asked.

@@ -45,7 +45,7 @@ mod told;
 pub(crate) mod trace;
 pub(crate) mod user;
 mod user_acts;
-pub(crate) mod user_app_password;
+mod user_app_password;
 mod user_identity;
 mod user_import;
 mod user_outcome;

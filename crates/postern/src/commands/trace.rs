@@ -1,61 +1,19 @@
 //! `postern trace`: what happened to messages and in sessions, from the history on disk.
 
 mod follow;
-pub(crate) mod query;
 mod show;
 
-use postern_history::{Archive, Found, Story};
-use serde::Serialize;
+use postern_history::{Archive, Found};
 use serde_json::Value;
 
-use self::query::query;
+use crate::admin::requests::TraceRequest;
 use crate::args::TraceArgs;
 use crate::config::Written;
 use crate::control::history::step;
 use crate::control::protocol::{PastSession, PastStep, Request};
 use crate::exit::{Exit, Failure};
+use crate::stories::{Stories, query};
 use crate::{locate, output, rights};
-
-/// The results, as printed by `--json`.
-#[derive(Debug, Serialize)]
-pub(crate) struct Stories {
-    stories: Vec<Told>,
-    more: bool,
-    /// Files of the history that could not be read.
-    not_read: Vec<String>,
-}
-
-impl From<Found> for Stories {
-    fn from(found: Found) -> Self {
-        Self {
-            stories: found.stories.into_iter().map(Told::of).collect(),
-            more: found.more,
-            not_read: found.unreadable,
-        }
-    }
-}
-
-/// A story, with the names from the dictionary.
-#[derive(Debug, Serialize)]
-pub(crate) struct Told {
-    /// The message; `None` for the story of a session.
-    queue: Option<String>,
-    session: Option<String>,
-    class: &'static str,
-    steps: Vec<PastStep>,
-}
-
-impl Told {
-    pub(super) fn of(story: Story) -> Self {
-        let is_message = story.kind == postern_history::Kind::Message;
-        Self {
-            queue: is_message.then_some(story.id),
-            session: Some(story.session).filter(|session| !session.is_empty()),
-            class: story.class.name(),
-            steps: story.events.into_iter().map(step).collect(),
-        }
-    }
-}
 
 /// Finds and shows.
 pub(crate) fn run(args: &TraceArgs) -> Result<(), Failure> {
@@ -101,6 +59,22 @@ pub(crate) fn run(args: &TraceArgs) -> Result<(), Failure> {
         eprintln!("postern: cannot read {}", crate::visible::line(file));
     }
     Ok(())
+}
+
+/// The query of the command line; all terms must match.
+fn query(args: &TraceArgs) -> Result<postern_history::Query, String> {
+    query::of(TraceRequest {
+        what: args.what.clone(),
+        login: args.login.clone(),
+        client: args.client,
+        address: args.address.clone(),
+        outcome: args.outcome.clone(),
+        rule: args.rule.clone(),
+        since: args.times.since,
+        until: args.times.until,
+        limit: Some(args.limit),
+        sessions: args.sessions,
+    })
 }
 
 /// Opens the history, including everything up to now, as the owner of its folder.

@@ -2,11 +2,9 @@
 
 use std::path::Path;
 
-use postern_directory::users::{User, UserError};
-use postern_directory::{KeyKind, UserStore};
-use postern_sasl::{Mechanism, Needs};
+use postern_directory::UserStore;
+use postern_directory::users::UserError;
 use secrecy::ExposeSecret;
-use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::user_outcome::{done, failure};
@@ -14,6 +12,7 @@ use crate::args::{JsonArg, UserArgs, UserCommand};
 use crate::config::Written;
 use crate::control::acts;
 use crate::exit::Failure;
+use crate::people::{Mechanisms, UserView, view};
 use crate::{locate, output, password, rights};
 
 /// Does what was asked, on the file of users named in the configuration. The server need not run; it
@@ -129,84 +128,11 @@ fn announce(message: &str, password: &password::Password) -> Result<(), Failure>
     }
 }
 
-/// A user, as printed with `--json`.
-#[derive(Serialize)]
-pub(crate) struct UserView<'a> {
-    login: &'a str,
-    addresses: &'a [String],
-    groups: &'a [String],
-    /// Who may send on its behalf.
-    delegates: &'a [String],
-    /// On whose behalf it may send.
-    acts_for: &'a [String],
-    enabled: bool,
-    /// The enabled mechanisms that work for the user.
-    mechanisms: Vec<&'static str>,
-    created_at: jiff::Timestamp,
-    password_set_at: jiff::Timestamp,
-    scheme: &'static str,
-}
-
-/// A user, with the mechanisms available to it.
-pub(crate) fn view<'a>(user: &'a User, mechanisms: &Mechanisms) -> UserView<'a> {
-    UserView {
-        login: &user.login,
-        addresses: &user.addresses,
-        groups: &user.groups,
-        delegates: &user.delegates,
-        acts_for: &user.acts_for,
-        enabled: user.enabled,
-        mechanisms: mechanisms.working(user),
-        created_at: user.created_at,
-        password_set_at: user.password_set_at,
-        scheme: user.scheme,
-    }
-}
-
-/// The enabled mechanisms that use passwords.
-pub(crate) struct Mechanisms {
-    on: Vec<Mechanism>,
-    kinds: Vec<KeyKind>,
-}
-
-impl Mechanisms {
-    fn of(written: &Written) -> Self {
-        Self::new(written.mechanisms(), written.key_policy().kinds)
-    }
-
-    /// Selects them from the enabled ones; `kinds` are the keys that users get with their password.
-    pub(crate) fn new(on: Vec<Mechanism>, kinds: Vec<KeyKind>) -> Self {
-        let about_passwords = |mechanism: &Mechanism| {
-            !matches!(
-                mechanism.properties().needs,
-                Needs::Certificate | Needs::Token | Needs::Kerberos
-            )
-        };
-        Self {
-            on: on.into_iter().filter(about_passwords).collect(),
-            kinds,
-        }
-    }
-
-    fn works(&self, mechanism: Mechanism, user: &User) -> bool {
-        let needed = KeyKind::needed(mechanism.properties().needs, "");
-        needed.is_none_or(|needed| {
-            let kind = self.kinds.iter().find(|kind| kind.name() == needed.name());
-            kind.is_some_and(|kind| user.keys.contains(kind))
-        })
-    }
-
-    fn working(&self, user: &User) -> Vec<&'static str> {
-        let working = self.on.iter().filter(|mechanism| self.works(**mechanism, user));
-        working.map(|mechanism| mechanism.name()).collect()
-    }
-}
-
 /// Shows one user, and for each enabled mechanism whether it works.
 fn show(store: &UserStore, written: &Written, login: &str, json: JsonArg) -> Result<(), Failure> {
     let user = store.get(login).map_err(|error| failure(&error))?;
     let user = user.ok_or_else(|| failure(&UserError::NoSuchUser(login.to_owned())))?;
-    let mechanisms = Mechanisms::of(written);
+    let mechanisms = Mechanisms::new(written.mechanisms(), written.key_policy().kinds);
     if json.json {
         return output::print_json(&view(&user, &mechanisms));
     }
@@ -239,7 +165,7 @@ fn show(store: &UserStore, written: &Written, login: &str, json: JsonArg) -> Res
 
 fn list(store: &UserStore, written: &Written, json: JsonArg) -> Result<(), Failure> {
     let users = store.list().map_err(|error| failure(&error))?;
-    let mechanisms = Mechanisms::of(written);
+    let mechanisms = Mechanisms::new(written.mechanisms(), written.key_policy().kinds);
     if json.json {
         let views: Vec<UserView<'_>> = users.iter().map(|user| view(user, &mechanisms)).collect();
         return output::print_json(&views);

@@ -1,7 +1,5 @@
 //! `postern user app-password`.
 
-use std::net::IpAddr;
-
 use ipnet::IpNet;
 use jiff::Timestamp;
 use postern_directory::UserStore;
@@ -13,19 +11,7 @@ use super::user_outcome::failure;
 use crate::args::AppPasswordCommand;
 use crate::exit::Failure;
 use crate::output;
-
-/// An app password, as printed with `--json`.
-#[derive(Serialize)]
-pub(crate) struct View<'a> {
-    label: &'a str,
-    created_at: Timestamp,
-    expires_at: Option<Timestamp>,
-    networks: &'a [IpNet],
-    last_used_at: Option<Timestamp>,
-    last_used_from: Option<IpAddr>,
-    /// Mechanisms besides PLAIN and LOGIN with which it works; the login is then `LOGIN#LABEL`.
-    keys: &'a [String],
-}
+use crate::people::{AppPasswordView, app_password_view};
 
 #[derive(Serialize)]
 struct Made<'a> {
@@ -77,7 +63,7 @@ pub(crate) fn run(store: &UserStore, command: AppPasswordCommand) -> Result<(), 
         AppPasswordCommand::List { login, json } => {
             let list = store.app_passwords(&login).map_err(|error| failure(&error))?;
             if json.json {
-                let views: Vec<View<'_>> = list.iter().map(view).collect();
+                let views: Vec<AppPasswordView<'_>> = list.iter().map(app_password_view).collect();
                 return output::print_json(&views);
             }
             show(&login, &list)
@@ -88,19 +74,6 @@ pub(crate) fn run(store: &UserStore, command: AppPasswordCommand) -> Result<(), 
                 .map_err(|error| failure(&error))?;
             output::say(&format!("revoked the app password {:?} of {login}", label.trim()))
         }
-    }
-}
-
-/// One of them.
-pub(crate) fn view(one: &AppPassword) -> View<'_> {
-    View {
-        label: &one.label,
-        created_at: one.created_at,
-        expires_at: one.expires_at,
-        networks: &one.networks,
-        last_used_at: one.last_used_at,
-        last_used_from: one.last_used_from,
-        keys: &one.keys,
     }
 }
 

@@ -9,8 +9,8 @@ use nix::unistd::{Uid, geteuid};
 use postern_events::{Observers, notice, shown};
 use postern_history::{Act, Acts};
 
+use super::asking::Asking;
 use super::protocol::{Operation, Reply, Request, Which, WhichSessions};
-use super::server::Asking;
 use super::wishes::Told;
 use crate::admin::By;
 use crate::admin::requests::{FactorRequest, TokenRequest};

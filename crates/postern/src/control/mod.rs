@@ -5,6 +5,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod acts;
+mod asking;
 pub(crate) mod client;
 pub(crate) mod findings;
 pub(crate) mod follow;

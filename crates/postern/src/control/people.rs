@@ -6,14 +6,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
 use super::protocol::Reply;
-use super::server::Deps;
+use super::server::answer::Deps;
 use super::sessions;
 use crate::admin::requests::{Hidden, UserRequest};
-use crate::commands::user::{Mechanisms, view};
-use crate::commands::user_app_password;
 use crate::config::checked::OwnUsers;
 use crate::exit::chain;
 use crate::password;
+use crate::people::{Mechanisms, app_password_view, view};
 
 /// Answers a request, and ends the sessions of logins that are no longer valid.
 pub(super) async fn answer(asked: UserRequest, by: &str, deps: &Deps) -> Reply {
@@ -149,7 +148,7 @@ fn perform(asked: UserRequest, own_users: &OwnUsers) -> Result<Value, Problem> {
         UserRequest::RemoveDelegate { login, delegate } => changed(store.remove_delegate(&login, &delegate)),
         UserRequest::AppPasswords { login } => {
             let all = store.app_passwords(&login)?;
-            let views: Vec<_> = all.iter().map(user_app_password::view).collect();
+            let views: Vec<_> = all.iter().map(app_password_view).collect();
             Ok(serde_json::to_value(views)?)
         }
         UserRequest::AddAppPassword {

@@ -7,10 +7,10 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::protocol::Reply;
-use super::server::{Deps, value};
+use super::server::answer::{Deps, value};
 use crate::admin::requests::{ActsRequest, TraceRequest};
-use crate::commands::dkim::records_of;
-use crate::commands::trace::{Stories, query};
+use crate::dkim::records;
+use crate::stories::{Stories, query};
 
 /// Most results and actions in one answer.
 const LIMIT_MAX: u32 = 1_000;
@@ -82,8 +82,8 @@ pub(super) async fn dkim(deps: &Deps) -> Reply {
     let (domains, state_dir) = (deps.dkim.load_full(), deps.state_dir.clone());
     let read = tokio::task::spawn_blocking(move || {
         let all = domains.iter().map(|domain| {
-            let records = records_of(&state_dir, domain).map_err(|failure| failure.message)?;
-            Ok(json!({ "domain": domain.domain, "records": records }))
+            let found = records::lines(&state_dir, domain)?;
+            Ok(json!({ "domain": domain.domain, "records": found }))
         });
         all.collect::<Result<Vec<_>, String>>()
     });

@@ -1,6 +1,6 @@
 //! The server side.
 
-mod answer;
+pub(super) mod answer;
 mod status;
 mod users;
 
@@ -24,8 +24,9 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::answer::{Deps, ReloadWish};
+pub(crate) use super::asking::Asking;
 
-use self::answer::reply;
+use self::answer::{reply, value};
 use super::protocol::{
     Asked, Changed, DirectoryLine, LockoutLine, Operation, ProviderLine, Reply, Request, SOCKET,
 };
@@ -167,18 +168,6 @@ async fn converse(stream: UnixStream, deps: &Deps) -> io::Result<()> {
             }
         }
     }
-}
-
-/// Who makes a request, and how.
-pub(crate) struct Asking<'a> {
-    /// The name that is recorded and logged.
-    pub(crate) by: &'a str,
-    pub(crate) way: By,
-    /// The system user, if the kernel identifies one.
-    pub(crate) uid: Option<u32>,
-    /// Whether no code is required to remove a second factor.
-    pub(crate) trusts: bool,
-    pub(crate) told: Told,
 }
 
 async fn answer(request: Request, asking: Asking<'_>, deps: &Deps, to: &mut Writer) -> io::Result<()> {
@@ -327,13 +316,6 @@ fn value_or(result: Result<impl serde::Serialize, String>) -> Reply {
     match result {
         Ok(result) => value(&result),
         Err(message) => Reply::Failed(message),
-    }
-}
-
-pub(super) fn value(result: &impl serde::Serialize) -> Reply {
-    match serde_json::to_value(result) {
-        Ok(value) => Reply::Done(value),
-        Err(error) => Reply::Failed(error.to_string()),
     }
 }
 

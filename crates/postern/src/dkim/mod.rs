@@ -3,6 +3,7 @@
 mod author;
 pub(crate) mod folder;
 mod inspector;
+pub(crate) mod records;
 pub(crate) mod rotate;
 mod sevenbit;
 

@@ -7,15 +7,13 @@ use arc_swap::ArcSwap;
 use postern_events::{Observers, notice, shown};
 use postern_http::axum::Router;
 use postern_http::{HttpListener, Limits, Tls};
-use postern_net::tls::ServerTls;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::api::Api;
+use super::answering::Answering;
 use super::sockets::{Bound, FileGuard, Listener, Placed, change_rights};
 use super::watch::Watch;
-use super::web::{self, Monitor};
-use crate::admin::Service;
+use super::web;
 use crate::config::checked::{HttpConfig, SocketPlace};
 
 /// One that is bound and not served yet.
@@ -47,15 +45,6 @@ struct Running {
     stop: CancellationToken,
     task: JoinHandle<()>,
     file: Option<FileGuard>,
-}
-
-/// What answers.
-pub(super) struct Answering {
-    pub(super) monitor: Arc<Monitor>,
-    pub(super) service: Service,
-    pub(super) api: Api,
-    /// The certificates in force.
-    pub(super) tls: Arc<ArcSwap<Option<ServerTls>>>,
 }
 
 /// All at work.

@@ -1,5 +1,6 @@
 //! The server: built, run, reloaded, drained, stopped.
 
+mod answering;
 mod api;
 mod bound;
 mod confinement;

@@ -28,11 +28,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::answering::Answering;
 use super::api::Api;
 use super::bound::AllBound;
 use super::confinement::Granted;
 use super::dkim::Keeper;
-use super::http::{Answering, Http};
+use super::http::Http;
 use super::listeners::{Listeners, bind_all};
 use super::local::{self, Local, LocalDeps};
 use super::mailboxes::{HopAsker, LocalMailboxes};

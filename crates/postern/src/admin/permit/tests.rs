@@ -157,3 +157,18 @@ fn without_a_login_nothing_is_own_and_a_scope_takes_away() {
     ));
     assert!(may(&scoped, &Request::Queue(Operation::Flush { domain: None })));
 }
+
+#[test]
+fn every_request_can_be_named_in_a_scope() {
+    use crate::admin::tokens::REQUESTS;
+    for request in [
+        Request::Status,
+        Request::Queue(Operation::Flush { domain: None }),
+        Request::Link,
+        Request::Certificates,
+        Request::Dkim,
+    ] {
+        assert!(REQUESTS.contains(&name(&request)), "{}", name(&request));
+    }
+    assert!(REQUESTS.is_sorted());
+}

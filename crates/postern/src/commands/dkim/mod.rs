@@ -12,8 +12,6 @@ use crate::args::{DkimArgs, DkimCommand};
 use crate::control::acts;
 use crate::exit::Failure;
 
-pub(crate) use self::records::lines as records_of;
-
 /// Runs one of the subcommands.
 pub(crate) fn run(args: DkimArgs) -> Result<(), Failure> {
     acts::because(args.reason.reason.as_deref());

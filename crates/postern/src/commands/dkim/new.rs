@@ -10,10 +10,11 @@ use postern_seal::SigningKey;
 use postern_seal::rotation::{KeyRing, Stage};
 
 use super::common::{enter, failed, table, tell};
-use super::records::{RecordLine, as_text};
+use super::records::as_text;
 use crate::args::{ConfigArg, NewKeyArgs};
 use crate::control::acts;
 use crate::dkim::folder::KeyFolder;
+use crate::dkim::records::RecordLine;
 use crate::dkim::rotate::Record;
 use crate::exit::{Exit, Failure};
 use crate::{output, rights};

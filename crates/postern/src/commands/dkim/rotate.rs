@@ -8,13 +8,14 @@ use postern_seal::{Algorithm, RsaBits};
 use serde::Serialize;
 
 use super::common::{enter, failed, resolver, runtime, tell, the_managed};
-use super::records::{RecordLine, as_text, lines};
+use super::records::as_text;
 use crate::args::{ConfigArg, RotateArgs};
 use crate::config::Config;
 use crate::control::acts;
 use crate::control::client::Client;
 use crate::dkim::DkimDomain;
 use crate::dkim::folder::KeyFolder;
+use crate::dkim::records::{RecordLine, lines};
 use crate::dkim::rotate::{Done, go_on, selectors};
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -175,7 +176,7 @@ fn report(
     let waits = matches!(done, Done::Waiting(_) | Done::Made(_));
     let mut records = Vec::new();
     if waits {
-        records = lines(&config.state_dir, domain)?;
+        records = lines(&config.state_dir, domain).map_err(failed)?;
         records.retain(|line| line.is_next());
     }
     if matches!(done, Done::Switched(_) | Done::Removed(_)) {

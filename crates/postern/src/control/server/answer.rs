@@ -80,3 +80,11 @@ pub(super) fn reply(result: Result<serde_json::Value, OperationError>) -> Reply 
         Err(error) => Reply::Failed(error.to_string()),
     }
 }
+
+/// What is answered with a result.
+pub(crate) fn value(result: &impl serde::Serialize) -> Reply {
+    match serde_json::to_value(result) {
+        Ok(value) => Reply::Done(value),
+        Err(error) => Reply::Failed(error.to_string()),
+    }
+}

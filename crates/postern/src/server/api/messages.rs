@@ -21,8 +21,8 @@ use super::answer::{Trouble, ended};
 use super::input::{media_type, pairs};
 use super::keys::{Found, Held};
 use super::parts::{Composed, RefusedRecipient, Submitted};
+use super::shared::{Api, MEMORY, body_of};
 use super::who::who;
-use super::{Api, MEMORY, body_of};
 
 /// The header field with a client's key.
 const KEY: &str = "idempotency-key";

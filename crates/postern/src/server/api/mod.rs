@@ -2,84 +2,42 @@
 
 mod answer;
 mod described;
+mod failures;
 mod input;
 mod keys;
 mod messages;
 mod parts;
 mod routes;
+mod shared;
 mod who;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use postern_http::Peer;
 use postern_http::axum::Router;
-use postern_http::axum::body::{Body, Bytes};
-use postern_http::axum::extract::{
-    DefaultBodyLimit, Extension, FromRequest as _, RawPathParams, RawQuery, Request, State,
-};
+use postern_http::axum::body::Body;
+use postern_http::axum::extract::{DefaultBodyLimit, Extension, RawPathParams, RawQuery, Request, State};
 use postern_http::axum::http::{HeaderMap, StatusCode, header};
 use postern_http::axum::response::{IntoResponse as _, Response};
 use postern_http::axum::routing::{MethodFilter, get, on, post};
-use postern_receive::HttpDoor;
-use tokio::sync::Semaphore;
 
 pub(crate) use self::described::document;
+pub(in crate::server) use self::shared::Api;
 
 use self::answer::{Trouble, ended};
 use self::input::Input;
-use self::keys::Keys;
 use self::routes::{ROUTES, Route, Verb};
-use self::who::{Failures, who};
-use crate::admin::Service;
+use self::shared::body_of;
+use self::who::who;
 
 /// Largest body of a request, in octets; submissions have that of mail.
 const BODY_MAX: usize = 1 << 20;
 
-/// Requests that are worked on at once; further ones are told `503`.
-const AT_ONCE: usize = 64;
-
-/// Messages that are taken at once; further ones are told `503`.
-const SUBMISSIONS: usize = 12;
-
-/// KiB of messages in memory at once. A larger one is taken alone.
-pub(super) const MEMORY: u32 = 64 << 10;
-
 /// The header field in which an act says why.
-pub(super) const REASON: &str = "postern-reason";
+const REASON: &str = "postern-reason";
 
 /// How long a request may take.
 const TIME_MAX: Duration = Duration::from_secs(120);
-
-/// What all handlers share.
-#[derive(Clone)]
-pub(in crate::server) struct Api {
-    pub(super) service: Service,
-    failures: Arc<Failures>,
-    places: Arc<Semaphore>,
-    pub(super) keys: Arc<Keys>,
-    /// The way into the queue.
-    pub(super) door: HttpDoor,
-    /// Messages that are taken at once. Each holds a thread, of which others have need.
-    pub(super) submissions: Arc<Semaphore>,
-    /// KiB of messages that are in memory at once.
-    pub(super) memory: Arc<Semaphore>,
-}
-
-impl Api {
-    /// For all listeners of a server.
-    pub(in crate::server) fn new(service: Service) -> Self {
-        Self {
-            door: HttpDoor::new(service.receiver()),
-            submissions: Arc::new(Semaphore::new(SUBMISSIONS)),
-            memory: Arc::new(Semaphore::new(MEMORY as usize)),
-            service,
-            failures: Arc::default(),
-            places: Arc::new(Semaphore::new(AT_ONCE)),
-            keys: Arc::default(),
-        }
-    }
-}
 
 /// The routes of the API. A message may have `message_max` octets, which are half as many again where they are in Base64.
 pub(in crate::server) fn router(api: &Api, message_max: usize) -> Router {
@@ -148,12 +106,6 @@ async fn answer_to(
         value.to_string(),
     )
         .into_response())
-}
-
-/// The body, as far as the path allows.
-async fn body_of(request: Request) -> Result<Bytes, Trouble> {
-    let read = Bytes::from_request(request, &()).await;
-    read.map_err(|rejected| Trouble::body(&rejected))
 }
 
 /// The content of a message, as it was accepted.

@@ -13,7 +13,7 @@ use postern_metrics::{ConfiguredNames, Metrics};
 
 pub(super) use self::monitor::{Monitor, Remembered};
 
-use super::http::Answering;
+use super::answering::Answering;
 use super::{api, pages};
 use crate::config::Config;
 use crate::config::checked::HttpConfig;

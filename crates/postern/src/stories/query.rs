@@ -7,23 +7,6 @@ use postern_history::{OUTCOMES, Query, Term};
 use postern_mail::QueueId;
 
 use crate::admin::requests::TraceRequest;
-use crate::args::TraceArgs;
-
-/// The query of the command line; all terms must match.
-pub(super) fn query(args: &TraceArgs) -> Result<Query, String> {
-    of(TraceRequest {
-        what: args.what.clone(),
-        login: args.login.clone(),
-        client: args.client,
-        address: args.address.clone(),
-        outcome: args.outcome.clone(),
-        rule: args.rule.clone(),
-        since: args.times.since,
-        until: args.times.until,
-        limit: Some(args.limit),
-        sessions: args.sessions,
-    })
-}
 
 /// The maximum number of results by default.
 const LIMIT: u32 = 100;
