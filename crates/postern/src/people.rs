@@ -22,8 +22,8 @@ pub(crate) struct UserView<'a> {
     enabled: bool,
     /// The enabled mechanisms that work for the user.
     mechanisms: Vec<&'static str>,
-    created_at: jiff::Timestamp,
-    password_set_at: jiff::Timestamp,
+    created_at: Timestamp,
+    password_set_at: Timestamp,
     scheme: &'static str,
 }
 

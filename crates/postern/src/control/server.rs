@@ -31,7 +31,6 @@ use super::protocol::{
     Asked, Changed, DirectoryLine, LockoutLine, Operation, ProviderLine, Reply, Request, SOCKET,
 };
 use super::queue::{content, perform};
-use super::wishes::Told;
 use super::writing::{IDLE_MAX, Writer, send, send_all};
 use super::{accounts, acts, follow, history, people, records, sessions};
 use crate::admin::requests::TokenRequest;
