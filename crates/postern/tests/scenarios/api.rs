@@ -267,7 +267,7 @@ fn an_own_token_sees_nothing_of_others() {
 #[test]
 fn mail_is_submitted_once() {
     let sink = Sink::start();
-    let api = Api::start(sink.port(), "[identity]\nsenders = \"own\"\n");
+    let api = Api::start(sink.port(), "[relay]\nsenders = \"own\"\n");
     let token = api.token(
         "s",
         &["--role", "own", "--login", "tester@relay.test", "--scope", "send"],
