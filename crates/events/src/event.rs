@@ -284,7 +284,7 @@ events! {
         mechanism Mechanism Option<&'a str>, neighbour Neighbour Option<&'a str>, rule Rule Rule, reply Reply Shown<'a>,
         reason Reason Shown<'a>,
     }
-    "who guesses at logins is locked out or slowed"
+    "a client that guesses passwords is locked out or slowed"
     LockedOut Login Warning Matters
     "locked out" | "network locked out, except for logins that have succeeded from there"
     | "guessed at from many networks: slow from those that it has not logged in from" (word) {
@@ -307,17 +307,17 @@ events! {
     AnswersDelayed Refuse Info Strangers "answers delayed" {
         session Session &'a str, rule Rule Rule, peer Peer IpAddr, network Network Shown<'a>, reason Reason Shown<'a>,
     }
-    "so many lines `refused` and `tls` were not written, of one session or of one network"
+    "so many lines `refused` and `tls` of one session or network were not written"
     Suppressed Refuse Info Strangers "suppressed" {
         session Session &'a str, listener Listener &'a str, peer Peer IpAddr, login Login Option<&'a str>,
         suppressed Suppressed u64, rules Rules Shown<'a>,
     }
-    "`MAIL`: the sender is taken, by the filters too; `sender_rule` says by which rule a login may use it"
+    "`MAIL`: the sender is accepted, by the filters too; `sender_rule` says by which rule a login may use it"
     SenderTaken Accept Debug Strangers "sender" {
         session Session &'a str, from From Shown<'a>, size Size Option<u64>, sender_rule SenderRule Option<Rule>,
         reason Reason Option<Shown<'a>>,
     }
-    "`RCPT`: the recipient is taken, by the filters too"
+    "`RCPT`: the recipient is accepted, by the filters too"
     RecipientTaken Accept Debug Strangers "recipient" {
         session Session &'a str, from From Option<Shown<'a>>, to To Shown<'a>, rule Rule Rule, reason Reason Shown<'a>,
     }
@@ -344,7 +344,7 @@ events! {
         login Login Option<&'a str>, milter Milter Option<&'a str>, rule Rule Rule, reason Reason Shown<'a>, from From Shown<'a>,
         to To Option<Shown<'a>>, recipients Recipients usize, message_id MessageId Option<&'a str>,
     }
-    "a filter cannot be asked, or has failed; told once, until it is asked with success"
+    "a filter cannot be asked, or has failed; logged once, until it answers again"
     FilterDown Milter Warning Matters "filter fails" {
         milter Milter &'a str, address Address Shown<'a>, reason Reason Shown<'a>,
     }
@@ -370,7 +370,7 @@ events! {
         session Session &'a str, queue Queue Shown<'a>, peer Peer IpAddr, helo Helo &'a str, from From Shown<'a>, rule Rule Rule,
         reason Reason Shown<'a>,
     }
-    "an access rule has something done about a message or a recipient that is taken: held, marked, led elsewhere, thrown away, noted"
+    "an access rule acts on a message or recipient that is accepted: it is held, marked, redirected, discarded, noted"
     Ruled Accept Info Matters "ruled" {
         session Session &'a str, queue Queue Option<Shown<'a>>, listener Listener &'a str, peer Peer IpAddr, rule Rule Rule,
         reason Reason Shown<'a>, from From Option<Shown<'a>>, to To Option<Shown<'a>>,
@@ -379,7 +379,7 @@ events! {
     Reworked Accept Info Matters "reworked" {
         queue Queue Shown<'a>, session Session Option<&'a str>, rule Rule Rule, reason Reason Shown<'a>,
     }
-    "a policy service cannot be asked, or has failed; told once, until it is asked with success"
+    "a policy service cannot be asked, or has failed; logged once, until it answers again"
     ServiceDown Refuse Warning Matters "policy service fails" {
         service Service &'a str, address Address Shown<'a>, reason Reason Shown<'a>,
     }
@@ -398,7 +398,7 @@ events! {
     HopReached Attempt Debug Matters "next hop ready" {
         relay Relay Shown<'a>, tls_wanted TlsWanted TlsWanted, tls_reached TlsReached TlsReached, took TookMs Duration,
     }
-    "a next hop was handed a message, and has taken it for so many of its recipients"
+    "a next hop has accepted a message, for so many of its recipients"
     HandedOver Attempt Debug Matters "handed over" {
         queue Queue Shown<'a>, session Session Option<&'a str>, relay Relay Shown<'a>, recipients Recipients usize,
         taken Taken usize, took TookMs Duration,
@@ -423,7 +423,7 @@ events! {
     Committed Spool Debug Matters "commit" {
         messages Messages usize, took TookMs Duration, error Error Option<Shown<'a>>,
     }
-    "an administrator's act on one message, or on all that were due"
+    "an administrator's action on one message, or on all that were due"
     Administered Spool Info Matters "held" | "released" | "retried" | "flushed" | "removed" | "recovered" (word) {
         queue Queue Option<Shown<'a>>, session Session Option<&'a str>, by By &'a str, reason Reason Option<&'a str>,
         changed Changed Option<u64>,
@@ -432,7 +432,7 @@ events! {
     AccountActed Control Warning Matters "account on hold" | "account released" (word) {
         login Login &'a str, by By Option<&'a str>, reason Reason Option<&'a str>, changed Changed Option<u64>,
     }
-    "an administrator's act on sessions"
+    "an administrator's action on sessions"
     SessionsEnded Control Info Matters "sessions ended" | "sessions ended whose login is no longer valid" (word) {
         by By &'a str, login Login Option<&'a str>, network Network Option<Shown<'a>>, listener Listener Option<&'a str>,
         ended Ended usize,
@@ -492,7 +492,7 @@ const fn news(
 #[rustfmt::skip]
 pub const NEWS: &[EventInfo] = &[
     news(Area::Run, Level::Info, &["confined"], "which rights the server has given up", &[Key::User, Key::NoNewPrivileges, Key::NoDumps, Key::Files, Key::Syscalls]),
-    news(Area::Connect, Level::Info, &["listening", "listener removed"], "a listener is served, or no longer", &[Key::Listener, Key::Address, Key::Error]),
+    news(Area::Connect, Level::Info, &["listening", "listener removed"], "a listener was added or removed", &[Key::Listener, Key::Address, Key::Error]),
     news(Area::Run, Level::Warning, &["sessions are scarce", "sessions enough again"], "strangers have most of the sessions that they can have", &[Key::Pool, Key::Sessions, Key::Most, Key::Networks]),
     news(Area::Run, Level::Error, &["not reloaded: the configuration stays as it was"], "the configuration was read again, and a mistake found; the lines before it say which", &[]),
     news(Area::Spool, Level::Info, &["queue open", "store open again", "room on the disk again"], "mail is taken", &[Key::Messages, Key::Recipients, Key::Requeued]),

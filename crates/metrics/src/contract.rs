@@ -133,7 +133,7 @@ families! {
     ATTEMPTS "postern_attempts_total" Counter [label("outcome", "`taken`: for all recipients; `partly`; `refused`: for none, or the dialogue broke; `unreached`: no connection was made"), CAUSE]
         "messages handed to a next hop, and tries to reach one"
     OUTCOMES "postern_outcomes_total" Counter [label("outcome", "`delivered`, `deferred`, `bounced`, or `expired`"), CAUSE]
-        "what became of recipients, with each deferral"
+        "outcomes of recipients, with each deferral"
     DELAY_TIME "postern_delivery_delay_seconds" Histogram []
         "time from `250` to the delivery, a value for each recipient"
     HANDOVER_TIME "postern_handover_duration_seconds" Histogram []
