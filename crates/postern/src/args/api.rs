@@ -34,7 +34,7 @@ pub(crate) enum ApiCommand {
     },
     /// Makes a link that opens the page once, as an administrator
     ///
-    /// It holds for a quarter of an hour, and takes the place of one that was made before.
+    /// It is valid for 15 minutes, and replaces the previous one.
     Link {
         #[command(flatten)]
         json: JsonArg,
@@ -100,7 +100,7 @@ pub(crate) enum RoleWord {
     Own,
     /// Everything but the content of mail; nothing is changed
     Read,
-    /// Queue, sessions, lockouts and accounts on hold, besides
+    /// Also the queue, sessions, lockouts and accounts on hold
     Operate,
     /// Everything that the command line can do
     Administer,

@@ -22,14 +22,14 @@ table! {
         /// Its socket, as Postfix or sendmail write it: `unix:/run/x/x.sock` (or the path alone), `inet:localhost:11332`,
         /// `inet:11332@localhost` (or `localhost:11332` alone). Names are looked up when a connection is made.
         address: FilterAddress = MilterAddress, required "\"unix:/run/opendkim/opendkim.sock\"";
-        /// The names of the listeners whose sessions it is told of. A listener without a name is referred to by its address.
+        /// The names of the listeners whose sessions it is asked about. A listener without a name is referred to by its address.
         listeners: Vec<At<String>> = List(Line(64)), optional "[\"submission\"]" else "all";
         /// Whether mail from clients that have authenticated skips it.
         skip_logins: bool = Switch, default "false";
         /// Whether mail from strangers skips it: from clients that have not authenticated, and may not relay by network or
         /// certificate.
         skip_strangers: bool = Switch, default "false";
-        /// Networks whose clients it is not told of.
+        /// Networks whose clients it is not asked about.
         skip_networks: Vec<At<IpNet>> = List(Network), default "[]";
         /// Largest message that it is asked about. Of a larger one that did not say so (`SIZE`) it sees the beginning; then it is
         /// told to forget it.
