@@ -1,6 +1,9 @@
 //! What proved a login, as far as its directory can be asked about it again.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
+use postern_policy::scope::Scope;
 use postern_sasl::StoredKey;
 
 use crate::keys::KeyKind;
@@ -130,6 +133,15 @@ impl Proof {
     #[must_use]
     pub const fn is_own(&self) -> bool {
         matches!(self.by, By::Own(_))
+    }
+
+    /// What the app password that has proved it is good for, if it was one and that is limited.
+    #[must_use]
+    pub fn scope(&self) -> Option<Arc<Scope>> {
+        match &self.by {
+            By::Own(proof) => proof.scope().cloned(),
+            By::Silent | By::Foreign(_) => None,
+        }
     }
 
     /// Whether it was an app password, which is for one device or program.

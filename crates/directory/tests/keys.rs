@@ -222,7 +222,8 @@ async fn a_file_of_the_layout_before_loses_nothing() {
     let connection = rusqlite::Connection::open(bench.path()).unwrap();
     connection
         .execute_batch(
-            "DROP TABLE keys; DROP TABLE app_password_keys; DROP TABLE memberships; DROP TABLE delegates; PRAGMA user_version = 2;",
+            "DROP TABLE keys; DROP TABLE app_password_keys; DROP TABLE memberships; DROP TABLE delegates; \
+             ALTER TABLE app_passwords DROP COLUMN scope; PRAGMA user_version = 2;",
         )
         .unwrap();
     drop(connection);

@@ -114,7 +114,7 @@ async fn a_file_of_the_first_layout_keeps_all_it_had() {
         .unwrap()
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 5);
+    assert_eq!(version, 6);
     assert!(UserStore::open(&path).is_ok(), "a second time");
     store.enable("bob").unwrap();
     let shown = store.add_app_password("bob", "phone", None, &[]).unwrap();

@@ -114,7 +114,7 @@ families! {
         "time from the sender (`MAIL`) to the `250` of an accepted message; the client's own time is in it"
     TLS "postern_tls_handshakes_total" Counter [label("version", "`TLSv1.2`, `TLSv1.3`, or `other`")]
         "TLS handshakes with clients that succeeded"
-    QUEUE "postern_queue_messages" Gauge [label("state", "`waiting`, `held`, or `damaged`")]
+    QUEUE "postern_queue_messages" Gauge [label("state", "`waiting`, `held`, `damaged`, or `sandboxed`")]
         "messages in the queue"
     QUEUE_AGE "postern_queue_messages_older" Gauge [label("than", "`1h`, `4h`, `1d` or `3d`")]
         "messages in the queue that were accepted longer ago than that"

@@ -195,7 +195,8 @@ impl Reading {
         page.family(&family::QUEUE, |to| {
             to.gauge(&["waiting"], queue.waiting)?;
             to.gauge(&["held"], queue.held)?;
-            to.gauge(&["damaged"], queue.damaged)
+            to.gauge(&["damaged"], queue.damaged)?;
+            to.gauge(&["sandboxed"], queue.sandboxed)
         })?;
         page.family(&family::QUEUE_AGE, |to| {
             queue

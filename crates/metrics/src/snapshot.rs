@@ -36,6 +36,8 @@ pub struct Queue {
     pub held: u64,
     /// Messages held as damaged.
     pub damaged: u64,
+    /// Messages that are never delivered.
+    pub sandboxed: u64,
     /// Recipients without an outcome.
     pub recipients: u64,
     /// Octets.

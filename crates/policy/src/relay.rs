@@ -89,6 +89,8 @@ pub enum RelayReason {
     Access(String),
     /// It is a program of this local user.
     Local(String),
+    /// It is a device, and the lane with this name is for the sender and the recipient.
+    Device(String),
 }
 
 /// Why a message was accepted: the widest reason that one of its recipients needed.
@@ -109,7 +111,10 @@ impl Acceptance {
         match self {
             Self::Relay(RelayReason::Network(network)) => Some(network),
             Self::Relay(
-                RelayReason::Certificate(name) | RelayReason::Access(name) | RelayReason::Local(name),
+                RelayReason::Certificate(name)
+                | RelayReason::Access(name)
+                | RelayReason::Local(name)
+                | RelayReason::Device(name),
             ) => Some(name),
             Self::Relay(RelayReason::Login) | Self::RelayDomain | Self::Local => None,
         }
@@ -262,6 +267,7 @@ impl Verdict for RelayReason {
             Self::Certificate(_) => Rule::RelayCertificate,
             Self::Access(_) => Rule::RelayAccess,
             Self::Local(_) => Rule::RelayLocal,
+            Self::Device(_) => Rule::RelayDevice,
         }
     }
 
@@ -280,7 +286,9 @@ impl fmt::Display for RelayReason {
         match self {
             Self::Login => f.write_str("a login"),
             Self::Network(network) => network.fmt(f),
-            Self::Certificate(name) | Self::Access(name) | Self::Local(name) => f.write_str(name),
+            Self::Certificate(name) | Self::Access(name) | Self::Local(name) | Self::Device(name) => {
+                f.write_str(name)
+            }
         }
     }
 }

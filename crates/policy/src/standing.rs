@@ -9,6 +9,7 @@ use postern_mail::Status;
 
 use crate::relay::RelayReason;
 use crate::rule::{Rule, Told, Verdict};
+use crate::scope::ScopeRefusal;
 
 /// What is known about a login when its session wants to send.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +81,8 @@ pub enum Lapse {
     MechanismEnded(Date),
     /// It is older than a login may become.
     TooOld(Duration),
+    /// It is outside the scope of the login now: its hours are over, or the scope was made smaller.
+    Scope(ScopeRefusal),
     /// A reload has removed the rule by which an unauthenticated session may relay.
     Relay(RelayReason),
 }
@@ -156,6 +159,7 @@ impl Verdict for Lapse {
             Self::Expired(..) | Self::TooOld(_) => Rule::LoginExpired,
             Self::Certificate(_) => Rule::LoginCertificate,
             Self::MechanismOff | Self::MechanismEnded(_) => Rule::LoginMechanism,
+            Self::Scope(refusal) => refusal.rule(),
             Self::Relay(_) => Rule::RelayWithdrawn,
         }
     }
@@ -175,6 +179,7 @@ impl Lapse {
     pub const fn told(&self) -> Told {
         let words = match self {
             Self::Relay(_) => "Relaying no longer allowed, connect again",
+            Self::Scope(refusal) => refusal.told().2,
             _ => "Login no longer valid, log in again",
         };
         (421, Status(4, 7, 0), words)
@@ -200,6 +205,7 @@ impl fmt::Display for Lapse {
             Self::Authorization => f.write_str("the login may not act as this account any more"),
             Self::Expired(credential, end) => write!(f, "the {} ended at {end}", credential.as_str()),
             Self::Certificate(reason) => write!(f, "the certificate is no longer trusted: {reason}"),
+            Self::Scope(refusal) => refusal.fmt(f),
             Self::MechanismOff => f.write_str("its mechanism was switched off"),
             Self::MechanismEnded(until) => write!(f, "the last day of its mechanism was {until}"),
             Self::Relay(reason) => {

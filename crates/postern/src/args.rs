@@ -683,7 +683,7 @@ pub(crate) enum QueueCommand {
         #[arg(long, value_name = "NUMBER")]
         limit: Option<u32>,
         /// List recent next hops instead, with their connections and last errors
-        #[arg(long, conflicts_with_all = ["domain", "sender", "login", "held", "limit"])]
+        #[arg(long, conflicts_with_all = ["domain", "sender", "login", "held", "sandboxed", "limit"])]
         destinations: bool,
         #[command(flatten)]
         json: JsonArg,
@@ -741,12 +741,15 @@ pub(crate) struct FilterArgs {
     /// Those that are held
     #[arg(long)]
     pub(crate) held: bool,
+    /// Those of test accounts, which are never delivered
+    #[arg(long)]
+    pub(crate) sandboxed: bool,
 }
 
 /// Messages by id or by what they have in common.
 #[derive(Args, Clone, Debug)]
 #[command(group(
-    ArgGroup::new("which").required(true).multiple(true).args(["ids", "domain", "sender", "login", "held", "all"])
+    ArgGroup::new("which").required(true).multiple(true).args(["ids", "domain", "sender", "login", "held", "sandboxed", "all"])
 ))]
 pub(crate) struct SelectArgs {
     /// Queue ids
@@ -755,7 +758,7 @@ pub(crate) struct SelectArgs {
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
     /// Every message
-    #[arg(long, conflicts_with_all = ["ids", "domain", "sender", "login", "held"])]
+    #[arg(long, conflicts_with_all = ["ids", "domain", "sender", "login", "held", "sandboxed"])]
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) json: JsonArg,

@@ -89,6 +89,18 @@ pub(crate) struct AppPasswordView<'a> {
     last_used_from: Option<IpAddr>,
     /// Mechanisms besides PLAIN and LOGIN with which it works; the login is then `LOGIN#LABEL`.
     keys: &'a [String],
+    /// What it may be used for, besides its networks. An empty list is for anything.
+    scope: ScopeView<'a>,
+}
+
+#[derive(Serialize)]
+struct ScopeView<'a> {
+    listeners: &'a [String],
+    mechanisms: &'a [String],
+    hours: &'a [String],
+    zone: Option<&'a str>,
+    senders: &'a [String],
+    recipients: &'a [String],
 }
 
 /// One of them.
@@ -101,5 +113,13 @@ pub(crate) fn app_password_view(one: &AppPassword) -> AppPasswordView<'_> {
         last_used_at: one.last_used_at,
         last_used_from: one.last_used_from,
         keys: &one.keys,
+        scope: ScopeView {
+            listeners: &one.scope.listeners,
+            mechanisms: &one.scope.mechanisms,
+            hours: &one.scope.hours,
+            zone: one.scope.zone.as_deref(),
+            senders: &one.scope.senders,
+            recipients: &one.scope.recipients,
+        },
     }
 }

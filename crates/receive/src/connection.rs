@@ -32,6 +32,7 @@ use crate::opening;
 use crate::profile::Profile;
 use crate::protocol;
 use crate::room::Held;
+use crate::scope::session as scope;
 use crate::session::{About, Session};
 use crate::shared::Shared;
 use crate::stamp::ClientFacts;
@@ -419,7 +420,16 @@ impl Connection<'_> {
                     if let Some(screening) = &mut session.screening {
                         screening.begin_transaction();
                     }
-                    let judged = match sender::learn(ask, session).await {
+                    let learnt = match sender::learn(ask, session).await {
+                        Ok(ask) if session.login.is_some() => {
+                            match Box::pin(scope::refused_sender(&ask, session)).await {
+                                Some(reply) => Err(Answer::stay(ask.refuse(reply))),
+                                None => Ok(ask),
+                            }
+                        }
+                        learnt => learnt,
+                    };
+                    let judged = match learnt {
                         Ok(ask) => judge_sender(ask, session),
                         Err(answer) => Err(answer),
                     };

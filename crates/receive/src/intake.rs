@@ -30,13 +30,15 @@ use crate::access::{self, Accessing};
 use crate::budgets::session as budgets;
 use crate::content::{Content, Named};
 use crate::count::Signal;
+use crate::device;
 use crate::io::{End, Io};
 use crate::milters::{Filtering, Ruled, Stopped};
 use crate::room::Held;
+use crate::scope::session as scope;
 use crate::screen::Screening;
 use crate::session::{About, Login, Session};
 use crate::stamp::{self, ClientFacts, MessageFacts};
-use crate::{screen, sender, time};
+use crate::{sandbox, screen, sender, time};
 
 /// A message being received.
 pub(crate) struct Intake {
@@ -95,7 +97,7 @@ impl Intake {
             Err(refusal) => failure = Some(Failure::Room(refusal)),
         }
         let began = Instant::now();
-        let rules = sender::head_rules(transaction, session);
+        let rules = sender::head_rules(transaction, session, device::of(session).is_some());
         let thrown_away = transaction.envelope.recipients.is_empty();
         if thrown_away {
             writer = None;
@@ -526,6 +528,15 @@ impl Intake {
             Ok(rule) => rule,
             Err(answer) => return answer,
         };
+        if session.login.is_some()
+            && let Err(answer) = Box::pin(scope::judge_authors(&self.scan, &transaction, session)).await
+        {
+            return answer;
+        }
+        let lane = match device::admit(&self.scan, self.size(), &transaction, session) {
+            Ok(lane) => lane,
+            Err(answer) => return answer,
+        };
         let answers = sender::answers_for_author(&self.scan, &transaction, session);
         if self.completed && transaction.envelope.sender.mailbox().is_none() && !self.scan.has_from() {
             return refuse(BodyRefusal::NoAuthor);
@@ -585,7 +596,10 @@ impl Intake {
             separated: self.head.separated,
             body,
         };
-        let acceptance = acceptance(transaction.ground, access, session);
+        let acceptance = match &lane {
+            Some(device) => Acceptance::Relay(RelayReason::Device(device.name.to_string())),
+            None => acceptance(transaction.ground, access, session),
+        };
         let mut envelope = transaction.envelope;
         let from = envelope.sender.clone();
         if let Some(content) = &mut content
@@ -596,8 +610,11 @@ impl Intake {
         if session.profile.settings.privacy.no_body_return {
             envelope.ret = Some(Ret::Headers);
         }
-        let mut assembly = Assembly::new(self.id, envelope, now, origin(session), parts);
+        let mut assembly = Assembly::new(self.id, envelope, now, origin(session, lane.is_some()), parts);
         let user = || session.user.as_ref().map(|user| user.label.clone());
+        if let Some(device) = &lane {
+            device::rewrite(device, &mut assembly);
+        }
         assembly.login = session
             .login
             .as_ref()
@@ -670,6 +687,10 @@ impl Intake {
             Ok(others) => others,
             Err(refusal) => return inspected(&refusal, &About::sender(&from), session),
         };
+        let kept = match sandbox::keep(&mut assembly, &mut others, size, session) {
+            Ok(kept) => kept,
+            Err(answer) => return answer,
+        };
         let charge = match budgets::charge(&mut assembly, &mut others, size, session) {
             Ok(charge) => charge,
             Err(answer) => return answer,
@@ -698,6 +719,7 @@ impl Intake {
         match spool.put(message).await {
             Ok(message) => {
                 taken.tell(&message, held_by.as_deref(), &self.scan, session);
+                sandbox::tell(kept.as_ref(), &message.id, &message.envelope.sender, session);
                 budgets::tell_charged(charge, &message.id, &message.envelope.sender, session);
                 if let Some(filtering) = filtering {
                     filtering.tell_notes(self.id, session);
@@ -744,7 +766,10 @@ fn inspections(id: QueueId, transaction: &Transaction, session: &Session) -> Ins
         envelope: &transaction.envelope,
         login: session.login.as_ref().map(Login::name),
         session: Some(&session.id),
-        origin: origin(session),
+        origin: origin(
+            session,
+            transaction.ground == Ground::Relayed && device::of(session).is_some(),
+        ),
         client: Some(Client {
             listener: session.listener(),
             mx: session.profile.listener.role == Role::Mx,
@@ -756,10 +781,10 @@ fn inspections(id: QueueId, transaction: &Transaction, session: &Session) -> Ins
 }
 
 /// The origin of a session's messages.
-fn origin(session: &Session) -> Origin {
+fn origin(session: &Session, lane: bool) -> Origin {
     if session.is_filtered() {
         Origin::Filtered
-    } else if session.may_relay() {
+    } else if session.may_relay() || lane {
         Origin::Smtp
     } else {
         Origin::Stranger

@@ -3,6 +3,7 @@
 //! Nothing here waits, counts or logs: facts in, verdict out. Directories are asked by the caller.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use postern_directory::aliases::Aliases;
@@ -10,6 +11,7 @@ use postern_directory::{Directories, KeyKind};
 use postern_mail::{Domain, ForwardPath, Mailbox, ParseOptions, ReversePath};
 use postern_net::dial;
 use postern_policy::alias::RefusalText;
+use postern_policy::device::{Device, DeviceRefusal};
 use postern_policy::identity::{
     self, Basis, Claimant, Claims, Identity, IdentityRules, SenderRefusal, SenderRule,
 };
@@ -17,8 +19,11 @@ use postern_policy::local::LocalUser;
 use postern_policy::login::{self, MechanismTraits, SessionFacts, Withheld};
 use postern_policy::milter;
 use postern_policy::origin::Origin;
-use postern_policy::relay::{Acceptance, CertificateFacts, RelayFacts, RelayReason, RelayVerdict, relay};
+use postern_policy::relay::{
+    Acceptance, CertificateFacts, RelayFacts, RelayReason, RelayRefusal, RelayVerdict, relay,
+};
 use postern_policy::rule::{Rule, Told, Verdict};
+use postern_policy::sandbox::Sandboxed;
 use postern_policy::screen::finding::{
     ClientName, Demand, Finding, Known, judge_client, judge_helo_known, judge_sender,
 };
@@ -143,6 +148,10 @@ impl<'a> Judge<'a> {
         if self.identity.is_some() || self.local_user.is_some() || self.listener.filtered {
             return None;
         }
+        // Its lane says which senders it may use.
+        if self.device().is_some() {
+            return None;
+        }
         let (machine, targets) = (Claimant::Machine(&self.settings.relay), self.targets(aliases));
         Some(identity::send_as(
             machine,
@@ -157,6 +166,10 @@ impl<'a> Judge<'a> {
     #[must_use]
     pub fn stranger_sender(&self, sender: &ReversePath) -> Option<Result<(), SenderRefusal>> {
         if self.identity.is_some() || self.relay_reason().is_some() {
+            return None;
+        }
+        let names = |device: &Arc<Device>| sender.mailbox().is_some_and(|sender| device.sends_as(sender));
+        if self.device().is_some_and(names) {
             return None;
         }
         let (rules, relay) = (&self.settings.identity, &self.settings.relay);
@@ -215,7 +228,7 @@ impl<'a> Judge<'a> {
             }
             Some(identity) => Some(Claimant::Login(identity)),
             // The author of what a filter hands back was judged when it first came in.
-            None if ground == Ground::Relayed && !self.listener.filtered => {
+            None if ground == Ground::Relayed && !self.listener.filtered && self.device().is_none() => {
                 Some(Claimant::Machine(&self.settings.relay))
             }
             None => None,
@@ -315,6 +328,67 @@ impl<'a> Judge<'a> {
             |demand| screen.act(demand),
             &screen.thresholds,
         )
+    }
+
+    /// The lane that the client's device has, if it is one: it has not authenticated, and may not relay otherwise.
+    #[must_use]
+    pub fn device(&self) -> Option<&'a Arc<Device>> {
+        let settings: &'a Settings = self.settings;
+        if settings.devices.is_empty() || self.identity.is_some() || self.local_user.is_some() {
+            return None;
+        }
+        let mut devices = settings.devices.iter();
+        let device = devices.find(|device| device.is_from(self.peer, &self.listener.name))?;
+        self.relay_reason().is_none().then_some(device)
+    }
+
+    /// The same verdict on a recipient, but for a device, which may have what its lane is for. Its other recipients are those of a stranger.
+    ///
+    /// # Errors
+    ///
+    /// It is a device, and neither its lane nor anything else is for this.
+    pub fn by_lane(
+        &self,
+        verdict: RelayVerdict,
+        sender: &ReversePath,
+        recipient: &ForwardPath,
+    ) -> Result<RelayVerdict, DeviceRefusal> {
+        let denied = matches!(
+            verdict,
+            RelayVerdict::Refuse(RelayRefusal::Denied | RelayRefusal::LoginRequired)
+        );
+        let (
+            true,
+            Some(device),
+            ForwardPath::Mailbox {
+                mailbox,
+                source_route: false,
+            },
+        ) = (denied, self.device(), recipient)
+        else {
+            return Ok(verdict);
+        };
+        device.judge(sender.mailbox(), mailbox)?;
+        let facts = RelayFacts {
+            listener_allows_strangers: true,
+            ..self.relay_facts(recipient, false)
+        };
+        Ok(match relay(&facts, &self.settings.relay) {
+            RelayVerdict::Refuse(RelayRefusal::Denied) => RelayVerdict::Relay {
+                recipient: mailbox.clone(),
+                reason: RelayReason::Device(device.name.to_string()),
+            },
+            other => other,
+        })
+    }
+
+    /// Why a message is kept and never delivered, if it is. `authcid` is who has proved himself, where that is not as whom it acts.
+    #[must_use]
+    pub fn sandboxed<'b>(&'b self, authcid: Option<&'b str>) -> Option<Sandboxed<'b>> {
+        let user = self.local_user.map(|user| user.label.as_str());
+        let names = [authcid, self.identity.map(Identity::login), user];
+        let listener = self.listener.sandbox.then_some(self.listener.name.as_str());
+        self.settings.sandbox.judge(names.into_iter().flatten(), listener)
     }
 
     /// Where mail for a rewritten sender of this server goes; `None` for all other recipients.

@@ -24,9 +24,11 @@ use crate::access::{self, AtRecipient};
 use crate::budgets::session as budgets;
 use crate::content::{self, Copy};
 use crate::count::Signal;
+use crate::device;
 use crate::io::{End, Io};
 use crate::limits;
 use crate::probe;
+use crate::scope::session as scope;
 use crate::screen;
 use crate::sender;
 use crate::session::{About, Session};
@@ -140,13 +142,21 @@ pub(crate) async fn judge<'d>(
     if let Some(reply) = unknown_domain(&ask, settings, session).await {
         return Ok(ask.refuse(reply).into());
     }
+    if session.login.is_some()
+        && let Some(reply) = Box::pin(scope::refused_recipient(&ask, session)).await
+    {
+        return Ok(ask.refuse(reply).into());
+    }
     if let Some(reply) = limits::count(Counted::Recipient, &about(&ask), session) {
         return Ok(ask.refuse(reply).into());
     }
     if let Some(reply) = budgets::recipient(ask.sender(), ask.path(), session) {
         return Ok(ask.refuse(reply).into());
     }
-    let mut verdict = session.relay(ask.path());
+    let mut verdict = match device::judge(session.relay(ask.path()), &ask, session) {
+        Ok(verdict) => verdict,
+        Err(reply) => return Ok(ask.refuse(reply).into()),
+    };
     let mut ruled = AtRecipient::default();
     if session.access.is_some()
         && let Some((mailbox, destination)) = matter(&verdict, ask.path(), session)

@@ -97,11 +97,14 @@ pub(crate) fn judge_submitter(ask: &mut AskSender<'_>, session: &Session) {
 }
 
 /// How much of the header of a message is cleaned up.
-pub(crate) fn head_rules(transaction: &Transaction, session: &Session) -> HeadRules {
+pub(crate) fn head_rules(transaction: &Transaction, session: &Session, device: bool) -> HeadRules {
     let claimant = session.judge().claimant(transaction.ground);
     let judged = claimant.is_some_and(|claimant| claimant.is_judged(session.judge().identity_rules()));
     HeadRules {
-        submission: session.profile.listener.role == Role::Submission || session.login.is_some() || judged,
+        submission: session.profile.listener.role == Role::Submission
+            || session.login.is_some()
+            || judged
+            || device,
         utf8: transaction.envelope.smtputf8,
         every_from: judged,
     }
@@ -129,7 +132,8 @@ pub(crate) async fn learn_authors(
         })
 }
 
-fn claims(scan: &HeaderScan) -> Claims<'_> {
+/// What a header says of its authors.
+pub(crate) fn claims(scan: &HeaderScan) -> Claims<'_> {
     Claims {
         from: scan.from_values().collect(),
         sender: scan.sender_values().collect(),

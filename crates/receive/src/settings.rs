@@ -11,6 +11,7 @@ use postern_directory::{Directories, Residents};
 use postern_filter::Filter;
 use postern_mail::{Domain, Mailbox};
 use postern_policy::admission::AdmissionSettings;
+use postern_policy::device::Device;
 use postern_policy::identity::{IdentityRules, SenderRefusal};
 use postern_policy::limit::Limit;
 use postern_policy::local::LocalRules;
@@ -24,6 +25,7 @@ use postern_policy::recipient::RecipientRefusal;
 use postern_policy::relay::RelayRules;
 use postern_policy::room::RoomSettings;
 use postern_policy::route::RouteTable;
+use postern_policy::sandbox::SandboxRules;
 use postern_policy::screen::ScreenSettings;
 use postern_policy::srs::Srs;
 use postern_policy::throttle::ThrottleSettings;
@@ -35,6 +37,7 @@ use crate::access::AccessSettings;
 use crate::budgets::BudgetSettings;
 use crate::content::settings::ContentSettings;
 use crate::next_hops::{HopAnswer, NextHops};
+use crate::scope::ScopeSettings;
 
 pub use postern_smtp::body::BareLineEndings;
 pub use postern_smtp::server::{Extensions, Limits};
@@ -92,6 +95,12 @@ pub struct Settings {
     pub limits_of_clients: Vec<Limit>,
     /// How much users and networks may send, and what happens beyond that. Default: nothing is counted.
     pub budgets: Arc<BudgetSettings>,
+    /// Lanes for devices, in order. Default none.
+    pub devices: Vec<Arc<Device>>,
+    /// What logins are good for. Default anything.
+    pub scopes: Arc<ScopeSettings>,
+    /// Whose mail is kept and never delivered. Default nobody's.
+    pub sandbox: Arc<SandboxRules>,
     /// How strangers who bring mail from outside are screened. Default: they are not.
     pub screen: ScreenSettings,
     /// How senders of forwarded mail are rewritten, and their bounces returned. Default: they are not.
@@ -269,6 +278,8 @@ pub struct ListenerSettings {
     pub proxy_from: Vec<IpNet>,
     /// Whether the after-queue filter hands back mail here. Default: no.
     pub filtered: bool,
+    /// Whether all mail that comes here is kept and never delivered. Default no.
+    pub sandbox: bool,
 }
 
 /// What happens with an address without a domain in the envelope.
@@ -342,6 +353,9 @@ impl Settings {
             access: Arc::default(),
             limits_of_clients: Vec::new(),
             budgets: Arc::default(),
+            devices: Vec::new(),
+            scopes: Arc::default(),
+            sandbox: Arc::default(),
             screen: ScreenSettings::default(),
             srs: None,
             content: None,
@@ -580,6 +594,7 @@ impl ListenerSettings {
             },
             proxy_from: Vec::new(),
             filtered: false,
+            sandbox: false,
         }
     }
 

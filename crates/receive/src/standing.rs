@@ -11,6 +11,7 @@ use postern_net::tls::{TlsFacts, Verify};
 use postern_policy::identity::{Identity, act_as};
 use postern_policy::login::login_of_certificate;
 use postern_policy::relay::CertificateFacts;
+use postern_policy::scope::{Place as Used, Scope};
 use postern_policy::standing::{
     AccountState, Credential, Lapse, LastLook, Standing as Facts, judge, must_ask,
 };
@@ -21,12 +22,15 @@ use crate::deps::Deps;
 use crate::identity::identity_of;
 use crate::judge::is_trusted;
 use crate::profile::Profile;
+use crate::scope::place as scope;
 use crate::{AuthRule, Settings};
 
 /// A login as it was granted, and the state at its last check.
 pub(crate) struct Standing {
     profile: Arc<Profile>,
     peer: IpAddr,
+    /// The login that was proved, and as whom it acts.
+    names: Vec<String>,
     mechanism: Mechanism,
     bits: u32,
     since: Instant,
@@ -74,6 +78,8 @@ pub(crate) struct Place<'a> {
 
 /// What a login was granted for.
 pub(crate) struct Grant<'a> {
+    /// The login that was proved, and as whom it acts.
+    pub(crate) names: Vec<String>,
     pub(crate) mechanism: Mechanism,
     pub(crate) bits: u32,
     /// The account that authenticated; one of which nothing is known has no proof.
@@ -102,6 +108,7 @@ impl Standing {
         Self {
             profile: Arc::clone(place.profile),
             peer: place.peer,
+            names: grant.names.clone(),
             mechanism: grant.mechanism,
             bits: grant.bits,
             since: Instant::now(),
@@ -126,6 +133,11 @@ impl Standing {
     /// The mechanism of the login.
     pub(crate) const fn mechanism(&self) -> Mechanism {
         self.mechanism
+    }
+
+    /// The scope of the app password that authenticated it, if it was one with a scope.
+    pub(crate) fn scope(&self) -> Option<Arc<Scope>> {
+        self.state.lock().proved.scope()
     }
 
     /// Finds out whether the login is still valid. If nothing has changed, this only costs a check of the own users' file.
@@ -165,6 +177,7 @@ impl Standing {
             ..self.facts(&settings)
         };
         judge(&unasked)?;
+        self.in_scope(&settings, state.proved.scope().as_deref()).await?;
 
         let proofs = || [Some(&state.proved), state.acting.as_ref().map(|(_, proof)| proof)];
         let own = |proof: &&Proof| proof.is_own();
@@ -199,6 +212,9 @@ impl Standing {
             }
             _ => true,
         };
+        if let Found::Holds(account) = &proved {
+            self.in_scope(&settings, account.proof.scope().as_deref()).await?;
+        }
         judge(&Facts {
             account: state_of(&proved),
             acting: acting.as_ref().map(|(_, found)| state_of(found)),
@@ -213,6 +229,23 @@ impl Standing {
             settings,
         };
         Ok(Some((seen, proved, acting.map(|(_, found)| found))))
+    }
+
+    /// Whether it may still be used where it is used, by the scopes as they are now.
+    async fn in_scope(&self, settings: &Settings, own: Option<&Scope>) -> Result<(), Lapse> {
+        if own.is_none() && settings.scopes.rules.is_empty() {
+            return Ok(());
+        }
+        let listener = self.profile.listener_now.load();
+        let place = Used {
+            listener: &listener.name,
+            mechanism: self.mechanism.name(),
+            peer: Some(self.peer),
+            now: Timestamp::now(),
+        };
+        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        let judged = scope::still_admits(settings, &names, own, &place).await;
+        judged.map_err(Lapse::Scope)
     }
 
     /// Keeps what was found, and returns the current state of the login.

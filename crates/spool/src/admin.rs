@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use postern_mail::{FailureFact, QueueId};
+use postern_policy::rule::Rule;
 use serde::Serialize;
 
 use crate::message::Origin;
@@ -19,15 +20,17 @@ pub struct Filter {
     pub domain: Option<String>,
     /// The authenticated user who submitted it.
     pub login: Option<String>,
-    /// Whether it is held.
+    /// Whether it is held until an administrator releases it; what is in the sandbox is not.
     pub held: Option<bool>,
+    /// Whether it is in the sandbox.
+    pub sandboxed: Option<bool>,
     /// Accepted at this time or later.
     pub received_from: Option<Timestamp>,
     /// Accepted before this time.
     pub received_before: Option<Timestamp>,
 }
 
-/// How old the queue is.
+/// How old the queue is, without what is in the sandbox: that is to stay.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Ages {
     /// How many messages were accepted before each of the times given.
@@ -103,6 +106,14 @@ pub struct Summary {
     pub origin: Origin,
 }
 
+impl Summary {
+    /// Whether it is in the sandbox: nobody releases it, and nothing of it is ever delivered.
+    #[must_use]
+    pub fn is_sandboxed(&self) -> bool {
+        self.hold_rule.as_deref() == Some(Rule::SandboxKept.name())
+    }
+}
+
 /// A piece of a listing.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct SummaryPage {
@@ -136,8 +147,12 @@ pub struct Counts {
     pub messages: u64,
     /// Recipients without a final outcome.
     pub recipients: u64,
-    /// Messages held, including damaged ones.
+    /// Messages held, damaged ones among them, without those in the sandbox.
     pub held: u64,
+    /// Messages in the sandbox, which are never delivered.
+    pub sandboxed: u64,
+    /// Octets of those in the sandbox.
+    pub sandboxed_bytes: u64,
     /// Messages held because they are damaged.
     pub damaged: u64,
     /// How often the database could not be read since the start: a disk that fails, or a damaged file.

@@ -167,7 +167,7 @@ pub trait Spool: Send + Sync + 'static {
     /// As for [`put`](Self::put). Changes before the failure remain; repeating is safe.
     fn hold<'a>(&'a self, which: Selection, by: &'a str, reason: &'a str) -> SpoolFuture<'a, u64>;
 
-    /// Releases held messages; their recipients are due at once. Returns how many that changed.
+    /// Lets held messages go; their recipients are due at once. Those in the sandbox stay there. Returns how many that changed.
     ///
     /// # Errors
     ///
@@ -189,6 +189,13 @@ pub trait Spool: Send + Sync + 'static {
     ///
     /// As for [`hold`](Self::hold).
     fn remove<'a>(&'a self, which: Selection, by: &'a str) -> SpoolFuture<'a, u64>;
+
+    /// Removes messages of the sandbox that were queued before this time. Returns how many that removed, at most a few hundred at once.
+    ///
+    /// # Errors
+    ///
+    /// As for [`hold`](Self::hold).
+    fn expire_sandboxed(&self, before: Timestamp) -> SpoolFuture<'_, u64>;
 
     /// Makes everything deferred for a domain, or for all domains, due at once. Returns how many recipients that changed.
     ///

@@ -74,6 +74,12 @@ impl Hold {
         }
     }
 
+    /// Whether the message is in the sandbox: nobody releases it, and nothing of it is ever delivered.
+    #[must_use]
+    pub fn is_sandbox(&self) -> bool {
+        self.rule == Some(Rule::SandboxKept)
+    }
+
     /// By a mail filter, or by its failure.
     #[must_use]
     pub fn by_milter(name: &str, rule: Rule, reason: impl Display) -> Self {

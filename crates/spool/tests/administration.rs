@@ -358,7 +358,7 @@ async fn a_newer_schema_is_left_alone() {
         .execute("INSERT INTO schema_version VALUES (99, 0)", [])
         .unwrap();
     let error = SqliteSpool::open(SpoolSettings::new(folder.path())).unwrap_err();
-    assert_eq!(error, SpoolError::SchemaTooNew { found: 99, known: 7 });
+    assert_eq!(error, SpoolError::SchemaTooNew { found: 99, known: 8 });
 }
 
 #[tokio::test(flavor = "multi_thread")]

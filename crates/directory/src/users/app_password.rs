@@ -4,9 +4,12 @@
 //! slow hashing. Each has a label.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use postern_policy::scope::{Scope, Written};
 use rusqlite::{OptionalExtension, params};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -50,6 +53,8 @@ pub struct AppPassword {
     /// The mechanisms besides PLAIN and LOGIN that work with it, by their names without `-PLUS`; the login is then
     /// `LOGIN#LABEL`.
     pub keys: Vec<String>,
+    /// What it is good for; empty for anything.
+    pub scope: Written,
 }
 
 /// The app password used in a login.
@@ -61,6 +66,7 @@ pub(super) struct FoundAppPassword {
     networks: String,
     last_used_at: Option<i64>,
     last_used_from: Option<String>,
+    scope: String,
 }
 
 /// A use to record.
@@ -74,7 +80,7 @@ pub(super) struct Used {
 }
 
 impl FoundAppPassword {
-    /// From the columns id, label, expires_at, networks, last_used_at and last_used_from.
+    /// From the columns id, label, expires_at, networks, last_used_at, last_used_from and scope.
     pub(super) fn from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: row.get(0)?,
@@ -83,7 +89,23 @@ impl FoundAppPassword {
             networks: row.get(3)?,
             last_used_at: row.get(4)?,
             last_used_from: row.get(5)?,
+            scope: row.get(6)?,
         })
+    }
+
+    /// What it is good for; `None` for anything. One that cannot be read is good for nothing.
+    pub(super) fn scope(&self) -> Option<Arc<Scope>> {
+        if self.scope.is_empty() {
+            return None;
+        }
+        let name = format!("app password {:?}", self.label);
+        let written = self.scope.parse::<Written>();
+        let read = written.and_then(|written| written.read(&name, &TimeZone::system()));
+        Some(Arc::new(read.unwrap_or_else(|_| Scope {
+            name: name.into(),
+            listeners: Some(Vec::new()),
+            ..Scope::default()
+        })))
     }
 
     /// Why it is not valid now, or not for this peer.
@@ -134,6 +156,25 @@ impl UserStore {
         expires_at: Option<Timestamp>,
         networks: &[IpNet],
     ) -> Result<SecretString, UserError> {
+        self.add_scoped_app_password(login, label, expires_at, networks, &Written::default())
+    }
+
+    /// The same of one that is good for some things only. Networks of the scope count besides the others.
+    ///
+    /// # Errors
+    ///
+    /// As [`add_app_password`](Self::add_app_password), and [`UserError::BadScope`].
+    pub fn add_scoped_app_password(
+        &self,
+        login: &str,
+        label: &str,
+        expires_at: Option<Timestamp>,
+        networks: &[IpNet],
+        scope: &Written,
+    ) -> Result<SecretString, UserError> {
+        scope
+            .read(label, &TimeZone::system())
+            .map_err(UserError::BadScope)?;
         let (login, label) = (canonical(login), label.trim());
         if label.is_empty()
             || label.contains('#')
@@ -168,15 +209,20 @@ impl UserStore {
                 return Err(UserError::TooManyAppPasswords { login, most });
             }
             transaction.execute(
-                "INSERT INTO app_passwords (login, label, digest, created_at, expires_at, networks) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO app_passwords (login, label, digest, created_at, expires_at, networks, scope) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                 params![
                     login,
                     label,
                     digest,
                     now.as_second(),
                     expires_at,
-                    networks.join(" ")
+                    networks.join(" "),
+                    if scope.is_empty() {
+                        String::new()
+                    } else {
+                        scope.to_string()
+                    },
                 ],
             )?;
             Ok(app_keys::insert(
@@ -200,7 +246,7 @@ impl UserStore {
         }
         let connection = self.connection.lock();
         let mut statement = connection.prepare_cached(
-            "SELECT label, created_at, expires_at, networks, last_used_at, last_used_from, id FROM app_passwords \
+            "SELECT label, created_at, expires_at, networks, last_used_at, last_used_from, id, scope FROM app_passwords \
              WHERE login = ?1 ORDER BY label",
         )?;
         let found = statement.query_map([login], |row| {
@@ -218,6 +264,7 @@ impl UserStore {
                 last_used_at: row.get::<_, Option<i64>>(4)?.map(time),
                 last_used_from: from.and_then(|text| text.parse().ok()),
                 keys: Vec::new(),
+                scope: shown_scope(&row.get::<_, String>(7)?),
             };
             Ok((one, row.get(6)?))
         })?;
@@ -262,7 +309,7 @@ impl UserStore {
         };
         let connection = self.connection.lock();
         let mut statement = connection.prepare_cached(
-            "SELECT id, label, expires_at, networks, last_used_at, last_used_from FROM app_passwords \
+            "SELECT id, label, expires_at, networks, last_used_at, last_used_from, scope FROM app_passwords \
              WHERE digest = ?1 AND login = ?2",
         )?;
         let found = statement.query_row(
@@ -280,7 +327,7 @@ impl UserStore {
     ) -> Result<Option<FoundAppPassword>, UserError> {
         let connection = self.connection.lock();
         let mut statement = connection.prepare_cached(
-            "SELECT id, label, expires_at, networks, last_used_at, last_used_from FROM app_passwords \
+            "SELECT id, label, expires_at, networks, last_used_at, last_used_from, scope FROM app_passwords \
              WHERE login = ?1 AND label = ?2 COLLATE NOCASE ORDER BY label = ?2 DESC LIMIT 1",
         )?;
         let found = statement.query_row([login, label.trim()], FoundAppPassword::from_row);
@@ -296,6 +343,14 @@ impl UserStore {
             Ok(())
         })
     }
+}
+
+/// A scope for people. One that cannot be read is good for nothing, and says so.
+fn shown_scope(text: &str) -> Written {
+    text.parse().unwrap_or_else(|_| Written {
+        listeners: vec!["(cannot be read)".to_owned()],
+        ..Written::default()
+    })
 }
 
 /// An app password in the form in which it was shown, from which its keys are derived.
@@ -396,6 +451,7 @@ mod tests {
             networks: networks.into(),
             last_used_at: Some(100),
             last_used_from: Some("192.0.2.1".into()),
+            scope: String::new(),
         };
         let (expired, elsewhere) = (
             Some(DenyReason::AppPasswordExpired),

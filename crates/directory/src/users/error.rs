@@ -71,6 +71,9 @@ pub enum UserError {
         /// How many are allowed.
         most: u32,
     },
+    /// What an app password is to be good for cannot be understood.
+    #[error("{0}")]
+    BadScope(postern_policy::scope::BadScope),
     /// An app password would have expired before its first use.
     #[error("an expiry in the past")]
     ExpiryPast,

@@ -8,12 +8,13 @@ use super::error::UserError;
 
 /// The step to each layout from the previous one, the first from an empty file. The layout version is in the file's
 /// `user_version`.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     include_str!("layout-1.sql"),
     include_str!("layout-2.sql"),
     include_str!("layout-3.sql"),
     include_str!("layout-4.sql"),
     include_str!("layout-5.sql"),
+    include_str!("layout-6.sql"),
 ];
 
 /// Brings a file to the latest layout in one transaction: after a crash it still has the old one, intact.

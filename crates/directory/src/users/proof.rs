@@ -1,6 +1,9 @@
 //! What proved a login of an own user, as kept with the login.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
+use postern_policy::scope::Scope;
 
 /// What proved a login of an own user.
 #[derive(Clone, Debug)]
@@ -16,7 +19,12 @@ pub(super) enum By {
     /// The password.
     Password(Mark),
     /// An app password.
-    AppPassword { id: i64, ends: Option<Timestamp> },
+    AppPassword {
+        id: i64,
+        ends: Option<Timestamp>,
+        /// What it is good for; `None` for anything.
+        scope: Option<Arc<Scope>>,
+    },
 }
 
 /// A mark by which a password is recognised.
@@ -37,6 +45,13 @@ impl OwnProof {
     pub(crate) const fn ends(&self) -> Option<Timestamp> {
         match &self.by {
             By::AppPassword { ends, .. } => *ends,
+            By::Otherwise | By::Password(_) => None,
+        }
+    }
+
+    pub(crate) const fn scope(&self) -> Option<&Arc<Scope>> {
+        match &self.by {
+            By::AppPassword { scope, .. } => scope.as_ref(),
             By::Otherwise | By::Password(_) => None,
         }
     }

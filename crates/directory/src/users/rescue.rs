@@ -21,7 +21,7 @@ use super::store::UserStore;
 const TABLES: [(&str, usize); 7] = [
     ("users", 5),
     ("addresses", 2),
-    ("app_passwords", 9),
+    ("app_passwords", 10),
     ("keys", 3),
     ("memberships", 2),
     ("delegates", 2),
@@ -187,6 +187,10 @@ fn copy(damaged: &Path, new: &Path) -> Result<(usize, usize), UserError> {
 /// The columns of a row, if it fits the table.
 fn columns_of(row: Row, table: &str, columns: usize) -> Option<Vec<Value>> {
     let Row { number, mut values } = row;
+    if table == "app_passwords" && values.len() + 1 == columns {
+        // Of before scopes.
+        values.push(Value::Text(Vec::new()));
+    }
     if values.len() != columns {
         return None;
     }

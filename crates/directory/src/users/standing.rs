@@ -43,7 +43,11 @@ impl OwnProof {
         let ends = found.expires_at.and_then(|at| Timestamp::from_second(at).ok());
         Self {
             login: record.login.as_str().into(),
-            by: By::AppPassword { id: found.id, ends },
+            by: By::AppPassword {
+                id: found.id,
+                ends,
+                scope: found.scope(),
+            },
         }
     }
 
@@ -75,12 +79,16 @@ impl Shared {
             store.nobody()?;
             return Ok(Finding::Denied(DenyReason::UnknownUser));
         };
+        let mut now = None;
         let refusal = match &proof.by {
             _ if !record.enabled => Some(DenyReason::Disabled),
             By::Otherwise => None,
             By::Password(mark) => (!mark.holds(&Mark::of(&record))).then_some(DenyReason::PasswordChanged),
             By::AppPassword { id, .. } => match store.app_password_of_id(&record.login, *id)? {
-                Some(found) => found.refusal(true, Timestamp::now(), peer),
+                Some(found) => {
+                    now = Some(OwnProof::app_password(&record, &found));
+                    found.refusal(true, Timestamp::now(), peer)
+                }
                 None => {
                     store.nobody()?;
                     Some(DenyReason::AppPasswordRevoked)
@@ -92,7 +100,7 @@ impl Shared {
         }
         let by = match &proof.by {
             By::Password(_) => OwnProof::password(&record),
-            By::Otherwise | By::AppPassword { .. } => proof.clone(),
+            By::Otherwise | By::AppPassword { .. } => now.unwrap_or_else(|| proof.clone()),
         };
         Ok(Finding::Granted(self.account(record, by)))
     }
@@ -103,7 +111,7 @@ impl UserStore {
     fn app_password_of_id(&self, login: &str, id: i64) -> Result<Option<FoundAppPassword>, UserError> {
         let connection = self.lock();
         let mut statement = connection.prepare_cached(
-            "SELECT id, label, expires_at, networks, last_used_at, last_used_from FROM app_passwords \
+            "SELECT id, label, expires_at, networks, last_used_at, last_used_from, scope FROM app_passwords \
              WHERE login = ?1 AND id = ?2",
         )?;
         let found = statement.query_row((login, id), FoundAppPassword::from_row);

@@ -6,8 +6,11 @@ use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use ipnet::IpNet;
 use jiff::{Timestamp, ToSpan, civil, tz::TimeZone};
 use postern_directory::users::import::Format;
+use postern_policy::scope::Written;
+use postern_sasl::Mechanism;
 
 use super::JsonArg;
+use super::identity::mechanism;
 
 /// Arguments of `user import`.
 #[derive(Args, Debug)]
@@ -73,8 +76,10 @@ pub(crate) enum AppPasswordCommand {
         #[arg(long, value_name = "WHEN", value_parser = expiry)]
         expires: Option<Timestamp>,
         /// A network from which it may be used; may be given several times; by default everywhere
-        #[arg(long = "network", value_name = "NETWORK", value_parser = network)]
+        #[arg(long = "network", visible_alias = "networks", value_delimiter = ',', value_name = "NETWORK", value_parser = network)]
         networks: Vec<IpNet>,
+        #[command(flatten)]
+        scope: ScopeArgs,
         #[command(flatten)]
         json: JsonArg,
     },
@@ -92,6 +97,59 @@ pub(crate) enum AppPasswordCommand {
         /// What the password is for
         label: String,
     },
+}
+
+/// What an app password is good for; without any of these it is for anything.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ScopeArgs {
+    /// A listener or socket where it may be used, by its name; may be given several times, or several with commas between
+    #[arg(
+        long = "listener",
+        visible_alias = "listeners",
+        value_delimiter = ',',
+        value_name = "NAME"
+    )]
+    listeners: Vec<String>,
+    /// A mechanism with which it may be used, likewise
+    #[arg(long = "mechanism", visible_alias = "mechanisms", value_delimiter = ',', value_name = "NAME", value_parser = mechanism)]
+    mechanisms: Vec<Mechanism>,
+    /// Days and times at which it may be used, as "Mon-Fri 08:00-18:00"; may be given several times
+    #[arg(long = "hours", value_name = "TIMES")]
+    hours: Vec<String>,
+    /// The time zone of the hours, as Europe/Berlin; without it that of the server
+    #[arg(long, value_name = "ZONE", requires = "hours")]
+    zone: Option<String>,
+    /// A sender with which it may be used: an address, @domain, .domain for all below it, or <>; as for listeners
+    #[arg(
+        long = "sender",
+        visible_alias = "senders",
+        value_delimiter = ',',
+        value_name = "ADDRESS"
+    )]
+    senders: Vec<String>,
+    /// A recipient to whom it may send, likewise
+    #[arg(
+        long = "recipient",
+        visible_alias = "recipients",
+        value_delimiter = ',',
+        value_name = "ADDRESS"
+    )]
+    recipients: Vec<String>,
+}
+
+impl ScopeArgs {
+    /// The scope in texts.
+    pub(crate) fn written(&self) -> Written {
+        Written {
+            listeners: self.listeners.clone(),
+            mechanisms: self.mechanisms.iter().map(|one| one.name().to_owned()).collect(),
+            networks: Vec::new(),
+            hours: self.hours.clone(),
+            zone: self.zone.clone(),
+            senders: self.senders.clone(),
+            recipients: self.recipients.clone(),
+        }
+    }
 }
 
 /// A length of time from now, or a day, which still counts.

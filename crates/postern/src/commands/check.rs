@@ -27,7 +27,7 @@ use crate::server::health::Services;
 use crate::server::privileges::{ROOT_SERVES, serves_as_root};
 use crate::{locate, output};
 
-use super::{check_access, check_dkim, check_hosts, check_local, check_milters, check_tables};
+use super::{check_access, check_devices, check_dkim, check_hosts, check_local, check_milters, check_tables};
 
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -40,23 +40,30 @@ struct Verdict<'a> {
     file: String,
     ok: bool,
     problems: Vec<JsonProblem<'a>>,
+    /// What was tried and refused: each lane for devices, with strangers.
+    proven: &'a [String],
 }
 
 /// Checks the configuration and, unless told otherwise, the servers it names.
 pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
     let path = locate::existing(&args.listing.config)?;
+    let mut proven = Vec::new();
     let report = match Source::read(&path) {
         Err(report) => report,
-        Ok(source) => check(&source, args.offline)?,
+        Ok(source) => check(&source, args.offline, &mut proven)?,
     };
     if args.listing.json.json {
         let result = Verdict {
             file: path.display().to_string(),
             ok: !report.has_errors(),
             problems: report.json(),
+            proven: &proven,
         };
         output::print_json(&result)?;
     } else {
+        for line in &proven {
+            output::print(line)?;
+        }
         print_report(&path.display().to_string(), &report)?;
     }
     if report.has_errors() {
@@ -68,7 +75,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
 }
 
 /// Checks with the rights of the server's user. If the file names one, root reads its files first, as it does at start.
-fn check(source: &Source, offline: bool) -> Result<Report, Failure> {
+fn check(source: &Source, offline: bool, proven: &mut Vec<String>) -> Result<Report, Failure> {
     let libraries = match offline {
         true => Libraries::Leave,
         false => Libraries::Load,
@@ -102,6 +109,7 @@ fn check(source: &Source, offline: bool) -> Result<Report, Failure> {
         let title = "a fault in the server would give an attacker root";
         found.warning(config.places.user(), title, "serves as root", ROOT_SERVES);
     }
+    proven.extend(check_devices::look(&config, &mut found));
     check_access::look(&config, named.is_some(), offline, &mut found);
     check_directories(&config, offline, &mut found);
     check_providers(&config, offline, &mut found);

@@ -13,6 +13,8 @@ mod filters;
 mod login;
 mod message;
 mod recipient;
+mod sandbox;
+mod scope;
 mod way;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -208,6 +210,10 @@ async fn explain(
         trusted,
         local_user: local.as_ref(),
     };
+    let proved = args.login.as_deref().map(|login| {
+        let domain = config.receive.auth.default_domain.as_deref();
+        postern_mail::complete_login(login, domain).into_owned()
+    });
     let mut rules = access::Telling::new(&course, &judge, (resolver, directories), args);
     let before = course.steps.len();
     rules
@@ -217,6 +223,12 @@ async fn explain(
     let early = course.steps.len() - before;
     course.steps[before_login..].rotate_right(early);
     begin(&mut course, &judge, args).await;
+    let names: Vec<&str> = [proved.as_deref(), identity.as_ref().map(Identity::login)]
+        .into_iter()
+        .flatten()
+        .filter(|_| identity.is_some())
+        .collect();
+    scope::mail(&mut course, &names, args).await;
     rules.early(&mut course, [Stage::Mail], args).await;
     filters::filters(&mut course, &judge, args);
     let mut ground = Ground::Here;
@@ -246,6 +258,7 @@ async fn explain(
         login.as_ref().map(|account| account.login.as_str()),
         args,
     );
+    sandbox::about(&mut course, &judge, args);
     let login_name = identity.as_ref().map(Identity::login);
     let mut args = args.clone();
     if course.steps.iter().all(|step| step.allowed) {

@@ -10,6 +10,7 @@ mod auth_token;
 pub(crate) mod cert;
 pub(crate) mod check;
 mod check_access;
+mod check_devices;
 mod check_dkim;
 mod check_hosts;
 mod check_local;

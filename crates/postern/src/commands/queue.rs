@@ -18,8 +18,8 @@ use crate::config::Written;
 use crate::control::acts;
 use crate::control::client::Client;
 use crate::control::protocol::{
-    Changed, Listing, MessageLine, MessageView, Operation, RecipientView, RecoveredLine, Request, Status,
-    Totals, Which,
+    Listing, MessageLine, MessageView, Operation, QueueChanged, RecipientView, RecoveredLine, Request,
+    Status, Totals, Which,
 };
 use crate::control::queue::{self, OperationError};
 use crate::exit::{Exit, Failure, chain};
@@ -65,11 +65,12 @@ pub(crate) fn run(args: QueueArgs) -> Result<(), Failure> {
         QueueCommand::Recover { dry_run, json } => recover(&mut queue, dry_run, json.json),
         QueueCommand::Flush { domain, json } => {
             let changed = queue.ask(Operation::Flush { domain })?;
-            let changed: Changed = read(changed)?;
+            let changed: QueueChanged = read(changed)?;
             if json.json {
                 output::print_json(&changed)
             } else {
-                output::print(&counted(changed.changed, "recipient", "due now"))
+                output::print(&counted(changed.changed, "recipient", "due now"))?;
+                print_sandboxed(changed.sandboxed)
             }
         }
     }
@@ -82,6 +83,7 @@ pub(crate) fn list_for_user(client: Client) -> Result<(), Failure> {
         sender: None,
         login: None,
         held: false,
+        sandboxed: false,
     };
     list(&mut Queue::Server(client), &all, None, false)
 }
@@ -270,6 +272,7 @@ fn which(ids: &[String], filter: &FilterArgs) -> Which {
         sender: filter.sender.clone(),
         login: filter.login.clone(),
         held: filter.held,
+        sandboxed: filter.sandboxed,
     }
 }
 
@@ -352,6 +355,9 @@ fn print_totals(totals: &Totals, shown: u64, more: bool) -> Result<(), Failure> 
     if totals.damaged > 0 {
         held.push_str(&format!(", {} damaged", totals.damaged));
     }
+    if totals.sandboxed > 0 {
+        held.push_str(&format!(", {} sandboxed", totals.sandboxed));
+    }
     let part = match (more, shown < totals.messages) {
         (true, _) => format!("the first {shown} of "),
         (false, true) => format!("{shown} of "),
@@ -399,10 +405,11 @@ fn row(message: &MessageLine, now: Timestamp, columns: Option<usize>) -> Vec<Str
     row
 }
 
-/// `held`, `damaged`, `new`, `due`, or the time of the next attempt.
+/// `held`, `damaged`, `sandboxed`, `new`, `due`, or the time of the next attempt.
 fn state(message: &MessageLine, now: Timestamp) -> String {
     match (&message.hold, message.next_due.as_second() - now.as_second()) {
         (Some(_), _) if message.damaged.is_some() => "damaged".to_owned(),
+        (Some(_), _) if message.is_sandboxed() => "sandboxed".to_owned(),
         (Some(_), _) => "held".to_owned(),
         (None, ..=0) if message.attempts == 0 => "new".to_owned(),
         (None, ..=0) => "due".to_owned(),
@@ -444,7 +451,7 @@ fn facts(view: &MessageView, now: Timestamp) -> String {
     ];
     let optional = [
         ("login", &line.login),
-        ("held", &line.hold),
+        (if line.is_sandboxed() { "sandboxed" } else { "held" }, &line.hold),
         ("by rule", &line.hold_rule),
         ("by filter", &line.hold_milter),
         ("damaged", &line.damaged),
@@ -637,16 +644,28 @@ fn change(
 ) -> Result<(), Failure> {
     let ids: Vec<String> = select.ids.iter().map(|id| id.to_uppercase()).collect();
     let distinct: HashSet<&String> = ids.iter().collect();
-    let changed: Changed = read(queue.ask(operation(which(&ids, &select.filter)))?)?;
+    let changed: QueueChanged = read(queue.ask(operation(which(&ids, &select.filter)))?)?;
     if select.json.json {
         output::print_json(&changed)?;
     } else {
         output::print(&counted(changed.changed, "message", verb))?;
+        print_sandboxed(changed.sandboxed)?;
     }
     if changed.changed < distinct.len() as u64 {
         return Err(Failure::silent(Exit::No));
     }
     Ok(())
+}
+
+/// Why some of what was meant stays as it is.
+fn print_sandboxed(sandboxed: u64) -> Result<(), Failure> {
+    match sandboxed {
+        0 => Ok(()),
+        _ => output::print(&format!(
+            "{} in the sandbox: mail of test accounts is never delivered, it can only be removed",
+            plural(sandboxed, "message")
+        )),
+    }
 }
 
 /// `3 messages held`.
@@ -699,6 +718,7 @@ mod tests {
             ("tried, and due again",     message(None, false, -5, 2),                 "due"),
             ("tried again later",        message(None, false, 400, 2),                "deferred 6m"),
             ("held",                     message(Some("by root"), false, 400, 0),      "held"),
+            ("never delivered",          MessageLine { hold_rule: Some("sandbox.kept".into()), ..message(Some("sandbox.kept: x"), false, 400, 0) }, "sandboxed"),
             ("held for its damage",      message(Some("by Postern"), true, 0, 0),      "damaged"),
         ];
         for (shows, message, want) in cases {

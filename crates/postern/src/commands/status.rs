@@ -208,12 +208,16 @@ fn text(status: &Status, now: Timestamp) -> String {
     }
     text.push_str(&format!(
         "sessions  {} of {}\n\
-         queue     {} messages, {} recipients, {} held, {}{}\n",
+         queue     {} messages, {} recipients, {} held{}, {}{}\n",
         status.sessions,
         status.sessions_max,
         queue.messages,
         queue.recipients,
         queue.held,
+        match queue.sandboxed {
+            0 => String::new(),
+            sandboxed => format!(", {sandboxed} sandboxed"),
+        },
         output::size(queue.size),
         oldest.unwrap_or_default(),
     ));

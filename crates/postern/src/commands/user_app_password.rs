@@ -4,6 +4,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use postern_directory::UserStore;
 use postern_directory::users::AppPassword;
+use postern_policy::scope::Written;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
@@ -28,10 +29,11 @@ pub(crate) fn run(store: &UserStore, command: AppPasswordCommand) -> Result<(), 
             label,
             expires,
             networks,
+            scope,
             json,
         } => {
             let made = store
-                .add_app_password(&login, &label, expires, &networks)
+                .add_scoped_app_password(&login, &label, expires, &networks, &scope.written())
                 .map_err(|error| failure(&error))?;
             let password = made.expose_secret();
             if json.json {
@@ -77,6 +79,25 @@ pub(crate) fn run(store: &UserStore, command: AppPasswordCommand) -> Result<(), 
     }
 }
 
+/// What it is good for, in a line; empty for anything.
+fn scope_in_words(scope: &Written) -> String {
+    let zone: Vec<String> = scope.zone.iter().cloned().collect();
+    let parts = [
+        ("at", &scope.listeners),
+        ("with", &scope.mechanisms),
+        ("on", &scope.hours),
+        ("in", &zone),
+        ("from", &scope.senders),
+        ("to", &scope.recipients),
+    ];
+    let parts: Vec<String> = parts
+        .into_iter()
+        .filter(|(_, list)| !list.is_empty())
+        .map(|(word, list)| format!("{word} {}", list.join(", ")))
+        .collect();
+    parts.join(" ")
+}
+
 fn show(login: &str, list: &[AppPassword]) -> Result<(), Failure> {
     if list.is_empty() {
         return output::print(&format!(
@@ -104,10 +125,13 @@ fn show(login: &str, list: &[AppPassword]) -> Result<(), Failure> {
             networks.join(" "),
             used,
             one.keys.join(" "),
+            scope_in_words(&one.scope),
         ]
     });
     output::print_table(
-        &["label", "made", "expires", "networks", "last use", "keys"],
+        &[
+            "label", "made", "expires", "networks", "last use", "keys", "good for",
+        ],
         &[],
         &[0],
         rows.collect(),

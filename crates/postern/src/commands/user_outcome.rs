@@ -21,6 +21,7 @@ pub(super) fn failure(error: &UserError) -> Failure {
         | UserError::BadLabel(_)
         | UserError::BadGroup(_)
         | UserError::OwnDelegate(_)
+        | UserError::BadScope(_)
         | UserError::ExpiryPast => Exit::Usage,
         UserError::OpenToOthers { .. } => Exit::NoPermission,
         _ => Exit::InputOutput,

@@ -180,6 +180,7 @@ fn messages(which: &Which) -> String {
         ("sender", which.sender.clone()),
         ("login", which.login.clone()),
         ("held", which.held.then(|| "yes".to_owned())),
+        ("sandboxed", which.sandboxed.then(|| "yes".to_owned())),
     ])
 }
 

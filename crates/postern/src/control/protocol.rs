@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use postern_deliver::PlacesStatus;
+use postern_policy::rule::Rule;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -165,6 +166,8 @@ pub(crate) struct Which {
     #[serde(default)]
     pub(crate) login: Option<String>,
     pub(crate) held: bool,
+    #[serde(default)]
+    pub(crate) sandboxed: bool,
 }
 
 /// One line of an answer. [`Reply::Piece`] and [`Reply::Items`] are followed by more, the others end it.
@@ -225,6 +228,13 @@ pub(crate) struct MessageLine {
     pub(crate) login: Option<String>,
 }
 
+impl MessageLine {
+    /// Whether it is in the sandbox: it is never delivered.
+    pub(crate) fn is_sandboxed(&self) -> bool {
+        self.hold_rule.as_deref() == Some(Rule::SandboxKept.name())
+    }
+}
+
 /// A page of the listing.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
 pub(crate) struct Listing {
@@ -243,6 +253,9 @@ pub(crate) struct Totals {
     /// Messages held because they are damaged.
     #[serde(default)]
     pub(crate) damaged: u64,
+    /// Those that are never delivered; `held` does not count them.
+    #[serde(default)]
+    pub(crate) sandboxed: u64,
     /// How often the queue's database could not be read since the start.
     #[serde(default)]
     pub(crate) unreadable: u64,
@@ -415,4 +428,13 @@ pub(crate) struct ProviderLine {
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct Changed {
     pub(crate) changed: u64,
+}
+
+/// The same of the queue.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub(crate) struct QueueChanged {
+    pub(crate) changed: u64,
+    /// Messages that were meant, and stay as they are because they are in the sandbox.
+    #[serde(default)]
+    pub(crate) sandboxed: u64,
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::protocol::{
-    Changed, Listing, MessageLine, MessageView, Operation, RecipientView, RecoveredLine, Totals, Which,
+    Listing, MessageLine, MessageView, Operation, QueueChanged, RecipientView, RecoveredLine, Totals, Which,
 };
 
 /// Most messages in one page of a listing.
@@ -48,16 +48,27 @@ pub(crate) async fn perform(
         }
         Operation::Show { id } | Operation::Content { id } => value(&show(spool, parse_id(id)?).await?),
         Operation::Hold(which) => changed(spool.hold(selection(which)?, by, "by hand").await?),
-        Operation::Release(which) => changed(spool.release(selection(which)?, by).await?),
-        Operation::Retry(which) => changed(spool.retry_now(selection(which)?, by).await?),
+        Operation::Release(which) => {
+            let kept = sandboxed(spool, which).await?;
+            changed_but(spool.release(selection(which)?, by).await?, kept)
+        }
+        Operation::Retry(which) => {
+            let kept = sandboxed(spool, which).await?;
+            changed_but(spool.retry_now(selection(which)?, by).await?, kept)
+        }
         Operation::Remove(which) => changed(spool.remove(selection(which)?, by).await?),
         Operation::Recover { import } => {
             let found = spool.recover(*import, by).await?;
             value(&found.into_iter().map(recovered).collect::<Vec<_>>())
         }
         Operation::Flush { domain } => {
+            let meant = Which {
+                domain: domain.clone(),
+                ..Which::default()
+            };
+            let kept = sandboxed(spool, &meant).await?;
             let domain = domain.as_deref().map(known_domain).transpose()?;
-            changed(spool.flush(domain.as_deref(), by).await?)
+            changed_but(spool.flush(domain.as_deref(), by).await?, kept)
         }
     }
 }
@@ -85,7 +96,43 @@ fn value<T: Serialize>(result: &T) -> Result<Value, OperationError> {
 }
 
 fn changed(changed: u64) -> Result<Value, OperationError> {
-    value(&Changed { changed })
+    changed_but(changed, 0)
+}
+
+fn changed_but(changed: u64, sandboxed: u64) -> Result<Value, OperationError> {
+    value(&QueueChanged { changed, sandboxed })
+}
+
+/// How many of these messages are in the sandbox, and so are never delivered.
+async fn sandboxed(spool: &dyn Spool, which: &Which) -> Result<u64, OperationError> {
+    if spool.counts().sandboxed == 0 {
+        return Ok(0);
+    }
+    let mut found = 0;
+    if !which.ids.is_empty() {
+        for id in &which.ids {
+            let detail = spool.show(parse_id(id)?).await?;
+            found += u64::from(detail.is_some_and(|detail| detail.summary.is_sandboxed()));
+        }
+        return Ok(found);
+    }
+    let wanted = Filter {
+        sandboxed: Some(true),
+        ..filter(which)?
+    };
+    let mut after = None;
+    loop {
+        let page = Page {
+            after,
+            limit: PAGE_MAX as usize,
+        };
+        let listed = spool.list(&wanted, page).await?;
+        found += listed.messages.len() as u64;
+        after = listed.messages.last().map(|last| last.id);
+        if !listed.more || after.is_none() {
+            return Ok(found);
+        }
+    }
 }
 
 fn parse_id(text: &str) -> Result<QueueId, OperationError> {
@@ -117,6 +164,7 @@ fn filter(which: &Which) -> Result<Filter, OperationError> {
         domain: which.domain.as_deref().map(known_domain).transpose()?,
         login: which.login.clone(),
         held: which.held.then_some(true),
+        sandboxed: which.sandboxed.then_some(true),
         ..Filter::default()
     })
 }
@@ -147,6 +195,7 @@ pub(crate) fn totals(spool: &dyn Spool) -> Totals {
         recipients: counts.recipients,
         held: counts.held,
         damaged: counts.damaged,
+        sandboxed: counts.sandboxed,
         unreadable: counts.unreadable,
         size: counts.bytes,
     }

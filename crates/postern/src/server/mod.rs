@@ -17,6 +17,7 @@ mod memory;
 mod notify;
 mod pages;
 pub(crate) mod privileges;
+mod sandbox;
 mod services;
 mod sockets;
 mod statistics;

@@ -42,7 +42,7 @@ use super::statistics;
 use super::tokens::TokenSources;
 use super::watch::Watch;
 use super::web::{Monitor, Remembered, Wanted};
-use super::{decoy, files, health, memory};
+use super::{decoy, files, health, memory, sandbox};
 use crate::admin::{Admin, Service};
 use crate::config::checked::{Digest, OwnUsers};
 use crate::config::{self, Config, JudgeSettings, Refusal, Shown, Source};
@@ -86,6 +86,7 @@ pub(super) struct Services {
     stop_memory: CancellationToken,
     decoy: DecoySecret,
     health: JoinHandle<()>,
+    sandbox: JoinHandle<()>,
     stop_delivery: CancellationToken,
     stop_control: CancellationToken,
     receiver: Receiver,
@@ -422,6 +423,13 @@ impl Services {
             .transpose()?;
         let health = health::keep(Arc::clone(&shared.directories), stop_control.clone());
         let health = watch.spawn("directory checks", until(&stop_control), health);
+        let sandboxed = sandbox::keep(
+            Arc::clone(&spool),
+            Arc::clone(&shared.receive),
+            observers.clone(),
+            stop_control.clone(),
+        );
+        let sandbox = watch.spawn("the sandbox", until(&stop_control), sandboxed);
         let serving = socket.serve(deps, stop_control.clone());
         let control = watch.spawn("control socket", until(&stop_control), serving);
         Ok(Self {
@@ -453,6 +461,7 @@ impl Services {
             stop_memory,
             decoy,
             health,
+            sandbox,
             stop_delivery,
             stop_control,
             receiver,
@@ -627,7 +636,7 @@ impl Services {
         let local = OptionFuture::from(self.local.map(Local::stop));
         let _ = tokio::join!(self.listeners.stop(), self.sockets.stop(), local, self.delivery);
         self.stop_control.cancel();
-        let _ = tokio::join!(self.control, self.health, self.http.stop());
+        let _ = tokio::join!(self.control, self.health, self.sandbox, self.http.stop());
         self.stop_memory.cancel();
         let _ = tokio::join!(
             self.keeper,

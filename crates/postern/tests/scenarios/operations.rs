@@ -207,3 +207,33 @@ fn a_site_keeps_its_saslauthd() {
             .starts_with("454 4.7.0")
     );
 }
+
+/// A reload that widens the address of a listener, and narrows it again, finds its port free.
+#[test]
+fn a_listener_moves_to_all_addresses_and_back() {
+    let mut site = Site::relay(1, "");
+    site.start();
+    let mut before = site.client();
+    let path = site.path("postern.toml");
+    let one = format!("127.0.0.1:{}", site.mx);
+    let all = format!("0.0.0.0:{}", site.mx);
+    for (from, to) in [(&one, &all), (&all, &one)] {
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace(from.as_str(), to)).unwrap();
+        site.ok(&["reload"]);
+        site.wait_for_log(&["listening", "listener=mx", to]);
+        assert!(site.client().say("NOOP").unwrap().starts_with("250"), "{to}");
+        assert!(before.say("NOOP").unwrap().starts_with("250"), "sessions go on");
+    }
+    // Another program's port is its own.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    let theirs = taken.local_addr().unwrap().to_string();
+    fs::write(&path, text.replace(&one, &theirs)).unwrap();
+    let output = site.run(&["reload"]);
+    assert!(!output.status.success());
+    assert!(
+        site.client().say("NOOP").unwrap().starts_with("250"),
+        "nothing has changed"
+    );
+}

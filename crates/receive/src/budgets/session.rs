@@ -17,6 +17,7 @@ use postern_smtp::server::Answer;
 use postern_spool::{Assembly, Hold, Note};
 
 use super::BudgetSettings;
+use crate::device;
 use crate::session::{About, Session};
 
 /// Who sends, in this session.
@@ -53,7 +54,9 @@ impl<'a> Sender<'a> {
 
 /// Whether the mail of a session counts: it is from a known client, and does not come back from an after-queue filter.
 fn counts(session: &Session) -> bool {
-    !session.is_stranger() && !session.is_filtered() && session.shared.deps.budgets.ledger.lock().is_in_use()
+    (!session.is_stranger() || device::of(session).is_some())
+        && !session.is_filtered()
+        && session.shared.deps.budgets.ledger.lock().is_in_use()
 }
 
 /// Judges `MAIL`: the reply, if nothing may be sent now. A sender that is slowed down waits here.

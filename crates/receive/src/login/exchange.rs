@@ -96,6 +96,7 @@ impl Exchange {
                 }
                 ServerStep::Ask(question) => {
                     let answer = answer(question, &mut this.findings, origin).await;
+                    let answer = this.findings.within_scope(answer, origin, mechanism.name()).await;
                     this.running.answer(answer)
                 }
                 ServerStep::Done(outcome) => return this.done(outcome, origin),
@@ -192,6 +193,10 @@ fn failed(error: &SaslError, mechanism: Mechanism, mut findings: Findings) -> Tu
     let (failure, rule) = match (findings.closed, why(error, findings.outage.is_some())) {
         (Some(closed), _) => (AuthFailure::LockedOut, closed.rule()),
         (None, (failure, denial)) => (failure, denial.rule()),
+    };
+    let rule = match &findings.scoped {
+        Some(refusal) if denied && findings.closed.is_none() => refusal.rule(),
+        _ => rule,
     };
     Turned::Refused(Box::new(Refused {
         failure,

@@ -3,11 +3,14 @@
 use jiff::Timestamp;
 use postern_directory::{Account, PasswordVerdict};
 use postern_policy::rule::Rule;
+use postern_policy::scope::{Outside, ScopeRefusal};
 use postern_policy::standing::Credential;
 use postern_policy::throttle::Closed;
 use postern_sasl::Answer;
 
 use super::guess::Attempt;
+use super::origin::Origin;
+use crate::scope::place as scope;
 
 /// What this exchange has found out.
 #[derive(Default)]
@@ -24,6 +27,8 @@ pub(crate) struct Findings {
     pub(super) ends: Option<(Credential, Timestamp)>,
     /// The account that it acts as, if another, and the rule that allows it.
     pub(super) acting: Option<(Account, Rule)>,
+    /// Why the login is outside its scope, whether or not the credentials are right.
+    pub(super) scoped: Option<ScopeRefusal>,
     /// Why the attempt was not allowed.
     pub(super) closed: Option<Closed>,
     /// The account that a directory found, by the directory's name for it, whether or not the credentials are right.
@@ -45,6 +50,36 @@ impl Findings {
         let left = locked_out.and_then(|(attempt, account)| attempt.account_locked_out(account));
         self.closed = self.closed.or_else(|| left.map(Closed::LockedOut));
         left.is_some()
+    }
+
+    /// Asks whether an account may log in here. A login that is not good for this ends like one with a wrong password, in the same exchange and with
+    /// the same count: whoever guesses does not learn that a guess was right.
+    pub(super) async fn within_scope(
+        &mut self,
+        answer: Answer,
+        origin: &Origin<'_>,
+        mechanism: &str,
+    ) -> Answer {
+        let (Some(account), true) = (
+            &self.account,
+            matches!(answer, Answer::Granted { .. } | Answer::Key { .. }),
+        ) else {
+            return answer;
+        };
+        let settings = origin.shared.deps.settings.load_full();
+        let acting = self.acting.as_ref().map(|(acting, _)| acting);
+        let place = (origin.place, mechanism, origin.peer);
+        match scope::admits(account, acting, &settings, place).await {
+            Ok(()) => answer,
+            Err(refusal) if refusal.outside == Outside::Unsure => Answer::Unavailable {
+                reason: refusal.to_string(),
+            },
+            Err(refusal) => {
+                let reason = refusal.to_string();
+                self.scoped = Some(refusal);
+                Answer::Denied { reason }
+            }
+        }
     }
 
     /// Keeps the account and returns its name.

@@ -76,6 +76,9 @@ pub(crate) async fn turn(
                 layer,
             } = *granted;
             let grant = Grant {
+                names: std::iter::once(outcome.login.clone())
+                    .chain(outcome.authzid.clone())
+                    .collect(),
                 mechanism,
                 bits,
                 proved: proved.as_ref().or(account.as_ref()),

@@ -80,7 +80,7 @@ fn kind(row: Row) -> Option<Kind> {
             let (id, index) = (values[0].integer()?, values[1].integer()?);
             (id >= 0 && index >= 0).then_some(Kind::Recipient(id, index, values))
         }
-        (Some(1), 10) => Some(Kind::Totals(values)),
+        (Some(1), 10 | 12) => Some(Kind::Totals(values)),
         _ => None,
     }
 }
@@ -347,11 +347,14 @@ pub(crate) fn import(connection: &Connection, id: i64, parts: &Parts) -> rusqlit
 fn settle_down(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(
         "UPDATE recipient SET state = 1 WHERE state = 0;
-         UPDATE totals SET (messages, recipients, held, bytes, damaged) =
-             (SELECT count(*), CAST(total(unfinished) AS INTEGER), count(hold), CAST(total(size) AS INTEGER), count(damaged)
+         UPDATE totals SET (messages, recipients, held, bytes, damaged, sandboxed, sandboxed_bytes) =
+             (SELECT count(*), CAST(total(unfinished) AS INTEGER), count(hold), CAST(total(size) AS INTEGER), count(damaged),
+                     count(*) FILTER (WHERE hold_rule IS 'sandbox.kept'),
+                     CAST(total(size) FILTER (WHERE hold_rule IS 'sandbox.kept') AS INTEGER)
               FROM message),
              outcomes = (SELECT count(*) FROM recipient WHERE state = 3), fresh_from = 0 WHERE id = 1;
-         UPDATE totals SET messages = 0, recipients = 0, held = 0, bytes = 0, damaged = 0, outcomes = 0, fresh_from = 0
+         UPDATE totals SET messages = 0, recipients = 0, held = 0, bytes = 0, damaged = 0, outcomes = 0, fresh_from = 0,
+             sandboxed = 0, sandboxed_bytes = 0
              WHERE id <> 1;",
     )
 }

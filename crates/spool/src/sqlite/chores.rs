@@ -77,7 +77,10 @@ impl Transaction<'_, '_> {
             let number = id.as_i64();
             let damaged: Option<bool> = self
                 .connection
-                .prepare_cached("SELECT damaged IS NOT NULL FROM message WHERE id = ?1 AND hold IS NOT NULL")?
+                .prepare_cached(
+                    "SELECT damaged IS NOT NULL FROM message
+                     WHERE id = ?1 AND hold IS NOT NULL AND hold_rule IS NOT 'sandbox.kept'",
+                )?
                 .query_row([number], |row| row.get(0))
                 .optional()?;
             let Some(damaged) = damaged else {
@@ -291,20 +294,26 @@ impl Transaction<'_, '_> {
 
     /// Recounts the queue: what is damaged may have been counted as something else.
     fn recount(&mut self) -> Result<(), SpoolError> {
-        let (messages, recipients, held, bytes, damaged) = self.connection.query_row(
-            "SELECT count(*), CAST(total(unfinished) AS INTEGER), count(hold), CAST(total(size) AS INTEGER), count(damaged)
+        let outcomes = self.totals.outcomes;
+        self.totals = self.connection.query_row(
+            "SELECT count(*), CAST(total(unfinished) AS INTEGER), count(hold), CAST(total(size) AS INTEGER), count(damaged),
+                 count(*) FILTER (WHERE hold_rule IS 'sandbox.kept'),
+                 CAST(total(size) FILTER (WHERE hold_rule IS 'sandbox.kept') AS INTEGER)
              FROM message",
             [],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)),
+            |row| {
+                Ok(Totals {
+                    messages: row.get(0)?,
+                    recipients: row.get(1)?,
+                    held: row.get(2)?,
+                    bytes: row.get(3)?,
+                    damaged: row.get(4)?,
+                    sandboxed: row.get(5)?,
+                    sandboxed_bytes: row.get(6)?,
+                    outcomes,
+                })
+            },
         )?;
-        self.totals = Totals {
-            messages,
-            recipients,
-            held,
-            bytes,
-            damaged,
-            ..self.totals
-        };
         Ok(())
     }
 

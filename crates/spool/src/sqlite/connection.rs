@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0005_hold.sql"),
     include_str!("schema/0006_notes.sql"),
     include_str!("schema/0007_detour.sql"),
+    include_str!("schema/0008_sandbox.sql"),
 ];
 
 const DATABASE: &str = "queue.db";

@@ -20,7 +20,8 @@ const MATCHING: &str = "
     SELECT m.id FROM (SELECT * FROM message WHERE id > ?1 ORDER BY id LIMIT ?2) m
     WHERE (?3 IS NULL OR lower(m.sender) = ?3)
       AND (?4 IS NULL OR m.login = ?4 COLLATE NOCASE)
-      AND (?5 IS NULL OR (m.hold IS NOT NULL) = ?5)
+      AND (?5 IS NULL OR (m.hold IS NOT NULL AND m.hold_rule IS NOT 'sandbox.kept') = ?5)
+      AND (?11 IS NULL OR (m.hold_rule IS 'sandbox.kept') = ?11)
       AND (?6 IS NULL OR m.received_at >= ?6)
       AND (?7 IS NULL OR m.received_at < ?7)
       AND (?8 IS NULL OR EXISTS (SELECT 1 FROM recipient r
@@ -57,6 +58,7 @@ pub(super) fn matching(
         filter.recipient.as_deref().map(str::to_lowercase),
         filter.domain.as_deref().map(str::to_lowercase),
         limit as i64,
+        filter.sandboxed,
     ])?;
     let mut ids = Vec::new();
     while let Some(row) = rows.next()? {
@@ -96,13 +98,15 @@ pub(super) fn summary(connection: &Connection, id: QueueId) -> Result<Option<Sum
         .optional()?)
 }
 
-/// How many messages were accepted before each of these times, and when the oldest was. Invalid rows are skipped.
+/// How many messages were accepted before each of these times, and when the oldest was, leaving out what is in the sandbox. What makes no sense is passed over.
 pub(super) fn ages(connection: &Connection, before: &[Timestamp]) -> Result<Ages, ReadError> {
     let mut ages = Ages {
         older: vec![0; before.len()],
         oldest: None,
     };
-    let mut query = connection.prepare_cached("SELECT coalesce(queued_at, received_at) FROM message")?;
+    let mut query = connection.prepare_cached(
+        "SELECT coalesce(queued_at, received_at) FROM message WHERE hold_rule IS NOT 'sandbox.kept'",
+    )?;
     let mut rows = query.query([])?;
     let mut oldest = i64::MAX;
     while let Some(row) = rows.next()? {
@@ -167,6 +171,19 @@ pub(super) fn summaries(connection: &Connection, ids: &[QueueId]) -> Result<Vec<
         .collect()
 }
 
+/// Messages in the sandbox that were queued before a time.
+pub(super) fn sandboxed_before(
+    connection: &Connection,
+    before: Timestamp,
+    limit: usize,
+) -> Result<Vec<QueueId>, ReadError> {
+    let mut query = connection.prepare_cached(
+        "SELECT id FROM message WHERE hold_rule = 'sandbox.kept' AND queued_at < ?1 ORDER BY queued_at LIMIT ?2",
+    )?;
+    let ids = query.query_map(params![before.as_millisecond(), limit as i64], |row| row.get(0))?;
+    Ok(ids.map(|id| id.map(codec::id)).collect::<rusqlite::Result<_>>()?)
+}
+
 /// Messages held as damaged that were queued before a time, with their valid open recipients.
 pub(super) fn damaged_before(
     connection: &Connection,
@@ -180,7 +197,8 @@ pub(super) fn damaged_before(
     }
     let mut query = transaction.prepare_cached(
         "SELECT id, size, coalesce(queued_at, received_at), origin, login FROM message
-         WHERE damaged IS NOT NULL AND coalesce(queued_at, received_at) < ?1 ORDER BY id LIMIT ?2",
+         WHERE damaged IS NOT NULL AND hold_rule IS NOT 'sandbox.kept' AND coalesce(queued_at, received_at) < ?1
+         ORDER BY id LIMIT ?2",
     )?;
     let mut rows = query.query(params![before.as_millisecond(), limit as i64])?;
     let mut all = Vec::new();

@@ -77,6 +77,12 @@ use recover::Opened;
 use shared::{Parts, Shared};
 use transaction::Act;
 
+/// Messages of the sandbox that are removed in one transaction when their time is over.
+const SANDBOX_STEP: usize = 200;
+
+/// Who removes them, as their history says.
+const SANDBOX_OVER: &str = "Postern: its time in the sandbox is over";
+
 /// Rows read at a time while looking for due messages that are not leased.
 const DUE_ROWS: usize = 256;
 
@@ -598,6 +604,22 @@ impl Spool for SqliteSpool {
         self.shared.each(which, task).boxed()
     }
 
+    fn expire_sandboxed(&self, before: Timestamp) -> SpoolFuture<'_, u64> {
+        async move {
+            let ids = self
+                .shared
+                .readers
+                .read(move |reader| list::sandboxed_before(reader, before, SANDBOX_STEP))
+                .await??;
+            if ids.is_empty() {
+                return Ok(0);
+            }
+            let (by, now) = (SANDBOX_OVER.into(), self.shared.clock.wall());
+            self.shared.do_chore(Task::Remove { ids, by, now }).await
+        }
+        .boxed()
+    }
+
     fn flush<'a>(&'a self, domain: Option<&'a str>, by: &'a str) -> SpoolFuture<'a, u64> {
         self.managed(
             Act::Flushed,
@@ -657,7 +679,9 @@ impl Spool for SqliteSpool {
         Counts {
             messages: count(totals.messages),
             recipients: count(totals.recipients),
-            held: count(totals.held),
+            held: count(totals.held - totals.sandboxed),
+            sandboxed: count(totals.sandboxed),
+            sandboxed_bytes: count(totals.sandboxed_bytes),
             damaged: count(totals.damaged),
             unreadable: self.shared.readers.failures(),
             bytes: count(totals.bytes),

@@ -294,7 +294,7 @@ fn requeue_fresh(connection: &Connection) -> Result<usize, SpoolError> {
 /// What each machine has added and removed, by its row. There is at least one for the first machine.
 fn totals(connection: &Connection) -> Result<Vec<(i64, Totals)>, SpoolError> {
     let mut query = connection
-        .prepare("SELECT id, messages, recipients, held, bytes, damaged, outcomes FROM totals ORDER BY id")?;
+        .prepare("SELECT id, messages, recipients, held, bytes, damaged, outcomes, sandboxed, sandboxed_bytes FROM totals ORDER BY id")?;
     let rows = query.query_map([], |row| {
         let totals = Totals {
             messages: row.get(1)?,
@@ -303,6 +303,8 @@ fn totals(connection: &Connection) -> Result<Vec<(i64, Totals)>, SpoolError> {
             bytes: row.get(4)?,
             damaged: row.get(5)?,
             outcomes: row.get(6)?,
+            sandboxed: row.get(7)?,
+            sandboxed_bytes: row.get(8)?,
         };
         Ok((row.get(0)?, totals))
     })?;
@@ -334,6 +336,9 @@ fn resolve_doubts(
             "UPDATE totals SET messages = messages - 1,
                  bytes = bytes - (SELECT size FROM message WHERE id = ?1),
                  held = held - (SELECT hold IS NOT NULL FROM message WHERE id = ?1),
+                 sandboxed = sandboxed - (SELECT hold_rule IS 'sandbox.kept' FROM message WHERE id = ?1),
+                 sandboxed_bytes = sandboxed_bytes
+                     - (SELECT CASE WHEN hold_rule IS 'sandbox.kept' THEN size ELSE 0 END FROM message WHERE id = ?1),
                  recipients = recipients - (SELECT unfinished FROM message WHERE id = ?1)
              WHERE id = ?2 AND EXISTS (SELECT 1 FROM message WHERE id = ?1)",
             [id, totals_row(shared.settings.node)],

@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::codec::{self, DONE, FRESH, HELD, QUEUED};
 use super::inbox::Settle;
-use super::transaction::Transaction;
+use super::transaction::{Gone, Transaction};
 use crate::error::SpoolError;
 use crate::outcome::{Duplicate, Outcome, OutcomeKind, RecipientOutcome, Settled};
 use crate::recipient::Attempt;
@@ -161,24 +161,25 @@ impl Transaction<'_, '_> {
         }
         self.totals.recipients -= finished;
         self.totals.outcomes += finished;
-        let gone: Option<(i64, bool, Option<String>, bool)> = self
+        let gone = self
             .statements
             .finish_message
             .query_row([id, finished], |row| {
-                // A damaged row is not a reason to keep it.
-                Ok((
-                    row.get(0).unwrap_or_default(),
-                    row.get(1)?,
-                    row.get(2).unwrap_or_default(),
-                    row.get(3)?,
-                ))
+                // A damaged row is no reason to keep it.
+                Ok(Gone {
+                    size: row.get(0).unwrap_or_default(),
+                    held: row.get(1)?,
+                    body_file: row.get(2).unwrap_or_default(),
+                    damaged: row.get(3)?,
+                    sandboxed: row.get(4)?,
+                })
             })
             .optional()?;
-        let Some((size, held, body_file, damaged)) = gone else {
+        let Some(gone) = gone else {
             self.statements.count_down.execute([id, finished])?;
             return Ok(false);
         };
-        self.message_finished(id, size, held, damaged, body_file)?;
+        self.message_finished(id, gone)?;
         Ok(true)
     }
 

@@ -64,13 +64,13 @@ impl<'c> Statements<'c> {
             first_outcome: prepare("SELECT outcome FROM recipient WHERE message_id = ?1 AND idx = ?2")?,
             finish_message: prepare(
                 "DELETE FROM message WHERE id = ?1 AND unfinished = ?2
-                 RETURNING size, hold IS NOT NULL, body_file, damaged IS NOT NULL",
+                 RETURNING size, hold IS NOT NULL, body_file, damaged IS NOT NULL, hold_rule IS 'sandbox.kept'",
             )?,
             count_down: prepare("UPDATE message SET unfinished = unfinished - ?2 WHERE id = ?1")?,
             delete_body: prepare("DELETE FROM body WHERE message_id = ?1")?,
             save_totals: prepare(
                 "UPDATE totals SET messages = ?1, recipients = ?2, held = ?3, bytes = ?4, fresh_from = ?5, damaged = ?6,
-                     outcomes = ?7, queue_clock = ?8, wall_clock = ?9 WHERE id = ?10",
+                     outcomes = ?7, queue_clock = ?8, wall_clock = ?9, sandboxed = ?11, sandboxed_bytes = ?12 WHERE id = ?10",
             )?,
         })
     }
@@ -92,6 +92,19 @@ pub(super) struct Totals {
     pub(super) damaged: i64,
     /// Recipients with an outcome, kept as history.
     pub(super) outcomes: i64,
+    /// Messages in the sandbox; `held` counts them, too.
+    pub(super) sandboxed: i64,
+    /// Their octets.
+    pub(super) sandboxed_bytes: i64,
+}
+
+/// A row of a message that has gone.
+pub(super) struct Gone {
+    pub(super) size: i64,
+    pub(super) held: bool,
+    pub(super) body_file: Option<String>,
+    pub(super) damaged: bool,
+    pub(super) sandboxed: bool,
 }
 
 impl std::ops::Add for Totals {
@@ -105,6 +118,8 @@ impl std::ops::Add for Totals {
             bytes: self.bytes + other.bytes,
             damaged: self.damaged + other.damaged,
             outcomes: self.outcomes + other.outcomes,
+            sandboxed: self.sandboxed + other.sandboxed,
+            sandboxed_bytes: self.sandboxed_bytes + other.sandboxed_bytes,
         }
     }
 }
@@ -226,6 +241,10 @@ impl Transaction<'_, '_> {
         self.totals.recipients += row.addresses.len() as i64;
         self.totals.held += i64::from(row.hold.is_some());
         self.totals.bytes += message.size() as i64;
+        if row.hold.as_ref().is_some_and(|hold| hold.is_sandbox()) {
+            self.totals.sandboxed += 1;
+            self.totals.sandboxed_bytes += message.size() as i64;
+        }
         Ok(())
     }
 
@@ -312,25 +331,24 @@ impl Transaction<'_, '_> {
             seen.queue,
             seen.wall,
             totals_row(self.node),
+            totals.sandboxed,
+            totals.sandboxed_bytes,
         ])?;
         Ok(())
     }
 
-    /// A message's last recipient is done: its row is deleted, now the rest of it is too.
-    pub(super) fn message_finished(
-        &mut self,
-        id: i64,
-        size: i64,
-        held: bool,
-        damaged: bool,
-        body_file: Option<String>,
-    ) -> rusqlite::Result<()> {
+    /// A message's last recipient is done: its row is gone, and now the rest of it goes.
+    pub(super) fn message_finished(&mut self, id: i64, gone: Gone) -> rusqlite::Result<()> {
         self.statements.delete_body.execute([id])?;
         self.totals.messages -= 1;
-        self.totals.bytes -= size;
-        self.totals.held -= i64::from(held);
-        self.totals.damaged -= i64::from(damaged);
-        self.effects.discard.extend(body_file.map(Arc::from));
+        self.totals.bytes -= gone.size;
+        self.totals.held -= i64::from(gone.held);
+        self.totals.damaged -= i64::from(gone.damaged);
+        if gone.sandboxed {
+            self.totals.sandboxed -= 1;
+            self.totals.sandboxed_bytes -= gone.size;
+        }
+        self.effects.discard.extend(gone.body_file.map(Arc::from));
         Ok(())
     }
 }

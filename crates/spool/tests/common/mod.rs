@@ -194,6 +194,11 @@ pub(crate) fn check_consistency(directory: &Path) {
         ),
         "totals against tables"
     );
+    assert_eq!(
+        totals("SELECT sandboxed, sandboxed_bytes, 0, 0 FROM queue_size"),
+        totals("SELECT count(*), coalesce(sum(size), 0), 0, 0 FROM message WHERE hold_rule = 'sandbox.kept'"),
+        "the sandbox against tables"
+    );
     let none = |what: &str, sql: &str| {
         let count: i64 = connection
             .query_row(&format!("SELECT count(*) FROM {sql}"), [], |row| row.get(0))

@@ -63,12 +63,19 @@ pub(in crate::commands) fn setting_behind(rule: Rule, name: Option<&str>, shown:
 /// The name of a setting's table, if the reason of a verdict mentions it.
 pub(in crate::commands) fn table_in_reason(rule: Rule, reason: &str) -> Option<String> {
     match rule {
-        Rule::RelayCertificate => Some(reason.to_owned()),
+        Rule::RelayCertificate | Rule::RelayDevice => Some(reason.to_owned()),
         Rule::BudgetApplies
         | Rule::BudgetWarned
         | Rule::BudgetDelayed
         | Rule::BudgetRefused
         | Rule::BudgetHeld => reason.split('"').nth(1).map(str::to_owned),
+        Rule::ScopeListener
+        | Rule::ScopeMechanism
+        | Rule::ScopeNetwork
+        | Rule::ScopeHour
+        | Rule::ScopeSender
+        | Rule::ScopeRecipient
+        | Rule::ScopeUnsure => reason.split('"').nth(1).map(str::to_owned),
         Rule::IdentityGrant | Rule::IdentityGroup => reason.split('"').nth(1).map(str::to_owned),
         _ => None,
     }

@@ -9,6 +9,7 @@ use postern_receive::identity_of;
 use postern_receive::judge::is_trusted;
 
 use super::course::Course;
+use super::scope;
 use crate::args::ExplainSessionArgs;
 use crate::commands::auth_explain::{Found, OfferClient, asks_for_passwords, find, nameless, offer, opened};
 use crate::exit::Failure;
@@ -76,19 +77,22 @@ pub(super) async fn log_in(
         .as_deref()
         .map(|authzid| complete_login(authzid, domain))
     else {
-        return Ok((Some(account), trusted));
+        let within = scope::place(course, &[&account], mechanism, args).await;
+        return Ok((within.then_some(account), trusted));
     };
     let own = identity_of(&account);
     match identity::act_as(&own, &authzid, &course.config.receive.identity) {
         Ok(verdict @ ActAs::Itself) => {
             course.add(format!("acts as {authzid}"), &verdict);
-            Ok((Some(account), trusted))
+            let within = scope::place(course, &[&account], mechanism, args).await;
+            Ok((within.then_some(account), trusted))
         }
         Ok(verdict @ ActAs::Other { login: other, .. }) => match find(directories, other).await? {
             Found::Known(mut other) => {
                 course.add(format!("acts as {authzid}"), &verdict);
                 other.acts_for.clear();
-                Ok((Some(other), trusted))
+                let within = scope::place(course, &[&account, &other], mechanism, args).await;
+                Ok((within.then_some(other), trusted))
             }
             Found::Denied(reason) => {
                 let ruling = Ruling {

@@ -112,7 +112,13 @@ pub(super) async fn recipient(
         course.add(&command, &RecipientRefusal::Table(down.to_string()));
         return None;
     }
-    let verdict = judge.relay(&path, own_literal);
+    let verdict = match judge.by_lane(judge.relay(&path, own_literal), &args.from, &path) {
+        Ok(verdict) => verdict,
+        Err(refusal) => {
+            course.add_named(&command, &refusal, Some(&refusal.name));
+            return None;
+        }
+    };
     if matches!(verdict, RelayVerdict::Refuse(RelayRefusal::Denied)) && said.relays {
         return Some((
             Ground::Relayed,

@@ -98,6 +98,7 @@ fn settings(
         .as_ref()
         .and_then(|class| access.of_listener(class, c));
     check_filtered(listener, address, c);
+    check_sandbox(listener, &name, c);
     ListenerSettings {
         tls,
         auth,
@@ -111,6 +112,7 @@ fn settings(
         bare_line_endings: *listener.bare_newlines,
         proxy_from: values(&listener.proxy_protocol),
         filtered: *listener.filtered,
+        sandbox: *listener.sandbox,
         bare_addresses: listener
             .bare_addresses
             .as_ref()
@@ -173,6 +175,18 @@ fn check_filtered(listener: &At<Listener>, address: SocketAddr, c: &mut Checking
             "the listener for filtered mail is open to the network",
             "mail of its networks goes by no filter here",
             "listen on an address of loopback, or of the filter's network",
+        );
+    }
+}
+
+/// What the filter behind the queue hands back is on its way out, and would never leave.
+fn check_sandbox(listener: &At<Listener>, name: &str, c: &mut Checking<'_>) {
+    if *listener.sandbox && *listener.filtered {
+        c.problems.error(
+            listener.sandbox.span.clone(),
+            format!("mail that the filter hands back to the listener {name} would never be delivered"),
+            "with `filtered = true`",
+            "leave `sandbox` out here; write it at the listener where test mail comes in",
         );
     }
 }

@@ -45,6 +45,9 @@ table! {
         /// delivered as it is, without aliases, access rules, strangers' checks and mail filters, to any domain. Only `networks`
         /// may send it.
         filtered: bool = Switch, default "false";
+        /// Whether all mail that comes here is accepted as always, kept in the queue as `sandboxed`, and never delivered: for tests, see
+        /// [mail_sandbox].
+        sandbox: bool = Switch, default "false";
         /// What happens to an address without a domain in the envelope, such as `<cron>`: it gets `origin` (`complete`), or is
         /// refused (`refuse`). With `recipients`, a recipient is a local user, and gets `hostname`, while a sender is refused, as
         /// with sendmail.

@@ -9,6 +9,7 @@ mod alias;
 mod auth;
 mod budget;
 mod delivery;
+mod device;
 mod directory;
 mod dkim;
 mod http;
@@ -25,6 +26,8 @@ mod provider;
 mod relay;
 mod rewrite;
 mod route;
+mod sandbox;
+mod scope;
 mod screen;
 mod service;
 mod socket;
@@ -47,6 +50,7 @@ pub(crate) use self::alias::{AliasForm, AliasTable};
 pub(crate) use self::auth::{Auth, CertificateLoginTable, LayerWord, MechanismTable, TlsWord};
 pub(crate) use self::budget::{BoundTable, BudgetTable, BudgetsTable};
 pub(crate) use self::delivery::{Delivery, Retry};
+pub(crate) use self::device::DeviceTable;
 pub(crate) use self::directory::{
     Directory, DovecotTable, FlavourWord, LdapTable, PamTable, RecipientsTable, SaslauthdTable, SqlTable,
     SystemTable, UsersTable,
@@ -68,6 +72,8 @@ pub(crate) use self::rewrite::{
     CheckWord, CopyOfWord, CopyTable, HeaderCheckTable, RewriteForm, RewriteTable,
 };
 pub(crate) use self::route::{RouteTable, RouteTo};
+pub(crate) use self::sandbox::MailSandboxTable;
+pub(crate) use self::scope::ScopeTable;
 pub(crate) use self::screen::{DnsList, Screen, Srs};
 pub(crate) use self::service::{
     DigestTable, Dns, HistoryTable, LogTable, Shutdown, SpoolTable, StatisticsTable,
@@ -221,6 +227,12 @@ table! {
         budget: Vec<At<BudgetTable>> = Sections::<BudgetTable>::new(), default "[]";
         /// What is done beyond a budget.
         budgets: BudgetsTable = Section::<BudgetsTable>::new(), default "{}";
+        /// Devices that send without a login, to named recipients.
+        device: Vec<At<DeviceTable>> = Sections::<DeviceTable>::new(), default "[]";
+        /// What users may do with their logins, in order.
+        scope: Vec<At<ScopeTable>> = Sections::<ScopeTable>::new(), default "[]";
+        /// Mail that is accepted and never delivered.
+        mail_sandbox: MailSandboxTable = Section::<MailSandboxTable>::new(), default "{}";
         /// Mail filters, in the order in which they are asked.
         milter: Vec<At<MilterTable>> = Sections::<MilterTable>::new(), default "[]";
         /// Whether strangers' mail is authentic.

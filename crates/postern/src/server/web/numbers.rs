@@ -85,9 +85,13 @@ impl Monitor {
             None => (Vec::new(), None),
         };
         Queue {
-            waiting: counts.messages.saturating_sub(counts.held),
+            waiting: counts
+                .messages
+                .saturating_sub(counts.held)
+                .saturating_sub(counts.sandboxed),
             held: counts.held.saturating_sub(counts.damaged),
             damaged: counts.damaged,
+            sandboxed: counts.sandboxed,
             recipients: counts.recipients,
             octets: counts.bytes,
             ready: self.spool.state() == SpoolState::Ready,
