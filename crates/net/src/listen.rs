@@ -1,7 +1,7 @@
 //! Sockets that accept.
 
 use nix::errno::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -63,12 +63,53 @@ pub fn open(address: SocketAddr) -> Result<std::net::TcpListener, ListenError> {
     listening(address).map_err(|source| ListenError { address, source })
 }
 
+/// The same beside listeners of this process that are about to go: where the address is in use by one of them, as `0.0.0.0:25` is by
+/// `127.0.0.1:25`, both are open until the other one is closed.
+///
+/// # Errors
+///
+/// As [`open`]: another program has the address.
+pub fn open_beside(
+    address: SocketAddr,
+    leaving: &[&std::net::TcpListener],
+) -> Result<std::net::TcpListener, ListenError> {
+    let failed = |source| ListenError { address, source };
+    let first = match listening(address) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && !leaving.is_empty() => error,
+        opened => return opened.map_err(failed),
+    };
+    let share = |on: bool| {
+        for one in leaving {
+            // Where that cannot be set, the address stays in use.
+            let _ = SockRef::from(*one).set_reuse_port(on);
+        }
+    };
+    share(true);
+    let second = listening_as(address, true);
+    share(false);
+    match second {
+        Ok(socket) => {
+            // Nobody else is to share it.
+            SockRef::from(&socket).set_reuse_port(false).map_err(failed)?;
+            Ok(socket)
+        }
+        Err(_) => Err(failed(first)),
+    }
+}
+
 fn listening(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    listening_as(address, false)
+}
+
+fn listening_as(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
     socket.set_reuse_address(true)?;
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

@@ -251,6 +251,13 @@ impl RouteTable {
         self.maps.iter().any(RouteMap::is_asked)
     }
 
+    /// Whether any route leads to the users of this machine.
+    #[must_use]
+    pub fn reaches_users(&self) -> bool {
+        let is_system = |target: &Target| matches!(target, Target::System { .. });
+        is_system(&self.local) || self.rules.iter().any(|rule| is_system(&rule.target))
+    }
+
     /// Whether any route refuses mail.
     #[must_use]
     pub fn refuses(&self) -> bool {

@@ -187,7 +187,7 @@ fn check_aliases(config: &Config, offline: bool, found: &mut Problems) {
 
 /// If mail is delivered to system users, aliases must say who reads the mail of system accounts that are not people.
 fn check_readers(config: &Config, found: &mut Problems) {
-    if config.deliver.system.is_none() {
+    if !config.deliver.routes.reaches_users() {
         return;
     }
     let readers = [

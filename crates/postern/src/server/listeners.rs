@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use postern_events::{Observers, notice, shown};
-use postern_net::listen::{ListenError, open};
+use postern_net::listen::{ListenError, open, open_beside};
 use postern_receive::{ListenerSettings, Receiver};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +43,8 @@ pub(super) fn bind_all<'a>(
 /// One listener being served.
 struct Running {
     address: SocketAddr,
+    /// The socket, beside the task that accepts at it.
+    socket: Option<TcpListener>,
     settings: Arc<ArcSwap<ListenerSettings>>,
     close: CancellationToken,
     task: JoinHandle<()>,
@@ -96,6 +98,7 @@ impl Listeners {
         let settings = Arc::new(ArcSwap::from_pointee(settings));
         let (close, stop) = (CancellationToken::new(), self.stop.clone());
         let (receiver, theirs, closed) = (Arc::clone(&self.receiver), Arc::clone(&settings), close.clone());
+        let kept = bound.socket.try_clone().ok();
         let socket = match tokio::net::TcpListener::from_std(bound.socket) {
             Ok(socket) => socket,
             Err(error) => {
@@ -112,6 +115,7 @@ impl Listeners {
         });
         self.running.push(Running {
             address,
+            socket: kept,
             settings,
             close,
             task,
@@ -119,7 +123,7 @@ impl Listeners {
     }
 
     /// The listeners of another configuration that are not served yet.
-    pub(super) fn missing<'a>(&self, wanted: &'a [ListenerConfig]) -> Vec<&'a ListenerConfig> {
+    fn missing<'a>(&self, wanted: &'a [ListenerConfig]) -> Vec<&'a ListenerConfig> {
         let mut present: Vec<SocketAddr> = self.running.iter().map(|one| one.address).collect();
         let mut missing = Vec::new();
         for config in wanted {
@@ -129,6 +133,34 @@ impl Listeners {
             }
         }
         missing
+    }
+
+    /// Binds those of another configuration that are not served yet, all or none. One at the port of a listener that goes can take its place, as
+    /// `0.0.0.0:25` that of `127.0.0.1:25`.
+    ///
+    /// # Errors
+    ///
+    /// Those that cannot be bound, each with its remedy.
+    pub(super) fn bind(&self, wanted: &[ListenerConfig]) -> Result<Vec<Bound>, Vec<ListenError>> {
+        let stays = |one: &&Running| wanted.iter().any(|config| config.address == one.address);
+        let (mut bound, mut errors) = (Vec::new(), Vec::new());
+        for config in self.missing(wanted) {
+            let at_port = |one: &&Running| one.address.port() == config.address.port();
+            let leaving: Vec<&TcpListener> = self
+                .running
+                .iter()
+                .filter(|one| !stays(one) && at_port(one))
+                .filter_map(|one| one.socket.as_ref())
+                .collect();
+            match open_beside(config.address, &leaving) {
+                Ok(socket) => bound.push(Bound {
+                    config: config.clone(),
+                    socket,
+                }),
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() { Ok(bound) } else { Err(errors) }
     }
 
     /// Switches to another configuration: `bound` are those that were [`missing`](Self::missing). Remaining listeners
@@ -165,7 +197,9 @@ impl Listeners {
     /// Stops accepting, and waits until all sessions have ended.
     pub(super) async fn stop(self) {
         self.stop.cancel();
-        for task in self.running.into_iter().map(|one| one.task).chain(self.leaving) {
+        // Their sockets close at once.
+        let tasks: Vec<_> = self.running.into_iter().map(|one| one.task).collect();
+        for task in tasks.into_iter().chain(self.leaving) {
             let _ = task.await;
         }
     }

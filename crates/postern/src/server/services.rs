@@ -34,7 +34,7 @@ use super::bound::AllBound;
 use super::confinement::Granted;
 use super::dkim::Keeper;
 use super::http::Http;
-use super::listeners::{Listeners, bind_all};
+use super::listeners::Listeners;
 use super::local::{self, Local, LocalDeps};
 use super::mailboxes::{HopAsker, LocalMailboxes};
 use super::sockets::{self, Sockets};
@@ -539,7 +539,9 @@ impl Services {
         let tokens = open_providers(&config, Some(&self.shared.tokens.load()), &self.observers)
             .map_err(|error| errors.push(error))
             .ok();
-        let bound = bind_all(self.listeners.missing(&config.listeners))
+        let bound = self
+            .listeners
+            .bind(&config.listeners)
             .map_err(|failed| errors.extend(failed.iter().map(|error| chain(error))))
             .ok();
         let sockets = sockets::bind_all(self.sockets.missing(&config.sockets), None)
