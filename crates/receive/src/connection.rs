@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Buf;
+use postern_directory::tables::on_behalf;
 use postern_events::{Connected, Disconnected, SenderTaken};
 use postern_mail::{BodyKind, Status};
 use postern_net::MailStream;
@@ -153,9 +154,10 @@ async fn admitted(
     let mut io = Io::new(stream, session.profile.settings.timeouts.write);
     let signal = Arc::clone(counted.signal());
     let mut filtering = None;
+    let stranger = Arc::clone(session.asks_as());
     let end = tokio::select! {
         biased;
-        end = live(&mut io, &mut session, &mut counted, &mut filtering, shutdown) => end,
+        end = on_behalf(stranger, live(&mut io, &mut session, &mut counted, &mut filtering, shutdown)) => end,
         cut = signal.is_cut() => End::Cut(cut),
     };
     Box::pin(say_goodbye(&mut io, &session, &end)).await;
@@ -366,6 +368,7 @@ impl Connection<'_> {
     /// Carries out one line.
     async fn line(&mut self, len: usize, consumed: usize) -> Result<(), End> {
         self.awaited_since = None;
+        let _ = self.session.asks_as();
         wait_under_load(self.session).await;
         let Self {
             io,

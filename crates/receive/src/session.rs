@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -70,6 +71,8 @@ pub(crate) struct Session {
     helo: String,
     /// Whether the host may relay by its address or certificate.
     trusted_host: bool,
+    /// Whether tables are asked for a stranger.
+    stranger: Arc<AtomicBool>,
     /// Copies that recipients of the transaction have caused.
     pub(crate) copies: Copies,
     /// When the sender of the transaction was named.
@@ -184,6 +187,7 @@ impl Session {
             user: None,
             helo: String::new(),
             trusted_host: false,
+            stranger: Arc::default(),
             copies: Copies::default(),
             sender_at: Mutex::new(None),
             named: Mutex::default(),
@@ -221,6 +225,12 @@ impl Session {
     /// Whether the client has not authenticated and may not relay as a host either.
     pub(crate) fn is_stranger(&self) -> bool {
         self.login.is_none() && !self.trusted_host
+    }
+
+    /// Says to tables whether they are asked for a stranger now; shared by all that the session does.
+    pub(crate) fn asks_as(&self) -> &Arc<AtomicBool> {
+        self.stranger.store(self.is_stranger(), Ordering::Relaxed);
+        &self.stranger
     }
 
     /// Whether the client may relay by its network or certificate.

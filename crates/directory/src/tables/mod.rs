@@ -11,6 +11,7 @@
 //! One in text: a [`Format`](postern_table::Format) in `postern-table`. One that is queried: a module here with its settings and
 //! a type that has `get`, a variant of [`Source`], and of [`External`](postern_table::External) if Postfix has a name for it.
 
+mod asker;
 mod cache;
 mod domains;
 mod file;
@@ -34,6 +35,7 @@ use postern_table::{Key, Mistake, Reference, Table};
 
 use crate::environment::Environment;
 
+pub use self::asker::on_behalf;
 use self::cache::Cache;
 pub use self::domains::DomainTable;
 pub use self::file::{TableMistake, read_file};

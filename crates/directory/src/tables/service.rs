@@ -11,10 +11,14 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::asker::is_stranger;
 use crate::verdict::Outage;
 
 /// Most concurrent queries, and most idle connections kept.
 const CONNECTIONS: usize = 16;
+
+/// Most of them for strangers, so that users always find places.
+const STRANGERS: usize = CONNECTIONS / 2;
 
 /// Longest time for one query, connecting included.
 const TIME: Duration = Duration::from_secs(10);
@@ -29,6 +33,8 @@ type Connection = Pin<Box<dyn Stream>>;
 pub(super) struct ServiceSource {
     service: Service,
     places: Semaphore,
+    /// Those of the places that strangers may have.
+    strangers: Semaphore,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -38,6 +44,7 @@ impl ServiceSource {
         Self {
             service,
             places: Semaphore::new(CONNECTIONS),
+            strangers: Semaphore::new(STRANGERS),
             idle: Mutex::default(),
         }
     }
@@ -61,6 +68,15 @@ impl ServiceSource {
     }
 
     async fn ask(&self, key: &str) -> Result<Said, String> {
+        let _share = match is_stranger() {
+            true => Some(
+                self.strangers
+                    .acquire()
+                    .await
+                    .map_err(|error| error.to_string())?,
+            ),
+            false => None,
+        };
         let _place = self.places.acquire().await.map_err(|error| error.to_string())?;
         // An idle connection may have been closed meanwhile.
         let kept = self.idle.lock().pop();
@@ -114,10 +130,14 @@ impl ServiceSource {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
     use postern_table::Reference;
     use tokio::net::UnixListener;
 
     use super::super::Tables;
+    use super::super::asker::on_behalf;
     use super::*;
 
     /// A socketmap server that has one key and closes each connection after two answers.
@@ -140,6 +160,50 @@ mod tests {
                 }
             });
         }
+    }
+
+    /// A server that never answers, except about one key.
+    async fn serve_slowly(listener: UnixListener) {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut question = Vec::new();
+                while !question.ends_with(b",") {
+                    if stream.read_buf(&mut question).await.unwrap_or(0) == 0 {
+                        return;
+                    }
+                }
+                if question == b"16:virtual a@b.test," {
+                    let _ = stream.write_all(b"6:OK ann,").await;
+                }
+                std::future::pending::<()>().await;
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn strangers_leave_places_for_users() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("map.sock");
+        let server = tokio::spawn(serve_slowly(UnixListener::bind(&path).unwrap()));
+        let text = format!("socketmap:unix:{}:virtual", path.display());
+        let Ok(Reference::Service(service)) = Reference::parse(&text) else {
+            unreachable!("it was read as one");
+        };
+        let source = Arc::new(ServiceSource::new(service));
+        for number in 0..4 * CONNECTIONS {
+            let source = Arc::clone(&source);
+            tokio::spawn(on_behalf(Arc::new(AtomicBool::new(true)), async move {
+                source.get(&format!("{number}@b.test")).await
+            }));
+        }
+        while source.strangers.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        // With all places taken, this would end in an outage.
+        assert_eq!(source.get("a@b.test").await.unwrap().as_deref(), Some("ann"));
+        let known = on_behalf(Arc::new(AtomicBool::new(false)), source.get("a@b.test")).await;
+        assert_eq!(known.unwrap().as_deref(), Some("ann"), "one who has logged in");
+        server.abort();
     }
 
     #[tokio::test]
