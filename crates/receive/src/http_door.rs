@@ -63,6 +63,7 @@ impl HttpDoor {
             let HttpLogin { account, peer } = who;
             let peer = SocketAddr::new(peer.unwrap_or(Ipv4Addr::LOCALHOST.into()), 0);
             let grant = Grant {
+                names: vec![account.login.clone()],
                 mechanism: Mechanism::Plain,
                 bits: BITS,
                 proved: Some(&account),

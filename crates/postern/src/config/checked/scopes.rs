@@ -121,6 +121,7 @@ fn listeners(list: Option<&Texts>, c: &mut Checking<'_>) -> Option<Vec<Box<str>>
         let address = || one.address.as_ref().map(|address| address.value.to_string());
         name.or_else(path).or_else(address)
     }));
+    known.push(postern_receive::HTTP.to_owned());
     for one in &list.value {
         if !known.contains(&one.value) {
             c.problems.error(
