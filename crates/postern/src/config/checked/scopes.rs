@@ -18,6 +18,9 @@ use crate::config::read::At;
 /// Most scopes: each may be looked at for each login.
 const SCOPES_MAX: usize = 1_000;
 
+/// What logins at the page are called.
+const WEB: &str = "web";
+
 /// A list of texts.
 type Texts = At<Vec<At<String>>>;
 
@@ -121,7 +124,7 @@ fn listeners(list: Option<&Texts>, c: &mut Checking<'_>) -> Option<Vec<Box<str>>
         let address = || one.address.as_ref().map(|address| address.value.to_string());
         name.or_else(path).or_else(address)
     }));
-    known.push(postern_receive::HTTP.to_owned());
+    known.extend([postern_receive::HTTP.to_owned(), WEB.to_owned()]);
     for one in &list.value {
         if !known.contains(&one.value) {
             c.problems.error(

@@ -19,7 +19,8 @@ table! {
         name: String = Line(64), required "\"scanner\"";
         /// The user names that it is about; `@example.org` for all that end in it, `"*"` for all. A table gives them by its keys: `"table:NAME"`.
         logins: Vec<At<String>> = List(LoginPattern), required "[\"scanner\"]";
-        /// The names of the [[listener]] and [[auth_socket]] tables where the login may be used; `api` is submission over HTTP.
+        /// The names of the [[listener]] and [[auth_socket]] tables where the login may be used; `api` is submission over HTTP,
+        /// `web` the page.
         listeners: Vec<At<String>> = List(Line(64)), optional "[\"submission\"]" else "all";
         /// The mechanisms with which. One stands for its form with `-PLUS`, too.
         mechanisms: Vec<At<Mechanism>> = List(MechanismName), optional "[\"SCRAM-SHA-256\"]" else "all";
