@@ -431,7 +431,7 @@ pub(crate) struct Changed {
 }
 
 /// The same of the queue.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct QueueChanged {
     pub(crate) changed: u64,
     /// Messages that were meant, and stay as they are because they are in the sandbox.

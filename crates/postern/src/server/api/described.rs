@@ -21,8 +21,8 @@ use crate::admin::requests::NewToken;
 use crate::admin::role::Role;
 use crate::admin::tokens::Token;
 use crate::control::protocol::{
-    Changed, DirectoryLine, Listing, LockoutLine, MessageLine, MessageView, ProviderLine, RecipientView,
-    Totals,
+    Changed, DirectoryLine, Listing, LockoutLine, MessageLine, MessageView, ProviderLine, QueueChanged,
+    RecipientView, Totals,
 };
 use crate::control::records::CertificateLine;
 use crate::control::sessions::SessionLine;
@@ -106,6 +106,7 @@ fn forms() -> ComponentsBuilder {
         form::<Attachment>,
         form::<CertificateLine>,
         form::<Changed>,
+        form::<QueueChanged>,
         form::<Code>,
         form::<Composed>,
         form::<DirectoryLine>,

@@ -106,6 +106,8 @@ pub(super) struct Messages {
     login: Option<String>,
     /// Only those that are held.
     held: bool,
+    /// Only those of test accounts, which are never delivered.
+    sandboxed: bool,
     /// Every message, where nothing else is given.
     all: bool,
 }
@@ -116,10 +118,11 @@ impl Messages {
             || self.domain.is_some()
             || self.sender.is_some()
             || self.login.is_some()
-            || self.held;
+            || self.held
+            || self.sandboxed;
         if !narrowed && !self.all {
             return Err(Trouble::bad(
-                "say which messages: ids, domain, sender, login, held, or \"all\": true",
+                "say which messages: ids, domain, sender, login, held, sandboxed, or \"all\": true",
             ));
         }
         Ok(Which {
@@ -128,6 +131,7 @@ impl Messages {
             sender: self.sender,
             login: self.login,
             held: self.held,
+            sandboxed: self.sandboxed,
         })
     }
 }
@@ -253,6 +257,10 @@ const WHICH: &[(&str, &str)] = &[
     ("sender", "the envelope sender"),
     ("login", "who has logged in to send them"),
     ("held", "true: only those that are held"),
+    (
+        "sandboxed",
+        "true: only those of test accounts, which are never delivered",
+    ),
 ];
 
 const SESSIONS: &[(&str, &str)] = &[
@@ -288,7 +296,7 @@ pub(super) static ROUTES: &[Route] = &[
         |input| Ok(Request::Queue(Operation::Remove(one(input)))),
     )
     .by(Verb::Delete)
-    .gives("Changed"),
+    .gives("QueueChanged"),
     look(
         "/queue/hold",
         "queue",
@@ -298,7 +306,7 @@ pub(super) static ROUTES: &[Route] = &[
     )
     .by(Verb::Post)
     .takes("Messages")
-    .gives("Changed"),
+    .gives("QueueChanged"),
     look(
         "/queue/release",
         "queue",
@@ -308,7 +316,7 @@ pub(super) static ROUTES: &[Route] = &[
     )
     .by(Verb::Post)
     .takes("Messages")
-    .gives("Changed"),
+    .gives("QueueChanged"),
     look(
         "/queue/retry",
         "queue",
@@ -318,7 +326,7 @@ pub(super) static ROUTES: &[Route] = &[
     )
     .by(Verb::Post)
     .takes("Messages")
-    .gives("Changed"),
+    .gives("QueueChanged"),
     look(
         "/queue/remove",
         "queue",
@@ -328,7 +336,7 @@ pub(super) static ROUTES: &[Route] = &[
     )
     .by(Verb::Post)
     .takes("Messages")
-    .gives("Changed"),
+    .gives("QueueChanged"),
     look(
         "/queue/flush",
         "queue",
@@ -341,7 +349,7 @@ pub(super) static ROUTES: &[Route] = &[
     )
     .by(Verb::Post)
     .takes("Flush")
-    .gives("Changed"),
+    .gives("QueueChanged"),
     look(
         "/queue/aside",
         "queue",
@@ -884,6 +892,7 @@ fn list(input: &Input<'_>) -> Result<Request, Trouble> {
             sender: input.text("sender"),
             login: input.text("login"),
             held: input.flag("held")?,
+            sandboxed: input.flag("sandboxed")?,
         },
         after: input.text("after"),
         limit: input.parsed("limit", "a number")?.unwrap_or(PAGE),
