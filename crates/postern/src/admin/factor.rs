@@ -43,12 +43,12 @@ pub(crate) struct Factor {
     since: Timestamp,
 }
 
-/// A second factor as it is listed.
+/// A second factor as listed.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 pub(crate) struct FactorLine {
     pub(crate) login: String,
     pub(crate) since: Timestamp,
-    /// Recovery codes that were not used yet.
+    /// Number of unused recovery codes.
     pub(crate) recovery_codes: usize,
 }
 

@@ -193,24 +193,24 @@ pub(crate) enum TokenRequest {
     Revoke { name: String },
 }
 
-/// A token that is wanted.
+/// A token to create.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewToken {
     /// What it is for; unique.
     pub(crate) name: String,
     pub(crate) role: Role,
-    /// As whom it sends, and whose mail is its own.
+    /// The login that it sends as, and whose mail is its own.
     #[serde(default)]
     pub(crate) login: Option<String>,
-    /// When it ends.
+    /// When it expires.
     #[serde(default)]
     pub(crate) expires_at: Option<Timestamp>,
-    /// From where it may be used; from everywhere where none is named.
+    /// The networks that it may be used from; by default all.
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     pub(crate) networks: Vec<IpNet>,
-    /// Names of requests that it is limited to.
+    /// Names of the requests that it is limited to.
     #[serde(default)]
     pub(crate) scope: Vec<String>,
 }

@@ -3,17 +3,17 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What somebody may do. Each role may do what those before it may.
+/// What somebody may do. Each role includes those before it.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Role {
-    /// See the own mail, the own sessions and the own app passwords, and make and revoke those.
+    /// See their own mail, sessions and app passwords, and create and revoke the latter.
     Own,
     /// See everything but the content of mail; change nothing.
     Read,
-    /// Work with queue, sessions, lockouts and accounts on hold.
+    /// Manage the queue, sessions, lockouts and accounts on hold.
     Operate,
-    /// Do everything that the command line can.
+    /// Do everything that is possible on the command line.
     Administer,
 }
 

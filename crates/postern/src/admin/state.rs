@@ -308,7 +308,7 @@ impl Admin {
         self.forget(Space::Submissions, key).await
     }
 
-    /// Ends all logins at the page that are no longer what they were when they were made: the configuration has changed.
+    /// Ends all sessions whose rights are no longer what they were at login: the configuration has changed.
     pub(crate) fn configure(&self, settings: Administration) -> usize {
         let changed = |session: &sessions::Session| {
             let Some(login) = &session.who.login else {

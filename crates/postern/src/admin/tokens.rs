@@ -24,22 +24,22 @@ const TOKENS_MAX: usize = 1_000;
 /// Longest name, in characters.
 const NAME_MAX: usize = 64;
 
-/// A token as it is kept and listed. There is no secret in it.
+/// A token as stored and listed, without its secret.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Token {
     pub(crate) name: String,
     pub(crate) role: Role,
-    /// As whom it sends, and whose mail is its own.
+    /// The login that it sends as, and whose mail is its own.
     pub(crate) login: Option<String>,
     #[schema(value_type = Vec<String>)]
     pub(crate) networks: Vec<IpNet>,
-    /// Names of requests that it is limited to; empty for all that the role may.
+    /// Names of the requests that it is limited to; empty for all that the role may make.
     pub(crate) scope: Vec<String>,
     pub(crate) created_at: Timestamp,
-    /// Who has made it.
+    /// Who created it.
     pub(crate) created_by: String,
     pub(crate) expires_at: Option<Timestamp>,
-    /// The day of its last use, in UTC, and from where.
+    /// The day of its last use, in UTC, and the address it was used from.
     #[schema(value_type = Option<String>)]
     pub(crate) used_on: Option<Date>,
     #[schema(value_type = Option<String>)]
@@ -78,7 +78,7 @@ pub(crate) enum NotMade {
     /// It would already have expired.
     #[error("the token would have expired already")]
     Expired,
-    /// A word of the scope that names nothing.
+    /// A word of the scope names no request.
     #[error(
         "there is no request {0:?}; their names are those of commands, such as \"queue list\", or \"queue\" for all of a kind, and \"send\""
     )]

@@ -19,10 +19,10 @@ pub(crate) struct ApiArgs {
     pub(crate) command: ApiCommand,
 }
 
-/// What to do about access over HTTP.
+/// Manages access over HTTP
 #[derive(Debug, Subcommand)]
 pub(crate) enum ApiCommand {
-    /// Makes, lists and revokes tokens of the API
+    /// Creates, lists and revokes API tokens
     Token {
         #[command(subcommand)]
         command: TokenCommand,
@@ -32,7 +32,7 @@ pub(crate) enum ApiCommand {
         #[command(subcommand)]
         command: FactorCommand,
     },
-    /// Makes a link that opens the page once, as an administrator
+    /// Creates a link that opens the page once, as an administrator
     ///
     /// It is valid for 15 minutes, and replaces the previous one.
     Link {
@@ -44,23 +44,24 @@ pub(crate) enum ApiCommand {
 /// What to do with tokens.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
-    /// Makes a token, and shows it once
+    /// Creates a token, and shows it once
     Create {
         /// What it is for; this is its name
         name: String,
-        /// What may be done with it
+        /// What it allows
         #[arg(long, value_enum)]
         role: RoleWord,
-        /// The login as which it submits mail, and whose mail is its own
+        /// The login that it submits mail as, and whose mail is its own
         #[arg(long)]
         login: Option<String>,
         /// When it expires: after a time such as 90d, or at the end of a day such as 2027-03-31
         #[arg(long, visible_alias = "until", value_name = "WHEN", value_parser = expiry)]
         expires: Option<Timestamp>,
-        /// A network from which it may be used; may be given several times; without it everywhere
+        /// A network that it may be used from; may be given several times; by default all
         #[arg(long = "network", value_name = "NETWORK", value_parser = network)]
         networks: Vec<IpNet>,
-        /// A request that it is limited to, such as "queue list", or a kind of requests such as queue; may be given several times
+        /// A request that it is limited to, such as "queue list", or a group of requests such as queue; may be given several
+        /// times
         #[arg(long = "scope", value_name = "REQUEST")]
         scope: Vec<String>,
         #[command(flatten)]
@@ -86,7 +87,7 @@ pub(crate) enum FactorCommand {
         #[command(flatten)]
         json: JsonArg,
     },
-    /// Removes one, for a user who has lost it
+    /// Removes a second factor, for a user who has lost it
     Remove {
         /// The user name
         login: String,
@@ -96,13 +97,13 @@ pub(crate) enum FactorCommand {
 /// A role.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum RoleWord {
-    /// The mail of its login, and nothing else
+    /// Only the mail of its login
     Own,
-    /// Everything but the content of mail; nothing is changed
+    /// Everything but the content of mail; no changes
     Read,
     /// Also the queue, sessions, lockouts and accounts on hold
     Operate,
-    /// Everything that the command line can do
+    /// Everything that is possible on the command line
     Administer,
 }
 

@@ -18,14 +18,14 @@ const LIMIT_MAX: u32 = 1_000;
 /// Actions in one answer if the request does not say how many.
 const ACTS: u32 = 100;
 
-/// A certificate in force.
+/// A certificate in use.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct CertificateLine {
     pub(crate) file: String,
     pub(crate) names: Vec<String>,
     pub(crate) not_before: Timestamp,
     pub(crate) not_after: Timestamp,
-    /// Whole days until its end; negative once it is over.
+    /// Whole days until it expires; negative once it has.
     pub(crate) days_left: i64,
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::admin::Problem;
 
-/// Why there is no answer, as a client is told it.
+/// Why a request fails, as the client is told.
 #[derive(Debug)]
 pub(super) struct Trouble {
     status: StatusCode,
@@ -28,12 +28,12 @@ impl Trouble {
         }
     }
 
-    /// What is asked makes no sense.
+    /// The request is not valid.
     pub(super) fn bad(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
-    /// The same, to be tried again after so many seconds.
+    /// The same, with the seconds after which to try again.
     pub(super) fn later(self, seconds: u64) -> Self {
         Self {
             retry_after: Some(seconds),
@@ -59,7 +59,7 @@ impl Trouble {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "no answer in time")
     }
 
-    /// The body cannot be had: too large, or it broke off.
+    /// The body could not be read: it is too large, or was cut short.
     pub(super) fn body(rejected: &BytesRejection) -> Self {
         Self::new(rejected.status(), rejected.body_text())
     }
@@ -77,7 +77,7 @@ impl From<Problem> for Trouble {
     }
 }
 
-/// The response, whatever came of it.
+/// The response to a request, successful or not.
 pub(super) fn ended(result: Result<Response, Trouble>) -> Response {
     let trouble = match result {
         Ok(response) => return response,

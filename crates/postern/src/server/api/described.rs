@@ -1,4 +1,4 @@
-//! The description of the API in OpenAPI, made of the table of routes.
+//! The description of the API in OpenAPI, made from the table of routes.
 
 use std::collections::BTreeMap;
 
@@ -28,10 +28,10 @@ use crate::control::records::CertificateLine;
 use crate::control::sessions::SessionLine;
 use crate::server::api::parts::{Attachment, Composed, Person, RefusedRecipient, Submitted};
 
-/// The version of the contract.
+/// The version of the API.
 const VERSION: &str = "1";
 
-/// Answers that are lists of a form.
+/// Answers that are lists of a schema.
 const LISTS: &[&str] = &[
     "CertificateLine",
     "DirectoryLine",
@@ -92,7 +92,7 @@ fn method(verb: Verb) -> HttpMethod {
     }
 }
 
-/// All forms that have a name.
+/// All named schemas.
 fn forms() -> ComponentsBuilder {
     fn form<T: ToSchema>(components: ComponentsBuilder) -> ComponentsBuilder {
         components.schema(T::name(), T::schema())

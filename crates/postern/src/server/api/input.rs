@@ -1,4 +1,4 @@
-//! What a request brings along, read with errors that say what is wrong where.
+//! What a request contains, read with errors that say what is wrong and where.
 
 use std::str::FromStr;
 
@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::answer::Trouble;
 
-/// What a request brings along.
+/// What a request contains.
 pub(super) struct Input<'a> {
     path: Vec<(&'a str, &'a str)>,
     query: Vec<(String, String)>,
@@ -16,11 +16,11 @@ pub(super) struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    /// Of a request. A body that is there has to be JSON.
+    /// Reads a request. If it has a body, it must be JSON.
     ///
     /// # Errors
     ///
-    /// A query that cannot be read, or a body of another kind.
+    /// The query is malformed, or the body is not JSON.
     pub(super) fn new(
         path: &'a RawPathParams,
         query: Option<&str>,
@@ -40,7 +40,7 @@ impl<'a> Input<'a> {
         })
     }
 
-    /// A part of the path.
+    /// A segment of the path.
     pub(super) fn part(&self, name: &str) -> String {
         let found = self.path.iter().find(|(part, _)| *part == name);
         found.map_or_else(String::new, |(_, value)| (*value).to_owned())
@@ -51,7 +51,7 @@ impl<'a> Input<'a> {
         self.all(name).into_iter().next_back()
     }
 
-    /// All parameters of that name.
+    /// All parameters with that name.
     pub(super) fn all(&self, name: &str) -> Vec<String> {
         let found = self
             .query
@@ -60,11 +60,11 @@ impl<'a> Input<'a> {
         found.map(|(_, value)| value.clone()).collect()
     }
 
-    /// A parameter of another type.
+    /// A parameter, converted to a type.
     ///
     /// # Errors
     ///
-    /// It is none of that type.
+    /// It is not of that type.
     pub(super) fn parsed<T: FromStr>(&self, name: &str, what: &str) -> Result<Option<T>, Trouble> {
         let Some(text) = self.text(name) else {
             return Ok(None);
@@ -77,11 +77,11 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// `true` or `false`, the latter where nothing is said.
+    /// `true` or `false`; by default `false`.
     ///
     /// # Errors
     ///
-    /// It is something else.
+    /// Any other value.
     pub(super) fn flag(&self, name: &str) -> Result<bool, Trouble> {
         Ok(self.parsed(name, "true or false")?.unwrap_or(false))
     }
@@ -90,14 +90,14 @@ impl<'a> Input<'a> {
     ///
     /// # Errors
     ///
-    /// It is no JSON, or not of that form.
+    /// It is not JSON, or does not match the schema.
     pub(super) fn body<T: DeserializeOwned>(&self) -> Result<T, Trouble> {
         let body: &[u8] = if self.body.is_empty() { b"{}" } else { self.body };
         serde_json::from_slice(body).map_err(|error| Trouble::bad(format!("cannot read the body: {error}")))
     }
 }
 
-/// The pairs of a query.
+/// The parameters of a query.
 pub(super) fn pairs(query: Option<&str>) -> Result<Vec<(String, String)>, Trouble> {
     let uri = Uri::builder()
         .path_and_query(format!("/?{}", query.unwrap_or_default()))
@@ -109,7 +109,7 @@ pub(super) fn pairs(query: Option<&str>) -> Result<Vec<(String, String)>, Troubl
     }
 }
 
-/// Whether the body is said to be JSON. A form of a page of somebody else's cannot say so.
+/// Whether the body is declared as JSON, which a form on somebody else's page cannot do.
 fn is_json(fields: &HeaderMap) -> bool {
     media_type(fields).is_some_and(|kind| kind == "application/json")
 }

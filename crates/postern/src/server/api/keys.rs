@@ -1,4 +1,4 @@
-//! Keys with which a client says that two submissions are the same one.
+//! Keys by which a client identifies repeated submissions.
 
 use std::collections::HashMap;
 
@@ -16,50 +16,50 @@ use crate::server::api::parts::Submitted;
 /// How long a key is remembered.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
 
-/// Most keys at once; without room for another none is taken.
+/// Most keys at once; while there are that many, no further one is accepted.
 const KEYS_MAX: usize = 100_000;
 
 /// Longest key, in octets.
 const KEY_MAX: usize = 255;
 
-/// What is remembered of a submission.
+/// What is stored about a submission.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Kept {
     /// The hash of what was submitted.
     of: String,
-    /// What came of it; none while it is under way, or if the server stopped meanwhile.
+    /// The outcome; `None` while it is in progress, or if the server stopped in the meantime.
     came: Option<Submitted>,
 }
 
-/// The keys of submissions under way, and how many there are.
+/// The keys of submissions in progress, and their number.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
     known: Mutex<HashMap<String, Timestamp>>,
 }
 
-/// A submission with a key, which nobody else works on.
+/// A submission with a key, locked against others.
 #[derive(Debug)]
 pub(super) struct Held {
-    /// The login and the key, hashed.
+    /// The hash of login and key.
     name: String,
     of: String,
 }
 
-/// What a key leads to.
+/// The meaning of a key.
 #[derive(Debug)]
 pub(super) enum Found {
-    /// It is new: go on, then say what came of it.
+    /// It is new: submit, then record the outcome.
     New(Held),
-    /// It was taken already.
+    /// It was already accepted.
     Taken(Submitted),
 }
 
 impl Keys {
-    /// Looks a key of a login up, and takes note of it if it is new.
+    /// Looks up a login's key, and records it if it is new.
     ///
     /// # Errors
     ///
-    /// It belongs to another message, or to one that is under way, or cannot be kept.
+    /// It belongs to another message, or to one in progress, or it cannot be stored.
     pub(super) async fn find(
         &self,
         admin: &Admin,
@@ -86,7 +86,7 @@ impl Keys {
                 Err(problem.into())
             }
             Ok(Some(kept)) => {
-                // It stays known for as long as the store knows it.
+                // It is known for as long as the store keeps it.
                 self.settle(&name, now);
                 answer(kept, &of)
             }
@@ -104,7 +104,7 @@ impl Keys {
         }
     }
 
-    /// Says what came of a submission; one that was not taken may be tried again with its key.
+    /// Records the outcome of a submission; one that was not accepted may be repeated with its key.
     pub(super) async fn done(&self, admin: &Admin, held: Held, came: Option<&Submitted>) {
         let now = Timestamp::now();
         match came {
@@ -113,7 +113,7 @@ impl Keys {
                     of: held.of,
                     came: Some(came.clone()),
                 };
-                // Where it cannot be kept, it stays as one that is not known to have ended: it is not taken twice.
+                // If it cannot be stored, the outcome remains unknown: the message is not accepted twice.
                 let _ = admin.keep_submission(&held.name, &kept, after(now)).await;
                 self.settle(&held.name, now);
             }
@@ -124,12 +124,12 @@ impl Keys {
         }
     }
 
-    /// Nobody knows what came of it. It is not taken again with its key.
+    /// The outcome is unknown. The message is not accepted again with its key.
     pub(super) fn unknown(&self, held: &Held) {
         self.settle(&held.name, Timestamp::now());
     }
 
-    /// Nobody else may work on it.
+    /// Locks a key.
     fn enter(&self, name: &str, now: Timestamp) -> Result<(), Trouble> {
         let mut known = self.known.lock();
         if known.get(name) == Some(&Timestamp::MAX) {
@@ -160,7 +160,7 @@ fn after(now: Timestamp) -> Timestamp {
     now.saturating_add(KEPT).unwrap_or(Timestamp::MAX)
 }
 
-/// What a key that is known leads to.
+/// What follows from a known key.
 fn answer(kept: Kept, of: &str) -> Result<Found, Trouble> {
     if kept.of != of {
         return Err(Trouble::new(

@@ -1,4 +1,4 @@
-//! Submission over HTTP: a message, or its parts, goes through a session like any other of its login.
+//! Submission over HTTP: a message, or its parts, goes through a session like any other message of its login.
 
 use std::io::Cursor;
 use std::time::Duration;
@@ -24,10 +24,10 @@ use super::parts::{Composed, RefusedRecipient, Submitted};
 use super::shared::{Api, MEMORY, body_of};
 use super::who::who;
 
-/// The header field with a client's key.
+/// The header field with the client's key.
 const KEY: &str = "idempotency-key";
 
-/// The name of the request in scopes.
+/// The name of this request in scopes.
 const SEND: &str = "send";
 
 /// How long the session may be silent.
@@ -41,7 +41,7 @@ struct Ready {
     body_at: usize,
 }
 
-/// Takes a message.
+/// Accepts a message.
 pub(super) async fn take(
     State(api): State<Api>,
     Extension(peer): Extension<Peer>,
@@ -49,7 +49,7 @@ pub(super) async fn take(
     fields: HeaderMap,
     request: Request,
 ) -> Response {
-    // Work that has begun is done, whether or not the client waits for it.
+    // Once begun, the work is completed whether or not the client waits for it.
     let done = tokio::spawn(async move { answer(&api, peer, query.as_deref(), &fields, request).await });
     ended(
         done.await
@@ -131,7 +131,7 @@ async fn answer(
     settle(api, held, result).await
 }
 
-/// KiB of memory that a message takes: what its length says, three times over, since its parts are read, decoded and put together.
+/// Memory that a message takes, in KiB: three times its length, since its parts are read, decoded and combined.
 fn room(fields: &HeaderMap) -> u32 {
     let length = fields
         .get(header::CONTENT_LENGTH)
@@ -143,7 +143,7 @@ fn room(fields: &HeaderMap) -> u32 {
     u32::try_from(wanted).unwrap_or(MEMORY).clamp(1, MEMORY)
 }
 
-/// Answers, and says so for the key. Where nobody knows what became of the message, its key stays as one that is under way.
+/// Answers, and records the outcome for the key. If the outcome is unknown, the key remains in progress.
 async fn settle(
     api: &Api,
     held: Option<Held>,
@@ -169,7 +169,7 @@ fn created(taken: &Submitted) -> Response {
     (StatusCode::CREATED, kind, json!(taken).to_string()).into_response()
 }
 
-/// The message and its envelope, whichever way they came.
+/// The message and its envelope, in either form.
 fn ready(api: &Api, kind: &str, query: Option<&str>, body: Bytes) -> Result<Ready, Trouble> {
     let (mut from, mut to) = (None, Vec::new());
     for (name, value) in pairs(query)? {
@@ -224,7 +224,7 @@ fn ready(api: &Api, kind: &str, query: Option<&str>, body: Bytes) -> Result<Read
     })
 }
 
-/// With lines that end in CRLF: who reads a file sends it as it is.
+/// With lines that end in CRLF: clients that read a file send it unchanged.
 fn in_lines(content: Bytes) -> Bytes {
     let lone = |at: usize| match content[at] {
         b'\n' => at == 0 || content[at - 1] != b'\r',
@@ -268,7 +268,7 @@ fn author(header: &Header) -> Option<String> {
     found.into_iter().next().map(|found| found.text)
 }
 
-/// Drives a session. The outer error is that nobody knows what became of the message.
+/// Runs a session. The outer error means that the outcome is unknown.
 async fn hand_in(api: &Api, who: HttpLogin, ready: Ready) -> Result<Result<Submitted, Trouble>, Trouble> {
     let failed = |error: std::io::Error| {
         Trouble::new(StatusCode::SERVICE_UNAVAILABLE, format!("cannot submit: {error}"))
@@ -309,7 +309,7 @@ async fn hand_in(api: &Api, who: HttpLogin, ready: Ready) -> Result<Result<Submi
     }
 }
 
-/// What is answered: the message was taken for somebody, or refused as a whole.
+/// The answer: the message was accepted for at least one recipient, or refused as a whole.
 fn came(outcome: Outcome) -> Result<Submitted, Trouble> {
     let mut submitted = Submitted {
         queue: outcome.replies.iter().filter_map(queue_id).collect(),
@@ -326,7 +326,7 @@ fn came(outcome: Outcome) -> Result<Submitted, Trouble> {
                     status: reply.status.map(|status| status.to_string()),
                     reply: reply.text.clone().into_owned(),
                 });
-                // What may succeed later comes first.
+                // Temporary refusals take precedence.
                 if worst.as_ref().is_none_or(|worst| reply.code < worst.code) {
                     worst = Some(reply);
                 }

@@ -33,13 +33,13 @@ use self::who::who;
 /// Largest body of a request, in octets; submissions have that of mail.
 const BODY_MAX: usize = 1 << 20;
 
-/// The header field in which an act says why.
+/// The header field with the reason for an action.
 const REASON: &str = "postern-reason";
 
 /// How long a request may take.
 const TIME_MAX: Duration = Duration::from_secs(120);
 
-/// The routes of the API. A message may have `message_max` octets, which are half as many again where they are in Base64.
+/// The routes of the API. A message may have `message_max` octets, and one and a half times as many in Base64.
 pub(in crate::server) fn router(api: &Api, message_max: usize) -> Router {
     let mut router = Router::new();
     for route in ROUTES {
@@ -67,7 +67,7 @@ const fn filter(verb: Verb) -> MethodFilter {
     }
 }
 
-/// What comes with a request besides its body.
+/// What a request has besides its body.
 type Parts = (RawPathParams, RawQuery, HeaderMap);
 
 /// Any request of the table.
@@ -88,7 +88,7 @@ async fn answer_to(
     (path, query, header): (&RawPathParams, Option<&str>, &HeaderMap),
     request: Request,
 ) -> Result<Response, Trouble> {
-    // Before anything is read of the body: who is not known costs no memory.
+    // Before the body is read: unknown clients must not cost memory.
     let who = who(api, peer, header)?;
     let _place = api.places.try_acquire().map_err(|_| Trouble::busy())?;
     let body = body_of(request).await?;
@@ -138,7 +138,7 @@ async fn content(
         .into_response()
 }
 
-/// The description of the API. It is the same everywhere, and nobody has to say who asks.
+/// The description of the API. It is the same everywhere, and needs no authentication.
 async fn openapi() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], document()).into_response()
 }

@@ -1,4 +1,4 @@
-//! A message of its parts, as a client gives them in JSON.
+//! A message given as its parts, in JSON.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +13,7 @@ use super::answer::Trouble;
 /// Recipients of one message.
 const RECIPIENTS_MAX: usize = 10_000;
 
-/// A message by its parts.
+/// A message given as its parts.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Composed {
@@ -23,7 +23,7 @@ pub(crate) struct Composed {
     pub(super) to: Vec<Person>,
     #[serde(default)]
     pub(super) cc: Vec<Person>,
-    /// Recipients that others do not hear of.
+    /// Recipients hidden from the others.
     #[serde(default)]
     pub(super) bcc: Vec<Person>,
     #[serde(default)]
@@ -33,12 +33,12 @@ pub(crate) struct Composed {
     /// The body as text.
     #[serde(default)]
     pub(super) text: Option<String>,
-    /// The body as HTML, besides the text or in its place.
+    /// The body as HTML, in addition to the text or instead of it.
     #[serde(default)]
     pub(super) html: Option<String>,
     #[serde(default)]
     pub(super) attachments: Vec<Attachment>,
-    /// Further header fields, each by its name.
+    /// Further header fields, by name.
     #[serde(default)]
     pub(super) headers: std::collections::BTreeMap<String, String>,
 }
@@ -51,7 +51,7 @@ pub(crate) enum Person {
     Address(String),
     /// With a name.
     Named {
-        /// As people read it.
+        /// The name shown to people.
         name: String,
         /// The address.
         address: String,
@@ -73,7 +73,7 @@ impl Person {
     }
 }
 
-/// A file that comes along.
+/// An attached file.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Attachment {
@@ -89,18 +89,18 @@ fn octets() -> String {
     "application/octet-stream".to_owned()
 }
 
-/// A message that was taken.
+/// An accepted message.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
 pub(crate) struct Submitted {
-    /// Its queue ids: one, unless it has more recipients than fit into one message.
+    /// Its queue ids: one, unless it has more recipients than are allowed for one message.
     pub(crate) queue: Vec<String>,
-    /// The recipients for whom it was taken.
+    /// The recipients for which it was accepted.
     pub(crate) accepted: Vec<String>,
-    /// Those for whom it was not, each with the server's reply.
+    /// The recipients for which it was refused, each with the server's reply.
     pub(crate) refused: Vec<RefusedRecipient>,
 }
 
-/// A recipient for whom a message was not taken.
+/// A recipient for which a message was refused.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct RefusedRecipient {
     pub(crate) to: String,
@@ -111,7 +111,7 @@ pub(crate) struct RefusedRecipient {
     pub(crate) reply: String,
 }
 
-/// Fields that are made of the other parts, or that only servers write.
+/// Fields that are made from the other parts, or that only servers write.
 const NOT_FREE: &[&str] = &[
     "bcc",
     "cc",
@@ -198,7 +198,7 @@ fn one(person: &Person) -> Result<Address<'_>, Trouble> {
     Ok(Address::new_address(name, address))
 }
 
-/// A text without line ends, which would begin another field.
+/// A text without line ends, which would start another field.
 fn line<'a>(what: &str, text: &'a str) -> Result<&'a str, Trouble> {
     match text.chars().any(char::is_control) {
         true => Err(Trouble::bad(format!("`{what}` has a control character"))),
@@ -206,7 +206,7 @@ fn line<'a>(what: &str, text: &'a str) -> Result<&'a str, Trouble> {
     }
 }
 
-/// The name of a field that a client may write.
+/// The name of a field that clients may set.
 fn free_name(name: &str) -> Result<&str, Trouble> {
     let lower = name.to_ascii_lowercase();
     let reserved = NOT_FREE.contains(&lower.as_str())

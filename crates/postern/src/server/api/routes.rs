@@ -1,4 +1,4 @@
-//! The table of routes: for each its request, and what the description says of it.
+//! The table of routes: the request of each, and its description.
 
 use postern_http::axum::http::StatusCode;
 use serde::Deserialize;
@@ -21,27 +21,27 @@ pub(super) enum Verb {
     Delete,
 }
 
-/// What one path answers to one method.
+/// The answer of one path to one method.
 pub(super) struct Route {
     pub(super) method: Verb,
     /// Below `/api/v1`.
     pub(super) path: &'static str,
-    /// The chapter of the description.
+    /// The section of the description.
     pub(super) about: &'static str,
     pub(super) summary: &'static str,
-    /// Parameters of the query: name, and meaning.
+    /// Parameters of the query: name and meaning.
     pub(super) query: &'static [(&'static str, &'static str)],
-    /// The form of the body, by its name among the forms of the description.
+    /// The schema of the body, by its name in the description.
     pub(super) body: Option<&'static str>,
-    /// The form of the answer; what `docs/json.md` says of the command where it has no name.
+    /// The schema of the answer; if it is not named, what `docs/json.md` says about the command.
     pub(super) answer: Option<&'static str>,
-    /// The command whose `--json` it is.
+    /// The command that prints the same with `--json`.
     pub(super) command: &'static str,
     pub(super) status: StatusCode,
     pub(super) ask: fn(&Input<'_>) -> Result<Request, Trouble>,
 }
 
-/// A route that is looked at.
+/// A route that only reads.
 const fn look(
     path: &'static str,
     about: &'static str,
@@ -84,7 +84,7 @@ impl Route {
         self
     }
 
-    /// It makes something.
+    /// It creates something.
     const fn makes(mut self) -> Self {
         self.method = Verb::Post;
         self.status = StatusCode::CREATED;
@@ -92,7 +92,8 @@ impl Route {
     }
 }
 
-/// Which messages: those with these ids, or those that fit all that is given; all of them have to be asked for.
+/// Which messages: those with these ids, or those that match all other conditions. `all` must be set for all
+/// messages.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Messages {
@@ -102,13 +103,13 @@ pub(super) struct Messages {
     domain: Option<String>,
     /// The envelope sender.
     sender: Option<String>,
-    /// Who has logged in to send them.
+    /// The login that submitted them.
     login: Option<String>,
-    /// Only those that are held.
+    /// Only held ones.
     held: bool,
     /// Only those of test accounts, which are never delivered.
     sandboxed: bool,
-    /// Every message, where nothing else is given.
+    /// Every message; only without other conditions.
     all: bool,
 }
 
@@ -136,7 +137,7 @@ impl Messages {
     }
 }
 
-/// Mail for which domain is tried now; all where none is given.
+/// The domain whose mail is tried now; by default all.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Flush {
@@ -151,7 +152,7 @@ pub(super) struct SessionsWanted {
     /// `ADDRESS/BITS`.
     network: Option<String>,
     listener: Option<String>,
-    /// Every session, where nothing else is given.
+    /// Every session; only without other conditions.
     all: bool,
 }
 
@@ -163,15 +164,15 @@ pub(super) struct Unlock {
     /// An address of the network.
     #[schema(value_type = Option<String>)]
     network: Option<std::net::IpAddr>,
-    /// Every lockout, where nothing else is given.
+    /// Every lockout; only without other conditions.
     all: bool,
 }
 
-/// How an account is let go.
+/// How an account is released.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Release {
-    /// Remove its held mail, and deliver nothing of it.
+    /// Remove its held mail instead of delivering it.
     remove: bool,
 }
 
@@ -180,7 +181,7 @@ pub(super) struct Release {
 #[serde(deny_unknown_fields)]
 pub(super) struct NewUser {
     login: String,
-    /// Made up, and shown in the answer, where none is given.
+    /// By default one is generated, and shown in the answer.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     password: Option<Hidden>,
@@ -190,11 +191,11 @@ pub(super) struct NewUser {
     groups: Vec<String>,
 }
 
-/// Another password.
+/// A replacement password.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct NewPassword {
-    /// Made up, and shown in the answer, where none is given.
+    /// By default one is generated, and shown in the answer.
     #[schema(value_type = Option<String>)]
     password: Option<Hidden>,
 }
@@ -207,7 +208,7 @@ pub(super) struct NewAppPassword {
     label: String,
     #[serde(default)]
     expires_at: Option<jiff::Timestamp>,
-    /// From where it may be used; from everywhere where none is named.
+    /// The networks that it may be used from; by default all.
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     networks: Vec<ipnet::IpNet>,

@@ -1,4 +1,4 @@
-//! Who asks: by token, or by the kernel's word on a socket of the file system.
+//! Who makes a request: identified by token, or by the kernel on a socket in the file system.
 
 use std::time::Instant;
 
@@ -13,11 +13,11 @@ use super::shared::Api;
 use crate::admin::{By, Role, Who};
 use crate::control;
 
-/// Finds out who asks.
+/// Determines who makes a request.
 ///
 /// # Errors
 ///
-/// Nobody is known by what was shown: `401`, or `429` after too much of it.
+/// Not authenticated: `401`, or `429` after too many failures.
 pub(super) fn who(api: &Api, peer: Peer, fields: &HeaderMap) -> Result<Who, Trouble> {
     let shown_field = fields.get(header::AUTHORIZATION);
     if let (None, Some(uid)) = (shown_field, peer.uid) {
@@ -55,7 +55,7 @@ pub(super) fn who(api: &Api, peer: Peer, fields: &HeaderMap) -> Result<Who, Trou
     })
 }
 
-/// The token of a field (RFC 6750 section 2.1); the scheme is written in any case.
+/// The token in a header field (RFC 6750 section 2.1); the scheme is case-insensitive.
 fn bearer(field: &str) -> Option<&str> {
     let (scheme, token) = field.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
