@@ -134,7 +134,7 @@ fn each_mistake_has_its_line_and_remedy() {
         ("PLAIN off for saslauthd",    "[auth]\nmechanisms = [\"SCRAM-SHA-256\"]\n[[auth_socket]]\nprotocol = \"saslauthd\"\npath = \"auth\"", "5: error: nobody can authenticate through this socket", "PLAIN"),
         ("rights that are none",       "[[auth_socket]]\nprotocol = \"dovecot\"\npath = \"auth\"\nmode = \"rw\"", "6: error: `mode` in [[auth_socket]] has an invalid value", "0660"),
         ("a digest to no address",     "[digest]\nto = [\"postmaster\"]",  "4: error: `to` in [digest] is not an address", "postmaster@example.org"),
-        ("a digest of nothing",        "[statistics]\nnames = 0\n[digest]\nto = [\"a@b.example\"]",  "4: warning: [digest] has nothing to tell", "names = 100"),
+        ("a digest of nothing",        "[statistics]\nnames = 0\n[digest]\nto = [\"a@b.example\"]",  "4: warning: [digest] has nothing to report", "names = 100"),
         ("http nowhere",               "[[http]]",  "3: error: [[http]] without a place", "address ="),
         ("http in two places",         "[[http]]\npath = \"a\"\naddress = \"127.0.0.1:1\"", "5: error: [[http]] with both", "remove one"),
         ("http in one place twice",    "[[http]]\naddress = \"127.0.0.1:1\"\n[[http]]\naddress = \"127.0.0.1:1\"", "5: error: two [[http]] at 127.0.0.1:1", "another address"),
