@@ -208,7 +208,7 @@ fn nowhere() -> RefusalText {
     RefusalText {
         code: 450,
         status: postern_mail::Status(4, 3, 5),
-        text: "There is no place for local mail".into(),
+        text: "Local delivery is not configured".into(),
     }
 }
 

@@ -182,7 +182,7 @@ fn home(folder: &Path, residence: &Residence) -> Result<PathBuf, Failure> {
         Residence::Unknown(reason) => Err(Failure::temporary(
             Status(4, 4, 3),
             &Relay::Maildir,
-            Cause::Local(format!("Nobody can say now whether the mailbox exists: {reason}").into()),
+            Cause::Local(format!("Cannot determine now whether the mailbox exists: {reason}").into()),
         )),
     }
 }

@@ -129,7 +129,7 @@ async fn inspected(deps: &Deps, report: Assembly) -> NewMessage {
         Ok(()) => assembly.into_message(),
         Err(error) => {
             let observers = &deps.observers;
-            notice!(observers, Outcome Warning "report queued as it was made", Queue = shown(&report.id), Reason = shown(&error));
+            notice!(observers, Outcome Warning "report queued unchanged", Queue = shown(&report.id), Reason = shown(&error));
             report.into_message()
         }
     }
@@ -262,7 +262,7 @@ impl Page<'_> {
         let age = span(self.settings.retry.expire_after);
         match own {
             Some(text) => {
-                format!("It could not be delivered within {age}. The last attempt ended so: {text}")
+                format!("It could not be delivered within {age}. The last attempt ended with: {text}")
             }
             None if host.is_empty() => {
                 format!("It could not be delivered within {age}. The last answer was:")

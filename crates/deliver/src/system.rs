@@ -185,7 +185,7 @@ async fn resident(core: &Core, address: &Mailbox) -> Result<Resident, Failure> {
         Residence::Unknown(reason) => Err(Failure::temporary(
             Status(4, 4, 3),
             &Relay::System,
-            Cause::Local(format!("Nobody can say now whether the mailbox exists: {reason}").into()),
+            Cause::Local(format!("Cannot determine now whether the mailbox exists: {reason}").into()),
         )),
     }
 }

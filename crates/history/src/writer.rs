@@ -491,7 +491,7 @@ impl Files {
                     tell(&|observers| {
                         notice!(
                             observers,
-                            Run Warning "history damaged: a file was put aside, and made anew of what could be read",
+                            Run Warning "history damaged: a file was put aside, and rebuilt from what could be read",
                             File = shown(&path.display()),
                             Aside = shown(&rescued.aside.display()),
                             Sessions = rescued.stories,

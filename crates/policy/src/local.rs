@@ -217,11 +217,11 @@ impl LocalRefusal {
     #[must_use]
     pub fn told(self) -> Told {
         match self {
-            Self::Sessions(_) | Self::Users => (421, Status(4, 3, 2), "Too many sessions of this user"),
+            Self::Sessions(_) | Self::Users => (421, Status(4, 3, 2), "Too many sessions for this user"),
             Self::Messages(_) => (
                 450,
                 Status(4, 7, 1),
-                "Too many messages of this user, try again later",
+                "Too many messages from this user, try again later",
             ),
         }
     }

@@ -285,7 +285,7 @@ impl RouteTable {
             Target::Unknown(_) => Some(RefusalText {
                 code: 451,
                 status: Status(4, 3, 0),
-                text: "Where this mail goes cannot be looked up now; try again later".into(),
+                text: "Next hop cannot be looked up now, try again later".into(),
             }),
             _ => None,
         }

@@ -131,10 +131,10 @@ impl Deps {
         };
         match self.spool.put(message).await {
             Ok(_) => {
-                notice!(self.observers, Accept Info "told of an account on hold", Queue = shown(&id), To = shown(to))
+                notice!(self.observers, Accept Info "notified about an account on hold", Queue = shown(&id), To = shown(to))
             }
             Err(error) => {
-                notice!(self.observers, Accept Error "nobody is told of an account on hold", To = shown(to), Reason = shown(&error));
+                notice!(self.observers, Accept Error "cannot notify anyone about an account on hold", To = shown(to), Reason = shown(&error));
             }
         }
     }

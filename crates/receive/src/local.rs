@@ -113,7 +113,7 @@ impl LocalDoor {
 
     fn told(&self, error: &io::Error) {
         let observers = &self.receiver.shared().deps.observers;
-        notice!(observers, Connect Warning "cannot take connections for now", Listener = crate::LOCAL, Error = shown(error));
+        notice!(observers, Connect Warning "cannot accept connections for now", Listener = crate::LOCAL, Error = shown(error));
     }
 }
 

@@ -69,7 +69,7 @@ impl Receiver {
         let stop_now = CancellationToken::new();
         let short = |error: &std::io::Error| {
             let observers = &self.shared.deps.observers;
-            notice!(observers, Connect Warning "cannot take connections for now", Error = shown(error));
+            notice!(observers, Connect Warning "cannot accept connections for now", Error = shown(error));
         };
         let mut tidy = tokio::time::interval(MILTERS_TIDIED);
         tidy.set_missed_tick_behavior(MissedTickBehavior::Delay);

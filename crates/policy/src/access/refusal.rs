@@ -31,7 +31,7 @@ pub enum Why<'a> {
 pub const UNSURE: Told = (
     451,
     Status(4, 7, 1),
-    "What decides about this cannot be looked up now, try again later",
+    "Access rules cannot be evaluated now, try again later",
 );
 
 impl Verdict for AccessRefusal<'_> {

@@ -162,11 +162,7 @@ impl Decided {
                 Status(4, 7, 1),
                 "DMARC cannot be checked now, try again later",
             ),
-            Rule::DmarcPermerror => (
-                550,
-                Status(5, 7, 1),
-                "No single author's domain that DMARC can be checked for",
-            ),
+            Rule::DmarcPermerror => (550, Status(5, 7, 1), "No single author domain to check DMARC for"),
             Rule::DmarcReject => (
                 550,
                 Status(5, 7, 26),

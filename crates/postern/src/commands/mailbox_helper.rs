@@ -152,7 +152,7 @@ async fn accept(listener: UnixListener, helper: &Arc<Helper>, connections: &Arc<
         }
     };
     let told = |error: std::io::Error| {
-        eprintln!("cannot take connections for now: {error}");
+        eprintln!("cannot accept connections for now: {error}");
     };
     // It ends with its process.
     let shutdown = CancellationToken::new();

@@ -105,7 +105,7 @@ async fn accept(
         }
     };
     let told = |error: std::io::Error| {
-        eprintln!("cannot take connections for now: {error}");
+        eprintln!("cannot accept connections for now: {error}");
     };
     // It ends with its process.
     let shutdown = CancellationToken::new();

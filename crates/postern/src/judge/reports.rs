@@ -103,7 +103,7 @@ pub(crate) async fn keep(
     if let Err(error) = reports.restore(&store).await {
         notice!(
             outlet.observers,
-            Run Warning "what was counted for reports of DMARC cannot be read",
+            Run Warning "the counts for DMARC reports cannot be read",
             Reason = shown(&error),
         );
     }
@@ -117,7 +117,7 @@ pub(crate) async fn keep(
         if let Err(error) = sent {
             notice!(
                 outlet.observers,
-                Run Warning "what is counted for reports of DMARC is not written",
+                Run Warning "the counts for DMARC reports are not written",
                 Reason = shown(&error),
             );
         }
@@ -218,7 +218,7 @@ impl Outlet {
             Err(error) => {
                 notice!(
                     self.observers,
-                    Outcome Warning "report queued as it was made",
+                    Outcome Warning "report queued unchanged",
                     Queue = shown(&id),
                     Reason = shown(&error),
                 );

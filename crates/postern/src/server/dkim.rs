@@ -156,7 +156,7 @@ impl Keeper {
             ),
             Err(error) => notice!(
                 observers,
-                Config Error "the rotation of DKIM keys cannot go on",
+                Config Error "the rotation of DKIM keys cannot continue",
                 Domain = name,
                 Error = error,
             ),

@@ -32,7 +32,7 @@ pub(super) async fn open(state_dir: &Path, observers: &Observers) -> Option<Sqli
         Err(reason) => {
             notice!(
                 observers,
-                Run Warning "what is known of logins and hosts cannot be kept, and will be forgotten at a restart",
+                Run Warning "the records of known logins and hosts cannot be kept, and will be lost at a restart",
                 File = shown(&path.display()),
                 Reason = reason,
             );
@@ -62,7 +62,7 @@ pub(super) async fn restore_logins(
             notice!(observers, Login Info "known from before", Known = known, Lockouts = locked_out);
         }
         Err(error) => {
-            notice!(observers, Login Warning "what was known of logins cannot be read", Reason = shown(&error));
+            notice!(observers, Login Warning "the records of known logins cannot be read", Reason = shown(&error));
         }
     }
     usage::restore(receiver, store, state_dir, observers).await;
@@ -71,14 +71,14 @@ pub(super) async fn restore_logins(
 /// Restores the budget counts, and the accounts on hold.
 pub(super) async fn restore_budgets(receiver: &Receiver, store: &SqliteStore, observers: &Observers) {
     if let Err(error) = receiver.restore_budgets(store).await {
-        notice!(observers, Run Warning "what was counted against budgets cannot be read", Reason = shown(&error));
+        notice!(observers, Run Warning "the counts of budgets cannot be read", Reason = shown(&error));
     }
 }
 
 /// Restores what was known about hosts.
 pub(super) async fn restore_hosts(deliverer: &Deliverer, store: &SqliteStore, observers: &Observers) {
     if let Err(error) = deliverer.restore_hosts(store).await {
-        notice!(observers, Attempt Warning "what was known of hosts cannot be read", Reason = shown(&error));
+        notice!(observers, Attempt Warning "the records of known hosts cannot be read", Reason = shown(&error));
     }
 }
 
@@ -117,7 +117,7 @@ pub(super) async fn keep(
         }
         wait = FAILURES_INTERVAL;
         if let Err(error) = written {
-            notice!(observers, Run Warning "what is known of logins and hosts is not written", Reason = shown(&error));
+            notice!(observers, Run Warning "the records of known logins and hosts are not written", Reason = shown(&error));
             // A full disk is not tried, and reported, every few seconds.
             wait = INTERVAL;
         }
@@ -153,7 +153,7 @@ impl Keeper {
     async fn write_budgets(&self) {
         if let Err(error) = self.receiver.keep_budgets(&self.store).await {
             let observers = &self.observers;
-            notice!(observers, Run Warning "what was counted against budgets is not written", Reason = shown(&error));
+            notice!(observers, Run Warning "the counts of budgets are not written", Reason = shown(&error));
         }
     }
 

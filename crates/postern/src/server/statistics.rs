@@ -189,7 +189,7 @@ impl Post {
         let message = match inspected {
             Ok(()) => assembly.into_message(),
             Err(error) => {
-                notice!(self.observers, Outcome Warning "digest queued as it was made", Queue = shown(&id), Reason = shown(&error));
+                notice!(self.observers, Outcome Warning "digest queued unchanged", Queue = shown(&id), Reason = shown(&error));
                 plain.into_message()
             }
         };

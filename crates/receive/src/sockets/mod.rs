@@ -57,7 +57,7 @@ impl Receiver {
     ) {
         let told = |error: io::Error| {
             let name = &settings.load().name;
-            notice!(self.shared().deps.observers, Connect Warning "cannot take connections for now", Listener = name, Error = shown(&error));
+            notice!(self.shared().deps.observers, Connect Warning "cannot accept connections for now", Listener = name, Error = shown(&error));
         };
         let work = |stream| {
             let context = Context {

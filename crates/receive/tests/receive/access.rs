@@ -510,7 +510,7 @@ fn names_are_looked_up_where_a_rule_depends_on_them() {
         ("one that does not",          3,      "a@known.example",    "550 5.7.1 <acaird@challenger.example>... liar "),
         ("none",                       4,      "a@known.example",    "250"),
         ("a domain that is not there", 4,      "a@nowhere.example",  "550 5.7.1 <acaird@challenger.example>... no such domain "),
-        ("DNS does not answer",        4,      "a@down.example",     "451 4.7.1 <acaird@challenger.example>... What decides about this cannot be looked up now"),
+        ("DNS does not answer",        4,      "a@down.example",     "451 4.7.1 <acaird@challenger.example>... Access rules cannot be evaluated now"),
         ("no sender",                  4,      "",                   "250"),
         ("hosts that cannot be",       4,      "a@mx.known.example", "550 5.7.1 <acaird@challenger.example>... private MX "),
     ];

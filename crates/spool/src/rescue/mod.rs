@@ -62,13 +62,13 @@ pub(crate) fn before_open(directory: &Path, observers: &Observers) -> io::Result
     match verdict {
         Verdict::Sound => {}
         Verdict::Mendable(bad) => {
-            let find = aside::begin(directory, "the log was damaged, and could be mended")?;
+            let find = aside::begin(directory, "the log was damaged, and could be repaired")?;
             aside::copy(&find, &log)?;
             wal.write_mended(&log)?;
             remove(&shared)?;
             notice!(
                 observers,
-                Spool Error "queue.db-wal was damaged and is mended, nothing is lost: look at the disk",
+                Spool Error "queue.db-wal was damaged and has been repaired, nothing is lost: look at the disk",
                 Bad = bad,
                 Copy = shown(&find.display()),
             );
@@ -80,7 +80,7 @@ pub(crate) fn before_open(directory: &Path, observers: &Observers) -> io::Result
             )?;
             aside::copy(&find, &log)?;
             aside::set_pending(&find, true)?;
-            notice!(observers, Spool Error "queue.db-wal is damaged and cannot be mended", Bad = bad);
+            notice!(observers, Spool Error "queue.db-wal is damaged and cannot be repaired", Bad = bad);
             tell("queue.db-wal is damaged", &find, observers);
         }
     }

@@ -96,7 +96,7 @@ pub(crate) fn take_in(
     let unreadable = |error: std::io::Error| {
         notice!(
             observers,
-            Spool Error "what was put aside cannot be read",
+            Spool Error "files that were put aside cannot be read",
             Aside = shown(&find.display()),
             Error = shown(&error),
         );

@@ -202,7 +202,7 @@ impl Keeper<'_> {
             .map_err(|error| SpoolError::from_io("cannot remove what is too old", &error))?;
         if removed > 0 {
             let observers = &self.shared.settings.observers;
-            notice!(observers, Spool Info "what was put aside long ago is removed", Removed = removed);
+            notice!(observers, Spool Info "old files that had been put aside are removed", Removed = removed);
         }
         Ok(())
     }

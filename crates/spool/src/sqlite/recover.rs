@@ -89,7 +89,7 @@ fn open_or_replace(directory: &Path, observers: &Observers) -> Result<Connection
         let messages = salvage::take_in(directory, find, &connection, observers)?;
         notice!(
             observers,
-            Spool Warning "messages taken out of what was damaged",
+            Spool Warning "messages recovered from damaged files",
             Messages = messages,
             Aside = shown(&find.display()),
         );

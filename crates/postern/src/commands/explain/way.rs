@@ -80,7 +80,7 @@ pub(in crate::commands) async fn where_to(
         (Target::Discard, _) => "nowhere: it is thrown away".to_owned(),
         (Target::Refuse(text), _) => text.to_string(),
         (Target::Unknown(why), _) => format!("it waits: {why}"),
-        (Target::Local, _) => "nowhere: there is no place for local mail".to_owned(),
+        (Target::Local, _) => "nowhere: local delivery is not configured".to_owned(),
         (Target::Mx, Some(domain)) => look.domain(domain, config.deliver.mx_port).await,
         (Target::Mx, None) => mailbox.domain().to_string(),
     }
