@@ -693,7 +693,7 @@ async fn settings_that_are_wrong_say_how_to_mend_them() {
                 bind_dn: Some("cn=a".into()),
                 ..good.clone()
             },
-            "bind_dn stands without `bind_password_file`",
+            "bind_dn is set without `bind_password_file`",
         ),
         (
             "a password that all may read",
@@ -710,7 +710,7 @@ async fn settings_that_are_wrong_say_how_to_mend_them() {
                 bind_password_file: Some(readable),
                 ..good.clone()
             },
-            "bind_password_file stands without `bind_dn`",
+            "bind_password_file is set without `bind_dn`",
         ),
         (
             "no such CA",

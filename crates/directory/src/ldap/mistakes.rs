@@ -99,12 +99,12 @@ fn of_identity(settings: &LdapSettings) -> Option<Mistake> {
         )),
         (Some(_), None) => Some(Mistake::new(
             "bind_dn",
-            "stands without `bind_password_file`",
+            "is set without `bind_password_file`",
             "add `bind_password_file = \"…\"`; without both, searches are anonymous",
         )),
         (None, Some(_)) => Some(Mistake::new(
             "bind_password_file",
-            "stands without `bind_dn`",
+            "is set without `bind_dn`",
             "add `bind_dn = \"…\"`; without both, searches are anonymous",
         )),
         _ => None,
