@@ -157,7 +157,7 @@ impl Admin {
     }
 
     /// Whether a login has a second factor.
-    pub(super) fn has_factor(&self, login: &str) -> bool {
+    pub(crate) fn has_factor(&self, login: &str) -> bool {
         self.settings.load().second_factor != FactorRule::Off && self.factors.lock().has(login)
     }
 

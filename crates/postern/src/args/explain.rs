@@ -148,6 +148,24 @@ impl ExplainSessionArgs {
         })
     }
 
+    /// From a form: names of options with their values; empty values are left out.
+    ///
+    /// # Errors
+    ///
+    /// The first value that makes no sense.
+    pub(crate) fn of_form(given: &[(&'static str, String)]) -> Result<Self, String> {
+        let words = given.iter().filter(|(_, value)| !value.is_empty());
+        // A value may begin with a dash.
+        let words = words.map(|(name, value)| format!("--{name}={value}"));
+        let words = std::iter::once("explain".to_owned()).chain(words);
+        let parsed = Alone::try_parse_from(words).map_err(|error| {
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            first.trim_start_matches("error: ").to_owned()
+        })?;
+        Ok(parsed.args)
+    }
+
     /// The client's address: the loopback's for a user of this machine, one that nobody has where a session is named.
     pub(crate) fn peer(&self) -> IpAddr {
         if self.local.is_some() {

@@ -18,6 +18,7 @@ mod scope;
 mod way;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
 use postern_directory::{Directories, Member};
@@ -59,21 +60,8 @@ pub(crate) fn run(args: &ExplainSessionArgs) -> Result<(), Failure> {
         return explain_past::run(session, args);
     }
     let path = locate::existing(&args.config)?;
-    let config = super::checked(&path)?;
-    let given = Given::of(args)?;
-    let args = &given.sized(args);
-    let certificate = args
-        .certificate
-        .as_deref()
-        .map(|file| shown(file, &config))
-        .transpose()?;
-    rights::enter(&config.state_dir)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::from_error(Exit::System, "cannot start", &error))?;
-    let explanation = runtime.block_on(async {
-        let sources = Sources::open(&config).await?;
-        explain(&config, &sources, certificate, &given, args).await
-    })?;
+    let enter = |config: &Config| rights::enter(&config.state_dir);
+    let explanation = explained(&path, args, enter)?;
     if args.json.json {
         output::print_json(&explanation)?;
     } else {
@@ -84,6 +72,39 @@ pub(crate) fn run(args: &ExplainSessionArgs) -> Result<(), Failure> {
     } else {
         Err(Failure::silent(Exit::No))
     }
+}
+
+/// Simulates a session under the configuration as it is written now. `enter` is called before anything but the configuration is opened.
+fn explained(
+    path: &Path,
+    args: &ExplainSessionArgs,
+    enter: impl FnOnce(&Config) -> Result<(), Failure>,
+) -> Result<Explanation, Failure> {
+    let config = super::checked(path)?;
+    let given = Given::of(args)?;
+    let args = &given.sized(args);
+    let certificate = args
+        .certificate
+        .as_deref()
+        .map(|file| shown(file, &config))
+        .transpose()?;
+    enter(&config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::from_error(Exit::System, "cannot start", &error))?;
+    runtime.block_on(async {
+        let sources = Sources::open(&config).await?;
+        explain(&config, &sources, certificate, &given, args).await
+    })
+}
+
+/// The same for the server, as `--json` prints it. It blocks.
+///
+/// # Errors
+///
+/// What is wrong with the arguments or the configuration, in words.
+pub(crate) fn for_page(path: &Path, args: &ExplainSessionArgs) -> Result<serde_json::Value, String> {
+    let explanation = explained(path, args, |_| Ok(())).map_err(|failure| failure.message)?;
+    serde_json::to_value(&explanation).map_err(|error| error.to_string())
 }
 
 /// The sources asked: directories and name servers.

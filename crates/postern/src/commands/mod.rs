@@ -42,7 +42,7 @@ pub(crate) mod sessions;
 pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod table;
-mod told;
+pub(crate) mod told;
 pub(crate) mod trace;
 pub(crate) mod user;
 mod user_acts;

@@ -23,7 +23,7 @@ pub(super) fn why(fields: &Map<String, Value>) -> String {
 }
 
 /// What a client did, in SMTP terms if possible; or what happened to its mail.
-pub(super) fn what(event: &str, fields: &Map<String, Value>) -> String {
+pub(crate) fn what(event: &str, fields: &Map<String, Value>) -> String {
     let put = |before: &str, key: &str| {
         said(fields, key).map_or_else(String::new, |text| format!("{before}{text}"))
     };

@@ -28,7 +28,8 @@ pub(crate) use self::checked::{Config, JudgeSettings, Paths};
 pub(crate) use self::include::{Gate, Refusal};
 pub(crate) use self::libraries::Libraries;
 pub(crate) use self::problem::Report;
-pub(crate) use self::shown::Shown;
+pub(crate) use self::reference::meaning;
+pub(crate) use self::shown::{Shown, ShownKey};
 
 use self::document::Document;
 use self::file::Postern;

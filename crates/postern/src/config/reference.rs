@@ -56,6 +56,29 @@ pub(crate) fn markdown() -> String {
     out
 }
 
+/// What a key of a table means. The table is named as in `config show`: `[limits]`, `[[listener]]`, empty for the top level.
+pub(crate) fn meaning(header: &str, key: &str) -> Option<String> {
+    find(&Postern::keys(), "", header.trim_matches(['[', ']']), key)
+}
+
+fn find(keys: &[KeyInfo], at: &str, wanted: &str, name: &str) -> Option<String> {
+    if at == wanted
+        && let Some(key) = keys.iter().find(|key| key.name == name && key.below.is_none())
+    {
+        return Some(key.about.clone());
+    }
+    let below = keys.iter().filter_map(|key| Some((key, key.below.as_ref()?)));
+    below
+        .flat_map(|(key, below)| below.shapes.iter().map(move |shape| (key, shape)))
+        .find_map(|(key, shape)| {
+            let inner = match at {
+                "" => key.name.to_owned(),
+                at => format!("{at}.{}", key.name),
+            };
+            find(&shape.keys, &inner, wanted, name)
+        })
+}
+
 /// One table: its keys, then the tables below it.
 fn table(title: &str, about: &str, keys: &[KeyInfo], header: &str, out: &mut String) {
     let _ = write!(out, "\n## {title}\n\n{about}\n");
@@ -109,6 +132,20 @@ fn entry(key: &KeyInfo, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_in_force_have_their_meaning() {
+        for (header, key, has) in [
+            ("", "hostname", true),
+            ("[admission]", "sessions", true),
+            ("[[listener]]", "address", true),
+            ("[relay]", "nothing", false),
+            ("[nothing]", "sessions", false),
+        ] {
+            assert_eq!(meaning(header, key).is_some(), has, "{header} {key}");
+        }
+        assert_ne!(meaning("[[listener]]", "address"), meaning("[[http]]", "address"));
+    }
 
     /// `cargo run -p postern -- configuration-reference > docs/configuration.md` fixes a failure.
     #[test]

@@ -387,6 +387,7 @@ impl Services {
             settings: Arc::clone(&shared.receive),
             statistics: Arc::clone(&statistics),
             tls: Arc::clone(&shared.tls),
+            config_path: fixed.path.as_path().into(),
             state_dir: fixed.state_dir.as_path().into(),
             losses,
             reload: wishes,

@@ -62,4 +62,5 @@ mod system_users;
 mod tables;
 mod tokens;
 mod tracing;
+mod web_page;
 mod weight;

@@ -49,6 +49,8 @@ pub(crate) struct Deps {
     pub(crate) settings: Arc<ArcSwap<ReceiveSettings>>,
     /// The certificates in use.
     pub(crate) tls: Arc<ArcSwap<Option<ServerTls>>>,
+    /// The configuration file.
+    pub(crate) config_path: Arc<Path>,
     /// Where the queue is.
     pub(crate) state_dir: Arc<Path>,
     /// What the log had to drop.
