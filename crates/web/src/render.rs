@@ -102,8 +102,9 @@ fn cell(cell: &Cell, csrf: &str) -> String {
     CellPart { cell, csrf }.render().unwrap_or_default()
 }
 
-fn field(field: &Field, form: &str) -> String {
-    let id = format!("f-{}-{}", slug(form), slug(&field.name));
+fn field(field: &Field, form: &Form) -> String {
+    // Two forms of a page may be sent to one address.
+    let id = format!("f-{}-{}-{}", slug(&form.action), slug(&form.title), slug(&field.name));
     FieldPart { field, id }.render().unwrap_or_default()
 }
 

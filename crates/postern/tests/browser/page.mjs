@@ -337,7 +337,7 @@ await check("a second factor is set up by its code, and asked for at the next lo
   await accessible(own.page, "the set-up of a second factor");
   await shot(own.page, "second-factor");
   const secret = await own.page.locator(".qr code").innerText();
-  await own.page.getByLabel("Code").fill(code(secret));
+  await own.page.getByRole("textbox", { name: "Code" }).fill(code(secret));
   await own.page.getByRole("button", { name: "Finish" }).click();
   await own.page.getByRole("heading", { name: "Recovery codes" }).waitFor();
   const recovery = await own.page.locator(".secret code").first().innerText();
@@ -346,7 +346,7 @@ await check("a second factor is set up by its code, and asked for at the next lo
   await logIn(own.page, TESTER);
   await own.page.getByRole("heading", { name: "Second factor" }).waitFor();
   await accessible(own.page, "the second factor");
-  await own.page.getByLabel("Code").fill(recovery);
+  await own.page.getByRole("textbox", { name: "Code" }).fill(recovery);
   await own.page.getByRole("button", { name: "Log in" }).click();
   await own.page.getByRole("heading", { name: "My mail" }).waitFor();
   await own.context.close();

@@ -35,7 +35,7 @@ fn refuse(mut stream: TcpStream) -> Option<()> {
     stream.write_all(b"220 hostile.example\r\n").ok()?;
     while let Some(Ok(line)) = lines.next() {
         let reply = match line.get(..4)?.to_ascii_uppercase().as_str() {
-            "EHLO" | "HELO" => "250 hostile.example",
+            "EHLO" => "250-hostile.example\r\n250-8BITMIME\r\n250 SMTPUTF8",
             "QUIT" => "221 bye",
             _ => REPLY,
         };
@@ -158,4 +158,82 @@ fn the_web_page_in_a_browser() {
         "{said}\n{}",
         String::from_utf8_lossy(&driven.stderr)
     );
+}
+
+/// Messages of the large queue.
+const MANY: u32 = 1_000_000;
+
+/// Fills the queue of a stopped server; nothing of it is due within a day.
+fn fill(site: &Site) {
+    let database = rusqlite::Connection::open(site.path("state/queue.db")).unwrap();
+    let now = jiff::Timestamp::now().as_millisecond();
+    let first = postern_mail::QueueId::new(now - 86_400_000, 0).as_i64();
+    let filled = database.execute_batch(&format!(
+        "PRAGMA synchronous = OFF; PRAGMA cache_size = -200000;
+         BEGIN;
+         WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {MANY})
+         INSERT INTO message (id, sender, received_at, size, recipients, unfinished, body_kind, smtputf8, origin)
+             SELECT {first} + i * 100, 'user' || (i % 5000) || '@client.example', {now} - 86400000, 1024, 1, 1, 0, 0, 0 FROM n;
+         INSERT INTO body SELECT id, zeroblob(300), zeroblob(724) FROM message;
+         INSERT INTO recipient (message_id, idx, state, due_at, attempts, warned, domain, address, notify, relay, status, reply)
+             SELECT id, 0, 1, {now} + 86400000, 3, 0, printf('d%04d.example', (id - {first}) / 100 % 1000),
+                 printf('someone@d%04d.example', (id - {first}) / 100 % 1000), 0, 'mx.example[192.0.2.1]', '4.4.1', '451 4.4.1 no answer'
+             FROM message;
+         UPDATE totals SET messages = {MANY}, recipients = {MANY}, bytes = {MANY} * 1024;
+         COMMIT;"
+    ));
+    filled.unwrap();
+}
+
+/// The time that a page takes, as curl measures it: the least of five.
+fn time_of(base: &str, jar: &Path, address: &str) -> f64 {
+    let once = || {
+        let output = Command::new("curl")
+            .args(["-sS", "--fail", "-o", "/dev/null", "-w", "%{time_total}", "-b"])
+            .arg(jar)
+            .arg(format!("{base}{address}"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{address}: {output:?}");
+        String::from_utf8(output.stdout).unwrap().parse::<f64>().unwrap()
+    };
+    (0..5).map(|_| once()).fold(f64::MAX, f64::min)
+}
+
+/// `cargo test --release -p postern --test scenarios -- --ignored --nocapture a_million_in_the_page`
+#[test]
+#[ignore = "takes a minute and 2 GiB of disk"]
+fn a_million_in_the_page() {
+    let page = free_port();
+    let mut site = site(page);
+    site.start();
+    assert!(site.take_server().terminate().success());
+    fill(&site);
+    site.start();
+    let base = format!("http://127.0.0.1:{page}");
+    let jar = site.path("jar");
+    let said = Command::new("curl")
+        .args(["-sS", "--fail", "-H", "Sec-Fetch-Site: same-origin", "--data-urlencode", "login=admin@relay.test"])
+        .args(["--data-urlencode", &format!("password={PASSWORD}"), "-c"])
+        .arg(&jar)
+        .arg(format!("{base}/login"))
+        .output()
+        .unwrap();
+    assert!(said.status.success(), "{said:?}");
+    let ids = site.ok(&["queue", "list", "--domain", "d0500.example", "--json"]);
+    let ids: Value = serde_json::from_str(&ids).unwrap();
+    let id = |one: Option<&Value>| one.unwrap()["queue"].as_str().unwrap().to_owned();
+    let (middle, last) = (id(ids.as_array().unwrap().get(500)), id(ids.as_array().unwrap().last()));
+    for (what, address) in [
+        ("the first page", "/queue".to_owned()),
+        ("the middle", format!("/queue?after={middle}")),
+        ("the end", format!("/queue?after={last}")),
+        ("a domain", "/queue?domain=d0999.example".to_owned()),
+        ("a sender", "/queue?sender=user4999%40client.example".to_owned()),
+        ("on hold", "/queue?held=yes".to_owned()),
+        ("a message", format!("/queue/{middle}")),
+        ("the overview", "/".to_owned()),
+    ] {
+        println!("{what}: {:.1} ms", time_of(&base, &jar, &address) * 1_000.0);
+    }
 }
