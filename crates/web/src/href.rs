@@ -21,13 +21,12 @@ pub fn path(names: &[&str]) -> String {
     whole
 }
 
-/// The same with a query of what is not empty.
+/// An address with a query of what is not empty, behind the query that it may have.
 #[must_use]
 pub fn query(path: &str, pairs: &[(&str, &str)]) -> String {
     let mut whole = path.to_owned();
-    let given = pairs.iter().filter(|(_, value)| !value.is_empty());
-    for (index, (name, value)) in given.enumerate() {
-        whole.push(if index == 0 { '?' } else { '&' });
+    for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
+        whole.push(if whole.contains('?') { '&' } else { '?' });
         encode(name, &mut whole);
         whole.push('=');
         encode(value, &mut whole);
@@ -69,6 +68,10 @@ mod tests {
         assert_eq!(
             query("/queue", &[("a", ""), ("b", "x&y=z"), ("c", "1")]),
             "/queue?b=x%26y%3Dz&c=1"
+        );
+        assert_eq!(
+            query("/queue?held=yes", &[("done", "hold")]),
+            "/queue?held=yes&done=hold"
         );
     }
 }

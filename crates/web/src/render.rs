@@ -104,7 +104,12 @@ fn cell(cell: &Cell, csrf: &str) -> String {
 
 fn field(field: &Field, form: &Form) -> String {
     // Two forms of a page may be sent to one address.
-    let id = format!("f-{}-{}-{}", slug(&form.action), slug(&form.title), slug(&field.name));
+    let id = format!(
+        "f-{}-{}-{}",
+        slug(&form.action),
+        slug(&form.title),
+        slug(&field.name)
+    );
     FieldPart { field, id }.render().unwrap_or_default()
 }
 

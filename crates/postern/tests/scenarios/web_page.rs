@@ -213,7 +213,14 @@ fn a_million_in_the_page() {
     let base = format!("http://127.0.0.1:{page}");
     let jar = site.path("jar");
     let said = Command::new("curl")
-        .args(["-sS", "--fail", "-H", "Sec-Fetch-Site: same-origin", "--data-urlencode", "login=admin@relay.test"])
+        .args([
+            "-sS",
+            "--fail",
+            "-H",
+            "Sec-Fetch-Site: same-origin",
+            "--data-urlencode",
+            "login=admin@relay.test",
+        ])
         .args(["--data-urlencode", &format!("password={PASSWORD}"), "-c"])
         .arg(&jar)
         .arg(format!("{base}/login"))
@@ -223,7 +230,10 @@ fn a_million_in_the_page() {
     let ids = site.ok(&["queue", "list", "--domain", "d0500.example", "--json"]);
     let ids: Value = serde_json::from_str(&ids).unwrap();
     let id = |one: Option<&Value>| one.unwrap()["queue"].as_str().unwrap().to_owned();
-    let (middle, last) = (id(ids.as_array().unwrap().get(500)), id(ids.as_array().unwrap().last()));
+    let (middle, last) = (
+        id(ids.as_array().unwrap().get(500)),
+        id(ids.as_array().unwrap().last()),
+    );
     for (what, address) in [
         ("the first page", "/queue".to_owned()),
         ("the middle", format!("/queue?after={middle}")),
