@@ -242,7 +242,7 @@ await check("a form of somebody else's does nothing", async () => {
 
 await check("overview in the dark, and on a telephone", async () => {
   await page.goto(`${BASE}/`);
-  await page.getByText("Messages in the last 24 hours").waitFor();
+  await page.locator(".chart figcaption").waitFor();
   await shot(page, "overview-dark", "dark");
   await page.setViewportSize({ width: 400, height: 800 });
   const wider = await run(page, "document.documentElement.scrollWidth > window.innerWidth");
