@@ -59,7 +59,7 @@ fn rows(table: &Shown, all: bool, words: &str, into: &mut Table) {
         }
         let value = match (&key.value, &key.absent) {
             (Some(value), _) => Cell::from(value.as_str()),
-            (None, Some(absent)) => Cell::from(format!("not set: {absent}")),
+            (None, Some(absent)) => Cell::from(plain(&format!("not set: {absent}"))),
             (None, None) => Cell::None,
         };
         let place = match &key.place {

@@ -57,7 +57,7 @@ pub(super) fn sender(address: &str) -> Cell {
 
 /// Markdown of a sentence as plain text.
 pub(super) fn plain(text: &str) -> String {
-    text.replace('`', "").replace("**", "")
+    text.replace('`', "").replace("**", "").replace('\n', " ")
 }
 
 /// How a word of a state is meant.
