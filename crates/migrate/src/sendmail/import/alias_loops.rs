@@ -1,90 +1,98 @@
-//! Aliases that lead back to themselves. sendmail breaks such a loop at a user of the machine who stands in it; Postern does not start with one.
+//! Aliases that lead back to themselves. sendmail delivers mail for a name in such a loop to the user of that name, and bounces it if there is
+//! none; Postern does not start with a loop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// An alias that leads back to one before it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Loop {
-    /// The names, from the first to the one that leads back: `root`, `anna`.
-    pub(super) names: Vec<String>,
-    /// The line of the alias that leads back, from 1.
-    pub(super) line: u32,
-}
+/// Most loops that are broken.
+const LOOPS_MAX: usize = 100;
 
-/// An alias: its line, and what it leads to as it is written.
+/// Most aliases in a row that are followed.
+const DEPTH_MAX: usize = 50;
+
+/// An alias: its lines, the first and the one behind the last, and where it leads.
 struct Alias {
-    line: u32,
+    first: usize,
+    end: usize,
     targets: Vec<String>,
 }
 
-/// The aliases without loops, and the loops. In the place of what leads back stands the name itself with a `\`, so that its user has the mail.
-///
-/// An alias over several lines stays as it is: its loop is told of, and has to be broken by hand.
-pub(super) fn broken(text: &str, is_own: &dyn Fn(&str) -> bool) -> (String, Vec<Loop>) {
+/// The aliases without loops, and the loops, each by its names in order. Where an alias leads on in a loop, its own name stands instead, with a
+/// `\` that keeps it from being followed.
+pub(super) fn broken(text: &str, is_own: &dyn Fn(&str) -> bool) -> (String, Vec<Vec<String>>) {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     let mut loops = Vec::new();
-    // Each round takes at least one target out of the way.
-    while let Some(found) = first_loop(&lines, is_own) {
-        let (Some(first), Some(last)) = (found.names.first(), found.names.last()) else {
+    while loops.len() < LOOPS_MAX {
+        let aliases = aliases(&lines, is_own);
+        let mut done = BTreeSet::new();
+        let Some(names) = aliases
+            .keys()
+            .find_map(|name| follow(name, &aliases, &mut Vec::new(), &mut done))
+        else {
             break;
         };
-        let place = found.line as usize - 1;
-        let is_long = lines
-            .get(place + 1)
-            .is_some_and(|next| next.starts_with([' ', '\t']));
-        let Some(line) = lines.get_mut(place).filter(|_| !is_long && loops.len() < 100) else {
-            loops.push(found);
-            break;
-        };
-        let (name, targets) = line.split_once(':').unwrap_or((line, ""));
-        let kept = targets.split(',').map(|target| match local(target, is_own) {
-            Some(name) if name == *first => format!(" \\{last}"),
-            _ => target.to_owned(),
-        });
-        *line = format!("{name}:{}", kept.collect::<Vec<_>>().join(","));
-        loops.push(found);
+        for (name, next) in names.iter().zip(names.iter().cycle().skip(1)) {
+            let Some(alias) = aliases.get(name) else { continue };
+            for (place, line) in lines.iter_mut().enumerate().take(alias.end).skip(alias.first) {
+                *line = without(line, place == alias.first, name, next, is_own);
+            }
+        }
+        loops.push(names);
     }
     (lines.join("\n") + "\n", loops)
 }
 
-fn first_loop(lines: &[String], is_own: &dyn Fn(&str) -> bool) -> Option<Loop> {
+/// A line of the alias `name` that leads to itself where it led to `next`.
+fn without(line: &str, is_first: bool, name: &str, next: &str, is_own: &dyn Fn(&str) -> bool) -> String {
+    let (before, targets) = match line.split_once(':').filter(|_| is_first) {
+        Some((before, targets)) => (format!("{before}:"), targets),
+        None => (String::new(), line),
+    };
+    let targets = targets.split(',').map(|target| match local(target, is_own) {
+        Some(to) if to == next => format!(" \\{name}"),
+        _ => target.to_owned(),
+    });
+    before + &targets.collect::<Vec<_>>().join(",")
+}
+
+fn aliases(lines: &[String], is_own: &dyn Fn(&str) -> bool) -> BTreeMap<String, Alias> {
     let mut aliases: BTreeMap<String, Alias> = BTreeMap::new();
     let mut current: Option<String> = None;
-    for (number, line) in (1..).zip(lines) {
+    for (place, line) in lines.iter().enumerate() {
         if line.trim().is_empty() || line.starts_with('#') {
             continue;
         }
-        let (name, targets) = match (line.starts_with([' ', '\t']), &current) {
-            (true, Some(name)) => (name.clone(), line.as_str()),
-            (true, None) => continue,
-            (false, _) => match line.split_once(':') {
-                Some((name, targets)) => (name.trim().trim_matches('"').to_ascii_lowercase(), targets),
-                None => continue,
-            },
+        let targets = if line.starts_with([' ', '\t']) {
+            line.as_str()
+        } else {
+            let Some((name, targets)) = line.split_once(':') else {
+                continue;
+            };
+            current = Some(name.trim().trim_matches('"').to_ascii_lowercase());
+            targets
         };
-        current = Some(name.clone());
-        let alias = aliases.entry(name).or_insert(Alias {
-            line: number,
+        let Some(name) = &current else { continue };
+        let alias = aliases.entry(name.clone()).or_insert(Alias {
+            first: place,
+            end: place,
             targets: Vec::new(),
         });
+        alias.end = place + 1;
         alias
             .targets
             .extend(targets.split(',').filter_map(|target| local(target, is_own)));
     }
-    let mut done = std::collections::BTreeSet::new();
     aliases
-        .keys()
-        .find_map(|name| follow(name, &aliases, &mut Vec::new(), &mut done))
 }
 
+/// The names of a loop that `name` leads into.
 fn follow(
     name: &str,
     aliases: &BTreeMap<String, Alias>,
     above: &mut Vec<String>,
-    done: &mut std::collections::BTreeSet<String>,
-) -> Option<Loop> {
+    done: &mut BTreeSet<String>,
+) -> Option<Vec<String>> {
     let alias = aliases.get(name)?;
-    if done.contains(name) || above.len() > 50 {
+    if done.contains(name) || above.len() > DEPTH_MAX {
         return None;
     }
     above.push(name.to_owned());
@@ -94,10 +102,7 @@ fn follow(
             continue;
         }
         if let Some(place) = above.iter().position(|one| one == target) {
-            return Some(Loop {
-                names: above.split_off(place),
-                line: alias.line,
-            });
+            return Some(above.split_off(place));
         }
         if let Some(found) = follow(target, aliases, above, done) {
             return Some(found);
@@ -125,28 +130,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loops_end_at_a_user() {
+    fn names_in_loops_lead_to_their_users() {
         #[rustfmt::skip]
-        let cases: [(&str, &str, &str, &[(&[&str], u32)]); 6] = [
+        let cases: [(&str, &str, &str, &[&[&str]]); 7] = [
             ("none",              "postmaster: root\nroot: anna\n",             "postmaster: root\nroot: anna\n",              &[]),
-            ("two",               "anna: root\nroot: anna, x@far.test\n",       "anna: root\nroot: \\root, x@far.test\n",      &[(&["anna", "root"], 2)]),
-            ("by an address",     "root: Anna@own.test\nanna: root\n",          "root: \\root\nanna: root\n",                  &[(&["anna", "root"], 1)]),
+            ("two",               "anna: root\nroot: anna, x@far.test\n",       "anna: \\anna\nroot: \\root, x@far.test\n",    &[&["anna", "root"]]),
+            ("three",             "a: b\nb: c\nc: a\nd: a\n",                   "a: \\a\nb: \\b\nc: \\c\nd: a\n",              &[&["a", "b", "c"]]),
+            ("by an address",     "root: Anna@own.test\nanna: root\n",          "root: \\root\nanna: \\anna\n",                &[&["anna", "root"]]),
             ("itself",            "self: self\n",                               "self: self\n",                                &[]),
             ("others' domains",   "root: root@far.test\n",                      "root: root@far.test\n",                       &[]),
-            ("over lines",        "a: b,\n  x@far.test\nb: a,\n  y@far.test\n", "a: b,\n  x@far.test\nb: a,\n  y@far.test\n",  &[(&["a", "b"], 3)]),
+            ("over lines",        "a: x@far.test,\n  b\nb: a,\n  y@far.test\n", "a: x@far.test,\n \\a\nb: \\b,\n  y@far.test\n", &[&["a", "b"]]),
         ];
         for (shows, text, expected, loops) in cases {
             let (made, found) = broken(text, &|domain| domain == "own.test");
             assert_eq!(made, expected, "{shows}");
-            let found: Vec<(Vec<&str>, u32)> = found
-                .iter()
-                .map(|one| (one.names.iter().map(String::as_str).collect(), one.line))
-                .collect();
-            let loops: Vec<(Vec<&str>, u32)> = loops
-                .iter()
-                .map(|(names, line)| (names.to_vec(), *line))
-                .collect();
             assert_eq!(found, loops, "{shows}");
+            assert_eq!(
+                broken(&made, &|domain| domain == "own.test").1.len(),
+                0,
+                "{shows}"
+            );
         }
     }
 }

@@ -75,14 +75,10 @@ fn without_loops(site: &mut Site<'_>, at: &Origin, text: &str) -> Option<String>
         _ => Vec::new(),
     };
     let (made, loops) = alias_loops::broken(text, &|domain| own.iter().any(|one| one == domain));
-    for found in &loops {
-        let names = found.names.join(" -> ");
-        let first = found.names.first().map_or("", String::as_str);
-        let last = found.names.last().map_or("", String::as_str);
-        let what = format!("aliases: {names} -> {first}");
-        let difference = format!(
-            "they lead back to themselves. The user {last} has the mail, as sendmail breaks such a loop; if that is no user, correct the aliases"
-        );
+    for names in &loops {
+        let what = format!("aliases: {}", names.join(", "));
+        let difference = "they lead in a loop. Mail for each name goes to the user of that name, as with sendmail; where there is no such user it is \
+            refused at once, where sendmail took it and sent it back";
         site.changed(at, &what, "aliases", difference);
     }
     (!loops.is_empty()).then_some(made)
