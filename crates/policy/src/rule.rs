@@ -293,7 +293,7 @@ rules! {
 
     // What a login is good for.
     "scope.applies" ScopeApplies Yes "scope"
-        "the sender and the recipients are in the scope of the login; said by `postern explain` alone"
+        "the sender and the recipients are in the scope of the login; shown only by `postern explain`"
         "`[[scope]]`"
     "scope.listener" ScopeListener No "scope"
         "the login or app password may not be used at this listener or socket; who does not know the password hears only that the login failed"
@@ -322,7 +322,7 @@ rules! {
         "the message is of a test account, or came to a listener for tests: it was accepted, and is never delivered"
         "`logins` in `[mail_sandbox]`, `sandbox` in `[[listener]]`; `postern queue list --sandboxed`"
     "sandbox.full" SandboxFull No "mail_sandbox"
-        "as much mail of test accounts is kept as may be: `452`"
+        "no more mail of test accounts may be kept: `452`"
         "`postern queue remove --sandboxed`; `messages`, `size` and `keep` in `[mail_sandbox]`"
 
     // Recipients.

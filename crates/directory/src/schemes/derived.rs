@@ -105,7 +105,7 @@ impl Derived {
             .parse()
             .ok()
             .filter(|rounds| *rounds > 0)
-            .ok_or(SchemeError::Damaged("the rounds are no number"))?;
+            .ok_or(SchemeError::Damaged("the rounds are not a number"))?;
         let wrong_length = if scram {
             key.len() != hash.len()
         } else {

@@ -34,7 +34,7 @@ impl Folder {
             .open(path);
         let handle = opened.map_err(|error| {
             if fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
-                io::Error::other("a symbolic link stands in place of its folder, which is refused")
+                io::Error::other("a symbolic link is in place of its folder, which is refused")
             } else {
                 error
             }

@@ -151,7 +151,7 @@ fn is_code(word: &str) -> bool {
 fn code_of(word: &str) -> Result<u16, BadRefusal> {
     match word.parse() {
         Ok(code @ 400..=599) => Ok(code),
-        _ => Err(BadRefusal("the code is none that refuses")),
+        _ => Err(BadRefusal("the code is not one that refuses")),
     }
 }
 

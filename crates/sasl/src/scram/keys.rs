@@ -223,7 +223,7 @@ impl FromStr for ScramKeys {
         let (stored, server) = keys.split_once(':').ok_or_else(|| wrong("no server key"))?;
         let iterations: u32 = iterations
             .parse()
-            .map_err(|_| wrong("iterations are no number"))?;
+            .map_err(|_| wrong("iterations are not a number"))?;
         if !(ITERATIONS_MIN..=ITERATIONS_MAX).contains(&iterations) {
             return Err(wrong("too few or too many iterations"));
         }

@@ -104,7 +104,7 @@ impl<'a> ServerFirst<'a> {
             .parse()
             .ok()
             .filter(|_| digits)
-            .ok_or("iterations are no number")?;
+            .ok_or("iterations are not a number")?;
         if !(ITERATIONS_MIN..=ITERATIONS_MAX).contains(&iterations) {
             return Err("too few or too many iterations");
         }

@@ -55,7 +55,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Arc<ScopeSettings> {
 fn rule(table: &At<ScopeTable>, name: &str, c: &mut Checking<'_>) -> ScopeRule {
     let (mut logins, mut login_tables) = (LoginSet::default(), Vec::new());
     if let Some(list) = &table.logins {
-        not_empty(list, "logins", "it would be about nobody", c);
+        not_empty(list, "logins", "it would apply to no login", c);
         for one in &list.value {
             if Reference::is_meant(&one.value) {
                 login_tables.extend(open(one, c));

@@ -155,7 +155,7 @@ word! {
         }
         if separator.is_some_and(|c| c.is_alphanumeric() || matches!(c, '@' | '"' | '.' | '\\')) {
             return Err((
-                "stands in ordinary addresses: one user's would be a detail of another's".into(),
+                "occurs in ordinary addresses: one user's would be a detail of another's".into(),
                 "choose for example \"+\" or \"-\", or \"\" for none".into(),
             ));
         }
