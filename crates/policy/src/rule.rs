@@ -457,7 +457,7 @@ rules! {
         "the certificate of an open session is no longer trusted: the session has ended"
         "`client_ca`, `client_crl` and `client_denied` in `[tls]`"
     "login.mechanism" LoginMechanism No "auth.mechanisms"
-        "the mechanism of an open session was switched off, or its last day has passed: the session has ended"
+        "the mechanism of an open session was switched off, or it has expired: the session has ended"
         "`mechanisms` in `[auth]`"
 
     // Guessing.
