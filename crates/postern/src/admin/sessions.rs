@@ -27,7 +27,6 @@ pub(crate) struct Session {
     pub(crate) who: Who,
     /// The secret that forms must include.
     pub(crate) csrf: String,
-    pub(crate) began_at: Timestamp,
     /// When it ends even if it is in use.
     pub(crate) ends_at: Timestamp,
     /// Whether only the set-up of a second factor is allowed so far.
@@ -53,8 +52,6 @@ pub(crate) struct Pending {
 pub(crate) struct NewSession {
     /// The value of the cookie.
     pub(crate) id: String,
-    pub(crate) who: Who,
-    pub(crate) ends_at: Timestamp,
 }
 
 /// All sessions. Times and secrets are arguments.
@@ -87,17 +84,12 @@ impl Sessions {
         } = begins;
         self.make_room(&who);
         let ends_at = after(now, longest);
-        let made = NewSession {
-            id: id.clone(),
-            who: who.clone(),
-            ends_at,
-        };
+        let made = NewSession { id: id.clone() };
         self.open.insert(
             hashed(&id),
             Session {
                 who,
                 csrf,
-                began_at: now,
                 ends_at,
                 must_enrol,
                 proof,

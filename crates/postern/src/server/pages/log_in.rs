@@ -9,10 +9,11 @@ use postern_http::axum::response::{IntoResponse as _, Response};
 use postern_web::{Field, Form, Input, Notice, Section, Tone};
 use secrecy::SecretString;
 
+use super::cookie;
 use super::fields::Fields;
 use super::next::safe;
+use super::served::Pages;
 use super::visit::{Client, Posted, is_ours, outside, see};
-use super::{Pages, cookie};
 use crate::admin::login::{LoggedIn, LoginProblem, LoginTry};
 use crate::admin::sessions::NewSession;
 

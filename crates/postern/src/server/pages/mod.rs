@@ -20,6 +20,7 @@ mod overview;
 mod queue;
 mod rules;
 mod search;
+mod served;
 mod sessions;
 mod shown;
 mod story;
@@ -37,15 +38,9 @@ use postern_http::axum::response::{IntoResponse as _, Response};
 use postern_http::axum::routing::{get, post};
 use postern_web::assets;
 
+use self::served::Pages;
 use crate::admin::Service;
 use crate::config::checked::HttpConfig;
-
-/// Whom all pages ask.
-pub(super) struct Pages {
-    service: Service,
-    /// The name of the server.
-    host: String,
-}
 
 /// What a page may do: styles, scripts, pictures and requests of this server alone, and to stand in no frame.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \

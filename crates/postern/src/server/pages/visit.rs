@@ -15,7 +15,8 @@ use serde_json::Value;
 
 use super::fields::Fields;
 use super::origin::{self, Said};
-use super::{Pages, cookie, notice};
+use super::served::Pages;
+use super::{cookie, notice};
 use crate::admin::{Problem, Role, Service, Who, may};
 use crate::control::protocol::{Operation, Request, Which, WhichSessions};
 
