@@ -287,7 +287,7 @@ await check("who reads changes nothing", async () => {
   const answer = await reader.page.request.post(`${BASE}/queue/act`, { headers: { "sec-fetch-site": "same-origin" }, form });
   assert.equal(answer.status(), 403);
   assert.equal((await reader.page.request.get(`${BASE}/tokens`)).status(), 403);
-  assert.equal((await reader.page.request.get(`${BASE}/queue/${HOSTILE_ID}/content`)).status(), 403);
+  assert.equal((await reader.page.request.get(`${BASE}/queue/${HOSTILE_ID}/content`)).status(), 404);
   await reader.context.close();
 });
 
