@@ -13,7 +13,7 @@ use secrecy::SecretString;
 
 use super::factor;
 use super::hash::secret;
-use super::role::{By, Who};
+use super::role::{By, Role, Who};
 use super::service::Service;
 use super::sessions::{Begins, NewSession, Session};
 
@@ -98,7 +98,8 @@ impl Service {
             name: login.clone(),
             role,
             by: By::Session,
-            login: Some(login.clone()),
+            // As the queue and the history have it.
+            login: Some(account.login.clone()),
             uid: None,
             scope: None,
         };
@@ -155,6 +156,7 @@ impl Service {
         let now = Timestamp::now();
         let idle: Duration = self.admin().settings.load().idle;
         let session = self.admin().sessions.lock().find(id, idle, now)?;
+        let session = limited(session);
         let Some(proof) = &session.proof else {
             return Some(session);
         };
@@ -176,14 +178,29 @@ impl Service {
 
     /// Lifts the restriction of a session once its second factor is set up.
     pub(crate) fn enrolled(&self, id: &str) {
-        let change = |session: &mut Session| session.must_enrol = false;
-        self.admin().sessions.lock().change(id, change);
+        let admin = self.admin();
+        let idle = admin.settings.load().idle;
+        let found = admin.sessions.lock().find(id, idle, Timestamp::now());
+        let login = found.and_then(|session| session.who.login);
+        if login.is_some_and(|login| admin.is_enrolled(&login)) {
+            let change = |session: &mut Session| session.must_enrol = false;
+            admin.sessions.lock().change(id, change);
+        }
     }
 
     /// Ends a session.
     pub(crate) fn log_out(&self, id: &str) {
         self.admin().sessions.lock().close(id);
     }
+}
+
+/// Until the second factor is set up, nothing else may be done, whoever asks for it.
+fn limited(mut session: Session) -> Session {
+    if session.must_enrol {
+        session.who.role = Role::Own;
+        session.who.scope = Some(vec!["api factor".to_owned()]);
+    }
+    session
 }
 
 /// What a user of the page is told.

@@ -84,8 +84,10 @@ impl Who {
 
     /// Whether this login is the user's own.
     pub(crate) fn is(&self, login: &str) -> bool {
-        let named = postern_mail::normal_login(login);
-        self.login.as_deref() == Some(named.as_deref().unwrap_or(login))
+        let normal = |login: &str| postern_mail::normal_login(login).unwrap_or_else(|_| login.to_owned());
+        self.login
+            .as_deref()
+            .is_some_and(|own| normal(own) == normal(login))
     }
 }
 

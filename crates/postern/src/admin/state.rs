@@ -163,6 +163,7 @@ impl Admin {
 
     /// Accepts a code of a second factor. That it was used is stored before it is accepted.
     pub(super) async fn take_code(&self, login: &str, code: &str) -> Result<(), factor::NotTaken> {
+        let login = &normal(login);
         let taken = self.factors.lock().take(login, code, Timestamp::now())?;
         // In memory it is marked as used in any case.
         let _ = self.keep(Space::SecondFactors, login, &taken, None).await;
@@ -310,15 +311,24 @@ impl Admin {
 
     /// Ends all sessions whose rights are no longer what they were at login: the configuration has changed.
     pub(crate) fn configure(&self, settings: Administration) -> usize {
+        let factors = self.factors.lock();
         let changed = |session: &sessions::Session| {
             let Some(login) = &session.who.login else {
                 return false;
             };
-            settings.role_of(login) != Some(session.who.role)
+            let role = session.who.role;
+            let lacks = settings.demands_factor(role) && !session.must_enrol && !factors.has(login);
+            settings.role_of(&normal(login)) != Some(role) || lacks
         };
         let ended = self.sessions.lock().close_where(changed);
+        drop(factors);
         self.settings.store(Arc::new(settings));
         ended
+    }
+
+    /// Whether the second factor of a login was set up.
+    pub(super) fn is_enrolled(&self, login: &str) -> bool {
+        self.factors.lock().has(&normal(login))
     }
 
     async fn keep(
@@ -362,4 +372,9 @@ async fn kept<T: DeserializeOwned>(store: &dyn Store, space: Space) -> Result<Ve
     let records = store.all(space).await?.into_iter();
     let read = records.filter_map(|record| Some((record.key, serde_json::from_str(&record.value).ok()?)));
     Ok(read.collect())
+}
+
+/// A login in the form in which spellings of it are one.
+fn normal(login: &str) -> String {
+    normal_login(login).unwrap_or_else(|_| login.to_owned())
 }

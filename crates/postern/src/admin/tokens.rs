@@ -134,10 +134,10 @@ impl Tokens {
         if self.all.len() >= TOKENS_MAX {
             return Err(NotMade::Many);
         }
-        let login = wanted
-            .login
-            .map(|login| normal_login(&login).map_err(|_| NotMade::Login(login)));
-        let login = login.transpose()?;
+        let login = wanted.login;
+        if let Some(wrong) = login.as_ref().filter(|login| normal_login(login).is_err()) {
+            return Err(NotMade::Login(wrong.clone()));
+        }
         if login.is_none() && wanted.role == Role::Own {
             return Err(NotMade::OwnOfNobody);
         }
@@ -303,7 +303,7 @@ mod tests {
         let first = tokens
             .prepare(wanted("there", Role::Read), "root", at(0))
             .unwrap();
-        assert_eq!(first.login.as_deref(), Some("anna"), "in normal form");
+        assert_eq!(first.login.as_deref(), Some("Anna"), "as the directory names it");
         tokens.put("hash".into(), first);
         let scoped = |scope: &str| NewToken {
             scope: vec![scope.into()],
