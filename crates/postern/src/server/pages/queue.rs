@@ -91,10 +91,8 @@ fn table(visit: &Visit, listing: &Listing, which: &Which, later: bool) -> Table 
         "received",
         "from",
         "to",
-        "login",
         "#size",
         "state",
-        "#tries",
         "last reply",
     ];
     let mut table = Table::new("messages", "Messages in the queue", &columns);
@@ -181,14 +179,22 @@ fn row(message: &MessageLine) -> Row {
         cells: vec![
             shown::message(&message.id),
             shown::when(message.received_at),
-            shown::sender(&message.sender),
+            from(message),
             to.into(),
-            message.login.clone().into(),
             shown::size(message.size),
             state(message),
-            u64::from(message.attempts).into(),
             reply.into(),
         ],
+    }
+}
+
+/// The sender, and the login where that is another name.
+fn from(message: &MessageLine) -> Cell {
+    let login = message.login.as_ref().filter(|login| **login != message.sender);
+    let sender = shown::sender(&message.sender);
+    match login {
+        Some(login) => Cell::Many(vec![sender, Cell::Text(format!("login {login}"))]),
+        None => sender,
     }
 }
 
@@ -200,7 +206,7 @@ pub(super) fn state(message: &MessageLine) -> Cell {
         return Cell::Badge(Tone::Warn, "on hold".to_owned());
     }
     let next = Cell::Many(vec![
-        Cell::Text("next try".to_owned()),
+        Cell::Text(format!("tries: {}, next", message.attempts)),
         shown::when(message.next_due),
     ]);
     match message.attempts {
