@@ -6,13 +6,13 @@
 mod grants;
 mod keys;
 mod serve;
+mod shared;
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
@@ -20,18 +20,8 @@ use tempfile::TempDir;
 use self::grants::Grants;
 pub use self::keys::Algorithm;
 use self::keys::SigningKey;
-
-/// The client accepted for introspection and at the token endpoint.
-pub const CLIENT_ID: &str = "postern-test";
-
-/// Its secret, with characters that must be escaped.
-pub const CLIENT_SECRET: &str = "s3cret: with %+& in it";
-
-/// The audience of tokens unless a test says otherwise.
-pub const AUDIENCE: &str = "https://mail.relay.test";
-
-/// The owner of tokens unless a test says otherwise.
-pub const OWNER: &str = "tester@relay.test";
+pub use self::shared::{AUDIENCE, CLIENT_ID, CLIENT_SECRET, OWNER, unix_now};
+use self::shared::{Shared, State};
 
 /// A running provider. Stopped when dropped.
 pub struct OauthProvider {
@@ -40,61 +30,12 @@ pub struct OauthProvider {
     shared: Arc<Shared>,
 }
 
-/// What connections share.
-struct Shared {
-    issuer: String,
-    tls: Arc<rustls::ServerConfig>,
-    state: Mutex<State>,
-    stop: AtomicBool,
-}
-
-struct State {
-    /// The signing key comes last.
-    keys: Vec<SigningKey>,
-    /// Opaque tokens that are active, with their claims.
-    opaque: HashMap<String, Map<String, Value>>,
-    grants: Grants,
-    /// Requests by path.
-    requests: HashMap<String, usize>,
-    /// The status that every request gets, if the test breaks the provider.
-    broken: Option<u16>,
-    /// Lifetime of tokens from the token endpoint, in seconds.
-    lifetime: u64,
-    next: u64,
-    /// How many keys there have been.
-    generation: u64,
-}
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Claims of a token that is valid for five minutes.
-    fn claims(&self, lifetime: u64) -> Map<String, Value> {
-        let now = unix_now();
-        let claims = json!({
-            "iss": self.issuer, "sub": "f3b1-0001", "aud": AUDIENCE, "azp": CLIENT_ID, "scope": "openid smtp",
-            "iat": now, "exp": now + lifetime, "email": OWNER, "email_verified": true,
-        });
-        claims.as_object().cloned().unwrap_or_default()
-    }
-}
-
 impl std::fmt::Debug for OauthProvider {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("OauthProvider")
             .field("port", &self.port)
             .finish_non_exhaustive()
     }
-}
-
-/// Seconds since 1970.
-#[must_use]
-pub fn unix_now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }
 
 impl OauthProvider {

@@ -17,7 +17,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use super::grants::Granted;
-use super::{CLIENT_ID, CLIENT_SECRET, Shared, unix_now};
+use super::shared::{CLIENT_ID, CLIENT_SECRET, Shared, unix_now};
 
 /// Longest body accepted.
 const BODY_MAX: usize = 64 * 1024;
