@@ -27,16 +27,18 @@ fn filter(fields: &Fields) -> Which {
         sender: fields.some("sender"),
         login: fields.some("login"),
         held: fields.ticked("held"),
+        sandboxed: fields.ticked("sandboxed"),
     }
 }
 
 /// The same as names and values.
-fn pairs(which: &Which) -> [(&'static str, &str); 4] {
+fn pairs(which: &Which) -> [(&'static str, &str); 5] {
     [
         ("domain", which.domain.as_deref().unwrap_or_default()),
         ("sender", which.sender.as_deref().unwrap_or_default()),
         ("login", which.login.as_deref().unwrap_or_default()),
         ("held", if which.held { "yes" } else { "" }),
+        ("sandboxed", if which.sandboxed { "yes" } else { "" }),
     ]
 }
 
@@ -59,6 +61,8 @@ async fn content(visit: &Visit) -> Result<Content, Failed> {
     }
     let held = Field::new(Input::Tick, "held", "On hold only");
     fields.push(held.with(if which.held { "yes" } else { "" }));
+    let sandboxed = Field::new(Input::Tick, "sandboxed", "In the sandbox only");
+    fields.push(sandboxed.with(if which.sandboxed { "yes" } else { "" }));
     let form = Form {
         target: Some("messages".to_owned()),
         ..Form::get("/queue", "", "Find", fields)
