@@ -328,6 +328,11 @@ events! {
         sender_rule SenderRule Option<Rule>, from From Shown<'a>, recipients Recipients usize, size Size u64,
         message_id MessageId Option<&'a str>, milter Milter Option<&'a str>, took TookMs Option<Duration>,
     }
+    "a message that was accepted is held, and by which rule or filter; `postern queue release` lets it go"
+    HeldOnArrival Accept Info Matters "held" {
+        queue Queue Shown<'a>, session Session Option<&'a str>, rule Rule Option<Rule>, milter Milter Option<&'a str>,
+        reason Reason Shown<'a>,
+    }
     "a stranger's message was judged: what SPF, DKIM, DMARC and ARC say of it"
     Judged Accept Info Strangers "judged" {
         session Session &'a str, queue Queue Shown<'a>, listener Listener &'a str, peer Peer IpAddr, from From Shown<'a>,
@@ -418,6 +423,10 @@ events! {
     "a report was made, to the sender of a message or to the postmaster"
     Reported Outcome Info Matters "report" {
         queue Queue Shown<'a>, about About Shown<'a>, to To Shown<'a>,
+    }
+    "a report came back about mail of a login: another server has taken it and could not deliver it, or its recipient calls it unwanted"
+    ReportReturned Outcome Info Matters "bounce returned" | "complaint" (word) {
+        queue Queue Shown<'a>, about About Shown<'a>, login Login &'a str, to To Shown<'a>, status Status Option<Shown<'a>>,
     }
     "the queue was synced, with so many new messages, or could not be"
     Committed Spool Debug Matters "commit" {

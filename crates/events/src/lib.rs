@@ -17,11 +17,11 @@ mod value;
 pub use event::{
     Accepted, AccountActed, Administered, AnswersDelayed, Area, Attempted, Committed, ConfigurationProblem,
     Connected, Converted, DirectoryAsked, Discarded, Disconnected, EVENTS, Event, EventInfo, FilterAsked,
-    FilterDown, FilterUp, Filtered, Greeted, HandedOver, HopReached, Judged, Lane, Level, LockedOut,
-    LockoutsLifted, LoggedIn, LoginRefused, NEWS, NotSigned, Notice, Outcome, RecipientTaken, Refused,
-    Reloaded, Reported, Reworked, Ruled, Screened, SenderTaken, ServiceDown, ServiceUp, SessionsEnded,
-    Signed, SourceDown, SourceUp, Started, Stopping, SubmitterForgotten, Suppressed, TlsFailed, TlsInjected,
-    TlsStarted, Word,
+    FilterDown, FilterUp, Filtered, Greeted, HandedOver, HeldOnArrival, HopReached, Judged, Lane, Level,
+    LockedOut, LockoutsLifted, LoggedIn, LoginRefused, NEWS, NotSigned, Notice, Outcome, RecipientTaken,
+    Refused, Reloaded, ReportReturned, Reported, Reworked, Ruled, Screened, SenderTaken, ServiceDown,
+    ServiceUp, SessionsEnded, Signed, SourceDown, SourceUp, Started, Stopping, SubmitterForgotten,
+    Suppressed, TlsFailed, TlsInjected, TlsStarted, Word,
 };
 pub use history::{History, HistoryLimits, OUTCOMES_MAX, Past, SESSION_MAX};
 pub use key::{CONTRACT, Key, Kind};

@@ -1,5 +1,7 @@
 //! Searching the history, whether a server is writing to it or not.
 
+mod each;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -213,43 +215,7 @@ impl Archive {
         Ok(found)
     }
 
-    /// Passes all stories in which something happened in a period to `show`, oldest day first, until that says stop.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::find`]; returns the files that could not be read.
-    pub fn each(
-        &mut self,
-        since: Option<Timestamp>,
-        until: Option<Timestamp>,
-        mut show: impl FnMut(Story) -> bool,
-    ) -> Result<Vec<String>, ArchiveError> {
-        let mut unreadable = Vec::new();
-        let mut goes_on = true;
-        for name in self.names()? {
-            let mut after = 0;
-            while goes_on {
-                let seen = self.with(name, &mut unreadable, |reader| {
-                    let rows = reader.after(after, PIECE)?;
-                    for story in &rows {
-                        let Some(story) = load(reader, name, *story)? else {
-                            continue;
-                        };
-                        if story.is_within(since, until) && !show(story) {
-                            goes_on = false;
-                            break;
-                        }
-                    }
-                    Ok(rows.last().copied())
-                });
-                let Some(last) = seen else { break };
-                after = i64::from(last);
-            }
-        }
-        Ok(unreadable)
-    }
-
-    /// How much is in each file, oldest first, and which cannot be read.
+    /// How much there is of each file, oldest first, and which cannot be read.
     ///
     /// # Errors
     ///

@@ -47,7 +47,7 @@ impl Role {
             Event::Accepted(Accepted { rule, .. }) if is_for_here(*rule) => Self::AcceptedForHere,
             Event::Accepted(_) => Self::Accepted,
             Event::LoggedIn(_) => Self::LogsIn,
-            Event::Reported(_) => Self::Report,
+            Event::Reported(_) | Event::ReportReturned(_) => Self::Report,
             _ => Self::Goes,
         }
     }

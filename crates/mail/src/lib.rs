@@ -20,6 +20,7 @@ pub mod queue_id;
 mod quoted_printable;
 pub mod received;
 pub mod report;
+pub mod returned;
 pub mod sevenbit;
 pub mod status;
 pub mod visible;

@@ -98,6 +98,8 @@ families! {
         "logins that clients tried"
     LOCKOUTS "postern_lockouts_total" Counter []
         "how often a login or network was locked out or slowed because of failed logins"
+    RETURNED "postern_reports_returned_total" Counter [label("kind", "`bounce` or `complaint`")]
+        "reports about mail of a login that came back: bounces of other servers, and complaints of recipients"
     REFUSALS "postern_refusals_total" Counter [LISTENER, RULE]
         "refusals: of clients, senders, recipients, messages, logins and handshakes, as far as the log lists them one by one"
     SUPPRESSED "postern_refusals_suppressed_total" Counter [LISTENER]
@@ -126,6 +128,8 @@ families! {
         "age of the oldest message in the queue; 0 when it is empty"
     QUEUE_READY "postern_queue_ready" Gauge []
         "1 if mail can be taken, 0 if the disk is full or the queue cannot be written"
+    ACCOUNTS_ON_HOLD "postern_accounts_on_hold" Gauge []
+        "accounts whose mail is accepted and waits for an administrator, see `postern account list`"
     DISK_FREE "postern_queue_disk_free_bytes" Gauge []
         "octets that the server may still write on the queue's disk"
     SYNC_TIME "postern_sync_duration_seconds" Histogram [label("result", "`done` or `failed`")]

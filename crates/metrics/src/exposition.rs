@@ -185,6 +185,10 @@ impl Reading {
                 .zip(&self.counted.not_granted)
                 .try_for_each(|(outcome, counts)| logins(NONE, outcome, counts))
         })?;
+        page.family(&family::RETURNED, |to| {
+            to.counter(&["bounce"], self.counted.bounces_returned.get())?;
+            to.counter(&["complaint"], self.counted.complaints.get())
+        })?;
         page.family(&family::LOCKOUTS, |to| {
             to.counter(&[], self.counted.lockouts.get())
         })
@@ -210,6 +214,9 @@ impl Reading {
             queue.oldest.map_or(Ok(()), |seconds| to.real(&[], seconds))
         })?;
         page.family(&family::QUEUE_READY, |to| to.gauge(&[], u64::from(queue.ready)))?;
+        page.family(&family::ACCOUNTS_ON_HOLD, |to| {
+            to.gauge(&[], self.now.accounts_on_hold)
+        })?;
         page.family(&family::DISK_FREE, |to| {
             queue.disk_free.map_or(Ok(()), |octets| to.gauge(&[], octets))
         })?;

@@ -41,6 +41,8 @@ pub struct Metrics {
     /// Logins granted without a directory.
     pub(crate) granted: Counters<MECHANISMS>,
     pub(crate) lockouts: Counter,
+    pub(crate) bounces_returned: Counter,
+    pub(crate) complaints: Counter,
     pub(crate) tls: Counters<{ VERSIONS.len() }>,
     pub(crate) sync: SyncTimes,
     /// For each of [`ATTEMPTS`] and [`OUTCOMES`] by cause; the last one is for none.

@@ -31,6 +31,8 @@ impl Metrics {
             }
             Event::LoginRefused(event) => self.login_refused(event),
             Event::LockedOut(_) => self.lockouts.one(),
+            Event::ReportReturned(event) if event.word.0 == "complaint" => self.complaints.one(),
+            Event::ReportReturned(_) => self.bounces_returned.one(),
             Event::Refused(event) => self.of(event.listener, |of| of.refusals.at(event.rule as usize).one()),
             Event::TlsFailed(event) => self.of("", |of| of.refusals.at(event.rule as usize).one()),
             Event::Suppressed(event) => self.of(event.listener, |of| of.suppressed.add(event.suppressed)),

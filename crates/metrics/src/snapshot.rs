@@ -13,6 +13,8 @@ pub struct Snapshot {
     pub sessions: u64,
     /// The queue.
     pub queue: Queue,
+    /// Accounts on hold.
+    pub accounts_on_hold: u64,
     /// Connections to next hops, by the kind of mail.
     pub places: Vec<Places>,
     /// Directories, and whether they answered the last time they were asked.

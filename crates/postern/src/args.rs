@@ -27,7 +27,7 @@ use postern_net::ca::{CA_DAYS, CERTIFICATE_DAYS, DAYS_MAX};
 use crate::commands::version;
 use crate::exit;
 
-pub(crate) use self::account::{AccountArgs, AccountCommand, BudgetsArgs, BudgetsCommand};
+pub(crate) use self::account::{AccountArgs, AccountCommand, BudgetsArgs, BudgetsCommand, BudgetsTryArgs};
 pub(crate) use self::api::{ApiArgs, ApiCommand, FactorCommand, TokenCommand};
 pub(crate) use self::common::{ConfigArg, FOLDER, HOSTNAME, JsonArg, ListingArg, ReasonArg};
 pub(crate) use self::dkim::{DkimArgs, DkimCommand, NewKeyArgs, RotateArgs};

@@ -1,11 +1,13 @@
 //! Notifies people of accounts put on hold by a budget, and holds their queued mail.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use postern_events::{AccountActed, Observers, Word, notice, shown};
 use postern_mail::{BodyKind, Envelope, Mailbox, Notify, Recipient, ReversePath};
+use postern_policy::budget::Exceeded;
 use postern_policy::rule::Rule;
 use postern_receive::{BudgetSettings, Budgets, OnHold, Settings};
 use postern_spool::{Assembly, Filter, Inspectors, NoLimit, Origin, Parts, Selection, Spool};
@@ -47,6 +49,7 @@ pub(crate) async fn hold_queued(
 
 /// Sends notifications until `shutdown`.
 pub(crate) async fn tell(deps: Deps, shutdown: CancellationToken) {
+    let mut mails = Mails::default();
     loop {
         let news = tokio::select! {
             () = shutdown.cancelled() => return,
@@ -54,6 +57,11 @@ pub(crate) async fn tell(deps: Deps, shutdown: CancellationToken) {
         };
         for exceeded in news.exceeded {
             notice!(deps.observers, Accept Warning "more than a budget allows", Reason = shown(&exceeded));
+        }
+        for exceeded in &news.unusual {
+            if mails.may_go(&exceeded.key, Timestamp::now().as_second()) {
+                deps.alarm(exceeded).await;
+            }
         }
         // Nobody is notified again after a crash.
         if !news.on_hold.is_empty() {
@@ -65,7 +73,34 @@ pub(crate) async fn tell(deps: Deps, shutdown: CancellationToken) {
     }
 }
 
+/// Mail about what is more than usual: one a day for each account, and no flood where many accounts are stolen at once.
+#[derive(Default)]
+struct Mails {
+    day: i64,
+    accounts: BTreeSet<Box<str>>,
+}
+
+/// Most accounts of which administrators are told by mail in a day; the log has the others.
+const MAILS_MAX: usize = 50;
+
+impl Mails {
+    fn may_go(&mut self, account: &str, now: i64) -> bool {
+        let day = now.div_euclid(86_400);
+        if day != self.day {
+            (self.day, self.accounts) = (day, BTreeSet::new());
+        }
+        self.accounts.len() < MAILS_MAX && self.accounts.insert(account.into())
+    }
+}
+
 impl Deps {
+    async fn alarm(&self, exceeded: &Exceeded) {
+        let settings = self.settings.load_full();
+        for to in &settings.budgets.notify {
+            self.send(to, &for_unusual(exceeded), &settings.hostname).await;
+        }
+    }
+
     async fn contain(&self, on_hold: &OnHold) {
         let OnHold {
             account,
@@ -131,13 +166,24 @@ impl Deps {
         };
         match self.spool.put(message).await {
             Ok(_) => {
-                notice!(self.observers, Accept Info "notified about an account on hold", Queue = shown(&id), To = shown(to))
+                notice!(self.observers, Accept Info "notified about an account", Queue = shown(&id), To = shown(to))
             }
             Err(error) => {
-                notice!(self.observers, Accept Error "cannot notify anyone about an account on hold", To = shown(to), Reason = shown(&error));
+                notice!(self.observers, Accept Error "cannot notify anyone about an account", To = shown(to), Reason = shown(&error));
             }
         }
     }
+}
+
+/// Subject, empty line and text about what is more than usual.
+fn for_unusual(exceeded: &Exceeded) -> String {
+    let account = &exceeded.key;
+    format!(
+        "Subject: Account {account} sends more than usual\n\n\
+         {exceeded}\n\n\
+         Nothing is held or refused. Look at what it has sent:\n\n  postern account show '{account}'\n\n\
+         If its password may be stolen, put it on hold:\n\n  postern account hold '{account}'\n",
+    )
 }
 
 /// Subject, empty line and text for administrators.
@@ -172,6 +218,15 @@ mod tests {
     use postern_policy::budget::{Mark, MarkedBy};
 
     use super::*;
+
+    #[test]
+    fn mail_about_what_is_unusual_is_no_flood() {
+        let mut mails = Mails::default();
+        assert!(mails.may_go("ann", 86_400) && !mails.may_go("ann", 86_401));
+        let others = (0..100).filter(|number| mails.may_go(&number.to_string(), 86_402));
+        assert_eq!(others.count(), MAILS_MAX - 1);
+        assert!(mails.may_go("ann", 2 * 86_400));
+    }
 
     #[test]
     fn what_people_are_told() {

@@ -16,6 +16,7 @@ mod output;
 mod outward;
 mod password;
 mod people;
+mod returned;
 mod rights;
 mod server;
 mod stories;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Buf;
 use jiff::Timestamp;
-use postern_events::{Accepted, Discarded, Reworked};
+use postern_events::{Accepted, Discarded, HeldOnArrival, Reworked};
 use postern_mail::head::{HeadFilter, Ordered};
 use postern_mail::header::HeaderScan;
 use postern_mail::{Envelope, Header, QueueId, Ret, ReversePath};
@@ -19,7 +19,7 @@ use postern_smtp::body::{BodyFault, ChunkDecoder, DataDecoder, Decoded};
 use postern_smtp::reply::texts;
 use postern_smtp::server::{Answer, Ground, Transaction};
 use postern_spool::{
-    Arrival, Assembly, BodyWriter, Client, Hold, Inspections, NewBodies, NewMessage, Origin, Parts, Spool,
+    Arrival, Assembly, BodyWriter, Client, Hold, Inspections, NewBodies, Origin, Parts, Spool,
 };
 use tokio::time::Instant;
 
@@ -596,9 +596,10 @@ impl Intake {
             separated: self.head.separated,
             body,
         };
+        let ground = transaction.ground;
         let acceptance = match &lane {
             Some(device) => Acceptance::Relay(RelayReason::Device(device.name.to_string())),
-            None => acceptance(transaction.ground, access, session),
+            None => acceptance(ground, access, session),
         };
         let mut envelope = transaction.envelope;
         let from = envelope.sender.clone();
@@ -691,7 +692,8 @@ impl Intake {
             Ok(kept) => kept,
             Err(answer) => return answer,
         };
-        let charge = match budgets::charge(&mut assembly, &mut others, size, session) {
+        let whose = (size, ground);
+        let charge = match Box::pin(budgets::charge(&mut assembly, &mut others, whose, session)).await {
             Ok(charge) => charge,
             Err(answer) => return answer,
         };
@@ -705,9 +707,9 @@ impl Intake {
         };
         for other in others {
             let message = other.into_message();
-            let held_by = held_by(&message);
+            let hold = message.hold.clone();
             match spool.put(message).await {
-                Ok(message) => taken.tell(&message, held_by.as_deref(), &self.scan, session),
+                Ok(message) => taken.tell(&message, hold.as_ref(), &self.scan, session),
                 Err(error) => {
                     budgets::take_back(charge, session);
                     return spool_failed(&error, &About::sender(&from), session);
@@ -715,10 +717,10 @@ impl Intake {
             }
         }
         let message = assembly.into_message();
-        let held_by = held_by(&message);
+        let hold = message.hold.clone();
         match spool.put(message).await {
             Ok(message) => {
-                taken.tell(&message, held_by.as_deref(), &self.scan, session);
+                taken.tell(&message, hold.as_ref(), &self.scan, session);
                 sandbox::tell(kept.as_ref(), &message.id, &message.envelope.sender, session);
                 budgets::tell_charged(charge, &message.id, &message.envelope.sender, session);
                 if let Some(filtering) = filtering {
@@ -806,16 +808,11 @@ struct Accepting<'a> {
     sender: &'a ReversePath,
 }
 
-/// The mail filter that had a message held.
-fn held_by(message: &NewMessage) -> Option<String> {
-    message.hold.as_ref().and_then(|hold| hold.milter.clone())
-}
-
 impl Accepting<'_> {
     fn tell(
         &self,
         message: &postern_spool::Message,
-        held_by: Option<&str>,
+        hold: Option<&Hold>,
         scan: &HeaderScan,
         session: &Session,
     ) {
@@ -833,12 +830,21 @@ impl Accepting<'_> {
             recipients: message.envelope.recipients.len(),
             size: self.size,
             message_id: scan.message_id(),
-            milter: held_by,
+            milter: hold.and_then(|hold| hold.milter.as_deref()),
             took: session
                 .sender_at
                 .lock()
                 .map(|at| time::now().saturating_duration_since(at)),
         });
+        if let Some(hold) = hold {
+            session.shared.deps.observers.tell(HeldOnArrival {
+                queue: &message.id,
+                session: Some(&session.id),
+                rule: hold.rule,
+                milter: hold.milter.as_deref(),
+                reason: &hold.words(),
+            });
+        }
         let sender = &message.envelope.sender;
         if sender != self.sender {
             session.shared.deps.observers.tell(Reworked {

@@ -57,7 +57,7 @@ mod usage;
 pub use access::{AccessSettings, ServiceSettings};
 pub use budgets::{
     AccountInfo, BoundInfo, BudgetNews, BudgetObserver, BudgetSettings, Budgets, Countries, CountriesError,
-    MarkInfo, MessageInfo, NetworkInfo, OnHold,
+    MarkInfo, MessageInfo, NetworkInfo, OnHold, is_unknown_recipient,
 };
 pub use content::{Content, ContentSettings, Copy};
 pub use deps::Deps;

@@ -222,6 +222,12 @@ impl Receiver {
         &self.shared
     }
 
+    /// Accounts that budgets or administrators have put on hold.
+    #[must_use]
+    pub fn accounts_on_hold(&self) -> usize {
+        self.shared.deps.budgets.count_on_hold()
+    }
+
     /// Sessions open now, on all listeners.
     #[must_use]
     pub fn sessions(&self) -> u32 {

@@ -96,7 +96,7 @@ impl Taken<'_> {
     /// Accepts it, and returns the reply.
     pub(crate) fn accept(self, session: &Session) -> Answer {
         session.copies.add(self.copies);
-        budgets::recipient_taken(self.ask.path(), session);
+        budgets::recipient_taken(self.ask.path(), self.ground, session);
         if !self.recipients.is_empty() {
             session.shared.deps.observers.tell(RecipientTaken {
                 session: &session.id,
@@ -171,6 +171,9 @@ pub(crate) async fn judge<'d>(
             access::Judged::May(at) => ruled = at,
         }
         if let (RelayVerdict::Refuse(_), Some(rule)) = (&verdict, ruled.relay.take()) {
+            if let Some(reply) = budgets::relayed_recipient(ask.sender(), ask.path(), session) {
+                return Ok(ask.refuse(reply).into());
+            }
             if let Some(access) = &mut session.access {
                 access.relayed_by(rule.clone());
             }

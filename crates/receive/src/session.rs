@@ -28,6 +28,7 @@ use postern_smtp::server::Transaction;
 use tokio::time::{Instant, sleep};
 
 use crate::access::Accessing;
+use crate::budgets::session::Named;
 use crate::content::kept::Copies;
 use crate::count::Signal;
 use crate::judge::Judge;
@@ -77,9 +78,9 @@ pub(crate) struct Session {
     pub(crate) copies: Copies,
     /// When the sender of the transaction was named.
     pub(crate) sender_at: Mutex<Option<std::time::Instant>>,
-    /// Hashes of the transaction's recipients, as budgets count them; empty if nothing is counted.
-    pub(crate) named: Mutex<Vec<u64>>,
-    /// When it began, logged in, or had its last message accepted.
+    /// What budgets know of the transaction.
+    pub(crate) named: Mutex<Named>,
+    /// When it began, logged in, or had its last message taken.
     useful_at: Instant,
     /// Limits what is logged about it.
     noise: Mutex<SessionNoise>,

@@ -80,6 +80,13 @@ impl Hold {
         self.rule == Some(Rule::SandboxKept)
     }
 
+    /// The reason without the name of the rule in front of it.
+    #[must_use]
+    pub fn words(&self) -> &str {
+        let bare = |rule: Rule| self.reason.strip_prefix(rule.name())?.strip_prefix(": ");
+        self.rule.and_then(bare).unwrap_or(&self.reason)
+    }
+
     /// By a mail filter, or by its failure.
     #[must_use]
     pub fn by_milter(name: &str, rule: Rule, reason: impl Display) -> Self {

@@ -100,7 +100,19 @@ impl Directories {
         }
     }
 
-    /// The same, with the mark of its password if the directory shows any of it.
+    /// Whether there is a user of this name, whatever becomes of a login; `None` where a directory cannot tell, or does not answer.
+    pub async fn login_exists(&self, login: &str) -> Option<bool> {
+        match self.find_marked(login).await {
+            PasswordVerdict::Denied(DenyReason::UnknownUser | DenyReason::Malformed) => {
+                let all_tell = self.list.iter().all(|one| one.source.finds_accounts());
+                all_tell.then_some(false)
+            }
+            PasswordVerdict::Granted(_) | PasswordVerdict::Denied(_) => Some(true),
+            PasswordVerdict::Unavailable { .. } => None,
+        }
+    }
+
+    /// The same, with the mark of its password where the directory shows anything of it.
     pub(super) async fn find_marked(&self, login: &str) -> PasswordVerdict {
         let Some(login) = normal(login) else {
             return PasswordVerdict::Denied(DenyReason::Malformed);

@@ -21,7 +21,19 @@ impl NetworkSet {
         }
     }
 
-    /// Whether it is too large to be owned by anybody: what [`crate::breadth`] calls everybody.
+    /// Whether all addresses of a network are in them.
+    #[must_use]
+    pub fn covers(&self, network: IpNet) -> bool {
+        fn within<T: Copy + Ord>(ranges: &[(T, T)], first: T, last: T) -> bool {
+            ranges.iter().any(|(from, to)| *from <= first && last <= *to)
+        }
+        match network {
+            IpNet::V4(network) => within(&self.v4, network.network().into(), network.broadcast().into()),
+            IpNet::V6(network) => within(&self.v6, network.network().into(), network.broadcast().into()),
+        }
+    }
+
+    /// Whether it holds so much that nobody can own it: what [`crate::breadth`] calls everybody.
     #[must_use]
     pub fn is_everybody(&self) -> bool {
         let v4: u64 = self

@@ -1,31 +1,65 @@
 //! The state of one user, network or sender domain.
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+mod kept;
+
+use std::collections::{BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::kept::KeptAccount;
 use super::Moment;
 use super::deed::Deed;
+use super::recipients::Known;
 use super::rules::{Bound, Counted, Span};
+use super::usual::Usual;
 use super::window::{Distinct, Sum};
 
-/// Most recipients of an account that are remembered; the least recently used are forgotten first.
-pub const KNOWN_MAX: usize = 4_096;
-
-/// Most messages that are remembered as evidence.
+/// Messages that are remembered as evidence.
 pub const RECENT_MAX: usize = 10;
 
-/// What is counted, and in which time span.
+/// How long it is remembered to whom an account has sent, and how much is usual, in seconds: it may be away for two months.
+const REMEMBERED: u64 = 60 * 86_400;
+
+/// What is counted, and in what time.
 pub type Window = (Counted, Span);
 
-/// The state of one user, network or sender domain.
+/// What is counted of accounts of a kind.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Tracked {
+    /// In windows.
+    pub windows: BTreeSet<Window>,
+    /// Of what is learnt how much is usual.
+    pub learnt: BTreeSet<Counted>,
+}
+
+impl Tracked {
+    /// Whether nothing is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.windows.is_empty() && self.learnt.is_empty()
+    }
+
+    /// Whether it matters who recipients are.
+    #[must_use]
+    pub fn knows_recipients(&self) -> bool {
+        let mut all = self
+            .windows
+            .iter()
+            .map(|(counted, _)| counted)
+            .chain(&self.learnt);
+        all.any(|counted| *counted == Counted::FirstTimeRecipients)
+    }
+}
+
+/// What is known of one login, network or sender domain.
 #[derive(Clone, Debug, Default)]
 pub struct Account {
     windows: Vec<(Window, Count)>,
+    usual: Vec<(Counted, Usual)>,
     known: Known,
-    /// What was recently reported, and when.
-    told: Vec<(Window, Moment)>,
-    /// When the next message is accepted from an account that is slowed down.
+    /// What was told lately, and when; whether it was more than usual.
+    told: Vec<((Window, bool), Moment)>,
+    /// When the next message may be taken, of an account that is slowed.
     next_at: Moment,
     recent: VecDeque<Recent>,
     touched: Moment,
@@ -37,14 +71,7 @@ enum Count {
     Distinct(Distinct),
 }
 
-/// Recipients of earlier mail, by a hash of their address.
-#[derive(Clone, Debug, Default)]
-struct Known {
-    order: VecDeque<u64>,
-    all: HashSet<u64>,
-}
-
-/// An accepted message.
+/// A message that was taken.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Recent {
     /// Its queue id.
@@ -59,36 +86,45 @@ pub struct Recent {
     pub octets: u64,
 }
 
-/// What is counted, in which time span, and its grains.
-type Named<T> = (String, String, Vec<T>);
-
-/// An account as it is stored.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-pub struct KeptAccount {
-    /// By the names of what is counted and of the time span: grains and amounts.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    sums: Vec<Named<(u64, u64)>>,
-    /// Likewise: names and grains.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    distinct: Vec<Named<(Box<str>, u64)>>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    known: Vec<u64>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    recent: Vec<Recent>,
-    #[serde(default)]
-    next_at: Moment,
-    touched: Moment,
-}
-
-/// What was counted for a deed, to be taken back if it does not happen.
+/// What was counted of a deed, to be taken back if it does not happen.
 #[derive(Clone, Debug, Default)]
 pub struct Added {
     sums: Vec<(Window, u64)>,
     distinct: Vec<(Window, Box<str>)>,
+    learnt: Vec<(Counted, u64)>,
 }
 
 impl Account {
-    /// The current count.
+    /// How much a bound allows now; `None` while it is not known what is usual.
+    #[must_use]
+    pub fn most(&self, bound: &Bound, now: Moment) -> Option<u64> {
+        match &bound.usual {
+            None => Some(bound.most),
+            Some(rule) => self.usual_of(bound.counted)?.allows(bound.span, rule, now),
+        }
+    }
+
+    /// How much of a kind is usual, once that is known after so many days.
+    #[must_use]
+    pub fn usual(&self, (counted, span): Window, days: u32, now: Moment) -> Option<u64> {
+        self.usual_of(counted)?.amount(span, days, now)
+    }
+
+    fn usual_of(&self, counted: Counted) -> Option<&Usual> {
+        let mut all = self.usual.iter();
+        all.find(|(known, _)| *known == counted).map(|(_, usual)| usual)
+    }
+
+    fn learn(&mut self, counted: Counted, amount: u64, now: Moment) {
+        let at = self.usual.iter().position(|(known, _)| *known == counted);
+        let at = at.unwrap_or_else(|| {
+            self.usual.push((counted, Usual::default()));
+            self.usual.len() - 1
+        });
+        self.usual[at].1.add(amount, now);
+    }
+
+    /// How much of a kind there is now.
     #[must_use]
     pub fn total(&self, (counted, span): Window, now: Moment) -> u64 {
         match self.count((counted, span)) {
@@ -133,7 +169,7 @@ impl Account {
                 let mut new: Vec<u64> = deed
                     .recipients
                     .iter()
-                    .filter(|one| !self.known.all.contains(one))
+                    .filter(|one| !self.known.contains(**one))
                     .copied()
                     .collect();
                 new.sort_unstable();
@@ -142,16 +178,25 @@ impl Account {
             }
             Counted::RefusedRecipients => deed.refused_recipients,
             Counted::Bounces => deed.bounces,
+            Counted::ReturnedBounces => deed.returned_bounces,
+            Counted::Complaints => deed.complaints,
             Counted::FailedLogins => deed.failed_logins,
             Counted::SentOctets => deed.octets,
             Counted::Networks | Counted::Countries => 0,
         }
     }
 
-    /// Counts a deed in these windows, and returns what was counted.
-    pub fn add(&mut self, tracked: &BTreeSet<Window>, deed: &Deed<'_>, now: Moment) -> Added {
+    /// Counts a deed in these windows, and says what was counted.
+    pub fn add(&mut self, tracked: &Tracked, deed: &Deed<'_>, now: Moment) -> Added {
         let mut added = Added::default();
-        for &window in tracked {
+        for &counted in tracked.learnt.iter().filter(|_| !deed.held) {
+            let amount = self.amount(counted, deed);
+            if amount > 0 {
+                self.learn(counted, amount, now);
+                added.learnt.push((counted, amount));
+            }
+        }
+        for &window in &tracked.windows {
             let (counted, span) = window;
             if let Some(one) = deed.one(counted) {
                 let Count::Distinct(distinct) = self.count_mut(window) else {
@@ -170,10 +215,7 @@ impl Account {
                 added.sums.push((window, amount));
             }
         }
-        if tracked
-            .iter()
-            .any(|(counted, _)| *counted == Counted::FirstTimeRecipients)
-        {
+        if tracked.knows_recipients() {
             self.known.add(deed.recipients);
         }
         if deed.messages > 0 {
@@ -208,6 +250,11 @@ impl Account {
                 distinct.take_back(one);
             }
         }
+        for (counted, amount) in &added.learnt {
+            if let Some((_, usual)) = self.usual.iter_mut().find(|(known, _)| known == counted) {
+                usual.take_back(*amount, then);
+            }
+        }
         self.recent.retain(|recent| *recent.queue != *queue);
     }
 
@@ -223,13 +270,13 @@ impl Account {
         Some(wait)
     }
 
-    /// Whether something is news: whether it was not reported within the time span in which it is counted. Afterwards it is no
-    /// longer news.
-    pub fn is_news(&mut self, window: Window, now: Moment) -> bool {
-        self.told.retain(|((_, span), at)| at + span.seconds() > now);
-        let is_news = !self.told.iter().any(|(told, _)| *told == window);
+    /// Whether something is news: it was not told within the time in which it is counted. From now on it is none.
+    pub fn is_news(&mut self, bound: &Bound, now: Moment) -> bool {
+        self.told.retain(|(((_, span), _), at)| at + span.seconds() > now);
+        let what = ((bound.counted, bound.span), bound.usual.is_some());
+        let is_news = !self.told.iter().any(|(told, _)| *told == what);
         if is_news {
-            self.told.push((window, now));
+            self.told.push((what, now));
         }
         is_news
     }
@@ -239,7 +286,7 @@ impl Account {
         self.recent.iter()
     }
 
-    /// The networks or countries, and roughly how many seconds ago each was last seen.
+    /// Which networks or countries there are, and how many seconds ago each was seen last.
     #[must_use]
     pub fn names(&self, (counted, span): Window, now: Moment) -> Vec<(Box<str>, u64)> {
         match self.count((counted, span)) {
@@ -257,67 +304,35 @@ impl Account {
     /// Whether nothing that it did still counts.
     #[must_use]
     pub const fn is_over(&self, now: Moment) -> bool {
-        self.touched + Span::Day.seconds() + Span::Day.grain() < now
+        self.over_at() <= now
     }
 
-    /// Forgets windows that are not counted any more.
-    pub fn keep(&mut self, tracked: &BTreeSet<Window>) {
-        self.windows.retain(|(window, _)| tracked.contains(window));
+    /// From when on nothing that it has done so far counts any more.
+    #[must_use]
+    pub const fn over_at(&self) -> Moment {
+        self.touched + Span::Day.seconds() + Span::Day.grain() + 1
     }
 
-    /// Resets all counts. Its earlier recipients are still known.
+    /// Whether nothing of it is remembered any more: neither to whom it has sent nor how much is usual, either.
+    #[must_use]
+    pub fn is_forgotten(&self, now: Moment) -> bool {
+        let is_empty = self.usual.is_empty() && self.known.is_empty();
+        self.is_over(now) && (is_empty || self.touched + REMEMBERED < now)
+    }
+
+    /// Forgets what is not counted any more.
+    pub fn keep(&mut self, tracked: &Tracked) {
+        self.windows
+            .retain(|(window, _)| tracked.windows.contains(window));
+        self.usual.retain(|(counted, _)| tracked.learnt.contains(counted));
+    }
+
+    /// Begins afresh: what it did does not count any more. To whom it has sent is still known, and what is usual.
     pub fn begin_afresh(&mut self) {
         self.windows.clear();
+        self.usual.iter_mut().for_each(|(_, usual)| usual.forget_today());
         self.told.clear();
         self.next_at = 0;
-    }
-
-    /// In the form in which it is stored.
-    #[must_use]
-    pub fn kept(&self, now: Moment) -> KeptAccount {
-        let mut kept = KeptAccount {
-            known: self.known.order.iter().copied().collect(),
-            recent: self.recent.iter().cloned().collect(),
-            next_at: self.next_at,
-            touched: self.touched,
-            ..KeptAccount::default()
-        };
-        for ((counted, span), count) in &self.windows {
-            let (counted, span_name) = (counted.name().to_owned(), span.name().to_owned());
-            match count {
-                Count::Sum(sum) => kept.sums.push((counted, span_name, sum.kept(*span, now))),
-                Count::Distinct(distinct) => {
-                    kept.distinct
-                        .push((counted, span_name, distinct.kept(*span, now)));
-                }
-            }
-        }
-        kept
-    }
-
-    /// From the stored form; what is malformed is left out.
-    #[must_use]
-    pub fn restored(kept: KeptAccount) -> Self {
-        let window = |counted: &str, span: &str| Some((Counted::by_name(counted)?, Span::by_name(span)?));
-        let mut account = Self {
-            next_at: kept.next_at,
-            touched: kept.touched,
-            recent: kept.recent.into_iter().take(RECENT_MAX).collect(),
-            ..Self::default()
-        };
-        account.known.add(&kept.known);
-        for (counted, span, sums) in kept.sums {
-            if let Some(window) = window(&counted, &span).filter(|window| !window.0.is_distinct()) {
-                account.windows.push((window, Count::Sum(Sum::restored(sums))));
-            }
-        }
-        for (counted, span, names) in kept.distinct {
-            if let Some(window) = window(&counted, &span).filter(|window| window.0.is_distinct()) {
-                let distinct = Distinct::restored(names);
-                account.windows.push((window, Count::Distinct(distinct)));
-            }
-        }
-        account
     }
 
     fn count(&self, window: Window) -> Option<&Count> {
@@ -340,29 +355,4 @@ impl Account {
         });
         &mut self.windows[at].1
     }
-}
-
-impl Known {
-    fn add(&mut self, recipients: &[u64]) {
-        for &one in recipients {
-            if !self.all.insert(one) {
-                continue;
-            }
-            self.order.push_back(one);
-            if self.order.len() > KNOWN_MAX
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.all.remove(&oldest);
-            }
-        }
-    }
-}
-
-/// The hash by which recipients are remembered: FNV-1a of 64 bits over the address in lower case. It is stored, so it must not
-/// change.
-#[must_use]
-pub fn recipient_hash(address: &str) -> u64 {
-    address.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
-        (hash ^ u64::from(octet.to_ascii_lowercase())).wrapping_mul(0x0100_0000_01b3)
-    })
 }

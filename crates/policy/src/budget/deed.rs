@@ -24,12 +24,18 @@ pub struct Deed<'a> {
     pub refused_recipients: u64,
     /// Number of recipients to whom mail could not be delivered.
     pub bounces: u64,
+    /// Recipients whose server has taken mail and sent it back.
+    pub returned_bounces: u64,
+    /// Recipients who have called mail unwanted.
+    pub complaints: u64,
     /// Logins that failed.
     pub failed_logins: u64,
     /// The network of the client, if it counts.
     pub network: Option<&'a str>,
     /// The country of the client, if known.
     pub country: Option<&'a str>,
+    /// Whether it is held: what a thief may have sent is not learnt as usual.
+    pub held: bool,
 }
 
 impl<'a> Deed<'a> {

@@ -1,17 +1,23 @@
 //! The state of all users, networks and sender domains, and the decision whether they may send more.
 //!
-//! Only clients that have authenticated or may relay have an account here: strangers cannot make it grow. When it is full,
-//! accounts without current counts are dropped, and no others: then newcomers share one account ([`OTHERS`]). Judging and
-//! counting are one step ([`Ledger::spend`]), so that parallel sessions cannot exceed a limit together.
+//! Only who has logged in or may relay has an account here: strangers cannot make it grow. Each kind has room of its own. Where that is
+//! full, those of whom nothing counts any more give way, and others do not: newcomers then share one account ([`OTHERS`]), which
+//! puts nobody on hold. Judging and counting are one step
+//! ([`Ledger::spend`]), so that sessions in parallel cannot get past a bound together.
 
 mod kept;
+mod room;
+mod terms;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
+pub use self::terms::{Holding, Judged, Refused, Spent, Terms};
 use super::Moment;
-use super::account::{Account, Added, Window};
+use super::account::{Account, Added, Tracked, Window};
 use super::deed::{Deed, Note};
-use super::mark::{HeldMost, Mark, MarkedBy};
+use super::mark::{Mark, MarkedBy};
 use super::rules::{Action, Bound, Budget, Counted, Per, Span, Who, budget_of, network_name};
 use super::verdict::{AccountRefusal, Exceeded};
 
@@ -30,73 +36,15 @@ const ALWAYS: [Window; 5] = [
     (Counted::Networks, Span::Day),
 ];
 
-/// The budgets' verdict on a deed, without counting it.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Judged {
-    /// All limits that it exceeds, the strictest action first.
-    pub exceeded: Vec<Exceeded>,
-}
-
-impl Judged {
-    /// The first with this action.
-    #[must_use]
-    pub fn with(&self, action: Action) -> Option<&Exceeded> {
-        self.exceeded
-            .iter()
-            .find(|exceeded| exceeded.bound.action == action)
-    }
-
-    /// Why it is refused, unless the account is put on hold.
-    #[must_use]
-    pub fn refusal(&self) -> Option<&Exceeded> {
-        self.exceeded
-            .first()
-            .filter(|first| first.bound.action == Action::Refuse)
-    }
-}
-
-/// A counted message.
-#[derive(Clone, Debug)]
-pub struct Spent {
-    /// Its serial number among all counted messages.
-    pub number: u64,
-    /// When it was counted.
-    pub at: Moment,
-    /// Why it is held.
-    pub hold: Option<Holding>,
-    /// What to report, each limit once per time span.
-    pub news: Vec<Exceeded>,
-    added: Vec<(Per, Box<str>, Added)>,
-    account: Box<str>,
-    octets: u64,
-    queue: Box<str>,
-}
-
-/// Why a message is held.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Holding {
-    /// It exceeds a budget, and puts its account on hold.
-    Exceeded(Exceeded),
-    /// Its account was already on hold.
-    OnHold(Mark),
-}
-
-/// Why a message is refused.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Refused {
-    /// It exceeds a budget.
-    Exceeded(Box<Exceeded>),
-    /// Its account is on hold, and no more of its mail is kept.
-    Full(AccountRefusal),
-}
-
 /// All accounts.
 #[derive(Debug)]
 pub struct Ledger {
-    accounts: HashMap<(Per, Box<str>), Account>,
+    accounts: [HashMap<Box<str>, Account>; Per::ALL.len()],
     marks: BTreeMap<Box<str>, Mark>,
-    tracked: [BTreeSet<Window>; Per::ALL.len()],
+    tracked: [Arc<Tracked>; Per::ALL.len()],
     accounts_max: usize,
+    /// Until then nobody gives way, where a kind is full.
+    full_until: [Cell<Moment>; Per::ALL.len()],
     /// The latest moment: time does not go back.
     latest: Moment,
     number: u64,
@@ -117,10 +65,11 @@ impl Ledger {
     #[must_use]
     pub fn new(accounts_max: usize) -> Self {
         Self {
-            accounts: HashMap::new(),
+            accounts: Default::default(),
             marks: BTreeMap::new(),
             tracked: Default::default(),
             accounts_max: accounts_max.max(1),
+            full_until: Default::default(),
             latest: 0,
             number: 0,
             changed: HashSet::new(),
@@ -134,17 +83,23 @@ impl Ledger {
     pub fn keep(&mut self, budgets: &[Budget], learns: bool) {
         for per in Per::ALL {
             let of_kind = budgets.iter().filter(|budget| budget.per == per);
-            let mut tracked: BTreeSet<Window> = of_kind
-                .flat_map(|budget| &budget.bounds)
-                .map(|bound| (bound.counted, bound.span))
-                .collect();
-            if per == Per::Login && (learns || !budgets.is_empty()) {
-                tracked.extend(ALWAYS);
+            let mut tracked = Tracked::default();
+            for bound in of_kind.flat_map(|budget| &budget.bounds) {
+                tracked.windows.insert((bound.counted, bound.span));
+                if bound.usual.is_some() {
+                    tracked.learnt.insert(bound.counted);
+                }
             }
-            if self.tracked[per as usize] != tracked {
-                let accounts = self.accounts.iter_mut().filter(|((of, _), _)| *of == per);
-                accounts.for_each(|(_, account)| account.keep(&tracked));
-                self.tracked[per as usize] = tracked;
+            if per == Per::Login && (learns || !budgets.is_empty()) {
+                tracked.windows.extend(ALWAYS);
+            }
+            if per == Per::Login && learns {
+                tracked.learnt.insert(Counted::SentRecipients);
+            }
+            if *self.tracked[per as usize] != tracked {
+                let accounts = self.accounts[per as usize].values_mut();
+                accounts.for_each(|account| account.keep(&tracked));
+                self.tracked[per as usize] = Arc::new(tracked);
             }
         }
     }
@@ -158,8 +113,7 @@ impl Ledger {
     /// Whether it matters who the recipients are.
     #[must_use]
     pub fn knows_recipients(&self) -> bool {
-        let mut windows = self.tracked.iter().flatten();
-        windows.any(|(counted, _)| *counted == Counted::FirstTimeRecipients)
+        self.tracked.iter().any(|tracked| tracked.knows_recipients())
     }
 
     /// The budgets' verdict on a deed now. Nothing is counted.
@@ -173,16 +127,29 @@ impl Ledger {
                 continue;
             };
             let key = self.place(per, key, now);
-            let account = self.accounts.get(&(per, key.clone())).unwrap_or(&empty);
-            let beyond =
-                |bound: &&Bound| account.total_after((bound.counted, bound.span), deed, now) > bound.most;
-            exceeded.extend(budget.bounds.iter().filter(beyond).map(|bound| Exceeded {
-                budget: budget.name.clone(),
-                per,
-                key: key.clone(),
-                bound: *bound,
-                total: account.total_after((bound.counted, bound.span), deed, now),
-                again: account.fits_in(bound, deed, now),
+            let account = self.accounts[per as usize].get(&key).unwrap_or(&empty);
+            let bounds = budget.bounds.iter();
+            exceeded.extend(bounds.filter_map(|bound| {
+                let most = account.most(bound, now)?;
+                let total = account.total_after((bound.counted, bound.span), deed, now);
+                (total > most).then(|| {
+                    let bound = Bound {
+                        most,
+                        action: shared(bound.action, &key),
+                        ..*bound
+                    };
+                    Exceeded {
+                        budget: budget.name.clone(),
+                        per,
+                        key: key.clone(),
+                        bound,
+                        total,
+                        usual: bound
+                            .usual
+                            .and_then(|rule| account.usual((bound.counted, bound.span), rule.days, now)),
+                        again: account.fits_in(&bound, deed, now),
+                    }
+                })
             }));
         }
         // If several refuse, the one with the longest wait says when to try again.
@@ -199,14 +166,14 @@ impl Ledger {
     /// [`Refused`]: nothing was counted.
     pub fn spend(
         &mut self,
-        (budgets, most): (&[Budget], HeldMost),
+        terms: &Terms<'_>,
         who: &Who<'_>,
         deed: &Deed<'_>,
         now: Moment,
     ) -> Result<Spent, Refused> {
         let now = self.goes_on(now);
         let account = account_name(who);
-        let judged = self.judge(budgets, who, deed, now);
+        let judged = self.judge(terms.budgets, who, deed, now);
         let hold = match (self.marks.get(&account), judged.with(Action::Hold)) {
             (Some(mark), _) => Some(Holding::OnHold(mark.clone())),
             (None, Some(exceeded)) => Some(Holding::Exceeded(exceeded.clone())),
@@ -218,14 +185,22 @@ impl Ledger {
             return Err(Refused::Exceeded(Box::new(exceeded.clone())));
         }
         if let Some(Holding::OnHold(mark)) = &hold
-            && !most.has_room(mark, deed.octets)
+            && !terms.held.has_room(mark, deed.octets)
         {
             return Err(Refused::Full(AccountRefusal {
                 account,
                 messages: mark.messages,
             }));
         }
+        let slowed = match (&hold, judged.with(Action::Delay)) {
+            (None, Some(exceeded)) if !terms.has_waited => Some(self.slowed(exceeded, terms.pace, now)?),
+            _ => None,
+        };
         let news = self.news(&judged, now);
+        let deed = &Deed {
+            held: hold.is_some(),
+            ..*deed
+        };
         let added = self.add(who, deed, now);
         if let Some(Holding::Exceeded(exceeded)) = &hold {
             let by = MarkedBy::Budget(exceeded.budget.clone());
@@ -240,6 +215,7 @@ impl Ledger {
             number: self.number,
             at: now,
             hold,
+            slowed,
             news,
             added,
             account,
@@ -261,7 +237,7 @@ impl Ledger {
         for per in Per::ALL {
             let Some(key) = who.key(per) else { continue };
             let tracked = &self.tracked[per as usize];
-            if let Some(account) = self.accounts.get_mut(&(per, key.clone())) {
+            if let Some(account) = self.accounts[per as usize].get_mut(&key) {
                 account.add(tracked, deed, now);
                 self.changed.insert((per, key));
             }
@@ -287,7 +263,7 @@ impl Ledger {
     /// Takes back the count of a message that could not be accepted after all. An account on hold stays so.
     pub fn take_back(&mut self, spent: &Spent) {
         for (per, key, added) in &spent.added {
-            if let Some(account) = self.accounts.get_mut(&(*per, key.clone())) {
+            if let Some(account) = self.accounts[*per as usize].get_mut(key) {
                 account.take_back(added, spent.at, &spent.queue);
                 self.changed.insert((*per, key.clone()));
             }
@@ -319,6 +295,7 @@ impl Ledger {
             octets: note.octets,
             network: network.as_deref(),
             country: note.country.as_deref(),
+            held: note.hold.is_some() || self.marks.contains_key(&account_name(&who)),
             ..Deed::default()
         };
         self.add(&who, &deed, now);
@@ -332,12 +309,33 @@ impl Ledger {
         }
     }
 
-    /// How long a message waits of a client that a budget slows down to one in `pace` seconds; `None` if that is longer than
-    /// `most`.
-    pub fn turn(&mut self, exceeded: &Exceeded, pace: u64, most: u64, now: Moment) -> Option<u64> {
+    /// Has a message of a client wait that a budget slows down to one in so many seconds: for how long.
+    ///
+    /// # Errors
+    ///
+    /// It would wait longer than is allowed: too many wait already.
+    pub fn slowed(
+        &mut self,
+        exceeded: &Exceeded,
+        (pace, most): (u64, u64),
+        now: Moment,
+    ) -> Result<(Exceeded, u64), Refused> {
         let now = self.goes_on(now);
-        self.account(exceeded.per, exceeded.key.clone())
-            .turn(pace, most, now)
+        let account = self.account(exceeded.per, exceeded.key.clone());
+        match account.turn(pace, most, now) {
+            Some(seconds) => {
+                self.changed.insert((exceeded.per, exceeded.key.clone()));
+                Ok((exceeded.clone(), seconds))
+            }
+            None => Err(Refused::Exceeded(Box::new(Exceeded {
+                again: Some(most.max(pace)),
+                bound: Bound {
+                    action: Action::Refuse,
+                    ..exceeded.bound
+                },
+                ..exceeded.clone()
+            }))),
+        }
     }
 
     /// Puts an account on hold.
@@ -358,10 +356,9 @@ impl Ledger {
         let mark = self.marks.remove(account)?;
         self.marks_version += 1;
         for per in [Per::Login, Per::Network] {
-            let key = (per, Box::from(account));
-            if let Some(known) = self.accounts.get_mut(&key) {
+            if let Some(known) = self.accounts[per as usize].get_mut(account) {
                 known.begin_afresh();
-                self.changed.insert(key);
+                self.changed.insert((per, account.into()));
             }
         }
         Some(mark)
@@ -392,13 +389,13 @@ impl Ledger {
     /// One account.
     #[must_use]
     pub fn account_of(&self, per: Per, key: &str) -> Option<&Account> {
-        self.accounts.get(&(per, key.into()))
+        self.accounts[per as usize].get(key)
     }
 
     /// All accounts of a kind.
     pub fn accounts(&self, per: Per) -> impl Iterator<Item = (&str, &Account)> {
-        let of_kind = self.accounts.iter().filter(move |((of, _), _)| *of == per);
-        of_kind.map(|((_, key), account)| (&**key, account))
+        let accounts = self.accounts[per as usize].iter();
+        accounts.map(|(key, account)| (&**key, account))
     }
 
     /// The moment to use: not before any other seen so far.
@@ -420,7 +417,7 @@ impl Ledger {
             if bound.action == Action::Warn
                 && self
                     .account(exceeded.per, exceeded.key.clone())
-                    .is_news((bound.counted, bound.span), now)
+                    .is_news(bound, now)
             {
                 news.push(exceeded.clone());
             }
@@ -431,7 +428,7 @@ impl Ledger {
     fn add(&mut self, who: &Who<'_>, deed: &Deed<'_>, now: Moment) -> Vec<(Per, Box<str>, Added)> {
         let mut all = Vec::new();
         for per in Per::ALL {
-            let tracked = self.tracked[per as usize].clone();
+            let tracked = Arc::clone(&self.tracked[per as usize]);
             let Some(key) = who.key(per).filter(|_| !tracked.is_empty()) else {
                 continue;
             };
@@ -443,25 +440,6 @@ impl Ledger {
         all
     }
 
-    /// The name under which a client is counted: its own, or that of all others if there is no room for one more.
-    fn place(&self, per: Per, key: Box<str>, now: Moment) -> Box<str> {
-        let is_known = |key: Box<str>| self.accounts.contains_key(&(per, key));
-        if self.accounts.len() < self.accounts_max || is_known(key.clone()) {
-            return key;
-        }
-        let somebody_is_over = || self.accounts.values().any(|account| account.is_over(now));
-        if somebody_is_over() { key } else { OTHERS.into() }
-    }
-
-    fn account(&mut self, per: Per, key: Box<str>) -> &mut Account {
-        let at = (per, key);
-        if self.accounts.len() >= self.accounts_max && !self.accounts.contains_key(&at) {
-            let now = self.latest;
-            self.accounts.retain(|_, account| !account.is_over(now));
-        }
-        self.accounts.entry(at).or_default()
-    }
-
     fn count_held(&mut self, account: &str, octets: u64) {
         if let Some(mark) = self.marks.get_mut(account) {
             mark.messages += 1;
@@ -471,7 +449,15 @@ impl Ledger {
     }
 }
 
-/// The account that is put on hold: that of the authenticated user, or else the network's.
+/// What is done: an account that several share puts nobody on hold for what another has done.
+fn shared(action: Action, key: &str) -> Action {
+    match action {
+        Action::Hold if key == OTHERS => Action::Refuse,
+        action => action,
+    }
+}
+
+/// Whose account is put on hold: that of who has logged in, or else the network's.
 #[must_use]
 pub fn account_name(who: &Who<'_>) -> Box<str> {
     let network = || who.peer.map(network_name).unwrap_or_default();

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use postern_mail::Domain;
 
+use super::usual::Multiple;
 use crate::DomainSet;
 use crate::access::networks::NetworkSet;
 use crate::network::NetworkPrefix;
@@ -33,6 +34,16 @@ impl Per {
             Self::SenderDomain => "sender_domain",
         }
     }
+
+    /// As people say it.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Network => "network",
+            Self::SenderDomain => "sender domain",
+        }
+    }
 }
 
 /// What is counted. The names say in which direction.
@@ -46,9 +57,13 @@ pub enum Counted {
     FirstTimeRecipients,
     /// Recipients that it named and that were refused for good as unknown.
     RefusedRecipients,
-    /// Recipients to whom its mail could not be delivered.
+    /// Mail that it has sent and that this server could not deliver, by recipient.
     Bounces,
-    /// Failed logins with its user name, or from its network.
+    /// Mail that it has sent, that others have taken and then sent back, by recipient.
+    ReturnedBounces,
+    /// Mail that it has sent and of which a recipient's provider says that it was unwanted, by recipient.
+    Complaints,
+    /// Logins that were tried in its name, or from its network, and failed.
     FailedLogins,
     /// Networks from which it sends.
     Networks,
@@ -59,13 +74,15 @@ pub enum Counted {
 }
 
 impl Counted {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
+    /// All.
+    pub const ALL: [Self; 11] = [
         Self::SentMessages,
         Self::SentRecipients,
         Self::FirstTimeRecipients,
         Self::RefusedRecipients,
         Self::Bounces,
+        Self::ReturnedBounces,
+        Self::Complaints,
         Self::FailedLogins,
         Self::Networks,
         Self::Countries,
@@ -81,6 +98,8 @@ impl Counted {
             Self::FirstTimeRecipients => "first_time_recipients",
             Self::RefusedRecipients => "refused_recipients",
             Self::Bounces => "bounces",
+            Self::ReturnedBounces => "returned_bounces",
+            Self::Complaints => "complaints",
             Self::FailedLogins => "failed_logins",
             Self::Networks => "networks",
             Self::Countries => "countries",
@@ -88,32 +107,70 @@ impl Counted {
         }
     }
 
-    /// The words for people: `4 messages`.
-    #[must_use]
-    pub const fn words(self) -> &'static str {
+    /// What a person calls it, one and several: `1 message`, `4 messages`.
+    const fn forms(self) -> (&'static str, &'static str) {
         match self {
-            Self::SentMessages => "messages",
-            Self::SentRecipients => "recipients",
-            Self::FirstTimeRecipients => "new recipients",
-            Self::RefusedRecipients => "refused recipients",
-            Self::Bounces => "bounces",
-            Self::FailedLogins => "failed logins",
-            Self::Networks => "networks",
-            Self::Countries => "countries",
-            Self::SentOctets => "octets",
+            Self::SentMessages => ("message", "messages"),
+            Self::SentRecipients => ("recipient", "recipients"),
+            Self::FirstTimeRecipients => ("new recipient", "new recipients"),
+            Self::RefusedRecipients => ("refused recipient", "refused recipients"),
+            Self::Bounces => ("bounce", "bounces"),
+            Self::ReturnedBounces => ("returned bounce", "returned bounces"),
+            Self::Complaints => ("complaint", "complaints"),
+            Self::FailedLogins => ("failed login", "failed logins"),
+            Self::Networks => ("network", "networks"),
+            Self::Countries => ("country", "countries"),
+            Self::SentOctets => ("octet", "octets"),
         }
     }
 
-    /// Whether distinct values are counted.
+    /// What a person calls so many of it: `1 message`, `4 messages` without the number.
+    #[must_use]
+    pub const fn words(self, amount: u64) -> &'static str {
+        let (one, several) = self.forms();
+        if amount == 1 { one } else { several }
+    }
+
+    /// What somebody is told who has too much of it: `has sent too many messages`.
+    #[must_use]
+    pub const fn too_much(self) -> &'static str {
+        match self {
+            Self::SentMessages => "has sent too many messages",
+            Self::SentRecipients => "has sent to too many recipients",
+            Self::FirstTimeRecipients => "has sent to too many new recipients",
+            Self::RefusedRecipients => "has named too many unknown recipients",
+            Self::Bounces | Self::ReturnedBounces => "has had too many bounces",
+            Self::Complaints => "has had too many complaints",
+            Self::FailedLogins => "has had too many failed logins",
+            Self::Networks => "has sent from too many networks",
+            Self::Countries => "has sent from too many countries",
+            Self::SentOctets => "has sent too much",
+        }
+    }
+
+    /// Whether it is learnt how much of it is usual.
+    #[must_use]
+    pub const fn is_learnt(self) -> bool {
+        matches!(
+            self,
+            Self::SentMessages | Self::SentRecipients | Self::FirstTimeRecipients | Self::SentOctets
+        )
+    }
+
+    /// Whether different ones are counted, each once.
     #[must_use]
     pub const fn is_distinct(self) -> bool {
         matches!(self, Self::Networks | Self::Countries)
     }
 
-    /// Whether others can cause it, by guessing passwords. No account may be stopped by that.
+    /// Whether somebody else can make it happen: whoever guesses a password, or says that mail was sent back or unwanted. No account
+    /// may be stopped by that.
     #[must_use]
     pub const fn is_others_doing(self) -> bool {
-        matches!(self, Self::FailedLogins)
+        matches!(
+            self,
+            Self::FailedLogins | Self::ReturnedBounces | Self::Complaints
+        )
     }
 
     /// By its name.
@@ -178,6 +235,16 @@ impl Span {
         }
     }
 
+    /// As one that ends now: `the last hour`.
+    #[must_use]
+    pub const fn latest(self) -> &'static str {
+        match self {
+            Self::Minute => "the last minute",
+            Self::Hour => "the last hour",
+            Self::Day => "the last day",
+        }
+    }
+
     /// By its name.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
@@ -218,9 +285,11 @@ pub struct Bound {
     pub counted: Counted,
     /// The time span.
     pub span: Span,
-    /// The limit.
+    /// How much there may be; where that is learnt, how much it is now.
     pub most: u64,
-    /// What is done beyond it.
+    /// How much more than usual there may be, where no number is set by hand.
+    pub usual: Option<Multiple>,
+    /// What is done with what goes beyond.
     pub action: Action,
 }
 

@@ -1,23 +1,28 @@
 use std::net::IpAddr;
 
-use proptest::prelude::*;
-
-use super::account::{Account, recipient_hash};
+use super::account::Account;
 use super::deed::{Deed, Note};
-use super::ledger::{Holding, Ledger, OTHERS, Refused};
+use super::ledger::{Holding, Ledger, Refused, Terms};
 use super::mark::HeldMost;
-use super::rules::{Action, Bound, Budget, Counted, Per, Span, Who, Whom, budget_of, network_name};
-use super::verdict::span_of;
-use super::window::{Distinct, Sum};
+use super::recipients::RecipientKey;
+use super::rules::{Action, Bound, Budget, Counted, Per, Span, Who, Whom, budget_of};
 use crate::origin::LoginSet;
 
+mod full;
+mod learnt;
+mod windows;
+mod words;
+
 const START: u64 = 1_800_000_000;
+
+const KEY: RecipientKey = RecipientKey::new([7; 16]);
 
 fn bound(counted: Counted, span: Span, most: u64, action: Action) -> Bound {
     Bound {
         counted,
         span,
         most,
+        usual: None,
         action,
     }
 }
@@ -61,8 +66,9 @@ fn message(recipients: u64) -> Deed<'static> {
 }
 
 fn spend(ledger: &mut Ledger, budgets: &[Budget], who: &Who<'_>, deed: &Deed<'_>, now: u64) -> &'static str {
-    match ledger.spend((budgets, HeldMost::default()), who, deed, now) {
+    match ledger.spend(&Terms::new(budgets), who, deed, now) {
         Ok(spent) if spent.hold.is_some() => "held",
+        Ok(spent) if spent.slowed.as_ref().is_some_and(|(_, wait)| *wait > 0) => "slowed",
         Ok(spent) if !spent.news.is_empty() => "warned",
         Ok(_) => "taken",
         Err(Refused::Exceeded(_)) => "refused",
@@ -83,7 +89,8 @@ fn what_is_done_beyond_a_bound() {
         ("octets",                     bound(SentOctets, Span::Minute, 2_999, Action::Refuse),   1,   ["taken", "taken", "refused"]),
         ("told once",                  bound(SentMessages, Span::Hour, 1, Action::Warn),         1,   ["taken", "warned", "taken"]),
         ("held, and what follows",     bound(SentMessages, Span::Hour, 1, Action::Hold),         1,   ["taken", "held", "held"]),
-        ("slowed at MAIL, not here",   bound(SentMessages, Span::Hour, 1, Action::Delay),        1,   ["taken", "taken", "taken"]),
+        ("each waits for its turn",    bound(SentMessages, Span::Hour, 1, Action::Delay),        1,   ["taken", "taken", "slowed"]),
+        ("slowed by its recipients",   bound(SentRecipients, Span::Hour, 2, Action::Delay),      3,   ["taken", "slowed", "slowed"]),
     ];
     for (shows, bound, recipients, want) in cases {
         let budgets = [budget(Per::Login, &[bound])];
@@ -146,7 +153,7 @@ fn networks_and_new_recipients() {
     let mut ledger = ledger(&budgets);
     assert!(ledger.knows_recipients());
     let recipients: Vec<u64> = ["a@x.test", "B@x.test", "b@X.test", "c@x.test", "d@x.test"]
-        .map(recipient_hash)
+        .map(|address| KEY.hash(address))
         .to_vec();
     #[rustfmt::skip]
     let cases = [
@@ -214,7 +221,11 @@ fn an_account_on_hold_until_it_is_released() {
         octets: 0,
     };
     let send = |ledger: &mut Ledger, recipients| {
-        let outcome = ledger.spend((&budgets, most), &ann(), &message(recipients), START);
+        let terms = Terms {
+            held: most,
+            ..Terms::new(&budgets)
+        };
+        let outcome = ledger.spend(&terms, &ann(), &message(recipients), START);
         match outcome {
             Ok(spent) => match spent.hold {
                 Some(Holding::Exceeded(_)) => "puts on hold",
@@ -250,50 +261,27 @@ fn what_was_not_taken_does_not_count() {
         ],
     )];
     let mut ledger = ledger(&budgets);
-    let both = (&budgets[..], HeldMost::default());
-    let spent = ledger.spend(both, &ann(), &message(1), START).unwrap();
-    assert!(ledger.spend(both, &ann(), &message(1), START).is_err());
+    let terms = Terms::new(&budgets);
+    let spent = ledger.spend(&terms, &ann(), &message(1), START).unwrap();
+    assert!(ledger.spend(&terms, &ann(), &message(1), START).is_err());
     ledger.take_back(&spent);
     let elsewhere = Deed {
         network: Some("another"),
         ..message(1)
     };
-    assert!(ledger.spend(both, &ann(), &elsewhere, START).is_ok());
+    assert!(ledger.spend(&terms, &ann(), &elsewhere, START).is_ok());
 }
 
 #[test]
-fn strangers_push_nobody_out() {
-    let budgets = [budget(
-        Per::Login,
-        &[bound(Counted::SentMessages, Span::Day, 1, Action::Refuse)],
-    )];
-    let mut ledger = Ledger::new(3);
-    ledger.keep(&budgets, false);
-    let names = ["ann", "ben", "cat", "dan", "eve"];
-    let who = |name: &'static str| Who {
-        login: Some(name),
-        ..ann()
-    };
-    let got = names.map(|name| spend(&mut ledger, &budgets, &who(name), &message(1), START));
-    assert_eq!(
-        got,
-        ["taken", "taken", "taken", "taken", "refused"],
-        "two share one"
-    );
-    assert!(ledger.account_of(Per::Login, OTHERS).is_some());
-    assert_eq!(
-        spend(&mut ledger, &budgets, &who("ann"), &message(1), START),
-        "refused"
-    );
-    let later = START + 2 * 86_400;
-    assert_eq!(
-        spend(&mut ledger, &budgets, &who("eve"), &message(1), later),
-        "taken"
-    );
-    assert!(
-        ledger.account_of(Per::Login, "eve").is_some(),
-        "there is room again"
-    );
+fn recipients_are_told_apart_by_a_secret() {
+    let other = RecipientKey::new([8; 16]);
+    assert_eq!(KEY.hash("A@x.test"), KEY.hash("a@X.test"));
+    assert_ne!(KEY.hash("a@x.test"), KEY.hash("b@x.test"));
+    assert_ne!(KEY.hash("a@x.test"), other.hash("a@x.test"));
+    let read = RecipientKey::parse(&KEY.kept()).unwrap();
+    assert_eq!(read.hash("a@x.test"), KEY.hash("a@x.test"));
+    assert!(RecipientKey::parse("7").is_none());
+    assert!(!format!("{KEY:?}").contains('7'));
 }
 
 #[test]
@@ -306,7 +294,13 @@ fn slowed_in_turn() {
     assert_eq!(spend(&mut ledger, &budgets, &ann(), &message(1), START), "taken");
     let judged = ledger.judge(&budgets, &ann(), &message(1), START);
     let exceeded = judged.with(Action::Delay).unwrap();
-    let waits: Vec<Option<u64>> = (0..4).map(|_| ledger.turn(exceeded, 10, 20, START)).collect();
+    let wait = |ledger: &mut Ledger| {
+        ledger
+            .slowed(exceeded, (10, 20), START)
+            .ok()
+            .map(|(_, wait)| wait)
+    };
+    let waits: Vec<Option<u64>> = (0..4).map(|_| wait(&mut ledger)).collect();
     assert_eq!(
         waits,
         [Some(0), Some(10), Some(20), None],
@@ -404,106 +398,4 @@ fn a_clock_that_is_set_back_gives_nothing_back() {
     let times = [START, START - 90_000, START + 3_500, START + 3_700];
     let got = times.map(|now| spend(&mut ledger, &budgets, &ann(), &message(1), now));
     assert_eq!(got, ["taken", "refused", "refused", "taken"]);
-}
-
-#[test]
-fn times_as_people_say_them() {
-    let cases = [
-        (0, "1 second"),
-        (45, "45 seconds"),
-        (91, "2 minutes"),
-        (3_600, "60 minutes"),
-        (7_000, "2 hours"),
-    ];
-    for (seconds, want) in cases {
-        assert_eq!(span_of(seconds), want);
-    }
-}
-
-#[test]
-fn networks_by_name() {
-    assert_eq!(&*network_name("192.0.2.77".parse().unwrap()), "192.0.2.77");
-    assert_eq!(
-        &*network_name("2001:db8:0:7::5".parse().unwrap()),
-        "2001:db8:0:7::/64"
-    );
-}
-
-fn any_span() -> impl Strategy<Value = Span> {
-    prop_oneof![Just(Span::Minute), Just(Span::Hour), Just(Span::Day)]
-}
-
-proptest! {
-    /// Whatever comes when, no interval of that length has more than allowed.
-    #[test]
-    fn no_window_has_more(
-        span in any_span(),
-        most in 1_u64..20,
-        deeds in proptest::collection::vec((0_u64..100_000, 1_u64..5), 1..200),
-    ) {
-        let mut sum = Sum::default();
-        let mut now = START;
-        let mut taken: Vec<(u64, u64)> = Vec::new();
-        for (pause, amount) in deeds {
-            now += pause * span.seconds() / 100_000;
-            if sum.total(span, now) + amount <= most {
-                sum.add(amount, span, now);
-                taken.push((now, amount));
-                let within: u64 = taken.iter().filter(|(at, _)| at + span.seconds() > now).map(|(_, amount)| amount).sum();
-                prop_assert!(within <= most);
-            }
-        }
-        prop_assert!(sum.kept(span, now).len() as u64 <= span.seconds() / span.grain() + 1);
-    }
-
-    /// A client that is told to try again in some seconds is accepted then, and not a grain earlier.
-    #[test]
-    fn it_fits_when_it_is_said_to(
-        span in any_span(),
-        most in 1_u64..20,
-        deeds in proptest::collection::vec((0_u64..2_000, 1_u64..5), 1..60),
-        wanted in 1_u64..25,
-    ) {
-        let mut sum = Sum::default();
-        let mut now = START;
-        for (pause, amount) in deeds {
-            now += pause;
-            sum.add(amount, span, now);
-        }
-        match sum.fits_in(wanted, most, span, now) {
-            None => prop_assert!(wanted > most),
-            Some(wait) => {
-                prop_assert!(sum.total(span, now + wait) + wanted <= most);
-                prop_assert!(wait == 0 || sum.total(span, now + wait - 1) + wanted > most);
-            }
-        }
-    }
-
-    #[test]
-    fn different_ones(
-        span in any_span(),
-        most in 1_u64..6,
-        deeds in proptest::collection::vec((0_u64..100_000, 0_u8..12), 1..200),
-    ) {
-        let mut distinct = Distinct::default();
-        let mut now = START;
-        let mut taken: Vec<(u64, u8)> = Vec::new();
-        for (pause, one) in deeds {
-            now += pause * span.seconds() / 100_000;
-            let name = one.to_string();
-            let wait = distinct.fits_in(&name, most, span, now);
-            if distinct.total_with(&name, span, now) <= most {
-                prop_assert_eq!(wait, Some(0));
-                distinct.add(&name, span, now);
-                taken.push((now, one));
-                let mut within: Vec<u8> = taken.iter().filter(|(at, _)| at + span.seconds() > now).map(|(_, one)| *one).collect();
-                within.sort_unstable();
-                within.dedup();
-                prop_assert!(within.len() as u64 <= most);
-            } else {
-                let wait = wait.unwrap();
-                prop_assert!(distinct.total_with(&name, span, now + wait) <= most);
-            }
-        }
-    }
 }

@@ -20,6 +20,8 @@ pub struct Exceeded {
     pub bound: Bound,
     /// What the count would be.
     pub total: u64,
+    /// How much is usual, where that is what counts.
+    pub usual: Option<u64>,
     /// In how many seconds it would fit; `None` if never.
     pub again: Option<u64>,
 }
@@ -34,11 +36,15 @@ impl fmt::Display for Exceeded {
             "budget {:?}: {} {} in {} for {} {}, {most} allowed",
             self.budget,
             self.total,
-            counted.words(),
+            counted.words(self.total),
             span.words(),
-            self.per.name(),
+            self.per.words(),
             self.key
-        )
+        )?;
+        match self.usual {
+            Some(usual) => write!(out, ", {usual} usual"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -48,19 +54,25 @@ impl Exceeded {
     pub fn text(&self) -> String {
         let Bound { counted, span, .. } = self.bound;
         let whose = match self.per {
-            Per::Login => "Your account has",
-            Per::Network => "Your network has",
-            Per::SenderDomain => "The sender's domain has",
+            Per::Login => "Your account",
+            Per::Network => "Your network",
+            Per::SenderDomain => "The sender's domain",
         };
-        let again = match self.again {
-            Some(seconds) => format!("try again in {}", span_of(seconds)),
-            None => "this is more than may be sent at once".to_owned(),
-        };
-        format!(
-            "{whose} too many {} in {}, {again}",
-            counted.words(),
-            span.words()
-        )
+        match self.again {
+            Some(seconds) => format!(
+                "{whose} {} in {}, try again in {}",
+                counted.too_much(),
+                span.latest(),
+                span_of(seconds)
+            ),
+            None => format!(
+                "This is more than may be sent at once: {} {}, {} allowed in {}",
+                self.total,
+                counted.words(self.total),
+                self.bound.most,
+                span.words()
+            ),
+        }
     }
 }
 

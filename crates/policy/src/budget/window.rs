@@ -116,45 +116,49 @@ impl Sum {
     }
 }
 
-/// Distinct values, each with the grain in which it was last seen.
+/// Different ones, each with the moment in which it was seen last.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Distinct {
-    seen: BTreeMap<Box<str>, u64>,
+    seen: BTreeMap<Box<str>, Moment>,
+}
+
+/// Whether what was counted at a moment still counts.
+const fn counts_of(then: Moment, now: Moment, span: Span) -> bool {
+    counts(then / span.grain(), now, span)
 }
 
 impl Distinct {
     /// The current number.
     #[must_use]
     pub fn total(&self, span: Span, now: Moment) -> u64 {
-        let current = self.seen.values().filter(|grain| counts(**grain, now, span));
+        let current = self.seen.values().filter(|then| counts_of(**then, now, span));
         current.count() as u64
     }
 
     /// The number with one more.
     #[must_use]
     pub fn total_with(&self, one: &str, span: Span, now: Moment) -> u64 {
-        let known = self.seen.get(one).is_some_and(|grain| counts(*grain, now, span));
+        let known = self.seen.get(one).is_some_and(|then| counts_of(*then, now, span));
         self.total(span, now) + u64::from(!known)
     }
 
     /// Counts one; true if it is new.
     pub fn add(&mut self, one: &str, span: Span, now: Moment) -> bool {
-        let grain = now / span.grain();
         if let Some(seen) = self.seen.get_mut(one) {
-            let is_new = !counts(*seen, now, span);
-            *seen = grain.max(*seen);
+            let is_new = !counts_of(*seen, now, span);
+            *seen = now.max(*seen);
             return is_new;
         }
         if self.seen.len() >= DISTINCT_MAX {
-            self.seen.retain(|_, grain| counts(*grain, now, span));
+            self.seen.retain(|_, then| counts_of(*then, now, span));
         }
         if self.seen.len() >= DISTINCT_MAX {
-            let oldest = self.seen.iter().min_by_key(|(_, grain)| **grain);
+            let oldest = self.seen.iter().min_by_key(|(_, then)| **then);
             if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
                 self.seen.remove(&oldest);
             }
         }
-        self.seen.insert(one.into(), grain);
+        self.seen.insert(one.into(), now);
         true
     }
 
@@ -174,7 +178,7 @@ impl Distinct {
         }
         let others = self.seen.iter().filter(|(name, _)| &***name != one);
         let mut grains: Vec<u64> = others
-            .map(|(_, grain)| *grain)
+            .map(|(_, then)| *then / span.grain())
             .filter(|grain| counts(*grain, now, span))
             .collect();
         grains.sort_unstable();
@@ -183,20 +187,20 @@ impl Distinct {
         grains.get(gone).map(|grain| leaves_in(*grain, now, span))
     }
 
-    /// The values, and roughly how many seconds ago each was last seen.
+    /// Which there are, and how many seconds ago each was seen last.
     #[must_use]
     pub fn names(&self, span: Span, now: Moment) -> Vec<(Box<str>, u64)> {
-        let current = self.seen.iter().filter(|(_, grain)| counts(**grain, now, span));
+        let current = self.seen.iter().filter(|(_, then)| counts_of(**then, now, span));
         current
-            .map(|(name, grain)| (name.clone(), now.saturating_sub(grain * span.grain())))
+            .map(|(name, then)| (name.clone(), now.saturating_sub(*then)))
             .collect()
     }
 
-    /// Names and grains, to be stored.
+    /// Names and moments, to be kept.
     #[must_use]
     pub fn kept(&self, span: Span, now: Moment) -> Vec<(Box<str>, u64)> {
-        let current = self.seen.iter().filter(|(_, grain)| counts(**grain, now, span));
-        current.map(|(name, grain)| (name.clone(), *grain)).collect()
+        let current = self.seen.iter().filter(|(_, then)| counts_of(**then, now, span));
+        current.map(|(name, then)| (name.clone(), *then)).collect()
     }
 
     /// From the stored form.

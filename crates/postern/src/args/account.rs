@@ -1,8 +1,10 @@
 //! Arguments of `account` and `budgets`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
-use super::{ConfigArg, JsonArg, ReasonArg};
+use super::{ConfigArg, JsonArg, ReasonArg, TimesArgs};
 
 /// Arguments of `account`.
 #[derive(Args, Debug)]
@@ -58,6 +60,18 @@ pub(crate) enum AccountCommand {
     },
 }
 
+/// Arguments of `budgets try`.
+#[derive(Args, Debug)]
+pub(crate) struct BudgetsTryArgs {
+    /// The file with the [[budget]] tables, which may hold nothing else; the configuration in use if none is named
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) times: TimesArgs,
+    #[command(flatten)]
+    pub(crate) json: JsonArg,
+}
+
 /// Arguments of `budgets`.
 #[derive(Args, Debug)]
 pub(crate) struct BudgetsArgs {
@@ -75,4 +89,9 @@ pub(crate) enum BudgetsCommand {
         #[command(flatten)]
         json: JsonArg,
     },
+    /// Says what the budgets of a file would have caught, by the history
+    ///
+    /// Nothing is changed. What happened is counted again in order of time, as if nobody had been on hold before, and whoever
+    /// would have been put on hold stays so to the end. Mail for own domains of clients without a login is left out.
+    Try(BudgetsTryArgs),
 }

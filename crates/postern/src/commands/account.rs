@@ -2,13 +2,14 @@
 //! accounts.
 
 use jiff::Timestamp;
+use postern_policy::budget::{Counted, Span};
 use postern_receive::{AccountInfo, BoundInfo, MarkInfo};
 use serde::de::DeserializeOwned;
 
 use crate::args::{AccountArgs, AccountCommand, BudgetsArgs, BudgetsCommand, ConfigArg};
-use crate::control::accounts::{AccountLine, AccountReleased, BudgetLine};
+use crate::control::accounts::{AccountHeld, AccountLine, AccountReleased, BudgetLine};
 use crate::control::acts;
-use crate::control::protocol::{Changed, Request};
+use crate::control::protocol::Request;
 use crate::control::wishes::AccountWish;
 use crate::exit::{Exit, Failure};
 use crate::{locate, output};
@@ -39,14 +40,21 @@ pub(crate) fn run(args: AccountArgs) -> Result<(), Failure> {
                 reason,
                 remove: false,
             };
-            let changed: Changed = ask(&Request::HoldAccount(wish.clone()), config)?;
+            let held: AccountHeld = ask(&Request::HoldAccount(wish.clone()), config)?;
             if json.json {
-                return output::print_json(&changed);
+                return output::print_json(&held);
             }
+            if held.exists == Some(false) {
+                eprintln!(
+                    "postern: warning: no directory knows a user {:?}; `postern account release` undoes this",
+                    wish.account
+                );
+            }
+            let already = if held.was_on_hold { " already" } else { "" };
             output::print(&format!(
-                "{} is on hold{}",
+                "{} is on hold{already}{}",
                 wish.account,
-                with(changed.changed, "held")
+                with(held.changed, "held")
             ))
         }
         AccountCommand::Release {
@@ -75,7 +83,10 @@ pub(crate) fn run(args: AccountArgs) -> Result<(), Failure> {
 
 /// Shows the budgets in force.
 pub(crate) fn budgets(args: BudgetsArgs) -> Result<(), Failure> {
-    let BudgetsCommand::Show { json } = args.command;
+    let json = match args.command {
+        BudgetsCommand::Show { json } => json,
+        BudgetsCommand::Try(wanted) => return super::budgets::run(&wanted, &args.config),
+    };
     let lines: Vec<BudgetLine> = ask(&Request::Budgets, &args.config)?;
     if json.json {
         return output::print_json(&lines);
@@ -106,8 +117,7 @@ pub(crate) fn budgets(args: BudgetsArgs) -> Result<(), Failure> {
 fn with(messages: u64, done: &str) -> String {
     match messages {
         0 => String::new(),
-        1 => format!("; {done} 1 message"),
-        many => format!("; {done} {many} messages"),
+        many => format!("; {done} {}", several(many, "message")),
     }
 }
 
@@ -143,13 +153,19 @@ fn whose(hold: &MarkInfo) -> String {
 
 fn amount(bound: &BoundInfo) -> String {
     let most = bound.most.map(|most| format!(" of {most}")).unwrap_or_default();
+    let usual = bound
+        .usual
+        .map(|usual| format!(", {usual} usual"))
+        .unwrap_or_default();
+    let counted =
+        Counted::by_name(&bound.counted).map(|counted| counted.words(bound.most.unwrap_or(bound.total)));
+    let span = Span::by_name(&bound.span).map(Span::words);
     format!(
-        "{}{most} {} in a {}",
+        "{}{most} {} in {}{usual}",
         bound.total,
-        bound.counted.replace('_', " "),
-        bound.span
+        counted.unwrap_or(&bound.counted),
+        span.unwrap_or(&bound.span)
     )
-    .replace("in a hour", "in an hour")
 }
 
 fn show(info: &AccountInfo) -> Result<(), Failure> {
@@ -161,8 +177,8 @@ fn show(info: &AccountInfo) -> Result<(), Failure> {
             output::print(&format!("on hold   for {}, by {}", ago(hold.since), whose(hold)))?;
             output::print(&format!("reason    {}", hold.reason))?;
             output::print(&format!(
-                "held      {} messages, {}",
-                hold.messages,
+                "held      {}, {}",
+                several(hold.messages, "message"),
                 output::size(hold.octets)
             ))?;
         }
@@ -174,7 +190,7 @@ fn show(info: &AccountInfo) -> Result<(), Failure> {
         let action = action
             .map(|action| format!(", then {action}"))
             .unwrap_or_default();
-        output::print(&format!("counts    {}{action}", amount(bound)))?;
+        output::print(&format!("used      {}{action}", amount(bound)))?;
     }
     for network in &info.networks {
         output::print(&format!(
@@ -185,10 +201,10 @@ fn show(info: &AccountInfo) -> Result<(), Failure> {
     }
     for message in &info.recent {
         output::print(&format!(
-            "message   {}, {} ago, {} recipients, {}, from {}",
+            "message   {}, {} ago, {}, {}, from {}",
             message.queue,
             ago(message.at),
-            message.recipients,
+            several(message.recipients, "recipient"),
             output::size(message.octets),
             match message.network.as_str() {
                 "" => "this machine",
@@ -197,6 +213,11 @@ fn show(info: &AccountInfo) -> Result<(), Failure> {
         ))?;
     }
     Ok(())
+}
+
+fn several(amount: u64, one: &str) -> String {
+    let plural = if amount == 1 { "" } else { "s" };
+    format!("{amount} {one}{plural}")
 }
 
 fn ask<T: DeserializeOwned>(request: &Request, config: &ConfigArg) -> Result<T, Failure> {

@@ -7,6 +7,7 @@ pub(crate) mod auth;
 mod auth_explain;
 mod auth_lockouts;
 mod auth_token;
+mod budgets;
 pub(crate) mod cert;
 pub(crate) mod check;
 mod check_access;

@@ -23,6 +23,7 @@ mod span;
 mod stumbles;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub(crate) use self::checked::{Config, JudgeSettings, Paths};
 pub(crate) use self::include::{Gate, Refusal};
@@ -124,6 +125,23 @@ impl Source {
                 Ok((config, report))
             }
             _ => Err(report),
+        }
+    }
+
+    /// The budgets alone, whatever else is written or missing.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the text, or with the budgets.
+    pub(crate) fn budgets(&self) -> Result<Arc<postern_receive::BudgetSettings>, Report> {
+        let (document, mut problems) = self.document();
+        let sources = &self.gathered.sources;
+        let budgets = checked::budgets_alone(&self.base, &document, &mut problems);
+        self.explain(&document, &mut problems);
+        let report = problems.into_report(sources);
+        match report.has_errors() {
+            true => Err(report),
+            false => Ok(budgets),
         }
     }
 

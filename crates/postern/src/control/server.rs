@@ -224,13 +224,19 @@ pub(crate) async fn carry_out(request: Request, asking: Asking<'_>, deps: &Deps)
         Request::Factors(asked) => of_problem(deps.admin.factors(asked, asking.trusts).await),
         Request::Link => records::link(by, deps),
         Request::History => history::flush(deps.archive.clone()).await,
-        Request::Accounts => value(&accounts::list(&deps.budgets)),
-        Request::Account { account } => match accounts::show(&deps.budgets, &account) {
-            Ok(info) => value(&info),
-            Err(missing) => Reply::NotFound(missing),
+        Request::Accounts => {
+            let listed = accounts::list(&deps.budgets, &*deps.spool).await;
+            value_or(listed.map_err(|error| error.to_string()))
+        }
+        Request::Account { account } => match accounts::show(&deps.budgets, &account, &*deps.spool).await {
+            Ok(Some(info)) => value(&info),
+            Ok(None) => Reply::NotFound(accounts::nothing_known(&account)),
+            Err(error) => Reply::Failed(error.to_string()),
         },
         Request::HoldAccount(wish) => {
-            let done = accounts::hold(&wish, by, &deps.budgets, &*deps.spool, &deps.observers).await;
+            let directories = deps.directories.load_full();
+            let known = (&*deps.budgets, &*directories);
+            let done = accounts::hold(&wish, by, known, &*deps.spool, &deps.observers).await;
             value_or(done.map_err(|error| error.to_string()))
         }
         Request::ReleaseAccount(wish) => {

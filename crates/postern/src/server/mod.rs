@@ -61,6 +61,7 @@ use crate::control::history::Remembers;
 use crate::control::server::ReloadWish;
 use crate::exit::{Exit, Failure, chain};
 use crate::log::Log;
+use crate::returned::{Returns, ReturnsObserver};
 use crate::rights::Account;
 use crate::{firstrun, locate, output};
 
@@ -114,6 +115,7 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
     };
     let followers = Arc::new(Followers::new(Arc::clone(&history)));
     let budgets = Arc::new(Budgets::default());
+    let returns = Arc::new(Returns::default());
     let observers = Observers::new(vec![
         log.observer(),
         Box::new(remembers),
@@ -122,6 +124,7 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
         Box::new(Arc::clone(&metrics)),
         Box::new(statistics::Counts(Arc::clone(&statistics))),
         Box::new(BudgetObserver(Arc::clone(&budgets))),
+        Box::new(ReturnsObserver(Arc::clone(&returns))),
     ]);
     if let Some(archive) = &archive {
         archive.tell_to(observers.clone());
@@ -150,6 +153,7 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
         metrics,
         statistics,
         budgets,
+        returns,
     };
     let result = runtime.block_on(run(start, &user, &log));
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -172,6 +176,7 @@ struct Start {
     metrics: Arc<Metrics>,
     statistics: Arc<Statistics>,
     budgets: Arc<Budgets>,
+    returns: Arc<Returns>,
 }
 
 fn start_archive(settings: Option<postern_history::Settings>) -> Result<Option<Archive>, Failure> {
@@ -330,6 +335,7 @@ async fn run(start: Start, user: &str, log: &Log) -> Result<(), Failure> {
         metrics,
         statistics,
         budgets,
+        returns,
     } = start;
     let mut signals = Signals::listen().map_err(|error| Failure::io("cannot listen to signals", &error))?;
     let notifier = Arc::new(Notifier::from_environment());
@@ -348,6 +354,7 @@ async fn run(start: Start, user: &str, log: &Log) -> Result<(), Failure> {
             metrics,
             statistics,
             budgets,
+            returns,
             losses: log.losses(),
         },
     )

@@ -51,6 +51,7 @@ use crate::control::server::{ControlSocket, Deps as ControlDeps, ReloadWish};
 use crate::exit::{Exit, Failure, chain};
 use crate::judge::{ArcSealer, Judge, Outlet, Reports};
 use crate::log::{Log, Losses};
+use crate::returned::{self, Returns};
 
 /// Everything that runs.
 pub(super) struct Services {
@@ -83,6 +84,9 @@ pub(super) struct Services {
     counting: Option<JoinHandle<()>>,
     /// Notifies about accounts on hold until `stop_memory`.
     budget_news: JoinHandle<()>,
+    /// Reports about mail that come back, and who looks them up until `stop_memory`.
+    returns: Arc<Returns>,
+    looking_up: Option<JoinHandle<()>>,
     stop_memory: CancellationToken,
     decoy: DecoySecret,
     health: JoinHandle<()>,
@@ -183,6 +187,7 @@ pub(super) struct Observing {
     pub(super) metrics: Arc<Metrics>,
     pub(super) statistics: Arc<Statistics>,
     pub(super) budgets: Arc<Budgets>,
+    pub(super) returns: Arc<Returns>,
     pub(super) losses: Losses,
 }
 
@@ -202,6 +207,7 @@ impl Services {
             metrics,
             statistics,
             budgets,
+            returns,
             losses,
         } = observing;
         let fixed = Fixed::of(&config);
@@ -229,7 +235,8 @@ impl Services {
         let deliver = swap(config.deliver);
         let dkim = Keeper::new(config.dkim, &fixed.state_dir, resolver.clone(), observers.clone());
         let receive = swap(config.receive);
-        let signers = [
+        let others = [
+            returned::watcher(&returns, &receive, fixed.archive.is_some()),
             dkim.inspector(&deliver),
             sealer(&config.judge, &dkim, &receive, &deliver, &observers),
         ];
@@ -245,7 +252,7 @@ impl Services {
             acts: swap(config.acts),
             own_users: swap(config.own_users),
             reporter: swap(config.judge.reports.clone()),
-            inspectors: swap(inspectors(config.judge, &resolver, &observers, &reports, signers)),
+            inspectors: swap(inspectors(config.judge, &resolver, &observers, &reports, others)),
         };
         let socket = ControlSocket::bind(&fixed.state_dir)
             .map_err(|error| Failure::io("cannot make the control socket", &error))?;
@@ -375,6 +382,17 @@ impl Services {
             stop_memory.clone(),
         );
         let budget_news = watch.spawn("news of budgets", until(&stop_memory), told);
+        let looked_up = histories.archive.clone().zip(fixed.archive.clone());
+        let looking_up = looked_up.map(|(history, folder)| {
+            let deps = returned::Deps {
+                returns: Arc::clone(&returns),
+                history,
+                folder,
+                observers: observers.clone(),
+            };
+            let keeping = returned::keep(deps, stop_memory.clone());
+            watch.spawn("reports that come back", until(&stop_memory), keeping)
+        });
 
         let deps = ControlDeps {
             spool: Arc::clone(&spool),
@@ -459,6 +477,8 @@ impl Services {
             digest,
             counting,
             budget_news,
+            returns,
+            looking_up,
             stop_memory,
             decoy,
             health,
@@ -590,7 +610,12 @@ impl Services {
         self.shared.receive.store(Arc::new(config.receive));
         self.shared.deliver.store(Arc::new(config.deliver));
         self.dkim.take(config.dkim);
-        let signers = [
+        let others = [
+            returned::watcher(
+                &self.returns,
+                &self.shared.receive,
+                self.histories.archive.is_some(),
+            ),
             self.dkim.inspector(&self.shared.deliver),
             sealer(
                 &config.judge,
@@ -612,7 +637,7 @@ impl Services {
             &self.resolver,
             &self.observers,
             &self.reports,
-            signers,
+            others,
         );
         self.shared.inspectors.store(Arc::new(inspectors));
         config.shown.keep(&AT_START, &self.shared.shown.load());
@@ -646,6 +671,7 @@ impl Services {
             OptionFuture::from(self.memory),
             OptionFuture::from(self.reporting),
             OptionFuture::from(self.counting),
+            OptionFuture::from(self.looking_up),
             self.dkim_keeper,
             self.budget_news
         );
@@ -682,13 +708,13 @@ fn inspectors(
     resolver: &Resolver,
     observers: &Observers,
     reports: &Arc<Reports>,
-    signers: [Option<Arc<dyn Inspector>>; 2],
+    others: [Option<Arc<dyn Inspector>>; 3],
 ) -> Inspectors {
     let mut all: Vec<Arc<dyn Inspector>> = Vec::new();
     if let Some(judge) = Judge::new(judge, resolver.clone(), observers.clone(), Arc::clone(reports)) {
         all.push(Arc::new(judge));
     }
-    all.extend(signers.into_iter().flatten());
+    all.extend(others.into_iter().flatten());
     Inspectors::new(all)
 }
 

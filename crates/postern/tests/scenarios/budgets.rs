@@ -62,7 +62,7 @@ fn many_connections_get_no_more_than_one() {
                     } else {
                         assert!(
                             reply.starts_with(
-                                "450 4.7.1 Your account has too many messages in a day, try again in"
+                                "450 4.7.1 Your account has sent too many messages in the last day, try again in"
                             ),
                             "{reply}"
                         );

@@ -95,6 +95,7 @@ const COMMANDS: &[(&str, Arguments, Arguments)] = &[
     ("account list",              Some(&[]),                                                               Some(&["--config", "wrong.toml"])),
     ("account show",              Some(&["tester@relay.test"]),                                            Some(&["nobody"])),
     ("account release",           Some(&["tester@relay.test"]),                                            Some(&["nobody"])),
+    ("budgets try",               Some(&["draft.toml"]),                                                   Some(&["missing.toml"])),
     ("budgets show",              Some(&[]),                                                               Some(&["--config", "wrong.toml"])),
     ("api token create",          Some(&["backup", "--role", "read"]),                                     Some(&["backup", "--role", "read"])),
     ("api token list",            Some(&[]),                                                               Some(&["--config", "wrong.toml"])),
@@ -168,6 +169,8 @@ fn site() -> Site {
     )
     .unwrap();
     fs::write(site.path("words"), "a b\n").unwrap();
+    let draft = "[[budget]]\nname = \"draft\"\n[[budget.bound]]\ncount = \"sent_messages\"\nday = 0\naction = \"warn\"\n";
+    fs::write(site.path("draft.toml"), draft).unwrap();
     fs::write(site.path("passwd"), "dave@relay.test:{PLAIN}a word of dave\n").unwrap();
     fs::write(
         site.path("message"),

@@ -29,6 +29,7 @@ mod explaining;
 mod fault;
 mod floods;
 mod guessing;
+mod holds;
 mod identity;
 mod json;
 mod judging;

@@ -1,11 +1,15 @@
 //! What administrators see of an account, and what they can do with it.
 
 use jiff::Timestamp;
+use postern_policy::budget::account::Window;
 use postern_policy::budget::rules::{Bound, Counted, Per, Span, Who, budget_of};
 use postern_policy::budget::{Account, Budget, Mark, MarkedBy, Moment};
 use serde::{Deserialize, Serialize};
 
 use super::Budgets;
+
+/// Days after which it is shown what is usual, where no bound says how many.
+const LEARNT_AFTER: u32 = 7;
 
 /// What is known of an account.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -35,7 +39,7 @@ pub struct MarkInfo {
     pub by: Option<String>,
     /// The reason.
     pub reason: String,
-    /// Messages accepted and held since then.
+    /// Messages that are held: those that came since, and those that were queued before.
     pub messages: u64,
     /// Their total size in octets.
     pub octets: u64,
@@ -50,9 +54,11 @@ pub struct BoundInfo {
     pub span: String,
     /// The current count.
     pub total: u64,
-    /// The limit; `None` if there is none.
+    /// How much there may be; `None` where nothing bounds it, or it is not known yet what is usual.
     pub most: Option<u64>,
-    /// The action beyond the limit.
+    /// How much is usual, where that is learnt and known.
+    pub usual: Option<u64>,
+    /// What is done beyond.
     pub action: Option<String>,
 }
 
@@ -61,7 +67,7 @@ pub struct BoundInfo {
 pub struct NetworkInfo {
     /// The network.
     pub network: String,
-    /// When it was last seen, to within a quarter of an hour.
+    /// When it was seen last.
     pub last_at: Timestamp,
 }
 
@@ -143,16 +149,18 @@ impl Budgets {
 
     /// Puts an account on hold; false if it already was.
     pub fn hold(&self, name: &str, by: &str, reason: &str) -> bool {
-        let mut ledger = self.ledger.lock();
-        let is_new = ledger.mark(name).is_none();
-        ledger.hold(name, by, reason, self.now());
+        let is_new = self.change(|ledger| {
+            let is_new = ledger.mark(name).is_none();
+            ledger.hold(name, by, reason, self.now());
+            is_new
+        });
         self.write.notify_one();
         is_new
     }
 
     /// Releases an account, whose counts start from zero; `None` if it was not on hold.
     pub fn release(&self, name: &str) -> Option<MarkInfo> {
-        let mark = self.ledger.lock().release(name, self.now())?;
+        let mark = self.change(|ledger| ledger.release(name, self.now()))?;
         self.write.notify_one();
         Some(self.mark_info(&mark))
     }
@@ -218,18 +226,28 @@ fn key_as_who(per: Per, name: &str) -> Who<'_> {
 }
 
 fn share(account: &Account, bound: &Bound, now: Moment) -> (u64, BoundInfo) {
-    let total = account.total((bound.counted, bound.span), now);
-    let share = total.saturating_mul(100) / bound.most.max(1);
-    (share, info(bound.counted, bound.span, total, Some(bound)))
+    let window = (bound.counted, bound.span);
+    let total = account.total(window, now);
+    let most = account.most(bound, now);
+    let share = most.map_or(0, |most| total.saturating_mul(100) / most.max(1));
+    let usual = bound.usual.and_then(|rule| account.usual(window, rule.days, now));
+    let info = BoundInfo {
+        most,
+        usual,
+        action: Some(bound.action.name().to_owned()),
+        ..counted(window, total)
+    };
+    (share, info)
 }
 
-fn info(counted: Counted, span: Span, total: u64, bound: Option<&Bound>) -> BoundInfo {
+fn counted((counted, span): Window, total: u64) -> BoundInfo {
     BoundInfo {
         counted: counted.name().to_owned(),
         span: span.name().to_owned(),
         total,
-        most: bound.map(|bound| bound.most),
-        action: bound.map(|bound| bound.action.name().to_owned()),
+        most: None,
+        usual: None,
+        action: None,
     }
 }
 
@@ -237,12 +255,15 @@ fn info(counted: Counted, span: Span, total: u64, bound: Option<&Bound>) -> Boun
 fn counts(account: &Account, budget: Option<&Budget>, now: Moment) -> Vec<BoundInfo> {
     let bounds = budget.map(|budget| &budget.bounds[..]).unwrap_or_default();
     let mut counts: Vec<BoundInfo> = bounds.iter().map(|bound| share(account, bound, now).1).collect();
-    for counted in [Counted::SentMessages, Counted::SentRecipients] {
+    for counted_too in [Counted::SentMessages, Counted::SentRecipients] {
         for span in [Span::Hour, Span::Day] {
-            let is_there = |bound: &Bound| bound.counted == counted && bound.span == span;
+            let window = (counted_too, span);
+            let is_there = |bound: &Bound| (bound.counted, bound.span) == window;
             if !bounds.iter().any(is_there) {
-                let total = account.total((counted, span), now);
-                counts.push(info(counted, span, total, None));
+                counts.push(BoundInfo {
+                    usual: account.usual(window, LEARNT_AFTER, now),
+                    ..counted(window, account.total(window, now))
+                });
             }
         }
     }

@@ -6,21 +6,21 @@ mod observer;
 pub(crate) mod session;
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
-use postern_mail::Mailbox;
+use postern_mail::{ForwardPath, Mailbox};
 use postern_policy::budget::mark::HeldMost;
-use postern_policy::budget::{Budget, Exceeded, Ledger, Mark, Moment};
+use postern_policy::budget::{Budget, Exceeded, Ledger, Mark, Moment, RecipientKey};
 use tokio::sync::{Notify, watch};
 
 pub use self::account::{AccountInfo, BoundInfo, MarkInfo, MessageInfo, NetworkInfo};
 pub use self::countries::{Countries, CountriesError};
-pub use self::observer::BudgetObserver;
+pub use self::observer::{BudgetObserver, is_unknown_recipient};
 
 /// Most news items that wait to be sent.
 const NEWS_MAX: usize = 1_000;
@@ -69,10 +69,16 @@ impl Default for BudgetSettings {
 pub struct Budgets {
     pub(crate) ledger: Mutex<Ledger>,
     settings: ArcSwap<BudgetSettings>,
+    /// Whether anything counts or anybody is on hold: what every session looks at first.
+    in_use: AtomicBool,
+    /// By which recipients are told apart. It comes from the store, or is made of chance.
+    key: OnceLock<RecipientKey>,
     clock: Clock,
     /// Limits exceeded without a message, not yet reported.
     exceeded: Mutex<Vec<Exceeded>>,
-    /// Signals that there is something to report.
+    /// What is more than usual, and was not told yet.
+    unusual: Mutex<Vec<Exceeded>>,
+    /// There is something to be told.
     news: Notify,
     /// The first address of users whose account was put on hold, until they are notified.
     addresses: Mutex<HashMap<Box<str>, String>>,
@@ -95,11 +101,14 @@ impl Default for Budgets {
         Self {
             ledger: Mutex::default(),
             settings: ArcSwap::default(),
+            in_use: AtomicBool::new(false),
+            key: OnceLock::new(),
             clock: Clock {
                 base: AtomicU64::new(base),
                 started: Instant::now(),
             },
             exceeded: Mutex::default(),
+            unusual: Mutex::default(),
             news: Notify::new(),
             addresses: Mutex::default(),
             write: Notify::new(),
@@ -115,7 +124,44 @@ impl Budgets {
             return;
         }
         self.settings.store(Arc::clone(settings));
-        self.ledger.lock().keep(&settings.budgets, settings.learns);
+        self.change(|ledger| ledger.keep(&settings.budgets, settings.learns));
+    }
+
+    /// Whether there is anything to count, or anybody is on hold.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.in_use.load(Ordering::Relaxed)
+    }
+
+    /// Does what may begin or end that budgets are in use.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Ledger) -> T) -> T {
+        let mut ledger = self.ledger.lock();
+        let changed = change(&mut ledger);
+        self.in_use.store(ledger.is_in_use(), Ordering::Relaxed);
+        changed
+    }
+
+    /// What stands for a recipient.
+    pub(crate) fn recipient(&self, to: &ForwardPath) -> u64 {
+        self.key().hash(&to.to_string())
+    }
+
+    /// By which recipients are told apart.
+    pub(crate) fn key(&self) -> &RecipientKey {
+        self.key.get_or_init(|| RecipientKey::new(rand::random()))
+    }
+
+    /// They are told apart as before the restart.
+    pub(crate) fn has_key(&self, key: RecipientKey) {
+        let _ = self.key.set(key);
+    }
+
+    /// How many accounts are on hold.
+    #[must_use]
+    pub fn count_on_hold(&self) -> usize {
+        match self.is_in_use() {
+            true => self.ledger.lock().marks().count(),
+            false => 0,
+        }
     }
 
     /// The settings in force.
@@ -149,8 +195,9 @@ impl Budgets {
             let news = BudgetNews {
                 on_hold: self.untold(),
                 exceeded: std::mem::take(&mut *self.exceeded.lock()),
+                unusual: std::mem::take(&mut *self.unusual.lock()),
             };
-            if !news.on_hold.is_empty() || !news.exceeded.is_empty() {
+            if !news.is_empty() {
                 return news;
             }
             self.news.notified().await;
@@ -205,10 +252,19 @@ impl Budgets {
     }
 
     fn add_news(&self, news: Vec<Exceeded>) {
+        self.add_to(&self.exceeded, news);
+    }
+
+    /// Administrators hear by mail of what is more than usual.
+    pub(crate) fn add_unusual(&self, unusual: Vec<Exceeded>) {
+        self.add_to(&self.unusual, unusual);
+    }
+
+    fn add_to(&self, to: &Mutex<Vec<Exceeded>>, news: Vec<Exceeded>) {
         if !news.is_empty() {
-            let mut exceeded = self.exceeded.lock();
-            exceeded.extend(news);
-            exceeded.truncate(NEWS_MAX);
+            let mut told = to.lock();
+            told.extend(news);
+            told.truncate(NEWS_MAX);
             self.news.notify_one();
         }
     }
@@ -221,6 +277,14 @@ pub struct BudgetNews {
     pub on_hold: Vec<OnHold>,
     /// Limits with action `warn` that were exceeded by something other than a message.
     pub exceeded: Vec<Exceeded>,
+    /// What is more than usual, and was only warned of.
+    pub unusual: Vec<Exceeded>,
+}
+
+impl BudgetNews {
+    fn is_empty(&self) -> bool {
+        self.on_hold.is_empty() && self.exceeded.is_empty() && self.unusual.is_empty()
+    }
 }
 
 /// An account that a budget has put on hold.

@@ -16,12 +16,13 @@ pub struct BudgetObserver(pub Arc<Budgets>);
 
 impl Observer for BudgetObserver {
     fn observe(&self, event: &Event<'_>) {
+        if !self.0.is_in_use() {
+            return;
+        }
         match event {
             Event::LoggedIn(event) => {
-                let mut ledger = self.0.ledger.lock();
-                if ledger.is_in_use() {
-                    ledger.begin(&who(Some(event.login), event.peer), self.0.now());
-                }
+                let who = who(Some(event.login), event.peer);
+                self.0.ledger.lock().begin(&who, self.0.now());
             }
             Event::LoginRefused(event) => {
                 let failed = Deed {
@@ -33,7 +34,7 @@ impl Observer for BudgetObserver {
                     .map(|login| normal_login(login).unwrap_or_else(|_| login.into()));
                 self.happened(&who(login.as_deref(), event.peer), &failed);
             }
-            Event::Refused(event) if is_unknown(event.rule) => {
+            Event::Refused(event) if is_unknown_recipient(event.rule) => {
                 let refused = Deed {
                     refused_recipients: 1,
                     ..Deed::default()
@@ -47,6 +48,15 @@ impl Observer for BudgetObserver {
                 };
                 self.happened(&who(event.login, None), &bounced);
             }
+            Event::ReportReturned(event) => {
+                let is_complaint = u64::from(event.word.0 == "complaint");
+                let returned = Deed {
+                    complaints: is_complaint,
+                    returned_bounces: 1 - is_complaint,
+                    ..Deed::default()
+                };
+                self.happened(&who(Some(event.login), None), &returned);
+            }
             _ => {}
         }
     }
@@ -57,9 +67,6 @@ impl BudgetObserver {
         let settings = self.0.settings();
         let news = {
             let mut ledger = self.0.ledger.lock();
-            if !ledger.is_in_use() {
-                return;
-            }
             ledger.happened(who, deed, &settings.budgets, self.0.now())
         };
         self.0.add_news(news);
@@ -75,7 +82,8 @@ fn who(login: Option<&str>, peer: Option<IpAddr>) -> Who<'_> {
 }
 
 /// Whether a rule says that there is no such recipient.
-const fn is_unknown(rule: Rule) -> bool {
+#[must_use]
+pub const fn is_unknown_recipient(rule: Rule) -> bool {
     matches!(
         rule,
         Rule::RecipientUnknown | Rule::RecipientUnlisted | Rule::RecipientNextHop

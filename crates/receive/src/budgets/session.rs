@@ -4,16 +4,15 @@ use std::time::Duration;
 
 use postern_events::Ruled;
 use postern_mail::{ForwardPath, QueueId, ReversePath};
-use postern_policy::budget::account::recipient_hash;
 use postern_policy::budget::deed::Note as Counted;
-use postern_policy::budget::ledger::{Holding, Judged, Refused, account_name};
+use postern_policy::budget::ledger::{Holding, Judged, Refused, Terms, account_name};
 use postern_policy::budget::rules::network_name;
 use postern_policy::budget::verdict::REFUSED;
-use postern_policy::budget::{Action, Bound, Deed, Exceeded, Spent, rules::Who};
+use postern_policy::budget::{Action, Deed, Exceeded, Spent, rules::Who};
 use postern_policy::rule::{Rule, Verdict};
 use postern_smtp::Reply;
 use postern_smtp::reply::texts;
-use postern_smtp::server::Answer;
+use postern_smtp::server::{Answer, Ground};
 use postern_spool::{Assembly, Hold, Note};
 
 use super::BudgetSettings;
@@ -52,19 +51,42 @@ impl<'a> Sender<'a> {
     }
 }
 
-/// Whether the mail of a session counts: it is from a known client, and does not come back from an after-queue filter.
-fn counts(session: &Session) -> bool {
-    (!session.is_stranger() || device::of(session).is_some())
+/// What budgets know of a transaction.
+#[derive(Debug, Default)]
+pub(crate) struct Named {
+    /// The recipients that it has named, by the hash under which budgets know them; empty where nothing counts.
+    recipients: Vec<u64>,
+    /// Whether it has waited for its turn.
+    has_waited: bool,
+}
+
+/// Whether the mail of a session counts: it is from somebody who is known, or is `relayed` all the same by an access rule, and does not
+/// come back from the filter behind the queue. Where no budget is in use, that is one load of a flag.
+fn counts(session: &Session, relayed: bool) -> bool {
+    session.shared.deps.budgets.is_in_use()
+        && (relayed || !session.is_stranger() || device::of(session).is_some())
         && !session.is_filtered()
-        && session.shared.deps.budgets.ledger.lock().is_in_use()
+}
+
+/// By what a message is judged.
+fn terms<'a>(settings: &'a BudgetSettings, has_waited: bool) -> Terms<'a> {
+    Terms {
+        budgets: &settings.budgets,
+        held: settings.held,
+        pace: (settings.delay.as_secs().max(1), settings.delay_most.as_secs()),
+        has_waited,
+    }
 }
 
 /// Judges `MAIL`: the reply, if nothing may be sent now. A sender that is slowed down waits here.
 pub(crate) async fn sender(from: &ReversePath, size: u64, session: &Session) -> Option<Reply> {
-    if !counts(session) {
+    if !session.shared.deps.budgets.is_in_use() {
         return None;
     }
-    session.named.lock().clear();
+    *session.named.lock() = Named::default();
+    if !counts(session, false) {
+        return None;
+    }
     let settings = &session.profile.settings.budgets;
     let domain = domain_of(from);
     let sender = Sender::of(session, domain.as_deref(), settings);
@@ -80,49 +102,60 @@ pub(crate) async fn sender(from: &ReversePath, size: u64, session: &Session) -> 
         return Some(refused(exceeded, &About::sender(from), session));
     }
     let exceeded = judged.with(Action::Delay)?;
-    let (pace, most) = (settings.delay.as_secs().max(1), settings.delay_most.as_secs());
-    let wait = budgets.ledger.lock().turn(exceeded, pace, most, budgets.now());
-    match wait {
-        Some(0) => None,
-        Some(seconds) => {
-            tell(exceeded, None, from, session);
-            tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let pace = terms(settings, false).pace;
+    let slowed = budgets.ledger.lock().slowed(exceeded, pace, budgets.now());
+    match slowed {
+        Ok((exceeded, seconds)) => {
+            session.named.lock().has_waited = true;
+            wait(&exceeded, seconds, from, session).await;
             None
         }
-        None => {
-            // Too many are already waiting.
-            let exceeded = Exceeded {
-                again: Some(most.max(pace)),
-                bound: Bound {
-                    action: Action::Refuse,
-                    ..exceeded.bound
-                },
-                ..exceeded.clone()
-            };
-            Some(refused(&exceeded, &About::sender(from), session))
-        }
+        Err(refusal) => Some(not_taken(&refusal, from, session)),
     }
 }
 
-/// Judges `RCPT`: the reply, if no more recipients are allowed now.
-pub(crate) fn recipient(from: Option<&ReversePath>, to: &ForwardPath, session: &Session) -> Option<Reply> {
-    if !counts(session) {
-        return None;
+/// Waits for its turn, and tells why.
+async fn wait(exceeded: &Exceeded, seconds: u64, from: &ReversePath, session: &Session) {
+    if seconds > 0 {
+        tell(exceeded, None, from, session);
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
     }
+}
+
+/// Judges `RCPT` of a stranger for whom an access rule relays: the reply, where there may be no more recipients now.
+pub(crate) fn relayed_recipient(
+    from: Option<&ReversePath>,
+    to: &ForwardPath,
+    session: &Session,
+) -> Option<Reply> {
+    (session.is_stranger() && counts(session, true))
+        .then(|| recipient_of(from, to, session))
+        .flatten()
+}
+
+/// Judges `RCPT`: the reply, where there may be no more recipients now.
+pub(crate) fn recipient(from: Option<&ReversePath>, to: &ForwardPath, session: &Session) -> Option<Reply> {
+    counts(session, false)
+        .then(|| recipient_of(from, to, session))
+        .flatten()
+}
+
+fn recipient_of(from: Option<&ReversePath>, to: &ForwardPath, session: &Session) -> Option<Reply> {
     let settings = &session.profile.settings.budgets;
     let domain = from.and_then(domain_of);
     let sender = Sender::of(session, domain.as_deref(), settings);
+    let hash = session.shared.deps.budgets.recipient(to);
     let mut named = session.named.lock();
-    named.push(recipient_hash(&to.to_string()));
+    named.recipients.push(hash);
     let deed = Deed {
         messages: 1,
-        named: named.len() as u64,
-        recipients: &named,
+        named: named.recipients.len() as u64,
+        recipients: &named.recipients,
         refused_recipients: 1,
         ..sender.deed()
     };
     let judged = judged(&sender, &deed, session);
-    named.pop();
+    named.recipients.pop();
     drop(named);
     let judged = judged?;
     let exceeded = judged.refusal()?;
@@ -138,13 +171,13 @@ fn judged(sender: &Sender<'_>, deed: &Deed<'_>, session: &Session) -> Option<Jud
     (!is_on_hold).then(|| ledger.judge(rules, &sender.who, deed, budgets.now()))
 }
 
-/// Counts an accepted recipient.
-pub(crate) fn recipient_taken(to: &ForwardPath, session: &Session) {
-    if counts(session) {
-        let hash = recipient_hash(&to.to_string());
+/// A recipient was taken.
+pub(crate) fn recipient_taken(to: &ForwardPath, ground: Ground, session: &Session) {
+    if counts(session, ground == Ground::Relayed) {
+        let hash = session.shared.deps.budgets.recipient(to);
         let mut named = session.named.lock();
-        if !named.contains(&hash) {
-            named.push(hash);
+        if !named.recipients.contains(&hash) {
+            named.recipients.push(hash);
         }
     }
 }
@@ -154,26 +187,29 @@ pub(crate) struct Charge {
     spent: Spent,
 }
 
-/// Counts a complete message, has it held if a budget says so, and gives it the note with which it is counted again after a
-/// crash.
+/// Counts a message that is complete, has it held or wait where a budget says so, and gives it the note from which it is counted again
+/// after a crash.
 ///
 /// # Errors
 ///
-/// The reply if it is refused: then nothing was counted.
-pub(crate) fn charge(
+/// The answer to one that is refused: nothing was counted.
+pub(crate) async fn charge(
     assembly: &mut Assembly,
     others: &mut [Assembly],
-    size: u64,
+    (size, ground): (u64, Ground),
     session: &Session,
 ) -> Result<Option<Charge>, Answer> {
-    if !counts(session) {
+    if !counts(session, ground == Ground::Relayed) {
         return Ok(None);
     }
     let from = assembly.envelope.sender.clone();
     let settings = &session.profile.settings.budgets;
     let domain = domain_of(&from);
     let sender = Sender::of(session, domain.as_deref(), settings);
-    let named = session.named.lock().clone();
+    let Named {
+        recipients: named,
+        has_waited,
+    } = std::mem::take(&mut *session.named.lock());
     let queue = assembly.id.to_string();
     let deed = Deed {
         queue: &queue,
@@ -186,23 +222,18 @@ pub(crate) fn charge(
     let budgets = &session.shared.deps.budgets;
     let (outcome, recipients_matter) = {
         let mut ledger = budgets.ledger.lock();
-        let rules = (&settings.budgets[..], settings.held);
-        let outcome = ledger.spend(rules, &sender.who, &deed, budgets.now());
+        let outcome = ledger.spend(&terms(settings, has_waited), &sender.who, &deed, budgets.now());
         (outcome, ledger.knows_recipients())
     };
     let spent = match outcome {
         Ok(spent) => spent,
-        Err(Refused::Exceeded(exceeded)) => {
-            return Err(Answer::stay(refused(&exceeded, &About::sender(&from), session)));
-        }
-        Err(Refused::Full(full)) => {
-            let reply = full
-                .reply()
-                .map_or(texts::LOCAL_ERROR, |told| texts::refusal(told, ""));
-            session.refused(&full, &reply, &About::sender(&from));
-            return Err(Answer::stay(reply));
-        }
+        Err(refusal) => return Err(Answer::stay(not_taken(&refusal, &from, session))),
     };
+    if let Some((exceeded, seconds)) = &spent.slowed {
+        let waiting = TakenBack::unless_done(&spent, session);
+        wait(exceeded, *seconds, &from, session).await;
+        waiting.done();
+    }
     if let Some(hold) = spent.hold.as_ref().map(|holding| hold_of(holding, &sender.who)) {
         for one in std::iter::once(&mut *assembly).chain(others) {
             one.hold.get_or_insert_with(|| hold.clone());
@@ -235,7 +266,34 @@ pub(crate) fn charge(
     Ok(Some(Charge { spent }))
 }
 
-/// Takes the count back: the queue could not take the message.
+/// A message that waits for its turn, counted already: taken back if its session ends before.
+struct TakenBack<'a> {
+    spent: Option<&'a Spent>,
+    session: &'a Session,
+}
+
+impl<'a> TakenBack<'a> {
+    fn unless_done(spent: &'a Spent, session: &'a Session) -> Self {
+        Self {
+            spent: Some(spent),
+            session,
+        }
+    }
+
+    fn done(mut self) {
+        self.spent = None;
+    }
+}
+
+impl Drop for TakenBack<'_> {
+    fn drop(&mut self) {
+        if let Some(spent) = self.spent {
+            self.session.shared.deps.budgets.ledger.lock().take_back(spent);
+        }
+    }
+}
+
+/// The queue could not take it.
 pub(crate) fn take_back(charge: Option<Charge>, session: &Session) {
     if let Some(charge) = charge {
         session.shared.deps.budgets.ledger.lock().take_back(&charge.spent);
@@ -245,6 +303,15 @@ pub(crate) fn take_back(charge: Option<Charge>, session: &Session) {
 /// The message is queued: reports what budgets have said.
 pub(crate) fn tell_charged(charge: Option<Charge>, queue: &QueueId, from: &ReversePath, session: &Session) {
     let Some(Charge { spent }) = charge else { return };
+    let more_than_usual = spent
+        .news
+        .iter()
+        .filter(|exceeded| exceeded.bound.usual.is_some());
+    session
+        .shared
+        .deps
+        .budgets
+        .add_unusual(more_than_usual.cloned().collect());
     for exceeded in &spent.news {
         tell(exceeded, Some(queue), from, session);
     }
@@ -276,6 +343,20 @@ fn hold_of(holding: &Holding, who: &Who<'_>) -> Hold {
             Rule::AccountHeld,
             format_args!("account {account}: {}", mark.reason),
         ),
+    }
+}
+
+/// The reply to a message that is not taken.
+fn not_taken(refusal: &Refused, from: &ReversePath, session: &Session) -> Reply {
+    match refusal {
+        Refused::Exceeded(exceeded) => refused(exceeded, &About::sender(from), session),
+        Refused::Full(full) => {
+            let reply = full
+                .reply()
+                .map_or(texts::LOCAL_ERROR, |told| texts::refusal(told, ""));
+            session.refused(full, &reply, &About::sender(from));
+            reply
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use postern_policy::budget::account::KeptAccount;
 use postern_policy::budget::deed::Note;
-use postern_policy::budget::{Account, Mark, Moment, Per};
+use postern_policy::budget::{Account, Mark, Moment, Per, RecipientKey};
 use postern_spool::SpoolError;
 use postern_store::{Change, Record, Space, Store, StoreError};
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,10 @@ struct Seen {
 /// The key of that record.
 const SEEN: &str = "seen";
 
-/// Why counts cannot be restored or written.
+/// The key of the secret by which recipients are told apart.
+const RECIPIENTS: &str = "recipients";
+
+/// Why what was counted is not known or not written.
 #[derive(Debug, thiserror::Error)]
 pub enum BudgetsError {
     /// The store cannot be read or written.
@@ -53,21 +56,32 @@ impl Receiver {
         let accounts = records.iter().filter_map(account_of).collect();
         let held = store.all(Space::HeldAccounts).await?;
         let marks = held.iter().filter_map(mark_of).collect();
-        {
-            let mut ledger = budgets.ledger.lock();
-            ledger.restore((seen.number, seen.at), accounts, marks);
-        }
+        budgets.change(|ledger| ledger.restore((seen.number, seen.at), accounts, marks));
         let notes = deps.spool.notes().await;
-        let mut ledger = budgets.ledger.lock();
-        for note in notes? {
-            let note: Option<Note> = serde_json::from_str(&note.text).ok();
-            if let Some(note) = note.filter(|note| note.number > seen.number) {
-                ledger.replay(&note);
+        let notes = notes?;
+        let latest = budgets.change(|ledger| {
+            for note in notes {
+                let note: Option<Note> = serde_json::from_str(&note.text).ok();
+                if let Some(note) = note.filter(|note| note.number > seen.number) {
+                    ledger.replay(&note);
+                }
+            }
+            ledger.latest()
+        });
+        budgets.has_been(latest);
+        budgets.somebody_may_be_on_hold();
+        let key = records.iter().find(|record| record.key == RECIPIENTS);
+        match key.and_then(|record| RecipientKey::parse(&record.value)) {
+            Some(key) => budgets.has_key(key),
+            None => {
+                let record = Record {
+                    key: RECIPIENTS.to_owned(),
+                    value: budgets.key().kept(),
+                    expires_at: None,
+                };
+                store.apply(Space::Budgets, vec![Change::Put(record)]).await?;
             }
         }
-        budgets.has_been(ledger.latest());
-        drop(ledger);
-        budgets.somebody_may_be_on_hold();
         Ok(())
     }
 

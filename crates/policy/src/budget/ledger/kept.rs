@@ -18,18 +18,20 @@ impl Ledger {
     /// The accounts that have changed since the last call; `None` for those dropped because nothing counts any more.
     pub fn take_changed(&mut self) -> Vec<(Per, Box<str>, Option<&Account>)> {
         let latest = self.latest;
-        self.accounts.retain(|at, account| {
-            let is_over = account.is_over(latest);
-            if is_over {
-                self.changed.insert(at.clone());
-            }
-            !is_over
-        });
+        for per in Per::ALL {
+            self.accounts[per as usize].retain(|key, account| {
+                let is_forgotten = account.is_forgotten(latest);
+                if is_forgotten {
+                    self.changed.insert((per, key.clone()));
+                }
+                !is_forgotten
+            });
+        }
         let changed = std::mem::take(&mut self.changed);
         changed
             .into_iter()
             .map(|(per, key)| {
-                let account = self.accounts.get(&(per, key.clone()));
+                let account = self.accounts[per as usize].get(&key);
                 (per, key, account)
             })
             .collect()
@@ -74,15 +76,13 @@ impl Ledger {
     ) {
         self.number = self.number.max(number);
         self.latest = self.latest.max(latest);
-        let accounts = accounts
-            .into_iter()
-            .take(self.accounts_max)
-            .map(|(per, key, mut account)| {
-                let tracked = &self.tracked[per as usize];
-                account.keep(tracked);
-                ((per, key), account)
-            });
-        self.accounts.extend(accounts);
+        for (per, key, mut account) in accounts {
+            let of_kind = &mut self.accounts[per as usize];
+            if of_kind.len() < self.accounts_max {
+                account.keep(&self.tracked[per as usize]);
+                of_kind.insert(key, account);
+            }
+        }
         self.marks.extend(marks);
     }
 }

@@ -1,12 +1,13 @@
 //! Which budgets apply to the client.
 
+use postern_policy::budget::Budget;
 use postern_policy::budget::rules::{Per, Who, budget_of};
-use postern_policy::budget::{Bound, Budget};
 use postern_policy::rule::{Rule, Ruling};
 use postern_receive::judge::Judge;
 
 use super::Course;
 use crate::args::ExplainSessionArgs;
+use crate::control::accounts::in_words;
 
 /// Lists the budgets that apply to a client whose mail counts. Only the server knows how much of them is used.
 pub(super) fn about(
@@ -29,28 +30,19 @@ pub(super) fn about(
         if let Some(budget) = budget_of(&judge.settings.budgets.budgets, per, &who) {
             let ruling = Ruling {
                 rule: Rule::BudgetApplies,
-                reason: &in_words(budget),
+                reason: &described(budget),
             };
             course.add("end of data", &ruling);
         }
     }
 }
 
-fn in_words(budget: &Budget) -> String {
-    let bound = |bound: &Bound| {
-        format!(
-            "{} {} in {}, then {}",
-            bound.most,
-            bound.counted.words(),
-            bound.span.words(),
-            bound.action.name()
-        )
-    };
-    let bounds: Vec<String> = budget.bounds.iter().map(bound).collect();
+fn described(budget: &Budget) -> String {
+    let bounds: Vec<String> = budget.bounds.iter().map(in_words).collect();
     format!(
         "budget {:?} for each {}: {}",
         budget.name,
-        budget.per.name(),
+        budget.per.words(),
         bounds.join("; ")
     )
 }

@@ -91,7 +91,13 @@ fn outcome(story: &Story) -> String {
         }
     }
     if last.is_empty() {
-        let words = ["discarded", "held", "accepted", "refused"];
+        let is_about_hold = |event: &&PastEvent| matches!(event.word.as_str(), "held" | "released");
+        if let Some(event) = story.events.iter().rev().find(is_about_hold)
+            && event.word == "held"
+        {
+            return event.word.clone();
+        }
+        let words = ["discarded", "accepted", "refused"];
         let is_there = |word: &&str| story.events.iter().any(|event| event.word == **word);
         return words.into_iter().find(is_there).unwrap_or_default().to_owned();
     }
@@ -189,6 +195,12 @@ pub(super) fn sentence(step: &PastStep) -> String {
         word @ ("held" | "released" | "retried" | "flushed" | "removed" | "recovered") => {
             format!("{word}{}", put(" by ", "by"))
         }
+        word @ ("bounce returned" | "complaint") => format!(
+            "{word}{}{}: {}",
+            put(" of message ", "about"),
+            put(" to ", "to"),
+            put("report ", "queue")
+        ),
         "report" => format!("report about message {}{}", put("", "about"), put(" to ", "to")),
         _ => what(&step.event, fields),
     };
@@ -300,6 +312,8 @@ mod tests {
             ("two, alike",             vec![to("delivered", "a"), to("delivered", "b")],                 "delivered"),
             ("two, unlike",            vec![to("delivered", "a"), to("bounced", "b")],                   "bounced 1, delivered 1"),
             ("none yet",               vec![to("recipient", "a"), event(1, "accepted", &[])],            "accepted"),
+            ("held when it came",      vec![event(1, "accepted", &[]), event(1, "held", &[])],           "held"),
+            ("let go since",           vec![event(1, "accepted", &[]), event(1, "held", &[]), event(2, "released", &[])], "accepted"),
             ("refused",                vec![to("refused", "a")],                                         "refused"),
         ];
         for (shows, events, wanted) in cases {

@@ -1,12 +1,14 @@
 //! `[[budget]]` and `[budgets]`: unique names, and bounds that can be counted and do not let strangers block a user.
 
+mod hidden;
+
 use std::sync::Arc;
 
 use postern_mail::Mailbox;
 use postern_policy::DomainSet;
 use postern_policy::budget::mark::HeldMost;
 use postern_policy::budget::window::DISTINCT_MAX;
-use postern_policy::budget::{Action, Bound, Budget, Counted, Per, Span, Whom};
+use postern_policy::budget::{Action, Bound, Budget, Counted, Multiple, Per, Span, Whom};
 use postern_policy::origin::LoginSet;
 use postern_receive::{BudgetSettings, Countries};
 
@@ -51,6 +53,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Arc<BudgetSettings> {
             bounds,
         });
     }
+    hidden::warn(&budgets, c);
     let written = &file.budgets;
     Arc::new(BudgetSettings {
         budgets,
@@ -110,15 +113,15 @@ fn bounds(table: &At<BoundTable>, per: Per, c: &mut Checking<'_>) -> Vec<Bound> 
         (Span::Hour, &table.hour),
         (Span::Day, &table.day),
     ];
-    if written.iter().all(|(_, most)| most.is_none()) {
+    if written.iter().all(|(_, most)| most.is_none()) && table.usual.is_none() {
         c.problems.error(
             table.span.clone(),
             "a bound without a number".to_owned(),
             "it bounds nothing",
-            "write `minute`, `hour` or `day`",
+            "write `minute`, `hour`, `day` or `usual`",
         );
     }
-    let mut bounds = Vec::new();
+    let mut bounds = usual(table, counted.value, action.value, c);
     for (span, most) in written {
         let Some(most) = most else { continue };
         if counted.value.is_distinct() && most.value >= DISTINCT_MAX as u64 {
@@ -133,13 +136,55 @@ fn bounds(table: &At<BoundTable>, per: Per, c: &mut Checking<'_>) -> Vec<Bound> 
             counted: counted.value,
             span,
             most: most.value,
+            usual: None,
             action: action.value,
         });
     }
     bounds
 }
 
-/// Why something cannot be bounded this way, and what can be written.
+/// The bounds by what is usual: one of an hour, one of a day.
+fn usual(table: &At<BoundTable>, counted: Counted, action: Action, c: &mut Checking<'_>) -> Vec<Bound> {
+    let Some(times) = &table.usual else {
+        if let Some(at_least) = &table.usual_at_least {
+            c.problems.error(
+                at_least.span.clone(),
+                "`usual_at_least` without `usual`",
+                "it says nothing",
+                "write for example `usual = 5`",
+            );
+        }
+        return Vec::new();
+    };
+    if !counted.is_learnt() {
+        c.problems.error(
+            times.span.clone(),
+            format!("it is not learnt how much of `{}` is usual", counted.name()),
+            "of what is sent only",
+            "write `hour` or `day` here",
+        );
+        return Vec::new();
+    }
+    let at_least = match counted {
+        Counted::SentOctets => 50 << 20,
+        _ => 50,
+    };
+    let rule = Multiple {
+        times: u32::try_from(times.value).unwrap_or(u32::MAX),
+        at_least: table.usual_at_least.as_ref().map_or(at_least, |most| most.value),
+        days: u32::try_from(c.file.budgets.usual_after.as_secs() / 86_400).unwrap_or(u32::MAX),
+    };
+    let bound = |span| Bound {
+        counted,
+        span,
+        most: 0,
+        usual: Some(rule),
+        action,
+    };
+    [Span::Hour, Span::Day].map(bound).to_vec()
+}
+
+/// Why something cannot be bounded so, and what can be written.
 fn impossible(
     counted: Counted,
     action: Action,
@@ -157,6 +202,14 @@ fn impossible(
                 "write `action = \"warn\"`; [[limit]] is for what strangers do",
             ))
         }
+        (Counted::ReturnedBounces | Counted::Complaints, Per::Network | Per::SenderDomain) => Some((
+            "reports are counted for the login that has sent",
+            "write it into a budget per \"login\"",
+        )),
+        (Counted::ReturnedBounces | Counted::Complaints, Per::Login) if action != Action::Warn => Some((
+            "reports come from strangers, and whoever has got mail of a user could stop that user",
+            "write `action = \"warn\"`; `bounces`, which this server has seen itself, may have more done",
+        )),
         (Counted::FailedLogins, Per::Login) if action != Action::Warn => Some((
             "anybody can make logins fail, and so stop a user",
             "write `action = \"warn\"`; wrong passwords are slowed down and locked out in any case, see [auth]",

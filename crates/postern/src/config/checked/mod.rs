@@ -160,17 +160,25 @@ impl Config {
     }
 }
 
-/// Interprets the written configuration. If there is no result, the problems say why; a result may come with warnings, too.
-pub(super) fn check(
-    (path, base): (&Path, &Path),
+/// The budgets of what is written, without what else there is.
+pub(super) fn budgets_alone(
+    base: &Path,
     document: &Document,
-    shown: &Shown,
-    libraries: Libraries,
     problems: &mut Problems,
-) -> Option<Config> {
+) -> Arc<postern_receive::BudgetSettings> {
     let file = &document.file;
-    let (hostname, domain) = hostname(file, problems);
-    let mut checking = Checking {
+    // Nobody is told, so it does not matter what the host is called.
+    let host = hostname(file, &mut Problems::default());
+    budgets::check(&mut checking((file, base), host, Libraries::Leave, problems))
+}
+
+fn checking<'a>(
+    (file, base): (&'a Postern, &'a Path),
+    (hostname, domain): (String, postern_mail::Domain),
+    libraries: Libraries,
+    problems: &'a mut Problems,
+) -> Checking<'a> {
+    Checking {
         file,
         base,
         hostname,
@@ -183,7 +191,20 @@ pub(super) fn check(
         alias_domains: DomainSet::default(),
         libraries,
         problems,
-    };
+    }
+}
+
+/// Gives the written configuration its meaning. Without one the problems say why; warnings may come with one, too.
+pub(super) fn check(
+    (path, base): (&Path, &Path),
+    document: &Document,
+    shown: &Shown,
+    libraries: Libraries,
+    problems: &mut Problems,
+) -> Option<Config> {
+    let file = &document.file;
+    let (hostname, domain) = hostname(file, problems);
+    let mut checking = checking((file, base), (hostname, domain), libraries, problems);
     let c = &mut checking;
     tables::check(c);
     c.local_domains = domains_and_tables(&file.local_domains, "local_domains", c);

@@ -36,12 +36,13 @@ table! {
 }
 
 table! {
-    /// The periods slide: any minute, hour or day, whenever it begins. At least one of `minute`, `hour` and `day` is needed.
+    /// The periods slide: any minute, hour or day, whenever it begins. At least one of `minute`, `hour`, `day` and `usual` is needed.
     BoundTable {
         /// What is counted: `sent_messages` and `sent_octets` that were accepted; `sent_recipients`, as named in them;
-        /// `first_time_recipients`, those to whom it has not sent before, of the last 4,096; `refused_recipients`, named and
-        /// unknown; `bounces`, recipients to whom its mail could not be delivered; `failed_logins`; `networks` and `countries`,
-        /// the number of different ones from which it sends.
+        /// `first_time_recipients`, those to whom it has not sent before, of the last 4,096; `refused_recipients`, named and unknown;
+        /// `bounces`, recipients to whom this server could not deliver its mail; `returned_bounces`, those whose server has taken it
+        /// and sent it back; `complaints`, those who call it unwanted (ARF); `failed_logins`; `networks` and `countries`, the number
+        /// of different ones from which it sends.
         count: Counted = OneOf::<Counted>::new(), required "\"sent_recipients\"";
         /// The limit for a minute.
         minute: u64 = Count(0..=1_000_000_000_000), optional "30" else "any number";
@@ -49,6 +50,12 @@ table! {
         hour: u64 = Count(0..=1_000_000_000_000), optional "200" else "any number";
         /// The limit for a day.
         day: u64 = Count(0..=1_000_000_000_000), optional "1000" else "any number";
+        /// How many times the usual amount there may be in an hour and in a day, without a number for everybody: the server learns what
+        /// is usual for each account, from its days and their busiest hours. One day can raise it by an eighth at most. Of what is
+        /// sent only. It acts after `usual_after` of [budgets]; with `warn`, administrators are told by mail.
+        usual: u64 = Count(2..=1_000), optional "5" else "what is usual does not matter";
+        /// With `usual`: so many are always allowed.
+        usual_at_least: u64 = Count(1..=1_000_000_000_000), optional "50" else "50, and 50 MiB of `sent_octets`";
         /// What is done beyond: `warn`: a warning in the log. `delay`: mail is accepted more slowly, see [budgets]. `refuse`: it
         /// is refused with `450 4.7.1` and the time after which it makes sense to try again. `hold`: it is accepted and held, and
         /// so is all that the account sends from then on, until `postern account release`; administrators and the user are
@@ -62,9 +69,12 @@ table! {
     BudgetsTable {
         /// Whether what users send is counted even if no budget applies to them, for `postern account show`.
         learn: bool = Switch, default "false";
+        /// How long an account is only watched before `usual` of a [[budget.bound]] acts; at least three days on which it has sent.
+        usual_after: Duration = Time("3d", "60d"), default "\"7d\"";
         /// With the action `delay`: the time between two messages of the same account, over any number of connections.
         delay: Duration = Time("1s", "1h"), default "\"10s\"";
-        /// With the action `delay`: the longest wait of a message. Those that would wait longer are temporarily refused.
+        /// With the action `delay`: the longest wait of a message, at `MAIL` or, if only its recipients or its size are too much,
+        /// before its `250`. Those that would wait longer are temporarily refused.
         delay_most: Duration = Time("1s", "4m"), default "\"1m\"";
         /// Messages accepted from an account on hold; further ones are told `450 4.2.1`. 0 sets no limit.
         held_messages: u64 = Count(0..=1_000_000), default "1000";
@@ -95,6 +105,8 @@ impl Choice for Counted {
         ("first_time_recipients", Self::FirstTimeRecipients),
         ("refused_recipients", Self::RefusedRecipients),
         ("bounces", Self::Bounces),
+        ("returned_bounces", Self::ReturnedBounces),
+        ("complaints", Self::Complaints),
         ("failed_logins", Self::FailedLogins),
         ("networks", Self::Networks),
         ("countries", Self::Countries),

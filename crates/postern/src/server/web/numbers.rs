@@ -53,6 +53,7 @@ impl Monitor {
             version: version::TEXT.to_owned(),
             started_at: seconds(self.started_at),
             sessions: self.receiver.sessions().into(),
+            accounts_on_hold: self.receiver.accounts_on_hold() as u64,
             directories: directories.collect(),
             certificates: certificates.collect(),
             tokens: tokens.map(|(name, end)| (name, end as f64)).collect(),

@@ -1,0 +1,404 @@
+//! Bounces and complaints that other servers send back, tied to the login whose mail they are about.
+//!
+//! A [`Watcher`] sees reports as they arrive, keeps what they claim, and passes it on when the report is on disk. [`keep`] looks the
+//! message up in the history, outside the way of mail: only what this server has sent, for that login to that recipient, counts, and
+//! each recipient once. What is claimed by a stranger is never more than that: budgets only warn of it.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use postern_events::{Event, Kept, Key, Observer, Observers, PastEvent, ReportReturned, Word};
+use postern_history::{Archive, History, Kind, Query, Story, Term};
+use postern_mail::returned::{BODY_MAX, ReportForm, Returned, ReturnedKind};
+use postern_mail::{Header, Mailbox, QueueId};
+use postern_receive::Settings;
+use postern_spool::{Arrival, Assembly, Inspection, InspectionFuture, Inspector, NewBodies, Stage};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// Most reports that wait, to be acknowledged or to be looked up. What is more is not counted.
+const WAITING_MAX: usize = 500;
+
+/// Reports that were counted lately, by message, recipient and kind: the history may not have them yet.
+const COUNTED_MAX: usize = 10_000;
+
+/// How long to wait for the history to have written what happened.
+const FLUSH_MAX: Duration = Duration::from_secs(5);
+
+/// Stories of one message that are read: it may have gone on over several days.
+const STORIES_MAX: usize = 10;
+
+/// Reports that wait.
+#[derive(Default)]
+pub(crate) struct Returns {
+    /// Those whose own message is not on disk yet.
+    arriving: Mutex<HashMap<QueueId, Returned>>,
+    /// As many, to be seen without the lock.
+    count: AtomicUsize,
+    there: Mutex<VecDeque<(QueueId, Returned)>>,
+    wake: Notify,
+}
+
+impl Returns {
+    fn arrives(&self, id: QueueId, returned: Returned) {
+        let mut arriving = self.arriving.lock();
+        if arriving.len() >= WAITING_MAX {
+            // Those were given up in the meantime.
+            arriving.clear();
+        }
+        arriving.insert(id, returned);
+        self.count.store(arriving.len(), Ordering::Relaxed);
+    }
+
+    fn is_there(&self, id: QueueId) {
+        let mut arriving = self.arriving.lock();
+        let returned = arriving.remove(&id);
+        self.count.store(arriving.len(), Ordering::Relaxed);
+        drop(arriving);
+        let mut there = self.there.lock();
+        if let Some(returned) = returned.filter(|_| there.len() < WAITING_MAX) {
+            there.push_back((id, returned));
+            self.wake.notify_one();
+        }
+    }
+
+    async fn next(&self) -> (QueueId, Returned) {
+        loop {
+            if let Some(next) = self.there.lock().pop_front() {
+                return next;
+            }
+            self.wake.notified().await;
+        }
+    }
+}
+
+/// Hears that a report is on disk.
+pub(crate) struct ReturnsObserver(pub(crate) Arc<Returns>);
+
+impl Observer for ReturnsObserver {
+    fn observe(&self, event: &Event<'_>) {
+        if let Event::Accepted(event) = event
+            && self.0.count.load(Ordering::Relaxed) > 0
+            && let Ok(id) = event.queue.to_string().parse()
+        {
+            self.0.is_there(id);
+        }
+    }
+}
+
+/// Looks for reports in what strangers bring.
+struct Watcher {
+    returns: Arc<Returns>,
+    settings: Arc<ArcSwap<Settings>>,
+}
+
+/// Who looks for them: nobody where no budget is in use or no history is kept, so that it costs nothing then.
+pub(crate) fn watcher(
+    returns: &Arc<Returns>,
+    settings: &Arc<ArcSwap<Settings>>,
+    keeps_history: bool,
+) -> Option<Arc<dyn Inspector>> {
+    let loaded = settings.load();
+    let in_use = loaded.budgets.learns || !loaded.budgets.budgets.is_empty();
+    (in_use && keeps_history).then(|| {
+        Arc::new(Watcher {
+            returns: Arc::clone(returns),
+            settings: Arc::clone(settings),
+        }) as Arc<dyn Inspector>
+    })
+}
+
+impl Inspector for Watcher {
+    fn stage(&self) -> Stage {
+        Stage::Judge
+    }
+
+    fn begin(&self, arrival: &Arrival<'_>) -> Option<Box<dyn Inspection>> {
+        let is_strangers = arrival.login.is_none() && arrival.client.is_some_and(|client| client.mx);
+        is_strangers.then(|| {
+            Box::new(Watching {
+                returns: Arc::clone(&self.returns),
+                hostname: self.settings.load().hostname.to_string(),
+                form: None,
+                body: Vec::new(),
+            }) as Box<dyn Inspection>
+        })
+    }
+}
+
+struct Watching {
+    returns: Arc<Returns>,
+    hostname: String,
+    form: Option<ReportForm>,
+    body: Vec<u8>,
+}
+
+impl Inspection for Watching {
+    fn header<'a>(&'a mut self, header: &'a Header) -> InspectionFuture<'a> {
+        self.form = ReportForm::of(header);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn body<'a>(&'a mut self, octets: &'a [u8]) -> InspectionFuture<'a> {
+        if self.form.is_some() {
+            let room = BODY_MAX - self.body.len().min(BODY_MAX);
+            self.body.extend_from_slice(&octets[..octets.len().min(room)]);
+        }
+        Box::pin(async { Ok(()) })
+    }
+
+    fn finish<'a>(
+        self: Box<Self>,
+        assembly: &'a mut Assembly,
+        _: &'a mut NewBodies<'_>,
+    ) -> InspectionFuture<'a> {
+        let returned = self
+            .form
+            .as_ref()
+            .and_then(|form| form.read(&self.body, &self.hostname));
+        if let Some(returned) = returned {
+            self.returns.arrives(assembly.id, returned);
+        }
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// What the look-up works with.
+pub(crate) struct Deps {
+    pub(crate) returns: Arc<Returns>,
+    pub(crate) history: History,
+    pub(crate) folder: PathBuf,
+    pub(crate) observers: Observers,
+}
+
+/// Looks up what comes back, until `shutdown`.
+pub(crate) async fn keep(deps: Deps, shutdown: CancellationToken) {
+    let mut counted = Counted::default();
+    loop {
+        let (report, returned) = tokio::select! {
+            () = shutdown.cancelled() => return,
+            next = deps.returns.next() => next,
+        };
+        let (history, folder) = (deps.history.clone(), deps.folder.clone());
+        let kind = returned.kind;
+        let found = tokio::task::spawn_blocking(move || {
+            history.flush(FLUSH_MAX);
+            look_up(&folder, &returned)
+        });
+        for claim in found.await.unwrap_or_default() {
+            if counted.is_new(&claim, kind) {
+                deps.observers.tell(ReportReturned {
+                    queue: &report,
+                    about: &claim.message,
+                    login: &claim.login,
+                    to: &format_args!("<{}>", claim.to),
+                    status: claim
+                        .status
+                        .as_ref()
+                        .map(|status| status as &dyn std::fmt::Display),
+                    word: Word(word_of(kind)),
+                });
+            }
+        }
+    }
+}
+
+const fn word_of(kind: ReturnedKind) -> &'static str {
+    match kind {
+        ReturnedKind::Bounce => "bounce returned",
+        ReturnedKind::Complaint => "complaint",
+    }
+}
+
+/// Something that is claimed and that this server has sent.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Claim {
+    message: QueueId,
+    login: String,
+    to: Mailbox,
+    status: Option<String>,
+}
+
+/// What was counted lately.
+#[derive(Default)]
+struct Counted {
+    all: HashSet<(QueueId, String, ReturnedKind)>,
+    order: VecDeque<(QueueId, String, ReturnedKind)>,
+}
+
+impl Counted {
+    fn is_new(&mut self, claim: &Claim, kind: ReturnedKind) -> bool {
+        let key = (claim.message, claim.to.key().to_string(), kind);
+        if !self.all.insert(key.clone()) {
+            return false;
+        }
+        self.order.push_back(key);
+        if self.order.len() > COUNTED_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.all.remove(&oldest);
+        }
+        true
+    }
+}
+
+fn look_up(folder: &Path, returned: &Returned) -> Vec<Claim> {
+    let mut archive = Archive::new(folder);
+    let mut claims = Vec::new();
+    for id in &returned.ids {
+        let query = Query {
+            groups: vec![vec![Term::Queue(id.to_string())]],
+            limit: STORIES_MAX,
+            ..Query::default()
+        };
+        if let Ok(found) = archive.find(&query) {
+            claims.extend(proven(*id, &found.stories, returned));
+        }
+    }
+    claims
+}
+
+/// What of a report is true, by what is known of the message: it was of a login, another host has taken it for that recipient, and
+/// nothing of the kind was counted before.
+fn proven(id: QueueId, stories: &[Story], returned: &Returned) -> Vec<Claim> {
+    let name = id.to_string();
+    let of_message = stories
+        .iter()
+        .filter(|story| story.kind == Kind::Message && story.id == name);
+    let events: Vec<&PastEvent> = of_message.flat_map(|story| &story.events).collect();
+    let named = |word: &'static str| events.iter().filter(move |event| event.word == word).copied();
+    let Some(login) = named("accepted").find_map(|event| text(event, Key::Login)) else {
+        return Vec::new();
+    };
+    let is_key = |event: &PastEvent, key: Key, to: &Mailbox| {
+        text(event, key).is_some_and(|text| address(text).is_some_and(|address| address.key() == to.key()))
+    };
+    let was_sent = |to: &Mailbox| {
+        named("delivered").any(|event| is_key(event, Key::To, to) || is_key(event, Key::Original, to))
+    };
+    let was_counted = |to: &Mailbox| {
+        named(word_of(returned.kind))
+            .any(|event| text(event, Key::About) == Some(name.as_str()) && is_key(event, Key::To, to))
+    };
+    let mut recipients = returned.recipients.clone();
+    if recipients.is_empty() {
+        // One that hides the recipient is told apart only where there was one.
+        let mut all: Vec<Mailbox> = named("delivered")
+            .filter_map(|event| address(text(event, Key::To)?))
+            .collect();
+        all.dedup_by_key(|to| to.key().to_string());
+        if let [only] = &all[..] {
+            recipients.push((only.clone(), None));
+        }
+    }
+    recipients
+        .into_iter()
+        .filter(|(to, _)| was_sent(to) && !was_counted(to))
+        .map(|(to, status)| Claim {
+            message: id,
+            login: login.to_owned(),
+            to,
+            status,
+        })
+        .collect()
+}
+
+fn address(text: &str) -> Option<Mailbox> {
+    text.trim_start_matches('<').trim_end_matches('>').parse().ok()
+}
+
+fn text(event: &PastEvent, wanted: Key) -> Option<&str> {
+    event.fields.iter().find_map(|(key, value)| match value {
+        Kept::Text(text) if *key == wanted => Some(text.as_str()),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use postern_history::Class;
+
+    use super::*;
+
+    fn event(word: &str, fields: &[(Key, &str)]) -> PastEvent {
+        PastEvent {
+            at: 1,
+            word: word.to_owned(),
+            fields: fields
+                .iter()
+                .map(|(key, text)| (*key, Kept::Text((*text).to_owned())))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn only_what_was_sent_counts() {
+        let id = QueueId::new(1_800_000_000_000, 7);
+        let name = id.to_string();
+        let accepted = || {
+            event(
+                "accepted",
+                &[(Key::Login, "ann"), (Key::From, "<ann@relay.test>")],
+            )
+        };
+        let delivered = |to| event("delivered", &[(Key::To, to)]);
+        let counted = |to| event("complaint", &[(Key::About, &name), (Key::To, to)]);
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows               what is known                                                                  who complains     what counts
+            ("as it was sent",                   vec![accepted(), delivered("<a@x.test>")],                                     vec!["A@X.test"],  vec!["A@X.test"]),
+            ("another recipient",                vec![accepted(), delivered("<a@x.test>")],                                     vec!["b@x.test"],  vec![]),
+            ("not delivered",                    vec![accepted(), event("bounced", &[(Key::To, "<a@x.test>")])],                vec!["a@x.test"],  vec![]),
+            ("of nobody's login",                vec![event("accepted", &[]), delivered("<a@x.test>")],                         vec!["a@x.test"],  vec![]),
+            ("counted before",                   vec![accepted(), delivered("<a@x.test>"), counted("<a@x.test>")],              vec!["a@x.test"],  vec![]),
+            ("nothing is known",                 vec![],                                                                        vec!["a@x.test"],  vec![]),
+            ("hidden, and there is one",         vec![accepted(), delivered("<a@x.test>")],                                     vec![],            vec!["a@x.test"]),
+            ("hidden, and there are two",        vec![accepted(), delivered("<a@x.test>"), delivered("<b@x.test>")],            vec![],            vec![]),
+            ("before an alias",                  vec![accepted(), event("delivered", &[(Key::To, "<z@y.test>"), (Key::Original, "a@x.test")])], vec!["a@x.test"], vec!["a@x.test"]),
+        ];
+        for (shows, events, who, want) in cases {
+            let story = Story {
+                kind: Kind::Message,
+                id: name.clone(),
+                session: String::new(),
+                class: Class::Users,
+                events,
+            };
+            let returned = Returned {
+                kind: ReturnedKind::Complaint,
+                ids: vec![id],
+                recipients: who.iter().map(|to| (to.parse().unwrap(), None)).collect(),
+            };
+            let got: Vec<String> = proven(id, &[story], &returned)
+                .into_iter()
+                .map(|claim| claim.to.to_string())
+                .collect();
+            assert_eq!(got, want, "{shows}");
+        }
+    }
+
+    #[test]
+    fn each_counts_once() {
+        let claim = Claim {
+            message: QueueId::new(1_800_000_000_000, 7),
+            login: "ann".into(),
+            to: "a@x.test".parse().unwrap(),
+            status: None,
+        };
+        let mut counted = Counted::default();
+        let asked = [
+            ReturnedKind::Complaint,
+            ReturnedKind::Complaint,
+            ReturnedKind::Bounce,
+        ];
+        assert_eq!(
+            asked.map(|kind| counted.is_new(&claim, kind)),
+            [true, false, true]
+        );
+    }
+}
