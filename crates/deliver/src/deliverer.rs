@@ -150,6 +150,13 @@ impl Deliverer {
         self.core.places.status()
     }
 
+    /// The socket of the helper that delivers to users of this machine, where mail goes there.
+    #[must_use]
+    pub fn helper(&self) -> Option<std::path::PathBuf> {
+        let settings = self.core.deps.settings.load();
+        settings.system.as_ref().map(|system| system.socket.clone())
+    }
+
     /// Follows new settings at once: mail waiting in memory is rerouted, and pauses end. Call it after swapping them; otherwise
     /// mail already read from the spool follows the old ones.
     pub fn reloaded(&self) {

@@ -5,14 +5,15 @@
     reason = "the macro that gathers the benchmarks makes a public function"
 )]
 
+mod common;
+
 use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use postern_events::{Accepted, Connected, Disconnected, Event, History, Observer, Observers, Value};
-use postern_policy::Rule;
+use postern_events::{Connected, Disconnected, Event, History, Observer, Observers, Value};
 
 /// Counts one kind of event, as metrics would.
 struct Counts;
@@ -60,23 +61,7 @@ impl Observer for Remembers {
 }
 
 fn accepted(observers: &Observers, session: &str) {
-    observers.tell(Accepted {
-        session,
-        queue: &"0CN5C1SH20000",
-        listener: "mx",
-        peer: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
-        login: None,
-        acts_as: None,
-        rule: Rule::LocalRecipient,
-        reason: None,
-        sender_rule: None,
-        from: &"<ann@example.org>",
-        recipients: 1,
-        size: 4_096,
-        message_id: Some("<1@example.org>"),
-        milter: None,
-        took: None,
-    });
+    observers.tell(common::accepted(session));
 }
 
 fn tell(criterion: &mut Criterion) {

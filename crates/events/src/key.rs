@@ -154,6 +154,7 @@ keys! {
     Most "most" Number "how many there may be"
     Networks "networks" Number "how many networks"
     Milter "milter" Text "the mail filter that has decided, or has the message held, by its name"
+    Webhook "webhook" Text "the webhook, by its name"
     Service "service" Text "the policy service, by its name"
     Directory "directory" Text "the directory, by its name"
     Server "server" Text "the server that is asked"

@@ -8,6 +8,7 @@
 
 mod event;
 mod history;
+mod inlet;
 mod key;
 mod line;
 mod observer;
@@ -24,6 +25,7 @@ pub use event::{
     Suppressed, TlsFailed, TlsInjected, TlsStarted, Word,
 };
 pub use history::{History, HistoryLimits, OUTCOMES_MAX, Past, SESSION_MAX};
+pub use inlet::{Inlet, Taken};
 pub use key::{CONTRACT, Key, Kind};
 pub use line::{Kept, Line, Lines, PastEvent, Seen, Written};
 pub use observer::{Observer, Observers};

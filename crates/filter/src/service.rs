@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
+use postern_mail::chain;
 use postern_milter::outage::{Ask, Ended, Kind, Proof};
 use postern_milter::{Agreement, Command, Outage};
 use tokio::time::Instant;
@@ -28,6 +29,8 @@ pub struct Service {
     filter: Filter,
     tell: Tell,
     outage: Mutex<Outage>,
+    /// The last failure, in words.
+    trouble: Mutex<String>,
     idle: Mutex<Vec<Idle>>,
     /// Whether it has turned out not to accept a second session on a connection.
     reuse_refused: AtomicBool,
@@ -56,6 +59,7 @@ impl Service {
             filter,
             tell: Box::new(tell),
             outage: Mutex::default(),
+            trouble: Mutex::default(),
             idle: Mutex::default(),
             reuse_refused: AtomicBool::new(false),
             one_by_one: AtomicBool::new(false),
@@ -83,6 +87,13 @@ impl Service {
     #[must_use]
     pub fn is_down(&self) -> bool {
         self.outage.lock().is_down()
+    }
+
+    /// For how long it has been down, and the last failure; `None` while it works, or was not asked.
+    #[must_use]
+    pub fn trouble(&self) -> Option<(std::time::Duration, String)> {
+        let since = self.outage.lock().since()?;
+        Some((since.elapsed(), self.trouble.lock().clone()))
     }
 
     /// The number of idle connections.
@@ -167,6 +178,7 @@ impl Service {
 
     pub(crate) fn note(&self, failure: &Failure) {
         let Some(kind) = failure.kind() else { return };
+        *self.trouble.lock() = chain(failure);
         let begins = self.outage.lock().failed(std::time::Instant::now(), kind);
         if kind == Kind::Unreachable {
             self.idle.lock().clear();

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, Row, params};
 use serde::{Deserialize, Serialize};
 
-use crate::part::BUSY_WAIT;
+use crate::schema::BUSY_WAIT;
 
 /// The name of the file in the folder of the history.
 pub const ACTS: &str = "acts.sqlite";

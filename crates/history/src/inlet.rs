@@ -1,10 +1,6 @@
-//! Where events wait for the writer: bounded memory, filled under a short lock by the emitting thread.
+//! What events are to stories, and how they wait for the writer.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
-use parking_lot::{Condvar, Mutex};
-use postern_events::{Accepted, Area, Event, Lane, Line, Observer};
+use postern_events::{Accepted, Area, Event, Inlet, Line, Observer};
 use postern_policy::Rule;
 
 /// Most waiting octets; strangers' events may take half of them.
@@ -74,119 +70,49 @@ fn is_for_here(rule: Rule) -> bool {
     matches!(rule, Rule::LocalRecipient | Rule::RelayDomain)
 }
 
-/// Where events wait.
-#[derive(Default)]
-pub(crate) struct Inlet {
-    waiting: Mutex<Waiting>,
-    wake: Condvar,
-    /// Events dropped for lack of room.
-    pub(crate) dropped: AtomicU64,
+/// Where events wait for the writer.
+pub(crate) fn inlet() -> Inlet {
+    Inlet::new(WAITING_MAX, MANY)
 }
 
-#[derive(Default)]
-struct Waiting {
-    octets: Vec<u8>,
-    /// Somebody waits until everything before is written.
-    flush: u64,
-    closed: bool,
+/// Whether an event can be a part of a story.
+pub(crate) fn wants(event: &Event<'_>) -> bool {
+    // Those say how long something took, and nothing that an attempt or outcome does not.
+    if matches!(
+        event,
+        Event::FilterAsked(_) | Event::HopReached(_) | Event::HandedOver(_)
+    ) {
+        return false;
+    }
+    matches!(
+        event.area(),
+        Area::Connect
+            | Area::Tls
+            | Area::Login
+            | Area::Refuse
+            | Area::Accept
+            | Area::Milter
+            | Area::Attempt
+            | Area::Outcome
+    ) || matches!(event, Event::Administered(_))
 }
 
-/// What the writer receives.
-pub(crate) struct Taken {
-    /// The number of flush requests so far.
-    pub(crate) flush: u64,
-    pub(crate) closed: bool,
-}
-
-impl Inlet {
-    /// Whether an event can be part of a story.
-    pub(crate) fn wants(event: &Event<'_>) -> bool {
-        // They only say how long something took, which an attempt or outcome also says.
-        if matches!(
-            event,
-            Event::FilterAsked(_) | Event::HopReached(_) | Event::HandedOver(_)
-        ) {
-            return false;
-        }
-        matches!(
-            event.area(),
-            Area::Connect
-                | Area::Tls
-                | Area::Login
-                | Area::Refuse
-                | Area::Accept
-                | Area::Milter
-                | Area::Attempt
-                | Area::Outcome
-        ) || matches!(event, Event::Administered(_))
-    }
-
-    /// Takes an event, or counts it if there is no room. Never waits for the disk.
-    pub(crate) fn put(&self, event: &Event<'_>, line: &Line) {
-        let (session, octets) = (line.session().as_bytes(), line.octets());
-        let most = match event.lane() {
-            Lane::Matters => WAITING_MAX,
-            Lane::Strangers => WAITING_MAX / 2,
-        };
-        let Ok(session_length) = u8::try_from(session.len()) else {
-            return;
-        };
-        let Ok(length) = u32::try_from(octets.len()) else {
-            return;
-        };
-        let mut waiting = self.waiting.lock();
-        let before = waiting.octets.len();
-        if waiting.closed || before + 6 + session.len() + octets.len() > most {
-            drop(waiting);
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        waiting.octets.extend_from_slice(&length.to_le_bytes());
-        waiting.octets.push(Role::of(event) as u8);
-        waiting.octets.push(session_length);
-        waiting.octets.extend_from_slice(session);
-        waiting.octets.extend_from_slice(octets);
-        let woken = before < MANY && waiting.octets.len() >= MANY;
-        drop(waiting);
-        if woken {
-            self.wake.notify_one();
-        }
-    }
-
-    /// Waits until there is enough, somebody asks, or the time is over; the events are then in `into`.
-    pub(crate) fn take(&self, wait: Duration, done: u64, into: &mut Vec<u8>) -> Taken {
-        into.clear();
-        let mut waiting = self.waiting.lock();
-        if !waiting.closed && waiting.flush == done && waiting.octets.len() < MANY {
-            self.wake.wait_for(&mut waiting, wait);
-        }
-        std::mem::swap(&mut waiting.octets, into);
-        Taken {
-            flush: waiting.flush,
-            closed: waiting.closed,
-        }
-    }
-
-    /// Octets that wait.
-    pub(crate) fn waiting(&self) -> usize {
-        self.waiting.lock().octets.len()
-    }
-
-    /// Makes the writer write now; returns how often that was requested.
-    pub(crate) fn flush(&self) -> u64 {
-        let mut waiting = self.waiting.lock();
-        waiting.flush += 1;
-        let asked = waiting.flush;
-        drop(waiting);
-        self.wake.notify_one();
-        asked
-    }
-
-    /// Stops accepting events, and ends the writer.
-    pub(crate) fn close(&self) {
-        self.waiting.lock().closed = true;
-        self.wake.notify_one();
-    }
+/// Hands an event in, for [`Entries`].
+pub(crate) fn put(inlet: &Inlet, event: &Event<'_>, line: &Line) {
+    let (session, octets) = (line.session().as_bytes(), line.octets());
+    let Ok(session_length) = u8::try_from(session.len()) else {
+        return;
+    };
+    let Ok(length) = u32::try_from(octets.len()) else {
+        return;
+    };
+    inlet.put(event.lane(), 6 + session.len() + octets.len(), |waiting| {
+        waiting.extend_from_slice(&length.to_le_bytes());
+        waiting.push(Role::of(event) as u8);
+        waiting.push(session_length);
+        waiting.extend_from_slice(session);
+        waiting.extend_from_slice(octets);
+    });
 }
 
 /// Events that have waited, with their sessions.
@@ -211,9 +137,9 @@ pub(crate) struct Puts(pub(crate) std::sync::Arc<Inlet>);
 
 impl Observer for Puts {
     fn observe(&self, event: &Event<'_>) {
-        if Inlet::wants(event) {
+        if wants(event) {
             Line::with(event, jiff::Timestamp::now().as_millisecond(), |line| {
-                self.0.put(event, line)
+                put(&self.0, event, line);
             });
         }
     }

@@ -1,61 +1,27 @@
 //! One file of the history, for its only writer.
 
-use std::collections::HashMap;
 use std::fs::OpenOptions;
-use std::hash::{BuildHasher as _, RandomState};
-use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use postern_events::{Key, Lines};
+use postern_events::Lines;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
-use crate::chunk::{self, About, Numbers};
+use crate::chunk::{self, About};
+use crate::error::PartError;
 use crate::index::{self, Blocks, Posting, RUNS_MAX};
 use crate::name::Name;
 use crate::read::{Asking, Known};
-use crate::rescue;
-
-const SCHEMA: &str = include_str!("schema.sql");
-
-/// The version of the schema.
-pub(crate) const VERSION: i64 = 1;
-
-/// How long a connection waits for another one's short lock.
-pub(crate) const BUSY_WAIT: Duration = Duration::from_secs(5);
-
-/// Most texts whose numbers are remembered; beyond that all are forgotten, and texts get new ones.
-const TEXTS_MAX: usize = 1 << 15;
+use crate::row_terms;
+use crate::runs::{merge, runs};
+use crate::schema::{BUSY_WAIT, SCHEMA, VERSION};
+use crate::texts::TextNumbers;
 
 /// Runs of a level that are merged into one of the next.
 const FAN: usize = 8;
 
 /// Most rows of a file: story numbers have 32 bits, and so do the block numbers of one term.
 pub(crate) const ROWS_MAX: i64 = 4_000_000;
-
-/// Why a file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum PartError {
-    #[error("{0}")]
-    Database(#[from] rusqlite::Error),
-    #[error("{0}")]
-    File(#[from] io::Error),
-    #[error("a newer version of the program has written it")]
-    TooNew,
-}
-
-impl PartError {
-    /// Whether the data on disk is damaged, rather than a failing disk or a temporary condition.
-    pub(crate) fn is_damage(&self) -> bool {
-        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-        let Self::Database(error) = self else { return false };
-        matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
-            // A missing table, or a row with other columns.
-            || matches!(error, rusqlite::Error::SqliteFailure(code, _) if code.extended_code == 1)
-            || matches!(error, rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::QueryReturnedNoRows)
-    }
-}
 
 /// A file open for writing. Data counts once [`Part::commit`] is called; after an error, drop and reopen it.
 pub(crate) struct Part {
@@ -70,44 +36,6 @@ pub(crate) struct Part {
     /// Numbers and levels of runs.
     runs: Vec<(u64, i64)>,
     begun: bool,
-}
-
-/// The file's numbers for texts and field names. New ones wait to be written.
-struct TextNumbers {
-    hasher: RandomState,
-    texts: HashMap<u64, u32>,
-    next: u32,
-    keys: Vec<Option<u64>>,
-    next_key: u64,
-    new_texts: Vec<(u32, String)>,
-    new_keys: Vec<(u64, &'static str)>,
-}
-
-impl Numbers for TextNumbers {
-    type Error = PartError;
-
-    fn text(&mut self, text: &str) -> Result<u64, PartError> {
-        if self.texts.len() >= TEXTS_MAX {
-            self.texts.clear();
-        }
-        let number = *self.texts.entry(self.hasher.hash_one(text)).or_insert_with(|| {
-            let number = self.next;
-            self.next += 1;
-            self.new_texts.push((number, text.to_owned()));
-            number
-        });
-        Ok(u64::from(number))
-    }
-
-    fn key(&mut self, key: Key) -> Result<u64, PartError> {
-        let place = &mut self.keys[key as usize];
-        Ok(*place.get_or_insert_with(|| {
-            let number = self.next_key;
-            self.next_key += 1;
-            self.new_keys.push((number, key.name()));
-            number
-        }))
-    }
 }
 
 impl Part {
@@ -219,7 +147,7 @@ impl Part {
             let postings = &mut self.postings;
             let body = row.get_ref(2)?.as_blob().unwrap_or_default();
             // Invalid rows get no terms.
-            let _ = rescue::terms(body, story.is_none(), &mut texts, |term| {
+            let _ = row_terms::terms(body, story.is_none(), &mut texts, |term| {
                 postings.push((term, number))
             });
             stories += u64::from(story.is_none());
@@ -355,114 +283,6 @@ impl Part {
         self.begun = false;
         Ok(())
     }
-}
-
-impl TextNumbers {
-    fn read(connection: &Connection) -> Result<Self, PartError> {
-        let max = |table: &str| {
-            connection.query_row(&format!("SELECT coalesce(max(id), 0) FROM {table}"), [], |row| {
-                row.get::<_, i64>(0)
-            })
-        };
-        let mut keys = vec![None; Key::ALL.len()];
-        let mut query = connection.prepare("SELECT id, name FROM key")?;
-        let mut rows = query.query([])?;
-        while let Some(row) = rows.next()? {
-            if let Some(key) = Key::from_name(&row.get::<_, String>(1)?) {
-                keys[key as usize] = Some(row.get::<_, i64>(0)? as u64);
-            }
-        }
-        Ok(Self {
-            hasher: RandomState::new(),
-            texts: HashMap::new(),
-            next: u32::try_from(max("text")?).unwrap_or(u32::MAX / 2) + 1,
-            keys,
-            next_key: max("key")? as u64 + 1,
-            new_texts: Vec::new(),
-            new_keys: Vec::new(),
-        })
-    }
-
-    fn write(&mut self, connection: &Connection) -> Result<(), PartError> {
-        let mut insert = connection.prepare_cached("INSERT INTO text (id, text) VALUES (?1, ?2)")?;
-        for (number, text) in self.new_texts.drain(..) {
-            insert.execute(params![number, text])?;
-        }
-        for (number, name) in self.new_keys.drain(..) {
-            connection.execute(
-                "INSERT INTO key (id, name) VALUES (?1, ?2)",
-                params![number as i64, name],
-            )?;
-        }
-        Ok(())
-    }
-}
-
-/// Numbers and levels of the runs of a file.
-pub(crate) fn runs(connection: &Connection) -> rusqlite::Result<Vec<(u64, i64)>> {
-    let mut query = connection.prepare_cached("SELECT id, level FROM run")?;
-    query
-        .query_map([], |row| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?)))?
-        .collect()
-}
-
-/// The position in a run that is read block by block.
-struct Cursor {
-    next: i64,
-    last: i64,
-    postings: Vec<Posting>,
-    at: usize,
-}
-
-impl Cursor {
-    fn new(run: u64) -> Self {
-        let (next, last) = index::rows_of(run);
-        Self {
-            next,
-            last,
-            postings: Vec::new(),
-            at: 0,
-        }
-    }
-
-    fn peek(&mut self, connection: &Connection) -> rusqlite::Result<Option<Posting>> {
-        while self.at >= self.postings.len() {
-            let block: Option<(i64, Vec<u8>)> = connection
-                .prepare_cached("SELECT id, body FROM block WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 1")?
-                .query_row([self.next, self.last], |row| Ok((row.get(0)?, row.get(1)?)))
-                .optional()?;
-            let Some((row, body)) = block else { return Ok(None) };
-            self.postings.clear();
-            self.at = 0;
-            index::read(row, &body, &mut self.postings);
-            self.next = row + 1;
-        }
-        Ok(self.postings.get(self.at).copied())
-    }
-}
-
-/// Visits the postings of several runs in order, each once.
-fn merge(
-    connection: &Connection,
-    runs: &[u64],
-    mut show: impl FnMut(Posting) -> rusqlite::Result<()>,
-) -> rusqlite::Result<()> {
-    let mut cursors: Vec<Cursor> = runs.iter().map(|run| Cursor::new(*run)).collect();
-    let mut heap = std::collections::BinaryHeap::new();
-    for (index, cursor) in cursors.iter_mut().enumerate() {
-        if let Some(posting) = cursor.peek(connection)? {
-            heap.push(std::cmp::Reverse((posting, index)));
-        }
-    }
-    while let Some(std::cmp::Reverse((posting, index))) = heap.pop() {
-        show(posting)?;
-        let cursor = &mut cursors[index];
-        cursor.at += 1;
-        if let Some(next) = cursor.peek(connection)? {
-            heap.push(std::cmp::Reverse((next, index)));
-        }
-    }
-    Ok(())
 }
 
 /// The paths of a database: itself, its log, and its shared-memory file.

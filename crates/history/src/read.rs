@@ -7,8 +7,10 @@ use postern_events::{Key, PastEvent};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use crate::chunk::{self, About, Texts};
+use crate::error::PartError;
 use crate::index;
-use crate::part::{BUSY_WAIT, PartError, VERSION, runs};
+use crate::runs::runs;
+use crate::schema::{BUSY_WAIT, VERSION};
 
 /// A file open for reading, even while its writer writes.
 pub(crate) struct Reader {

@@ -5,33 +5,17 @@
     reason = "the macro that gathers the benchmarks makes a public function"
 )]
 
+#[path = "../../events/benches/common/mod.rs"]
+mod common;
+
 use std::hint::black_box;
-use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use postern_events::{Accepted, Observers};
+use postern_events::Observers;
 use postern_metrics::{ConfiguredNames, Metrics};
-use postern_policy::Rule;
 
 fn accepted(observers: &Observers) {
-    observers.tell(Accepted {
-        session: "6b030415-2",
-        queue: &"0CN5C1SH20000",
-        listener: "submission",
-        peer: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
-        login: None,
-        acts_as: None,
-        rule: Rule::LocalRecipient,
-        reason: None,
-        sender_rule: None,
-        from: &"<ann@example.org>",
-        recipients: 1,
-        size: 4_096,
-        message_id: Some("<1@example.org>"),
-        milter: None,
-        took: Some(Duration::from_millis(7)),
-    });
+    observers.tell(common::accepted("6b030415-2"));
 }
 
 fn metrics(on: bool) -> Observers {

@@ -67,6 +67,7 @@ const CAUSE: Label = label(
     "cause",
     "the kind of failure, see [the log](log.md); `none` for none",
 );
+const WEBHOOK: Label = label("webhook", "the `name` of a `[[webhook]]`");
 const RESULT: Label = label("result", "`answered` or `failed`");
 
 macro_rules! families {
@@ -159,7 +160,7 @@ families! {
         "questions to directories"
     DIRECTORY_UP "postern_directory_up" Gauge [DIRECTORY]
         "1 if the directory has answered when it was asked last, 0 if not; no value until it has been asked"
-    MILTER_TIME "postern_milter_answer_duration_seconds" Histogram [MILTER, label("stage", "`envelope`: connection to `DATA`; `end`: the end of a message")]
+    MILTER_TIME "postern_milter_answer_duration_seconds" Histogram [MILTER, label("stage", "`envelope`: connection to `DATA`; `content`: header and body of a message in all; `end`: the end of a message")]
         "time of each question to a filter"
     MILTER_ASKED "postern_milter_questions_total" Counter [MILTER, RESULT]
         "questions to filters"
@@ -172,8 +173,16 @@ families! {
         label("level", "`error`, `warning`, or `info`")
     ]
         "events, as the log has them"
-    DROPPED "postern_events_dropped_total" Counter [label("observer", "who had no room for them: `log` (lines that matter), `log-strangers` (lines that strangers cause), or another one")]
+    DROPPED "postern_events_dropped_total" Counter [label("observer", "who had no room for them: `log` (lines that matter), `log-strangers` (lines that strangers cause), `history` and `history-strangers` (the history on disk), `followers` (`postern trace --follow`), `webhooks`")]
         "events that were not kept"
+    WEBHOOK_EVENTS "postern_webhook_events_total" Counter [WEBHOOK, label("result", "`delivered`: the receiver accepted it; `dropped`: the buffer was full")]
+        "events for webhooks"
+    WEBHOOK_REQUESTS "postern_webhook_requests_total" Counter [WEBHOOK, RESULT]
+        "requests to the receivers of webhooks; `answered` are those that were accepted"
+    WEBHOOK_WAITING "postern_webhook_waiting_events" Gauge [WEBHOOK]
+        "events stored on disk for the receiver"
+    WEBHOOK_UP "postern_webhook_up" Gauge [WEBHOOK]
+        "0 if the last request was not accepted or the webhook could not be started, otherwise 1"
     RELOADS "postern_reloads_total" Counter []
         "reloads of the configuration that took effect"
     BUILD "postern_build_info" Gauge [label("version", "the version with its commit")]

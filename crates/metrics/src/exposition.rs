@@ -283,6 +283,7 @@ impl Reading {
         page.family(&family::MILTER_TIME, |to| {
             milters.iter().try_for_each(|one| {
                 to.histogram(&[&one.name, "envelope"], &one.value.envelope.0)?;
+                to.histogram(&[&one.name, "content"], &one.value.content.0)?;
                 to.histogram(&[&one.name, "end"], &one.value.end.0)
             })
         })?;
@@ -315,6 +316,7 @@ impl Reading {
                 .iter()
                 .try_for_each(|(observer, count)| to.counter(&[observer], *count))
         })?;
+        self.webhooks(page)?;
         page.family(&family::RELOADS, |to| to.counter(&[], self.counted.reloads.get()))?;
         page.family(&family::BUILD, |to| to.gauge(&[&now.version], 1))?;
         page.family(&family::CPU, |to| to.seconds(now.process.cpu.as_secs_f64()))?;
@@ -328,6 +330,31 @@ impl Reading {
             now.process.files_max.map_or(Ok(()), |files| to.gauge(&[], files))
         })?;
         page.family(&family::START, |to| to.real(&[], now.started_at))
+    }
+}
+
+impl Reading {
+    fn webhooks(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        let all = &self.now.webhooks;
+        page.family(&family::WEBHOOK_EVENTS, |to| {
+            all.iter().try_for_each(|one| {
+                to.counter(&[&one.name, "delivered"], one.delivered)?;
+                to.counter(&[&one.name, "dropped"], one.dropped)
+            })
+        })?;
+        page.family(&family::WEBHOOK_REQUESTS, |to| {
+            all.iter().try_for_each(|one| {
+                to.counter(&[&one.name, "answered"], one.taken)?;
+                to.counter(&[&one.name, "failed"], one.failed)
+            })
+        })?;
+        page.family(&family::WEBHOOK_WAITING, |to| {
+            all.iter().try_for_each(|one| to.gauge(&[&one.name], one.waiting))
+        })?;
+        page.family(&family::WEBHOOK_UP, |to| {
+            all.iter()
+                .try_for_each(|one| to.gauge(&[&one.name], u64::from(one.up)))
+        })
     }
 }
 

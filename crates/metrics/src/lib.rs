@@ -24,4 +24,4 @@ pub use exposition::Format;
 pub use metrics::{ConfiguredNames, Metrics};
 pub use process::Process;
 pub use reference::reference;
-pub use snapshot::{Places, Queue, Snapshot};
+pub use snapshot::{Places, Queue, Snapshot, WebhookNumbers};

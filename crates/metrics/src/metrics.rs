@@ -86,6 +86,7 @@ pub(crate) struct OfMilter {
     pub(crate) answered: Counter,
     pub(crate) failed: Counter,
     pub(crate) envelope: Answer,
+    pub(crate) content: Answer,
     pub(crate) end: Answer,
 }
 

@@ -47,10 +47,10 @@ impl Metrics {
             Event::Discarded(event) => self.of(event.listener, |of| of.discarded.one()),
             Event::FilterAsked(event) => self.milters.with(event.milter, |of| {
                 answer(event.failed, &of.answered, &of.failed);
-                let time = if event.stage == "end" {
-                    &of.end
-                } else {
-                    &of.envelope
+                let time = match event.stage {
+                    "end" => &of.end,
+                    "content" => &of.content,
+                    _ => &of.envelope,
                 };
                 time.0.note(event.took);
             }),

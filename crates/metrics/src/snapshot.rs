@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub tokens: Vec<(String, f64)>,
     /// Events dropped by observers for lack of room.
     pub dropped: Vec<(&'static str, u64)>,
+    /// Webhooks.
+    pub webhooks: Vec<WebhookNumbers>,
     /// The server's process.
     pub process: Process,
 }
@@ -63,4 +65,23 @@ pub struct Places {
     pub open: u64,
     /// Hosts waiting for one.
     pub waiting: u64,
+}
+
+/// One webhook; numbers since the start of the server.
+#[derive(Clone, Debug, Default)]
+pub struct WebhookNumbers {
+    /// Its name.
+    pub name: String,
+    /// Events that its receiver has taken.
+    pub delivered: u64,
+    /// Events that had no room.
+    pub dropped: u64,
+    /// Events that wait, now.
+    pub waiting: u64,
+    /// Requests that were taken.
+    pub taken: u64,
+    /// Requests that failed.
+    pub failed: u64,
+    /// Whether the last request was taken, if there was one.
+    pub up: bool,
 }

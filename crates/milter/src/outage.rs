@@ -119,6 +119,12 @@ impl Outage {
         Some(ended)
     }
 
+    /// Since when it is down.
+    #[must_use]
+    pub fn since(&self) -> Option<Instant> {
+        self.down.map(|down| down.since)
+    }
+
     /// Whether it is down.
     #[must_use]
     pub const fn is_down(&self) -> bool {

@@ -4,6 +4,8 @@
 pub mod acquire;
 mod clock;
 pub mod discovery;
-pub mod http;
 mod lenient;
 pub mod verify;
+
+/// The HTTPS client.
+pub use postern_https as http;

@@ -13,6 +13,7 @@ mod probe;
 mod sessions;
 mod trace;
 mod user;
+mod webhook;
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
@@ -42,6 +43,7 @@ pub(crate) use self::probe::{ProbeArgs, ProbeCommand, ProbeHostArgs, ProbeLoadAr
 pub(crate) use self::sessions::{SessionFilterArgs, SessionsArgs, SessionsCommand};
 pub(crate) use self::trace::{HistoryArgs, HistoryCommand, TimesArgs, TraceArgs};
 pub(crate) use self::user::{AppPasswordCommand, ImportArgs};
+pub(crate) use self::webhook::{WebhookArgs, WebhookCommand};
 
 /// A mail relay that relays for authenticated senders only, and never loses a message.
 #[derive(Debug, Parser)]
@@ -156,6 +158,10 @@ pub(crate) enum Command {
     Api(ApiArgs),
     /// Shows budgets and their use
     Budgets(BudgetsArgs),
+    /// Shows the state of webhooks, and tests one
+    ///
+    /// Asks the running server. Ends with 1 if one fails.
+    Webhook(WebhookArgs),
     /// Makes the running server reload its configuration and certificates
     Reload(ReloadArgs),
     /// Delivers mail to the users of this machine on behalf of the unprivileged server
@@ -578,6 +584,8 @@ pub(crate) struct PasswordArgs {
 /// Arguments of `cert`.
 #[derive(Args, Debug)]
 pub(crate) struct CertArgs {
+    #[command(flatten)]
+    pub(crate) reason: ReasonArg,
     #[command(subcommand)]
     pub(crate) command: CertCommand,
 }
@@ -644,6 +652,8 @@ pub(crate) enum CertCommand {
 pub(crate) struct LoginArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArg,
+    #[command(flatten)]
+    pub(crate) reason: ReasonArg,
     #[command(subcommand)]
     pub(crate) command: LoginCommand,
 }

@@ -21,6 +21,7 @@ mod rights;
 mod server;
 mod stories;
 mod usage;
+mod webhooks;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -98,7 +99,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Table(args) => commands::table::run(&args),
         Command::Milters(args) => commands::milters::run(&args),
         Command::Login(args) => commands::login::run(args),
-        Command::Cert(args) => commands::cert::run(args.command),
+        Command::Cert(args) => commands::cert::run(args),
         Command::Dkim(args) => commands::dkim::run(args),
         Command::Probe(args) => commands::probe::run(&args),
         Command::Queue(args) => commands::queue::run(args),
@@ -118,6 +119,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::MailboxWorker => commands::mailbox_helper::work_once(),
         Command::PamHelper(args) => commands::pam_helper::serve(&args),
         Command::PamWorker(args) => commands::pam_helper::work_once(&args),
+        Command::Webhook(args) => commands::webhook::run(&args),
         Command::Stats(args) => commands::stats::run(&args),
         Command::Status(args) => commands::status::run(&args),
         Command::Version(json) => commands::version::run(json),

@@ -66,6 +66,7 @@ pub use identity::{alias_targets, identity_of};
 pub use live::{SessionFilter, SessionInfo};
 pub use load::LoadGauge;
 pub use local::{Accounts, LocalDoor, local_user};
+pub use milters::FailingMilter;
 pub use milters::facts::{way_of_recipient, way_of_sender};
 pub use next_hops::{AskNextHop, HopAnswer, NextHops, Told};
 pub use password::PasswordTry;

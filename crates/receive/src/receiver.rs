@@ -228,6 +228,13 @@ impl Receiver {
         self.shared.deps.budgets.count_on_hold()
     }
 
+    /// The filters that are down.
+    #[must_use]
+    pub fn failing_milters(&self) -> Vec<crate::FailingMilter> {
+        let settings = self.shared.deps.settings.load();
+        self.shared.milters.failing(&settings)
+    }
+
     /// Sessions open now, on all listeners.
     #[must_use]
     pub fn sessions(&self) -> u32 {

@@ -75,16 +75,24 @@ pub fn sum(days: &[Day]) -> Day {
 
 fn totals(counts: &Counts) -> String {
     format!(
-        "\naccepted   {} messages for {} recipients, {}\nrefused    {}\ndelivered  {}\ndeferred   {}\nbounced    {}\nexpired    {}\n",
-        counts.accepted,
-        counts.recipients,
+        "\naccepted   {} for {}, {}\nrefused    {}\ndelivered  {}\ndeferred   {}\nbounced    {}\nexpired    {}\n",
+        counted(counts.accepted, "message"),
+        counted(counts.recipients, "recipient"),
         size(counts.bytes),
-        counts.refused,
-        counts.delivered,
-        counts.deferred,
-        counts.bounced,
-        counts.expired,
+        counted(counts.refused, "time"),
+        counted(counts.delivered, "recipient"),
+        counted(counts.deferred, "time"),
+        counted(counts.bounced, "recipient"),
+        counted(counts.expired, "recipient"),
     )
+}
+
+/// `1 message`, `2 messages`.
+fn counted(count: u64, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    }
 }
 
 /// The most frequent names, and the rest in one row.

@@ -127,6 +127,12 @@ fn told() -> Arc<Metrics> {
     });
     observers.tell(FilterAsked {
         milter: "spam",
+        stage: "content",
+        took: Duration::from_millis(20),
+        failed: false,
+    });
+    observers.tell(FilterAsked {
+        milter: "spam",
         stage: "end",
         took: Duration::from_secs(70),
         failed: false,
@@ -230,6 +236,10 @@ fn what_is_told_is_counted_once_and_under_its_names() {
         (
             r#"postern_milter_answer_duration_seconds_bucket{le="60.0",milter="spam",stage="end"}"#,
             0.0,
+        ),
+        (
+            r#"postern_milter_answer_duration_seconds_count{milter="spam",stage="content"}"#,
+            1.0,
         ),
         (
             r#"postern_milter_answer_duration_seconds_count{milter="spam",stage="end"}"#,

@@ -129,6 +129,7 @@ fn needs(request: &Request) -> Needs {
         | Request::Session { .. }
         | Request::History
         | Request::Accounts
+        | Request::Webhooks
         | Request::Budgets
         | Request::Providers
         | Request::Lockouts
@@ -253,6 +254,7 @@ pub(crate) const fn name(request: &Request) -> &'static str {
         Request::Follow(_) => "trace follow",
         Request::History => "history",
         Request::Accounts => "account list",
+        Request::Webhooks => "webhook",
         Request::Account { .. } => "account show",
         Request::HoldAccount(_) => "account hold",
         Request::ReleaseAccount(_) => "account release",

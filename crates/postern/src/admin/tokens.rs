@@ -269,6 +269,7 @@ pub(crate) const REQUESTS: &[&str] = &[
     "user passwd",
     "user remove",
     "user show",
+    "webhook",
 ];
 
 fn is_request(part: &str) -> bool {

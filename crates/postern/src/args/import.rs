@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
 
-use super::{ConfigArg, JsonArg};
+use super::{ConfigArg, JsonArg, ReasonArg};
 
 /// Arguments of `import`.
 #[derive(Args, Debug)]
 pub(crate) struct ImportSiteArgs {
+    #[command(flatten)]
+    pub(crate) reason: ReasonArg,
     #[command(subcommand)]
     pub(crate) from: ImportFrom,
 }

@@ -9,7 +9,8 @@ use postern_net::file::Existing;
 use postern_net::tls::TlsError;
 use secrecy::SecretString;
 
-use crate::args::{CertCommand, JsonArg};
+use crate::args::{CertArgs, CertCommand, JsonArg};
+use crate::control::acts;
 use crate::exit::{Exit, Failure, chain};
 use crate::{output, rights, visible};
 
@@ -31,7 +32,27 @@ struct Issue {
 }
 
 /// Does what was asked.
-pub(crate) fn run(command: CertCommand) -> Result<(), Failure> {
+pub(crate) fn run(args: CertArgs) -> Result<(), Failure> {
+    acts::because(args.reason.reason.as_deref());
+    let act = act_of(&args.command);
+    let acts = act.as_ref().and_then(|_| super::acts_here());
+    perform(args.command)?;
+    if let (Some((act, what)), Some(acts)) = (act, acts) {
+        super::record_here(&acts, act, what);
+    }
+    Ok(())
+}
+
+/// What is recorded of a command; nothing of one that only shows.
+fn act_of(command: &CertCommand) -> Option<(&'static str, String)> {
+    match command {
+        CertCommand::Ca { folder, .. } => Some(("cert ca", folder.display().to_string())),
+        CertCommand::Issue { names, .. } => Some(("cert issue", names.join(" "))),
+        CertCommand::Show { .. } => None,
+    }
+}
+
+fn perform(command: CertCommand) -> Result<(), Failure> {
     match command {
         CertCommand::Ca {
             folder,

@@ -11,7 +11,7 @@ use crate::args::{HistoryArgs, HistoryCommand, TimesArgs};
 use crate::config::Written;
 use crate::control::protocol::Request;
 use crate::exit::{Exit, Failure};
-use crate::stories::Told;
+use crate::stories::{Told, query};
 use crate::{locate, output, rights, visible};
 
 /// Does what was asked.
@@ -24,7 +24,16 @@ pub(crate) fn run(args: &HistoryArgs) -> Result<(), Failure> {
     }
 }
 
+/// Refuses a time span that ends before it begins.
+fn check(times: &TimesArgs) -> Result<(), Failure> {
+    match query::reversed(times.since, times.until) {
+        Some(problem) => Err(Failure::new(Exit::Usage, problem)),
+        None => Ok(()),
+    }
+}
+
 fn acts(written: &Written, times: &TimesArgs, limit: u32, json: bool) -> Result<(), Failure> {
+    check(times)?;
     super::reach(written)?;
     let folder = written.history_folder();
     rights::enter(&folder)?;
@@ -67,6 +76,7 @@ fn row(act: &Act) -> Vec<String> {
 
 /// Prints one story a line.
 fn export(written: &Written, times: &TimesArgs) -> Result<(), Failure> {
+    check(times)?;
     let mut archive = trace::open(written)?;
     let mut result = Ok(());
     let unreadable = archive.each(times.since, times.until, |story| {
@@ -141,13 +151,13 @@ fn show(status: &Status) -> Result<(), Failure> {
                 ]
             });
         output::print_table(
-            &["day", "users", "incoming", "strangers", "size"],
+            &["day", "of users", "from outside", "strangers", "size"],
             &[1, 2, 3, 4],
             &[0],
             rows.collect(),
         )?;
         output::print(&format!(
-            "{} messages and sessions, {}",
+            "{} messages and sessions, {} on disk",
             status.stories,
             output::size(status.size)
         ))?;

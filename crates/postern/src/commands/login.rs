@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use postern_oauth::acquire::{Device, Grant, Poll, TokenSettings, TokenStore};
 
 use crate::args::{LoginArgs, LoginCommand};
+use crate::control::acts;
 use crate::exit::{Exit, Failure, chain};
 use crate::{locate, output, rights};
 
@@ -14,6 +15,7 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// Runs one of the subcommands.
 pub(crate) fn run(args: LoginArgs) -> Result<(), Failure> {
+    acts::because(args.reason.reason.as_deref());
     let path = locate::existing(&args.config)?;
     let config = super::checked(&path)?;
     rights::enter(&config.state_dir)?;
@@ -37,7 +39,9 @@ pub(crate) fn run(args: LoginArgs) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::io("cannot start the runtime", &error))?;
-    runtime.block_on(authorize(settings, &TokenStore::new(&config.state_dir)))
+    runtime.block_on(authorize(settings, &TokenStore::new(&config.state_dir)))?;
+    acts::record(&config.acts, "login authorize", Some(name), None);
+    Ok(())
 }
 
 async fn authorize(settings: &TokenSettings, store: &TokenStore) -> Result<(), Failure> {

@@ -564,7 +564,10 @@ fn destinations(queue: &mut Queue, json: bool) -> Result<(), Failure> {
         rows,
     )?;
     let status: Status = read(client.ask(&Request::Status)?)?;
-    output::print(&format!("\n{}", super::status::connections(&status.connections)))
+    output::print(&format!(
+        "\nconnections in use:\n{}",
+        super::status::connections(&status.connections)
+    ))
 }
 
 /// One next hop; the value is a [`postern_deliver::DestinationStatus`].

@@ -1,35 +1,71 @@
 //! `postern stats`: how much mail there was.
 
+use std::path::Path;
+
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 use postern_stats::{Day, Named, Top, report, sum};
+use postern_store::{Space, SqliteStore, Store as _};
 use serde_json::{Value, json};
 
 use crate::args::StatsArgs;
 use crate::control::protocol::Request;
 use crate::exit::{Exit, Failure};
+use crate::usage::store_path;
 use crate::{locate, output, visible};
 
 /// Shows the statistics of the requested days.
 pub(crate) fn run(args: &StatsArgs) -> Result<(), Failure> {
     let today = TimeZone::UTC.to_datetime(Timestamp::now()).date();
     let (from, to) = span(args, today);
-    let written = super::written(&locate::existing(&args.listing.config)?)?;
-    let Some(mut client) = super::reach(&written)? else {
+    if from > to {
         return Err(Failure::new(
-            Exit::Unavailable,
-            format!("no server runs on {}", written.state_dir().display()),
+            Exit::Usage,
+            format!("--from {from} is later than --to {to}: exchange them"),
         ));
+    }
+    let written = super::written(&locate::existing(&args.listing.config)?)?;
+    let days = match super::reach(&written)? {
+        Some(mut client) => {
+            let value = client.ask(&Request::Statistics { from, to })?;
+            serde_json::from_value(value).map_err(|error| {
+                Failure::from_error(Exit::Software, "cannot understand the server's answer", &error)
+            })?
+        }
+        None => kept(written.state_dir(), from, to)?,
     };
-    let value = client.ask(&Request::Statistics { from, to })?;
-    let days: Vec<Day> = serde_json::from_value(value).map_err(|error| {
-        Failure::from_error(Exit::Software, "cannot understand the server's answer", &error)
-    })?;
     if args.listing.json.json {
         return output::print_json(&as_json(&days, (from, to), args.top));
     }
     output::print(&visible::lines(&report(&days, args.top)))
+}
+
+/// The days that the last server has written, where none runs.
+fn kept(state_dir: &Path, from: Date, to: Date) -> Result<Vec<Day>, Failure> {
+    let path = store_path(state_dir);
+    let failed = |error: &(dyn std::error::Error + 'static)| {
+        Failure::from_error(
+            Exit::InputOutput,
+            &format!("cannot read {}", path.display()),
+            error,
+        )
+    };
+    let Some(store) = SqliteStore::read(&path).map_err(|error| failed(&error))? else {
+        return Ok(Vec::new());
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.map_err(|error| failed(&error))?;
+    let records = runtime
+        .block_on(store.all(Space::Statistics))
+        .map_err(|error| failed(&error))?;
+    // Beside the days it is kept until when digests were sent.
+    let days = records
+        .iter()
+        .filter_map(|record| serde_json::from_str::<Day>(&record.value).ok());
+    let mut days: Vec<Day> = days.filter(|day| (from..=to).contains(&day.date)).collect();
+    days.sort_by_key(|day| day.date);
+    Ok(days)
 }
 
 /// The first day and the last one.

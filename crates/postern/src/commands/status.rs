@@ -24,11 +24,13 @@ pub(crate) fn run(args: &StatusArgs) -> Result<(), Failure> {
     let path = locate::existing(&args.listing.config).map_err(unknown)?;
     let written = super::written(&path).map_err(unknown)?;
     if args.ready {
-        let is_ready = look(&written).is_ok_and(|seen| seen.takes_mail());
-        return if is_ready {
-            Ok(())
-        } else {
-            Err(Failure::silent(Exit::No))
+        let why = match look(&written) {
+            Ok(seen) => seen.why_not_ready(),
+            Err(failure) => Some(failure.message),
+        };
+        return match why {
+            None => Ok(()),
+            Some(why) => Err(Failure::new(Exit::No, format!("not ready: {why}"))),
         };
     }
     let Some(every) = args.watch else {
@@ -74,6 +76,7 @@ fn look(written: &Written) -> Result<Seen, Failure> {
 fn nothing(state_dir: &str) -> Finding {
     Finding {
         verdict: Verdict::Critical,
+        brief: "no server runs".to_owned(),
         problem: format!("no server runs on {state_dir}"),
         remedy: "systemctl start postern; journalctl -u postern says why it ended".to_owned(),
     }
@@ -87,13 +90,14 @@ impl Seen {
         }
     }
 
-    /// Whether mail is accepted.
-    fn takes_mail(&self) -> bool {
+    /// Why no mail is accepted; `None` if it is.
+    fn why_not_ready(&self) -> Option<String> {
         match self {
-            Self::Runs(status) => {
-                status.problem.is_none() && u64::from(status.sessions) < status.sessions_max
-            }
-            Self::Nothing(_) => false,
+            Self::Runs(status) => status.problem.clone().or_else(|| {
+                (u64::from(status.sessions) >= status.sessions_max)
+                    .then(|| format!("all {} sessions are taken", status.sessions_max))
+            }),
+            Self::Nothing(state_dir) => Some(nothing(state_dir).problem),
         }
     }
 
@@ -110,10 +114,11 @@ impl Seen {
         match self {
             Self::Runs(status) => text(status, Timestamp::now()),
             Self::Nothing(state_dir) => {
+                let found = [nothing(state_dir)];
                 format!(
-                    "{}\n{}",
-                    headline(Verdict::Critical, ""),
-                    findings(&[nothing(state_dir)])
+                    "{}\n\n{}",
+                    headline(Verdict::Critical, &summary(&found)),
+                    findings(&found)
                 )
             }
         }
@@ -160,6 +165,38 @@ fn headline(verdict: Verdict, rest: &str) -> String {
     format!("{word}: {rest}")
 }
 
+/// Columns that the first line may take.
+const COLUMNS: usize = 80;
+
+/// What is wrong in one line: how many findings of each grade, and as many of them as fit.
+fn summary(findings: &[Finding]) -> String {
+    let count = |verdict| findings.iter().filter(|one| one.verdict == verdict).count();
+    let graded = match (count(Verdict::Critical), count(Verdict::Warning)) {
+        (0, 0) => return "all is well".to_owned(),
+        (0, 1) => "1 warning".to_owned(),
+        (0, warnings) => format!("{warnings} warnings"),
+        (critical, 0) => format!("{critical} critical"),
+        (critical, 1) => format!("{critical} critical, 1 warning"),
+        (critical, warnings) => format!("{critical} critical, {warnings} warnings"),
+    };
+    let mut text = format!("{graded}: ");
+    for (number, one) in findings.iter().enumerate() {
+        let between = if number == 0 { "" } else { ", " };
+        let brief = visible::line(&one.brief);
+        let more = findings.len() - number;
+        let columns = ["CRITICAL: ", &text, between, &brief].map(|part| part.chars().count());
+        let reserved = if more > 1 { " and 99 more".len() } else { 0 };
+        // The first is always shown.
+        if number > 0 && columns.iter().sum::<usize>() + reserved > COLUMNS {
+            text.push_str(&format!(" and {more} more"));
+            break;
+        }
+        text.push_str(between);
+        text.push_str(&brief);
+    }
+    text
+}
+
 /// The findings, each with its remedy below it.
 fn findings(list: &[Finding]) -> String {
     let mut text = String::new();
@@ -189,11 +226,7 @@ fn indented(text: &str) -> Vec<String> {
 fn text(status: &Status, now: Timestamp) -> String {
     let Status { version, process, .. } = status;
     let queue = &status.queue;
-    let summary = match status.findings.len() {
-        0 => "all is well".to_owned(),
-        1 => "1 thing to look at".to_owned(),
-        count => format!("{count} things to look at"),
-    };
+    let summary = summary(&status.findings);
     let oldest = status.oldest_s.map(|seconds| {
         let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
         format!(", oldest {}", output::span(seconds))
@@ -206,34 +239,57 @@ fn text(status: &Status, now: Timestamp) -> String {
     if !status.findings.is_empty() {
         text.push_str(&format!("\n{}\n", findings(&status.findings)));
     }
-    text.push_str(&format!(
-        "sessions  {} of {}\n\
-         queue     {} messages, {} recipients, {} held{}, {}{}\n",
-        status.sessions,
-        status.sessions_max,
-        queue.messages,
-        queue.recipients,
-        queue.held,
-        match queue.sandboxed {
-            0 => String::new(),
-            sandboxed => format!(", {sandboxed} sandboxed"),
-        },
-        output::size(queue.size),
-        oldest.unwrap_or_default(),
-    ));
-    if let Some(free) = status.disk_free {
-        text.push_str(&format!("disk      {} free\n", output::size(free)));
-    }
-    text.push_str(&connections(&status.connections));
-    for (number, one) in status.directories.iter().enumerate() {
-        let first = if number == 0 { "logins by" } else { "" };
-        text.push_str(&format!(
-            "{first:<10}{}: {}\n",
-            visible::line(&one.directory),
-            one.state
-        ));
+    let held = match queue.held {
+        0 => String::new(),
+        held => format!(", {held} held"),
+    };
+    let sandboxed = match queue.sandboxed {
+        0 => String::new(),
+        sandboxed => format!(", {sandboxed} sandboxed"),
+    };
+    let mut rows = vec![
+        (
+            "sessions",
+            format!("{} of {}", status.sessions, status.sessions_max),
+        ),
+        (
+            "queue",
+            format!(
+                "{}, {}{held}{sandboxed}, {}{}",
+                counted(queue.messages, "message"),
+                counted(queue.recipients, "recipient"),
+                output::size(queue.size),
+                oldest.unwrap_or_default(),
+            ),
+        ),
+    ];
+    rows.extend(
+        status
+            .disk_free
+            .map(|free| ("disk", format!("{} free", output::size(free)))),
+    );
+    let connections = connections(&status.connections);
+    rows.extend(connections.lines().map(|line| ("connections", line.to_owned())));
+    let directories = status.directories.iter();
+    rows.extend(directories.map(|one| {
+        let name = visible::line(&one.directory);
+        ("directories", format!("{name}: {}", one.state))
+    }));
+    let mut before = "";
+    for (label, value) in rows {
+        let shown = if label == before { "" } else { label };
+        text.push_str(&format!("{shown:<13}{value}\n"));
+        before = label;
     }
     text
+}
+
+/// `1 message`, `2 messages`.
+fn counted(count: u64, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    }
 }
 
 /// The outgoing connections, a line for each kind of mail.
@@ -242,12 +298,13 @@ pub(super) fn connections(places: &[PlacesStatus]) -> String {
     for one in places {
         let waiting = one.in_line + one.in_line_for_address;
         let waiting = match (waiting, one.short) {
-            (0, _) => "none waits".to_owned(),
-            (waiting, false) => format!("{waiting} wait"),
-            (waiting, true) => format!("{waiting} wait, too long"),
+            (0, _) => String::new(),
+            (1, false) => ", 1 host waits".to_owned(),
+            (waiting, false) => format!(", {waiting} hosts wait"),
+            (waiting, true) => format!(", {waiting} hosts wait too long"),
         };
         text.push_str(&format!(
-            "{:<9} {} of {} connections, {} of {} for new hosts, {waiting}\n",
+            "{}: {} of {}, new hosts {} of {}{waiting}\n",
             one.class, one.connections, one.most, one.unproven, one.unproven_most,
         ));
     }
@@ -255,112 +312,4 @@ pub(super) fn connections(places: &[PlacesStatus]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::control::protocol::{StatusDirectory, Totals};
-
-    use super::*;
-
-    fn status() -> Status {
-        Status {
-            version: "1.0.0 (0123456789ab)".into(),
-            process: 42,
-            started_at: "2026-11-22T09:30:20Z".parse().unwrap(),
-            verdict: Verdict::Ok,
-            findings: Vec::new(),
-            sessions: 3,
-            sessions_max: 10_000,
-            queue: Totals {
-                messages: 2,
-                recipients: 5,
-                held: 1,
-                size: 2048,
-                ..Totals::default()
-            },
-            oldest_s: Some(3_700),
-            disk_free: Some(5 << 30),
-            connections: vec![PlacesStatus {
-                class: "strangers".into(),
-                connections: 104,
-                reserved: 200,
-                most: 400,
-                unproven: 100,
-                unproven_most: 100,
-                in_line: 900,
-                in_line_for_address: 12,
-                short: true,
-            }],
-            directories: ["users (directory 1)", "ldap (directory 2)"]
-                .map(|directory| StatusDirectory {
-                    directory: directory.to_owned(),
-                    state: "up".to_owned(),
-                })
-                .to_vec(),
-            problem: None,
-        }
-    }
-
-    #[test]
-    fn all_is_on_one_screen() {
-        let now = "2026-11-22T10:30:20Z".parse().unwrap();
-        let mut status = status();
-        assert_eq!(
-            text(&status, now),
-            "OK: all is well\n\
-             postern 1.0.0 (0123456789ab) runs as process 42 for 1h\n\
-             sessions  3 of 10000\n\
-             queue     2 messages, 5 recipients, 1 held, 2.0 KiB, oldest 1h 1m\n\
-             disk      5.0 GiB free\n\
-             strangers 104 of 400 connections, 100 of 100 for new hosts, 912 wait, too long\n\
-             logins by users (directory 1): up\n\
-             \x20         ldap (directory 2): up\n"
-        );
-        status.verdict = Verdict::Critical;
-        status.findings = vec![
-            Finding {
-                verdict: Verdict::Critical,
-                problem: "no mail is taken: the disk is full: there is no room left on the device that the queue is on".into(),
-                remedy: "make room".into(),
-            },
-            Finding {
-                verdict: Verdict::Warning,
-                problem: "the certificate mx.crt expires in 9d".into(),
-                remedy: "renew it, then postern reload".into(),
-            },
-        ];
-        let shown = text(&status, now);
-        assert!(
-            shown.starts_with(
-                "CRITICAL: 2 things to look at\n\
-                 postern 1.0.0 (0123456789ab) runs as process 42 for 1h\n\
-                 \n\
-                 critical  no mail is taken: the disk is full: there is no room left on the\n\
-                 \x20         device that the queue is on\n\
-                 \x20         make room\n\
-                 warning   the certificate mx.crt expires in 9d\n\
-                 \x20         renew it, then postern reload\n\
-                 \n\
-                 sessions  3 of 10000\n"
-            ),
-            "{shown}"
-        );
-        assert!(shown.lines().all(|line| line.len() <= 80), "{shown}");
-    }
-
-    #[test]
-    fn monitors_go_by_how_it_ends() {
-        for (verdict, exit) in [(Verdict::Warning, 1), (Verdict::Critical, 2)] {
-            let seen = Seen::Runs(Box::new(Status { verdict, ..status() }));
-            assert_eq!(seen.end().unwrap_err().exit as i32, exit);
-        }
-        assert!(Seen::Runs(Box::new(status())).end().is_ok());
-        let nothing = Seen::Nothing("/var/lib/postern".into());
-        assert_eq!(nothing.end().unwrap_err().exit as i32, 2);
-        assert!(
-            nothing.text().starts_with("CRITICAL\ncritical  no server runs"),
-            "{}",
-            nothing.text()
-        );
-        assert_eq!(nothing.json()["findings"][0]["verdict"], "critical");
-        assert_eq!(Exit::Unknown as i32, 3);
-    }
-}
+mod tests;

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use postern_policy::milter::OnFailure;
+use postern_receive::FailingMilter;
+use postern_webhook::Status as WebhookStatus;
 use serde::{Deserialize, Serialize};
 
 /// The severity. A monitor uses the most severe.
@@ -21,6 +24,8 @@ pub(crate) enum Verdict {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Finding {
     pub(crate) verdict: Verdict,
+    /// What is wrong, in few words, for the first line of `postern status`.
+    pub(crate) brief: String,
     /// What is wrong.
     pub(crate) problem: String,
     /// What to do.
@@ -55,6 +60,14 @@ pub(crate) struct Facts {
     pub(crate) on_hold: Vec<String>,
     /// Important lines that the log had to drop.
     pub(crate) lost_lines: u64,
+    /// Filters that are down.
+    pub(crate) milters: Vec<FailingMilter>,
+    /// Why the helper that delivers to users of this machine does not answer.
+    pub(crate) helper: Option<String>,
+    /// Webhooks that fail.
+    pub(crate) webhooks: Vec<WebhookStatus>,
+    /// Now, in seconds since 1970.
+    pub(crate) now: i64,
 }
 
 /// Messages older than this should have been delivered.
@@ -77,18 +90,25 @@ pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
     neighbours(facts, &mut found);
     certificates(facts, &mut found);
     going_out(facts, &mut found);
+    filters(facts, &mut found);
+    webhooks(facts, &mut found);
     if let Some(first) = facts.on_hold.first() {
         let more = match facts.on_hold.len() - 1 {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
         found.push(warning(
+            match facts.on_hold.len() {
+                1 => "1 account is on hold".to_owned(),
+                many => format!("{many} accounts are on hold"),
+            },
             format!("on hold, so that their mail waits: {first}{more}"),
             format!("postern account show {first}; then postern account release {first}"),
         ));
     }
     if facts.lost_lines > 0 {
         found.push(warning(
+            "the log has lost lines",
             format!("the log has lost {} lines that matter", facts.lost_lines),
             "look at the disk or program that the log goes to",
         ));
@@ -107,24 +127,26 @@ pub(crate) fn verdict(findings: &[Finding]) -> Verdict {
         .unwrap_or_default()
 }
 
-fn critical(problem: impl Into<String>, remedy: impl Into<String>) -> Finding {
+fn critical(brief: impl Into<String>, problem: impl Into<String>, remedy: impl Into<String>) -> Finding {
     Finding {
         verdict: Verdict::Critical,
+        brief: brief.into(),
         problem: problem.into(),
         remedy: remedy.into(),
     }
 }
 
-fn warning(problem: impl Into<String>, remedy: impl Into<String>) -> Finding {
+fn warning(brief: impl Into<String>, problem: impl Into<String>, remedy: impl Into<String>) -> Finding {
     Finding {
         verdict: Verdict::Warning,
-        ..critical(problem, remedy)
+        ..critical(brief, problem, remedy)
     }
 }
 
 fn queue(facts: &Facts, found: &mut Vec<Finding>) {
     if let Some(why) = &facts.no_mail {
         found.push(critical(
+            "no mail is taken",
             format!("no mail is taken: {why}"),
             format!(
                 "look at the disk of {}; the guide: When the disk or the clock fails",
@@ -133,6 +155,7 @@ fn queue(facts: &Facts, found: &mut Vec<Finding>) {
         ));
     } else if let Some(free) = facts.disk_free.filter(|free| *free < DISK_LOW) {
         found.push(warning(
+            "the disk is nearly full",
             format!(
                 "the disk of {} has {} left",
                 facts.state_dir,
@@ -143,12 +166,14 @@ fn queue(facts: &Facts, found: &mut Vec<Finding>) {
     }
     if facts.damaged > 0 {
         found.push(critical(
+            format!("{} damaged", messages(facts.damaged)),
             format!("damaged and held: {}", messages(facts.damaged)),
             "postern queue list --held; then look at the disk",
         ));
     }
     if facts.old > OLD_MANY {
         found.push(warning(
+            format!("{} old messages", facts.old),
             format!(
                 "{} are older than {} hours",
                 messages(facts.old),
@@ -170,9 +195,14 @@ fn sessions(facts: &Facts, found: &mut Vec<Finding>) {
     }
     let remedy = "postern sessions list shows whose they are; `sessions` in [admission] is the most";
     if sessions >= sessions_max {
-        found.push(critical(format!("all {sessions_max} sessions are taken"), remedy));
+        found.push(critical(
+            "all sessions are taken",
+            format!("all {sessions_max} sessions are taken"),
+            remedy,
+        ));
     } else if sessions >= sessions_max - sessions_max / 5 {
         found.push(warning(
+            "few sessions are left",
             format!("{sessions} of {sessions_max} sessions are taken"),
             remedy,
         ));
@@ -182,16 +212,18 @@ fn sessions(facts: &Facts, found: &mut Vec<Finding>) {
 fn neighbours(facts: &Facts, found: &mut Vec<Finding>) {
     let all_down = facts.down.len() >= facts.directories;
     for (name, why) in &facts.down {
+        let brief = format!("directory {name} is down");
         let problem = format!("the directory {name} does not answer: {why}");
         let remedy = "postern directories --check asks it again";
         found.push(if all_down {
-            critical(problem, remedy)
+            critical(brief, problem, remedy)
         } else {
-            warning(problem, remedy)
+            warning(brief, problem, remedy)
         });
     }
     for (issuer, why) in &facts.providers {
         found.push(warning(
+            format!("provider {issuer} is down"),
             format!("the provider of tokens {issuer} does not answer: {why}"),
             "postern auth providers",
         ));
@@ -202,11 +234,13 @@ fn certificates(facts: &Facts, found: &mut Vec<Finding>) {
     for (file, left) in &facts.certificates {
         if *left <= 0 {
             found.push(critical(
+                format!("certificate {file} has expired"),
                 format!("the certificate {file} has expired"),
                 "renew it, then postern reload",
             ));
         } else if *left < CERTIFICATE_SOON {
             found.push(warning(
+                format!("certificate {file} expires in {}", crate::output::span(*left)),
                 format!("the certificate {file} expires in {}", crate::output::span(*left)),
                 "renew it, then postern reload",
             ));
@@ -217,14 +251,65 @@ fn certificates(facts: &Facts, found: &mut Vec<Finding>) {
 fn going_out(facts: &Facts, found: &mut Vec<Finding>) {
     for (name, why) in &facts.logins {
         found.push(critical(
+            format!("login {name} fails"),
             format!("the login {name} fails, and its mail waits: {why}"),
             "correct it in [[login]], then postern reload",
         ));
     }
     for class in &facts.short {
         found.push(warning(
+            format!("mail of {class} waits"),
             format!("mail of {class} waits too long for connections"),
             "postern queue list --destinations; `connections` in [delivery] is the most",
+        ));
+    }
+}
+
+fn filters(facts: &Facts, found: &mut Vec<Finding>) {
+    for one in &facts.milters {
+        let meanwhile = match one.on_failure {
+            OnFailure::Accept => "mail goes on without it",
+            OnFailure::Hold => "mail is held",
+            OnFailure::Tempfail => "mail is refused for now",
+            OnFailure::Reject => "mail is refused",
+        };
+        let lasts = i64::try_from(one.lasts.as_secs()).unwrap_or(i64::MAX);
+        let lasts = crate::output::span(lasts);
+        let brief = format!("filter {} is down", one.name);
+        let problem = format!(
+            "the filter {} has failed for {lasts}, and {meanwhile}: {}",
+            one.name, one.reason
+        );
+        let remedy = "postern milters asks it again; `on_failure` says what becomes of mail meanwhile";
+        found.push(match one.on_failure {
+            OnFailure::Accept | OnFailure::Hold => warning(brief, problem, remedy),
+            OnFailure::Tempfail | OnFailure::Reject => critical(brief, problem, remedy),
+        });
+    }
+    if let Some(why) = &facts.helper {
+        found.push(critical(
+            "mailbox helper is down",
+            format!("mail for users of this machine waits: {why}"),
+            "systemctl start postern-mailbox.service",
+        ));
+    }
+}
+
+fn webhooks(facts: &Facts, found: &mut Vec<Finding>) {
+    for one in &facts.webhooks {
+        let Some(failing) = &one.failing else { continue };
+        let since = crate::output::span(facts.now - failing.since.as_second());
+        let dropped = match one.dropped {
+            0 => String::new(),
+            dropped => format!(", {dropped} were dropped"),
+        };
+        found.push(warning(
+            format!("webhook {} fails", one.webhook),
+            format!(
+                "the webhook {} has failed for {since}: {}; {} events wait{dropped}",
+                one.webhook, failing.reason, one.waiting
+            ),
+            format!("postern webhook test {}", one.webhook),
         ));
     }
 }
@@ -237,91 +322,4 @@ fn messages(count: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn well() -> Facts {
-        Facts {
-            state_dir: "/var/lib/postern".into(),
-            sessions: 3,
-            sessions_max: 100,
-            disk_free: Some(50 << 30),
-            directories: 2,
-            certificates: vec![("mx.crt".into(), 60 * 86_400)],
-            ..Facts::default()
-        }
-    }
-
-    #[test]
-    fn each_fact_has_its_finding() {
-        assert_eq!(judge(&well()), []);
-        assert_eq!(verdict(&judge(&well())), Verdict::Ok);
-        let pair = |name: &str| vec![(name.to_owned(), "no answer".to_owned())];
-        #[rustfmt::skip]
-        let cases = [
-            // what is the matter, how grave it is, what is said
-            (Facts { no_mail: Some("the disk is full".into()), disk_free: Some(0), ..well() }, Verdict::Critical, "no mail is taken: the disk is full"),
-            (Facts { disk_free: Some(1 << 29), ..well() },                  Verdict::Warning,  "512 MiB left"),
-            (Facts { damaged: 1, ..well() },                                Verdict::Critical, "damaged and held: 1 message"),
-            (Facts { old: 101, ..well() },                                  Verdict::Warning,  "101 messages are older than 4 hours"),
-            (Facts { sessions: 100, ..well() },                             Verdict::Critical, "all 100 sessions"),
-            (Facts { sessions: 80, ..well() },                              Verdict::Warning,  "80 of 100 sessions"),
-            (Facts { down: pair("ldap"), ..well() },                        Verdict::Warning,  "the directory ldap does not answer: no answer"),
-            (Facts { down: pair("ldap"), directories: 1, ..well() },        Verdict::Critical, "the directory ldap"),
-            (Facts { providers: pair("https://id.example"), ..well() },     Verdict::Warning,  "https://id.example"),
-            (Facts { certificates: vec![("a".into(), 0)], ..well() },       Verdict::Critical, "the certificate a has expired"),
-            (Facts { certificates: vec![("a".into(), 86_400)], ..well() },  Verdict::Warning,  "the certificate a expires in"),
-            (Facts { logins: pair("smart"), ..well() },                     Verdict::Critical, "the login smart fails"),
-            (Facts { short: vec!["users".into()], ..well() },               Verdict::Warning,  "mail of users waits"),
-            (Facts { on_hold: vec!["ann".into(), "bob".into()], ..well() }, Verdict::Warning,  "mail waits: ann and 1 more"),
-            (Facts { lost_lines: 7, ..well() },                             Verdict::Warning,  "lost 7 lines"),
-        ];
-        for (facts, grade, said) in cases {
-            let found = judge(&facts);
-            assert_eq!(found.len(), 1, "{said}: {found:?}");
-            assert_eq!(found[0].verdict, grade, "{found:?}");
-            assert!(found[0].problem.contains(said), "{said}: {found:?}");
-            assert!(!found[0].remedy.is_empty());
-        }
-        for (facts, why) in [
-            (Facts { old: 100, ..well() }, "the usual few"),
-            (
-                Facts {
-                    sessions: 79,
-                    ..well()
-                },
-                "room enough",
-            ),
-            (
-                Facts {
-                    disk_free: None,
-                    ..well()
-                },
-                "the system does not say",
-            ),
-            (
-                Facts {
-                    sessions_max: 0,
-                    ..well()
-                },
-                "no limit is known",
-            ),
-        ] {
-            assert_eq!(judge(&facts), [], "{why}");
-        }
-    }
-
-    #[test]
-    fn the_gravest_comes_first() {
-        let facts = Facts {
-            disk_free: Some(1),
-            damaged: 2,
-            lost_lines: 1,
-            ..well()
-        };
-        let found = judge(&facts);
-        let grades: Vec<Verdict> = found.iter().map(|finding| finding.verdict).collect();
-        assert_eq!(grades, [Verdict::Critical, Verdict::Warning, Verdict::Warning]);
-        assert_eq!(verdict(&found), Verdict::Critical);
-    }
-}
+mod tests;

@@ -38,6 +38,8 @@ const BEAT: Duration = Duration::from_secs(60);
 pub(crate) struct Followers {
     count: AtomicUsize,
     all: RwLock<Vec<Arc<Follower>>>,
+    /// Events that followers had no room for, since the start.
+    left_out: AtomicU64,
     recent: Arc<History>,
 }
 
@@ -62,8 +64,14 @@ impl Followers {
         Self {
             count: AtomicUsize::new(0),
             all: RwLock::default(),
+            left_out: AtomicU64::new(0),
             recent,
         }
+    }
+
+    /// Events that followers had no room for, since the start.
+    pub(crate) fn left_out(&self) -> u64 {
+        self.left_out.load(Ordering::Relaxed)
     }
 
     fn add(&self, terms: Vec<Term>) -> Result<(Arc<Follower>, mpsc::Receiver<PastStep>), String> {
@@ -105,14 +113,14 @@ impl Observer for Follows {
                 return;
             };
             for follower in &*self.0.all.read() {
-                follower.note(line.session(), written, &self.0.recent);
+                follower.note(line.session(), written, &self.0);
             }
         });
     }
 }
 
 impl Follower {
-    fn note(&self, session: &str, written: Written<'_>, recent: &History) {
+    fn note(&self, session: &str, written: Written<'_>, all: &Followers) {
         let queue = written.fields().find_map(|field| match field {
             (Key::Queue, Seen::Text(queue)) => Some(queue),
             _ => None,
@@ -120,26 +128,27 @@ impl Follower {
         let found = self.followed.lock().look(&self.terms, session, queue, written);
         match found {
             Look::Nothing => {}
-            Look::Follows => self.tell(session, past(written)),
-            Look::Begins => match recent.find(session) {
+            Look::Follows => self.tell(session, past(written), all),
+            Look::Begins => match all.recent.find(session) {
                 // Earlier events of it come first; this event is the latest.
                 Some(before) if !session.is_empty() => {
                     for event in before.events {
-                        self.tell(session, event);
+                        self.tell(session, event, all);
                     }
                 }
-                _ => self.tell(session, past(written)),
+                _ => self.tell(session, past(written), all),
             },
         }
     }
 
-    fn tell(&self, session: &str, event: PastEvent) {
+    fn tell(&self, session: &str, event: PastEvent, all: &Followers) {
         let mut told = step(event);
         if !session.is_empty() {
             told.fields.insert(Key::Session.name().to_owned(), json!(session));
         }
         if self.to.try_send(told).is_err() {
             self.left_out.fetch_add(1, Ordering::Relaxed);
+            all.left_out.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

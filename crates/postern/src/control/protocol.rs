@@ -63,6 +63,8 @@ pub(crate) enum Request {
     },
     /// Events from now on, as long as the client listens.
     Follow(Follow),
+    /// How webhooks do.
+    Webhooks,
     /// Flush the history on disk, and return its counters.
     History,
     /// The accounts on hold.

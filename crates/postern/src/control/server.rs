@@ -224,6 +224,7 @@ pub(crate) async fn carry_out(request: Request, asking: Asking<'_>, deps: &Deps)
         Request::Factors(asked) => of_problem(deps.admin.factors(asked, asking.trusts).await),
         Request::Link => records::link(by, deps),
         Request::History => history::flush(deps.archive.clone()).await,
+        Request::Webhooks => value(&deps.webhooks.status()),
         Request::Accounts => {
             let listed = accounts::list(&deps.budgets, &*deps.spool).await;
             value_or(listed.map_err(|error| error.to_string()))

@@ -110,6 +110,15 @@ impl Log {
     }
 }
 
+/// Appends an event as a JSON object with a line feed, as the log has it.
+pub(crate) fn json_line(event: &postern_events::Event<'_>, now: jiff::Timestamp, line: &mut Vec<u8>) {
+    let look = format::Look {
+        json: true,
+        journal: false,
+    };
+    format::fact(event, look, now, line);
+}
+
 /// Counts the lines that the log had to drop.
 #[derive(Clone)]
 pub(crate) struct Losses(Arc<Shared>);

@@ -63,6 +63,7 @@ use crate::exit::{Exit, Failure, chain};
 use crate::log::Log;
 use crate::returned::{Returns, ReturnsObserver};
 use crate::rights::Account;
+use crate::webhooks::{Pushes, Webhooks};
 use crate::{firstrun, locate, output};
 
 /// How much longer than the grace period shutdown may take.
@@ -116,6 +117,7 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
     let followers = Arc::new(Followers::new(Arc::clone(&history)));
     let budgets = Arc::new(Budgets::default());
     let returns = Arc::new(Returns::default());
+    let webhooks = Arc::new(Webhooks::new(&config.state_dir));
     let observers = Observers::new(vec![
         log.observer(),
         Box::new(remembers),
@@ -125,9 +127,13 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
         Box::new(statistics::Counts(Arc::clone(&statistics))),
         Box::new(BudgetObserver(Arc::clone(&budgets))),
         Box::new(ReturnsObserver(Arc::clone(&returns))),
+        Box::new(Pushes(Arc::clone(&webhooks))),
     ]);
     if let Some(archive) = &archive {
         archive.tell_to(observers.clone());
+    }
+    for problem in webhooks.change(std::mem::take(&mut config.webhooks), &observers) {
+        notice!(observers, Run Error "webhook not started", Reason = problem);
     }
     tell_report(&report, &observers);
     if let Some(problem) = too_few_files {
@@ -149,6 +155,7 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
             history,
             archive: archive.clone(),
             followers,
+            webhooks: Arc::clone(&webhooks),
         },
         metrics,
         statistics,
@@ -157,6 +164,7 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
     };
     let result = runtime.block_on(run(start, &user, &log));
     runtime.shutdown_timeout(Duration::from_secs(1));
+    webhooks.stop();
     if let Some(archive) = archive {
         archive.stop();
     }

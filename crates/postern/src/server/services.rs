@@ -52,6 +52,7 @@ use crate::exit::{Exit, Failure, chain};
 use crate::judge::{ArcSealer, Judge, Outlet, Reports};
 use crate::log::{Log, Losses};
 use crate::returned::{self, Returns};
+use crate::webhooks::Webhooks;
 
 /// Everything that runs.
 pub(super) struct Services {
@@ -128,6 +129,8 @@ pub(super) struct Histories {
     pub(super) archive: Option<Archive>,
     /// The live followers.
     pub(super) followers: Arc<Followers>,
+    /// Where events are pushed to.
+    pub(super) webhooks: Arc<Webhooks>,
 }
 
 /// What only a restart changes, and what shows whether name resolution has changed.
@@ -366,6 +369,9 @@ impl Services {
             tls: Arc::clone(&shared.tls),
             tokens: Arc::clone(&own_tokens),
             losses: losses.clone(),
+            archive: histories.archive.clone(),
+            followers: Arc::clone(&histories.followers),
+            webhooks: Arc::clone(&histories.webhooks),
             started_at,
             listeners: AtomicUsize::new(listeners.len() + usize::from(bound.local.is_some())),
             stopping: stop_delivery.clone(),
@@ -412,6 +418,7 @@ impl Services {
             history: Arc::clone(&histories.history),
             archive: histories.archive.clone(),
             followers: Arc::clone(&histories.followers),
+            webhooks: Arc::clone(&histories.webhooks),
             stop: stop_control.clone(),
             acts: Arc::clone(&shared.acts),
             budgets: Arc::clone(&budgets),
@@ -603,6 +610,10 @@ impl Services {
         self.shared.acts.store(Arc::new(config.acts));
         self.shared.own_users.store(Arc::new(config.own_users));
         self.admin.configure(config.administration);
+        let (webhooks, observers) = (Arc::clone(&self.histories.webhooks), self.observers.clone());
+        let wanted_hooks = std::mem::take(&mut config.webhooks);
+        let changed = tokio::task::spawn_blocking(move || webhooks.change(wanted_hooks, &observers));
+        warnings.extend(changed.await.unwrap_or_default());
         wanted.count(&self.monitor.metrics);
         self.statistics
             .configure(config.statistics.days, config.statistics.names);

@@ -3,10 +3,24 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 use postern_history::{OUTCOMES, Query, Term};
 use postern_mail::QueueId;
 
 use crate::admin::requests::TraceRequest;
+
+/// What can stand before `=`.
+const KINDS: [&str; 9] = [
+    "queue",
+    "session",
+    "message-id",
+    "address",
+    "domain",
+    "login",
+    "rule",
+    "client",
+    "outcome",
+];
 
 /// The maximum number of results by default.
 const LIMIT: u32 = 100;
@@ -17,6 +31,9 @@ const LIMIT: u32 = 100;
 ///
 /// An invalid term.
 pub(crate) fn of(asked: TraceRequest) -> Result<Query, String> {
+    if let Some(problem) = reversed(asked.since, asked.until) {
+        return Err(problem);
+    }
     let mut groups = Vec::new();
     for what in &asked.what {
         groups.push(terms(what)?);
@@ -38,6 +55,12 @@ pub(crate) fn of(asked: TraceRequest) -> Result<Query, String> {
     })
 }
 
+/// The problem of a time span that ends before it begins.
+pub(crate) fn reversed(since: Option<Timestamp>, until: Option<Timestamp>) -> Option<String> {
+    let (since, until) = (since?, until?);
+    (since > until).then(|| format!("--since {since:.0} is later than --until {until:.0}: exchange them"))
+}
+
 fn outcome_term(word: String) -> Result<Term, String> {
     match OUTCOMES.contains(&word.as_str()) {
         true => Ok(Term::Outcome(word)),
@@ -55,9 +78,21 @@ fn terms(what: &str) -> Result<Vec<Term>, String> {
     {
         return term.map(|term| vec![term]);
     }
+    if let Some((kind, _)) = what.split_once('=')
+        && is_word(kind)
+        && !what.contains('@')
+    {
+        return Err(format!(
+            "nothing is found by {kind:?}; write one of {} before the \"=\", or login={what} for a login with such a name",
+            KINDS.join(", ")
+        ));
+    }
     let text = || what.to_owned();
     if let Some(network) = network(what) {
         return Ok(vec![Term::Client(network)]);
+    }
+    if looks_like_network(what) {
+        return Err(no_network(what));
     }
     if let Ok(queue) = what.parse::<QueueId>() {
         return Ok(vec![Term::Queue(queue.to_string())]);
@@ -92,11 +127,7 @@ fn named(kind: &str, value: &str) -> Option<Result<Term, String>> {
         "login" => Term::Login(text),
         "rule" => Term::Rule(text),
         "client" => {
-            return Some(
-                network(value)
-                    .map(Term::Client)
-                    .ok_or_else(|| format!("{value:?} is not a network")),
-            );
+            return Some(network(value).map(Term::Client).ok_or_else(|| no_network(value)));
         }
         "outcome" => return Some(outcome_term(text)),
         _ => return None,
@@ -112,6 +143,33 @@ fn network(text: &str) -> Option<IpNet> {
         .parse::<IpAddr>()
         .map(|address| IpNet::from(address.to_canonical()));
     address.ok().or_else(|| text.parse().ok())
+}
+
+fn no_network(text: &str) -> String {
+    format!(
+        "{text:?} is neither an address nor a network; write it as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32"
+    )
+}
+
+/// Whether it can be meant as an address or network of a client alone: digits, dots and colons, and a length.
+fn looks_like_network(text: &str) -> bool {
+    let (address, length) = text.split_once('/').unwrap_or((text, ""));
+    let is_four = address.split('.').count() == 4
+        && address
+            .bytes()
+            .all(|octet| octet.is_ascii_digit() || octet == b'.');
+    let is_six = address.matches(':').count() > 1
+        && address
+            .bytes()
+            .all(|octet| octet.is_ascii_hexdigit() || matches!(octet, b':' | b'.'));
+    (is_four || is_six) && length.bytes().all(|octet| octet.is_ascii_alphanumeric())
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|octet| octet.is_ascii_lowercase() || octet == b'-')
 }
 
 /// Whether it looks as a session's id does: two numbers in hexadecimal.
@@ -145,6 +203,11 @@ mod tests {
             ("by its kind",             "login=b.example",      Ok(vec![Login(text("b.example"))])),
             ("an outcome",              "outcome=bounced",      Ok(vec![Outcome(text("bounced"))])),
             ("no outcome",              "outcome=lost",         Err("\"lost\" is not an outcome: one of delivered, deferred, bounced, expired, held, released, removed, discarded, refused, accepted".to_owned())),
+            ("an unknown kind",         "x=y",                  Err("nothing is found by \"x\"; write one of queue, session, message-id, address, domain, login, rule, client, outcome before the \"=\", or login=x=y for a login with such a name".to_owned())),
+            ("no network",              "192.0.2.0/33",         Err(no_network("192.0.2.0/33"))),
+            ("no address",              "192.0.2.300",          Err(no_network("192.0.2.300"))),
+            ("no network of IPv6",      "2001:db8::/200",       Err(no_network("2001:db8::/200"))),
+            ("no client",               "client=mx",            Err(no_network("mx"))),
             ("another sign of equality", "a=b@c.example",       Ok(vec![Address(text("a=b@c.example")), MessageId(text("a=b@c.example")), Login(text("a=b@c.example"))])),
         ];
         for (shows, typed, wanted) in cases {

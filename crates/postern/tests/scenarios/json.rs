@@ -106,6 +106,8 @@ const COMMANDS: &[(&str, Arguments, Arguments)] = &[
     ("reload",                    Some(&[]),                                                               Some(&["--config", "wrong.toml"])),
     ("stats",                     Some(&["--days", "2"]),                                                  Some(&["--config", "wrong.toml"])),
     ("status",                    Some(&[]),                                                               Some(&["--config", "wrong.toml"])),
+    ("webhook",                   Some(&[]),                                                               Some(&["--config", "wrong.toml"])),
+    ("webhook test",              None,                                                                    Some(&["nobody"])),
     ("version",                   Some(&[]),                                                               Some(&["extra"])),
 ];
 

@@ -64,4 +64,5 @@ mod tables;
 mod tokens;
 mod tracing;
 mod web_page;
+mod webhooks;
 mod weight;

@@ -278,7 +278,16 @@ fn status_says_what_is_wrong_and_ends_as_monitors_expect() {
     let code = |site: &Site, arguments: &[&str]| site.run(arguments).status.code();
     assert_eq!(code(&site, &["status"]), Some(2), "nothing runs");
     assert_eq!(json(&site, &["status", "--json"])["verdict"], "critical");
-    assert_eq!(code(&site, &["status", "--ready"]), Some(1));
+    let why = |site: &Site| {
+        let asked = site.run(&["status", "--ready"]);
+        (
+            asked.status.code(),
+            String::from_utf8_lossy(&asked.stderr).into_owned(),
+        )
+    };
+    let (exit, said) = why(&site);
+    assert_eq!(exit, Some(1));
+    assert!(said.contains("not ready: no server runs on"), "{said}");
     site.start();
     let login = site
         .tls_client(site.submission)
@@ -293,7 +302,10 @@ fn status_says_what_is_wrong_and_ends_as_monitors_expect() {
         "mail is taken all the same"
     );
     let shown = String::from_utf8_lossy(&site.run(&["status"]).stdout).into_owned();
-    assert!(shown.starts_with("WARNING: "), "{shown}");
+    assert!(
+        shown.starts_with("WARNING: 1 warning: directory saslauthd (directory 2) is down\n"),
+        "{shown}"
+    );
     assert!(
         shown.contains("\nwarning   the directory saslauthd (directory 2) does not answer"),
         "{shown}"
@@ -311,6 +323,36 @@ fn status_says_what_is_wrong_and_ends_as_monitors_expect() {
         told["sessions_max"].as_u64() > Some(0) && told["disk_free"].is_u64(),
         "{told}"
     );
+}
+
+/// A filter that is down and what it does to mail, and a helper for mailboxes that does not run.
+#[test]
+fn status_judges_filters_and_the_helper() {
+    let sink = Sink::start();
+    let mut site = Site::relay(
+        sink.port(),
+        "[[milter]]\nname = \"scan\"\naddress = \"unix:nowhere/scan\"\non_failure = \"accept\"\n\
+         [delivery]\nsystem_users = [\"users.test\"]\n",
+    );
+    site.start();
+    let shown = |site: &Site| String::from_utf8_lossy(&site.run(&["status"]).stdout).into_owned();
+    let before = shown(&site);
+    assert!(
+        before.starts_with("CRITICAL: 1 critical: mailbox helper is down\n"),
+        "{before}"
+    );
+    assert!(
+        before.contains("systemctl start postern-mailbox.service"),
+        "{before}"
+    );
+    assert!(site.client().say("EHLO helo").unwrap().starts_with("250"));
+    wait_until("the filter to be seen as down", || {
+        shown(&site)
+            .starts_with("CRITICAL: 1 critical, 1 warning: mailbox helper is down, filter scan is down\n")
+    });
+    let after = shown(&site);
+    assert!(after.contains("mail goes on without it"), "{after}");
+    assert!(after.lines().all(|line| line.chars().count() <= 80), "{after}");
 }
 
 /// Mail is counted by day, and the counts survive a restart; the previous day is reported by mail, once.

@@ -84,7 +84,7 @@ fn a_message_is_traced_with_and_without_a_server() {
         for part in [
             "message ",
             "connection from 127.0.0.1",
-            "AUTH",
+            "logged in as tester@relay.test by",
             "relay.login",
             "delivered to x@outside.example",
         ] {
@@ -228,6 +228,67 @@ fn a_damaged_history_hinders_no_mail() {
         site.run(&["trace", &second]).status.success()
     });
     assert!(site.log().contains("history damaged"), "{}", site.log());
+}
+
+#[test]
+fn commands_without_a_server_record_what_they_do() {
+    let sink = Sink::start();
+    let mut site = Site::relay(sink.port(), "");
+    site.start();
+    assert!(site.take_server().terminate().success());
+    site.ok(&[
+        "cert",
+        "issue",
+        "--dir",
+        "certs",
+        "--out",
+        "other",
+        "other.relay.test",
+        "--reason",
+        "a new name",
+    ]);
+    let acts = json(&site, &["history", "acts", "--json"]);
+    let act = &acts[0];
+    assert_eq!(
+        (act["act"].as_str(), act["what"].as_str(), act["reason"].as_str()),
+        (Some("cert issue"), Some("other.relay.test"), Some("a new name")),
+        "{acts:#}"
+    );
+    for (arguments, said) in [
+        (&["trace", "x=y"][..], "nothing is found by \"x\""),
+        (&["trace", "192.0.2.0/33"], "is neither an address nor a network"),
+        (
+            &[
+                "trace",
+                "a@b.example",
+                "--since",
+                "2026-12-02",
+                "--until",
+                "2026-12-01",
+            ],
+            "exchange them",
+        ),
+        (
+            &[
+                "history",
+                "acts",
+                "--since",
+                "2026-12-02",
+                "--until",
+                "2026-12-01",
+            ],
+            "exchange them",
+        ),
+        (
+            &["stats", "--from", "2026-12-02", "--to", "2026-12-01"],
+            "exchange them",
+        ),
+    ] {
+        let asked = site.run(arguments);
+        let text = String::from_utf8_lossy(&asked.stderr).into_owned();
+        assert_eq!(asked.status.code(), Some(64), "{arguments:?}: {text}");
+        assert!(text.contains(said), "{arguments:?}: {text}");
+    }
 }
 
 #[test]

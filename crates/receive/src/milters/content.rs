@@ -4,6 +4,7 @@
 //! to wait for its changes, and are sent the result; likewise all of them if a judge adds to the header first.
 
 use std::ops::Range;
+use std::time::Instant;
 
 use postern_filter::{EndError, NewBody as Sink};
 use postern_mail::{BodyKind, Header};
@@ -17,7 +18,7 @@ use super::filtering::{Filtering, facts_of};
 use super::header::Seen;
 use super::notes::Note;
 use super::ruled::Ruled;
-use super::services::tell_asked;
+use super::services::{tell_asked, tell_took};
 use crate::session::Session;
 use crate::time;
 
@@ -95,7 +96,7 @@ impl Filtering {
     pub(crate) async fn body(&mut self, octets: &[u8], arrived: u64, session: &Session) -> Option<Ruled> {
         self.pass_large(arrived, session).await;
         self.make_room(self.streamed.clone(), octets.len(), session);
-        self.send_body(self.streamed.clone(), octets).await;
+        self.send_body(self.streamed.clone(), octets, session).await;
         self.decided()
     }
 
@@ -162,7 +163,7 @@ impl Filtering {
         let mut body = assembly.read_body(spool);
         while let Some(piece) = body.piece().await.map_err(Stopped::Unread)? {
             self.make_room(run.clone(), piece.len(), session);
-            self.send_body(run.clone(), &piece).await;
+            self.send_body(run.clone(), &piece, session).await;
             if !wanted(self) {
                 break;
             }
@@ -182,18 +183,44 @@ impl Filtering {
                 fields.filter(|(place, field)| own.get(*place) != Some(&true) && !field.name().is_empty());
             let fields = told.map(|(_, field)| (field.name(), field.value()));
             let known = facts(session, &self.message, None);
+            let begun = time::now();
             let talk = &mut self.members[filter].talk;
             let (event, came) = talk.whole_header(fields, &known).await;
+            self.note_content(filter, begun, came.is_err(), session);
             self.settle(filter, event, came);
         }
     }
 
-    async fn send_body(&mut self, to: Range<usize>, octets: &[u8]) {
+    async fn send_body(&mut self, to: Range<usize>, octets: &[u8], session: &Session) {
         for filter in to {
             if self.asks(filter) {
+                let begun = time::now();
                 let came = self.members[filter].talk.body(octets).await;
+                self.note_content(filter, begun, came.is_err(), session);
                 self.settle(filter, Event::Body, came);
             }
+        }
+    }
+
+    /// Adds up how long a filter takes for header and body, which come in many pieces; told once, at the end or at a failure.
+    fn note_content(&mut self, filter: usize, begun: Instant, failed: bool, session: &Session) {
+        self.members[filter].content += time::now().saturating_duration_since(begun);
+        if failed {
+            self.tell_content(filter, true, session);
+        }
+    }
+
+    fn tell_content(&mut self, filter: usize, failed: bool, session: &Session) {
+        let member = &mut self.members[filter];
+        let took = std::mem::take(&mut member.content);
+        if !took.is_zero() {
+            tell_took(
+                &member.milter,
+                "content",
+                took,
+                failed,
+                &session.shared.deps.observers,
+            );
         }
     }
 
@@ -226,6 +253,7 @@ impl Filtering {
         own: &mut Vec<bool>,
         session: &Session,
     ) -> Result<(), Stopped> {
+        self.tell_content(filter, false, session);
         let known = facts(session, &self.message, None);
         let mut new = NewContent {
             body: Some(bodies.begin(assembly.id)),

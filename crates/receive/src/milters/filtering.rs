@@ -63,6 +63,8 @@ pub(super) struct Member {
     place: Option<Place>,
     /// Whether it was not told of the connection because no place was free. It is told once there is one, at `MAIL`.
     untold: bool,
+    /// How long it has taken for header and body of the message so far.
+    pub(super) content: std::time::Duration,
 }
 
 /// What filters are told, except the content.
@@ -186,6 +188,7 @@ impl Filtering {
                 ruled: None,
                 place: None,
                 untold: false,
+                content: std::time::Duration::ZERO,
             })
             .collect();
         (!members.is_empty()).then(|| {

@@ -19,4 +19,5 @@ mod strangers;
 pub(crate) use self::content::Stopped;
 pub(crate) use self::filtering::Filtering;
 pub(crate) use self::ruled::Ruled;
+pub use self::services::FailingMilter;
 pub(crate) use self::services::{Milter, Services};

@@ -31,6 +31,19 @@ impl Milter {
     }
 }
 
+/// A filter that is down.
+#[derive(Clone, Debug)]
+pub struct FailingMilter {
+    /// Its name.
+    pub name: String,
+    /// For how long it has been down.
+    pub lasts: Duration,
+    /// Its last failure, in words.
+    pub reason: String,
+    /// What becomes of mail meanwhile.
+    pub on_failure: OnFailure,
+}
+
 /// All filters of the settings in force.
 #[derive(Default)]
 pub(crate) struct Services(Mutex<Vec<Known>>);
@@ -85,6 +98,23 @@ impl Services {
             .collect()
     }
 
+    /// Those that are down.
+    pub(crate) fn failing(&self, settings: &Settings) -> Vec<FailingMilter> {
+        let services = self.0.lock();
+        let failing = services.iter().filter_map(|known| {
+            let (lasts, reason) = known.service.trouble()?;
+            let filter = known.service.filter();
+            let milter = settings.milters.iter().find(|milter| milter.filter == *filter)?;
+            Some(FailingMilter {
+                name: filter.name.clone(),
+                lasts,
+                reason,
+                on_failure: milter.on_failure,
+            })
+        });
+        failing.collect()
+    }
+
     /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.lock().is_empty()
@@ -120,10 +150,16 @@ fn serve(filter: &Filter, observers: &Observers) -> Arc<Service> {
 
 /// Reports that a filter was asked at `begun`, and whether it failed.
 pub(super) fn tell_asked(milter: &Milter, stage: &str, begun: Instant, failed: bool, observers: &Observers) {
+    let took = time::now().saturating_duration_since(begun);
+    tell_took(milter, stage, took, failed, observers);
+}
+
+/// The same, when it is known how long it took.
+pub(super) fn tell_took(milter: &Milter, stage: &str, took: Duration, failed: bool, observers: &Observers) {
     observers.tell(FilterAsked {
         milter: milter.name(),
         stage,
-        took: time::now().saturating_duration_since(begun),
+        took,
         failed,
     });
 }

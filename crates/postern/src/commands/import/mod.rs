@@ -18,6 +18,7 @@ use postern_migrate::import::Import;
 use postern_migrate::{FileError, Files, postfix, sendmail};
 
 use crate::args::{ImportFrom, ImportOutputArgs, ImportPostfixArgs, ImportSendmailArgs, ImportSiteArgs};
+use crate::control::acts;
 use crate::exit::{Exit, Failure};
 use crate::{output, visible};
 
@@ -30,11 +31,23 @@ const FILE_MAX: u64 = 64 * 1_024 * 1_024;
 
 /// Imports a site.
 pub(crate) fn run(args: &ImportSiteArgs) -> Result<(), Failure> {
-    match &args.from {
-        ImportFrom::Sendmail(args) => from_sendmail(args),
-        ImportFrom::Postfix(args) => from_postfix(args),
-        ImportFrom::Check(args) => check::run(args),
+    acts::because(args.reason.reason.as_deref());
+    let acts = super::acts_here();
+    let (act, output) = match &args.from {
+        ImportFrom::Sendmail(args) => {
+            from_sendmail(args)?;
+            ("import sendmail", &args.output.output)
+        }
+        ImportFrom::Postfix(args) => {
+            from_postfix(args)?;
+            ("import postfix", &args.output.output)
+        }
+        ImportFrom::Check(args) => return check::run(args),
+    };
+    if let Some(acts) = acts {
+        super::record_here(&acts, act, output.display().to_string());
     }
+    Ok(())
 }
 
 fn from_postfix(args: &ImportPostfixArgs) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use postern_events::{Key, PastEvent};
 use postern_history::{Kind, Story};
 
-use crate::commands::told::{said, what, why};
+use crate::commands::told::{became, said, size, what, why};
 use crate::control::history::step;
 use crate::control::protocol::PastStep;
 use crate::exit::Failure;
@@ -176,21 +176,23 @@ pub(super) fn sentence(step: &PastStep) -> String {
         said(fields, key).map_or_else(String::new, |text| format!("{before}{text}"))
     };
     let what = match step.event.as_str() {
-        "connect" => format!("connection{}{}", put(" from ", "peer"), put(" to ", "listener")),
         "accepted" => format!(
-            "accepted{}{}{}{}",
+            "accepted{}{}{}",
             put(" from ", "from"),
-            put(", octets: ", "size"),
-            put(", recipients: ", "recipients"),
+            size(fields),
             put(", Message-ID ", "message_id"),
         ),
+        "discarded" => format!("discarded{}", put(" by ", "milter")),
+        "filtered" => format!("filtered{}", put(" by ", "milter")),
         "attempt" => format!("attempt{}{}", put(" at ", "relay"), put(", ", "tls")),
         word @ ("delivered" | "deferred" | "bounced" | "expired") => format!(
-            "{word}{}{}{}{}",
-            put(" to ", "to"),
-            put(" (was ", "original") + if fields.contains_key("original") { ")" } else { "" },
-            put(", next try ", "until"),
-            put(", report ", "report"),
+            "{}{}{}",
+            became(word, fields),
+            put(" (sent to ", "original") + if fields.contains_key("original") { ")" } else { "" },
+            match fields.get("report").and_then(serde_json::Value::as_str) {
+                Some("no") => ", reported to nobody".to_owned(),
+                _ => put(", reported in message ", "report"),
+            },
         ),
         word @ ("held" | "released" | "retried" | "flushed" | "removed" | "recovered") => {
             format!("{word}{}", put(" by ", "by"))
@@ -294,11 +296,11 @@ mod tests {
             "connection from 192.0.2.9 to submission",
             "MAIL FROM:<a@b.example>",
             "accepted from <a@b.example>: relay.login",
-            "bounced to <c@d.example>, report 01HJ3K8Q2M7XB:",
+            "bounced for <c@d.example>, reported in message 01HJ3K8Q2M7XB:",
         ] {
             assert!(without_times.contains(&line), "{line}: {shown}");
         }
-        assert!(!shown.contains("end of the session"));
+        assert!(!shown.contains("session ended"));
         assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
     }
 

@@ -42,6 +42,7 @@ mod statistics;
 mod system;
 mod tables;
 mod tls;
+mod webhooks;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -135,6 +136,8 @@ pub(crate) struct Config {
     pub(crate) history: HistoryLimits,
     /// What is counted, and who is notified.
     pub(crate) statistics: StatisticsConfig,
+    /// Where events are pushed to.
+    pub(crate) webhooks: Vec<postern_webhook::Settings>,
     /// The history on disk; none if that is off.
     pub(crate) archive: Option<postern_history::Settings>,
     /// Where actions of administrators are recorded, and how long they are kept.
@@ -239,6 +242,7 @@ pub(super) fn check(
     receive.route_tables.clone_from(&c.route_tables);
     receive.routes = deliver.routes.refuses().then(|| Arc::new(deliver.routes.clone()));
     let statistics = statistics::check(c);
+    let webhooks = webhooks::check(c);
     let tokens = smarthosts::tokens(c);
     let dkim = dkim::check(c);
     let client_tls = tls::check_client(c);
@@ -280,6 +284,7 @@ pub(super) fn check(
             memory: clamp(*file.history.memory),
         },
         statistics,
+        webhooks,
         archive: file.history.enabled.then(|| archive(file)),
         acts: acts(file),
         grace: *file.shutdown.grace,

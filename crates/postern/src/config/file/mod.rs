@@ -34,6 +34,7 @@ mod socket;
 mod system;
 mod tables;
 mod tls;
+mod webhook;
 mod words;
 
 use std::path::PathBuf;
@@ -82,6 +83,7 @@ pub(crate) use self::socket::AuthSocketTable;
 pub(crate) use self::system::SystemUsersTable;
 pub(crate) use self::tables::{FileTable, LdapLookup, SqlLookup, TableSource, TablesTable, TextTable};
 pub(crate) use self::tls::Tls;
+pub(crate) use self::webhook::WebhookTable;
 pub(crate) use self::words::EngineWord;
 
 use self::directory::DirectoryKind;
@@ -275,6 +277,8 @@ table! {
         statistics: StatisticsTable = Section::<StatisticsTable>::new(), default "{}";
         /// Statistics by mail.
         digest: DigestTable = Section::<DigestTable>::new(), default "{}";
+        /// Addresses that events are pushed to.
+        webhook: Vec<At<WebhookTable>> = Sections::<WebhookTable>::new(), default "[]";
         /// DNS look-ups.
         dns: Dns = Section::<Dns>::new(), default "{}";
         /// How the server stops.

@@ -24,6 +24,7 @@ use crate::control::protocol::Reply;
 use crate::control::queue::OperationError;
 use crate::dkim::DkimDomain;
 use crate::log::Losses;
+use crate::webhooks::Webhooks;
 
 /// A request to reload, and where its result goes.
 pub(crate) type ReloadWish = oneshot::Sender<Result<serde_json::Value, String>>;
@@ -59,6 +60,8 @@ pub(crate) struct Deps {
     pub(crate) archive: Option<postern_history::History>,
     /// The live followers.
     pub(crate) followers: Arc<Followers>,
+    /// Where events are pushed to.
+    pub(crate) webhooks: Arc<Webhooks>,
     /// Signals that the server stops.
     pub(crate) stop: CancellationToken,
     /// Where actions of administrators are recorded, and how long they are kept.

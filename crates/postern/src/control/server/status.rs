@@ -17,6 +17,9 @@ use crate::control::queue::totals;
 /// The last computed ages of the queue: computing them reads part of every message.
 static AGES: Mutex<Option<(Instant, Ages)>> = Mutex::const_new(None);
 
+/// How long the helper for mailboxes may take to answer.
+const HELPER_TIME: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// How long they are remembered.
 const AGES_LAST: std::time::Duration = std::time::Duration::from_secs(30);
 
@@ -72,6 +75,10 @@ pub(super) async fn status(deps: &Deps) -> Status {
             .map(|(account, _)| account)
             .collect(),
         lost_lines: deps.losses.lines().0,
+        milters: deps.receiver.failing_milters(),
+        helper: helper(deps).await,
+        webhooks: deps.webhooks.status(),
+        now: now.as_second(),
     };
     let findings = findings::judge(&facts);
     Status {
@@ -99,6 +106,17 @@ pub(super) async fn status(deps: &Deps) -> Status {
             })
             .collect(),
         problem,
+    }
+}
+
+/// Why the helper that delivers to users of this machine does not answer, where mail goes there. A connection is all that is asked for.
+async fn helper(deps: &Deps) -> Option<String> {
+    let socket = deps.deliverer.helper()?;
+    let shown = socket.display();
+    match tokio::time::timeout(HELPER_TIME, tokio::net::UnixStream::connect(&socket)).await {
+        Ok(Ok(_)) => None,
+        Ok(Err(error)) => Some(format!("the helper at {shown} does not answer: {error}")),
+        Err(_) => Some(format!("the helper at {shown} takes no connection")),
     }
 }
 

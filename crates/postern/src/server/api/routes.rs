@@ -583,6 +583,9 @@ pub(super) static ROUTES: &[Route] = &[
         "budgets show",
         |_| Ok(Request::Budgets),
     ),
+    look("/webhooks", "server", "The state of webhooks.", "webhook", |_| {
+        Ok(Request::Webhooks)
+    }),
     look("/users", "users", "Postern's own users.", "user list", |_| {
         users(UserRequest::List)
     }),

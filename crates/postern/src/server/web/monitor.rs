@@ -15,8 +15,10 @@ use postern_spool::{Ages, Spool};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use crate::control::follow::Followers;
 use crate::log::Losses;
 use crate::server::tokens::TokenSources;
+use crate::webhooks::Webhooks;
 
 /// How long the last write to the queue took, or why it failed.
 pub(super) type Probed = Result<Duration, String>;
@@ -32,6 +34,9 @@ pub(in crate::server) struct Monitor {
     pub(in crate::server) tls: Arc<ArcSwap<Option<ServerTls>>>,
     pub(in crate::server) tokens: Arc<TokenSources>,
     pub(in crate::server) losses: Losses,
+    pub(in crate::server) archive: Option<postern_history::History>,
+    pub(in crate::server) followers: Arc<Followers>,
+    pub(in crate::server) webhooks: Arc<Webhooks>,
     pub(in crate::server) started_at: Timestamp,
     /// Active mail listeners.
     pub(in crate::server) listeners: AtomicUsize,

@@ -48,7 +48,6 @@ impl Monitor {
             (file, seconds(one.not_after))
         });
         let tokens = self.tokens.ends().into_iter();
-        let (matters, strangers) = self.losses.lines();
         Snapshot {
             version: version::TEXT.to_owned(),
             started_at: seconds(self.started_at),
@@ -57,11 +56,29 @@ impl Monitor {
             directories: directories.collect(),
             certificates: certificates.collect(),
             tokens: tokens.map(|(name, end)| (name, end as f64)).collect(),
-            dropped: vec![("log", matters), ("log-strangers", strangers)],
+            dropped: self.dropped(),
+            webhooks: self.webhooks.numbers(),
             places: self.places(),
             process: Process::now(),
             queue: self.queue().await,
         }
+    }
+
+    /// Events that observers had no room for.
+    fn dropped(&self) -> Vec<(&'static str, u64)> {
+        let (matters, strangers) = self.losses.lines();
+        let mut dropped = vec![("log", matters), ("log-strangers", strangers)];
+        if let Some(archive) = &self.archive {
+            let counts = archive.counts();
+            dropped.push(("history", counts.dropped + counts.dropped_failed));
+            dropped.push(("history-strangers", counts.dropped_strangers));
+        }
+        dropped.push(("followers", self.followers.left_out()));
+        let webhooks = self.webhooks.numbers();
+        if !webhooks.is_empty() {
+            dropped.push(("webhooks", webhooks.iter().map(|one| one.dropped).sum()));
+        }
+        dropped
     }
 
     fn places(&self) -> Vec<Places> {

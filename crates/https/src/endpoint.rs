@@ -1,4 +1,4 @@
-//! Addresses of providers.
+//! Addresses of servers.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ const ADDRESS_MAX: usize = 2_048;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Endpoint(Uri);
 
-/// An address that cannot be a provider's.
+/// An address that no requests are sent to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum EndpointError {
     /// Not a URL, or a relative one.
@@ -34,6 +34,19 @@ impl Endpoint {
     ///
     /// See [`EndpointError`].
     pub fn parse(text: &str) -> Result<Self, EndpointError> {
+        let endpoint = Self::parse_any(text)?;
+        match endpoint.is_plain() && !is_this_machine(endpoint.host()) {
+            true => Err(EndpointError::Plain),
+            false => Ok(endpoint),
+        }
+    }
+
+    /// Reads an address that may be plain `http` to any machine, where the configuration says so.
+    ///
+    /// # Errors
+    ///
+    /// See [`EndpointError`].
+    pub fn parse_any(text: &str) -> Result<Self, EndpointError> {
         if text.len() > ADDRESS_MAX {
             return Err(EndpointError::NoAddress);
         }
@@ -51,11 +64,15 @@ impl Endpoint {
             return Err(EndpointError::Extras);
         }
         match scheme {
-            "https" => Ok(Self(uri)),
-            "http" if is_this_machine(authority.host()) => Ok(Self(uri)),
-            "http" => Err(EndpointError::Plain),
+            "https" | "http" => Ok(Self(uri)),
             _ => Err(EndpointError::NoAddress),
         }
+    }
+
+    /// Whether it is without TLS.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.0.scheme_str() == Some("http")
     }
 
     pub(crate) fn uri(&self) -> &Uri {
@@ -112,6 +129,9 @@ mod tests {
         for (shows, text, want) in cases {
             assert_eq!(Endpoint::parse(text).map(drop), want, "{shows}");
         }
+        let plain = Endpoint::parse_any("http://hooks.example.org/x").unwrap();
+        assert!(plain.is_plain() && plain.host() == "hooks.example.org");
+        assert_eq!(Endpoint::parse_any("http://a:b@x/"), Err(E::Extras));
         let long = format!("https://id.example.org/{}", "x".repeat(ADDRESS_MAX));
         assert_eq!(Endpoint::parse(&long), Err(EndpointError::NoAddress));
     }

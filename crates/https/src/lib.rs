@@ -1,4 +1,5 @@
-//! The HTTPS client for providers: answers bounded in time and size, no proxy from the environment, no redirect.
+//! The HTTPS client for the few servers that the configuration names: providers of tokens, receivers of webhooks. Answers are bounded in time and
+//! size; there is no proxy from the environment, and no redirect is followed.
 
 mod endpoint;
 mod form;
@@ -10,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{Method, Request, StatusCode};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -73,6 +74,8 @@ pub struct Answer {
     pub status: u16,
     /// The body, up to [`ANSWER_MAX`] octets.
     pub body: Zeroizing<Vec<u8>>,
+    /// After how long the server asks to be asked again (`Retry-After` in seconds).
+    pub retry_after: Option<Duration>,
 }
 
 impl Answer {
@@ -191,6 +194,26 @@ impl HttpClient {
         self.send(request, form::encode(fields).into_bytes()).await
     }
 
+    /// Posts a body of this type, with further fields in the header.
+    ///
+    /// # Errors
+    ///
+    /// As for [`get`](Self::get).
+    pub async fn post(
+        &self,
+        endpoint: &Endpoint,
+        content_type: &'static str,
+        fields: &[(&'static str, &str)],
+        body: Vec<u8>,
+    ) -> Result<Answer, HttpError> {
+        let mut request =
+            request(Method::POST, endpoint).header(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        self.send(request, body).await
+    }
+
     async fn send(&self, request: hyper::http::request::Builder, body: Vec<u8>) -> Result<Answer, HttpError> {
         let request = request
             .body(Full::new(Bytes::from_owner(Zeroizing::new(body))))
@@ -208,6 +231,7 @@ impl HttpClient {
             .await
             .map_err(|error| HttpError::Connection(chain(&error)))?;
         let status = response.status().as_u16();
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(seconds);
         let mut body = Limited::new(response.into_body(), ANSWER_MAX);
         let mut octets = Zeroizing::new(Vec::with_capacity(4_096));
         while let Some(frame) = body.frame().await {
@@ -219,8 +243,17 @@ impl HttpClient {
                 octets.extend_from_slice(data);
             }
         }
-        Ok(Answer { status, body: octets })
+        Ok(Answer {
+            status,
+            body: octets,
+            retry_after,
+        })
     }
+}
+
+/// A number of seconds; a date is not taken.
+fn seconds(value: &HeaderValue) -> Option<Duration> {
+    Some(Duration::from_secs(value.to_str().ok()?.trim().parse().ok()?))
 }
 
 fn request(method: Method, endpoint: &Endpoint) -> hyper::http::request::Builder {
