@@ -55,7 +55,7 @@ pub struct Peer {
 
 /// Whether clients use TLS from the start, and the certificates for it. Both can be changed while it serves; existing connections
 /// continue unchanged.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Tls {
     /// Whether TLS is used.
     pub on: Arc<AtomicBool>,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::routing::{get, post};
-use postern_http::{HttpListener, Limits, Peers, serve};
+use postern_http::{HttpListener, Limits, Peers, Tls, serve};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
@@ -59,7 +59,7 @@ async fn start(limits: Limits) -> Server {
     let serving = serve(
         HttpListener::Tcp(listener),
         router,
-        Arc::clone(&limits),
+        (Arc::clone(&limits), Tls::default()),
         stop.clone(),
         |error| panic!("{error}"),
     );
@@ -115,7 +115,7 @@ async fn a_socket_of_the_file_system_is_served_too() {
     let stop = CancellationToken::new();
     let limits = Arc::new(ArcSwap::from_pointee(Limits::default()));
     let router = Arc::new(ArcSwap::from_pointee(router()));
-    let task = tokio::spawn(serve(listener, router, limits, stop.clone(), |_| {}));
+    let task = tokio::spawn(serve(listener, router, (limits, Tls::default()), stop.clone(), |_| {}));
     let mut stream = UnixStream::connect(&path).await.unwrap();
     stream.write_all(&request("GET", "/hello", "\r\n")).await.unwrap();
     let mut answer = String::new();
