@@ -206,6 +206,9 @@ pub(super) fn state(message: &MessageLine) -> Cell {
     if message.damaged.is_some() {
         return Cell::Badge(Tone::Bad, "damaged".to_owned());
     }
+    if message.is_sandboxed() {
+        return Cell::Badge(Tone::Plain, "sandbox".to_owned());
+    }
     if message.hold.is_some() {
         return Cell::Badge(Tone::Warn, "on hold".to_owned());
     }
