@@ -267,6 +267,7 @@ mod tests {
         Answer {
             status: 200,
             body: Zeroizing::new(body.as_bytes().to_vec()),
+            retry_after: None,
         }
     }
 

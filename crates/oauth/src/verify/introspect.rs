@@ -168,6 +168,7 @@ mod tests {
         let answer = |status, body: &str| Answer {
             status,
             body: Zeroizing::new(body.as_bytes().to_vec()),
+            retry_after: None,
         };
         #[rustfmt::skip]
         let cases = [
