@@ -115,7 +115,13 @@ async fn a_socket_of_the_file_system_is_served_too() {
     let stop = CancellationToken::new();
     let limits = Arc::new(ArcSwap::from_pointee(Limits::default()));
     let router = Arc::new(ArcSwap::from_pointee(router()));
-    let task = tokio::spawn(serve(listener, router, (limits, Tls::default()), stop.clone(), |_| {}));
+    let task = tokio::spawn(serve(
+        listener,
+        router,
+        (limits, Tls::default()),
+        stop.clone(),
+        |_| {},
+    ));
     let mut stream = UnixStream::connect(&path).await.unwrap();
     stream.write_all(&request("GET", "/hello", "\r\n")).await.unwrap();
     let mut answer = String::new();

@@ -15,8 +15,8 @@ use postern_net::listen::ListenError;
 use secrecy::{ExposeSecret, SecretString};
 
 pub(crate) use crate::args::{FOLDER, HOSTNAME};
+use crate::ca_files::{CA_CERTIFICATE, CA_KEY};
 use crate::commands;
-use crate::commands::cert::{CA_CERTIFICATE, CA_KEY};
 use crate::exit::{Exit, Failure, chain};
 use crate::{password, rights};
 

@@ -3,6 +3,7 @@
 mod admin;
 mod args;
 mod budgets;
+mod ca_files;
 mod commands;
 mod config;
 mod control;

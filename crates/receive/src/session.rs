@@ -28,7 +28,7 @@ use postern_smtp::server::Transaction;
 use tokio::time::{Instant, sleep};
 
 use crate::access::Accessing;
-use crate::budgets::session::Named;
+use crate::budgets::named::Named;
 use crate::content::kept::Copies;
 use crate::count::Signal;
 use crate::judge::Judge;

@@ -20,9 +20,9 @@ pub use self::deed::Deed;
 pub use self::ledger::{Ledger, Spent, Terms};
 pub use self::mark::{Mark, MarkedBy};
 pub use self::recipients::RecipientKey;
-pub use self::rules::{Action, Bound, Budget, Counted, Per, Span, Whom, budget_of};
+pub use self::rules::{Action, Bound, Budget, Counted, Multiple, Per, Span, Whom, budget_of};
 pub use self::trial::{Caught, Trial};
-pub use self::usual::{Multiple, Usual};
+pub use self::usual::Usual;
 pub use self::verdict::{AccountRefusal, Exceeded};
 
 #[cfg(test)]

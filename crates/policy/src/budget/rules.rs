@@ -4,7 +4,6 @@ use std::net::IpAddr;
 
 use postern_mail::Domain;
 
-use super::usual::Multiple;
 use crate::DomainSet;
 use crate::access::networks::NetworkSet;
 use crate::network::NetworkPrefix;
@@ -377,4 +376,15 @@ pub fn budget_of<'b>(budgets: &'b [Budget], per: Per, who: &Who<'_>) -> Option<&
         .iter()
         .find(|budget| budget.per == per && budget.whom.includes(who))
         .filter(|budget| !budget.bounds.is_empty())
+}
+
+/// How much more than usual there may be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Multiple {
+    /// So many times the usual amount.
+    pub times: u32,
+    /// At least so many: nobody is stopped by less.
+    pub at_least: u64,
+    /// For so many days an account is only watched.
+    pub days: u32,
 }

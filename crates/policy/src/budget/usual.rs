@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Moment;
-use super::rules::Span;
+use super::rules::{Multiple, Span};
 
 /// Seconds of a day, by UTC.
 const DAY: u64 = 86_400;
@@ -23,17 +23,6 @@ const STEP: u64 = 10;
 
 /// Days on which something was sent without which nothing is known, however long an account has been there.
 const DAYS_MIN: u32 = 3;
-
-/// How much more than usual there may be.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Multiple {
-    /// So many times the usual amount.
-    pub times: u32,
-    /// At least so many: nobody is stopped by less.
-    pub at_least: u64,
-    /// For so many days an account is only watched.
-    pub days: u32,
-}
 
 /// A level and how far days are from it, in thousandths.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]

@@ -9,15 +9,12 @@ use postern_net::file::Existing;
 use postern_net::tls::TlsError;
 use secrecy::SecretString;
 
+use super::recorded;
 use crate::args::{CertArgs, CertCommand, JsonArg};
+use crate::ca_files::{CA_CERTIFICATE, CA_KEY};
 use crate::control::acts;
 use crate::exit::{Exit, Failure, chain};
 use crate::{output, rights, visible};
-
-/// The file names of the authority.
-pub(crate) const CA_CERTIFICATE: &str = "ca.crt";
-/// Its key.
-pub(crate) const CA_KEY: &str = "ca.key";
 
 /// What `cert issue` was asked for.
 struct Issue {
@@ -35,10 +32,10 @@ struct Issue {
 pub(crate) fn run(args: CertArgs) -> Result<(), Failure> {
     acts::because(args.reason.reason.as_deref());
     let act = act_of(&args.command);
-    let acts = act.as_ref().and_then(|_| super::acts_here());
+    let acts = act.as_ref().and_then(|_| recorded::acts_here());
     perform(args.command)?;
     if let (Some((act, what)), Some(acts)) = (act, acts) {
-        super::record_here(&acts, act, what);
+        recorded::record_here(&acts, act, what);
     }
     Ok(())
 }

@@ -36,6 +36,7 @@ pub(crate) mod milters;
 pub(crate) mod pam_helper;
 pub(crate) mod probe;
 pub(crate) mod queue;
+mod recorded;
 pub(crate) mod reload;
 pub(crate) mod route;
 pub(crate) mod sendmail;
@@ -54,19 +55,16 @@ mod user_outcome;
 pub(crate) mod version;
 pub(crate) mod webhook;
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 use nix::unistd::{User, geteuid};
 use postern_directory::DirectorySettings;
 
-use crate::args::ConfigArg;
 use crate::config::{Config, Report, Source, Written, load};
-use crate::control::acts;
 use crate::control::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::rights::{Account, Groups};
-use crate::{locate, output, rights};
+use crate::{output, rights};
 
 /// Shows what is wrong with a configuration on standard error.
 pub(crate) fn show_report(report: &Report) {
@@ -117,25 +115,6 @@ pub(crate) fn refused(report: &Report, path: &Path) -> Failure {
         show_report(report);
     }
     failure
-}
-
-/// Where actions of administrators are recorded on this machine, for commands that need no configuration: that of the configuration that other
-/// commands would find, if a server has run with it.
-pub(crate) fn acts_here() -> Option<(PathBuf, Duration)> {
-    let named = ConfigArg {
-        config: std::env::var_os("POSTERN_CONFIG").map(PathBuf::from),
-    };
-    let path = locate::configuration(&named).ok()??;
-    let written = Source::read(&path).ok()?.written().ok()?;
-    written.state_dir().is_dir().then(|| written.acts())
-}
-
-/// Records an action there, as the owner of the folder.
-pub(crate) fn record_here(acts: &(PathBuf, Duration), act: &str, what: String) {
-    match rights::enter(&acts.0) {
-        Ok(()) => acts::record(acts, act, Some(what), None),
-        Err(failure) => eprintln!("postern: not recorded in the history: {failure}"),
-    }
 }
 
 /// Connects to the running server, if any, and then continues as the owner of the state directory: root opens nothing in it.

@@ -2,6 +2,7 @@
 
 mod account;
 mod countries;
+pub(crate) mod named;
 mod observer;
 pub(crate) mod session;
 

@@ -16,6 +16,7 @@ use postern_smtp::server::{Answer, Ground};
 use postern_spool::{Assembly, Hold, Note};
 
 use super::BudgetSettings;
+use super::named::Named;
 use crate::device;
 use crate::session::{About, Session};
 
@@ -49,15 +50,6 @@ impl<'a> Sender<'a> {
             ..Deed::default()
         }
     }
-}
-
-/// What budgets know of a transaction.
-#[derive(Debug, Default)]
-pub(crate) struct Named {
-    /// The recipients that it has named, by the hash under which budgets know them; empty where nothing counts.
-    recipients: Vec<u64>,
-    /// Whether it has waited for its turn.
-    has_waited: bool,
 }
 
 /// Whether the mail of a session counts: it is from somebody who is known, or is `relayed` all the same by an access rule, and does not

@@ -1,13 +1,13 @@
 //! `postern budgets try`: what the budgets of a file would have caught, by the history.
 
 mod deeds;
+mod moment;
 mod show;
 
 use std::io::IsTerminal;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use jiff::Timestamp;
 use jiff::civil::Date;
 use postern_history::{Archive, Class};
 use postern_policy::budget::rules::{Who, network_name};
@@ -177,10 +177,4 @@ fn progress(archive: &mut Archive, classes: &[Class]) -> Result<Option<ProgressB
         bar.set_style(style);
     }
     Ok(Some(bar))
-}
-
-/// A moment of a trial.
-fn at(moment: u64) -> Timestamp {
-    let seconds = i64::try_from(moment).unwrap_or(i64::MAX);
-    Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
 }

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use postern_policy::budget::{Budget, Caught, Trial};
 use serde::Serialize;
 
-use super::at;
+use super::moment::at;
 use crate::args::BudgetsTryArgs;
 use crate::control::accounts::in_words;
 use crate::exit::Failure;

@@ -17,6 +17,7 @@ use postern_migrate::config::Value;
 use postern_migrate::import::Import;
 use postern_migrate::{FileError, Files, postfix, sendmail};
 
+use super::recorded;
 use crate::args::{ImportFrom, ImportOutputArgs, ImportPostfixArgs, ImportSendmailArgs, ImportSiteArgs};
 use crate::control::acts;
 use crate::exit::{Exit, Failure};
@@ -32,7 +33,7 @@ const FILE_MAX: u64 = 64 * 1_024 * 1_024;
 /// Imports a site.
 pub(crate) fn run(args: &ImportSiteArgs) -> Result<(), Failure> {
     acts::because(args.reason.reason.as_deref());
-    let acts = super::acts_here();
+    let acts = recorded::acts_here();
     let (act, output) = match &args.from {
         ImportFrom::Sendmail(args) => {
             from_sendmail(args)?;
@@ -45,7 +46,7 @@ pub(crate) fn run(args: &ImportSiteArgs) -> Result<(), Failure> {
         ImportFrom::Check(args) => return check::run(args),
     };
     if let Some(acts) = acts {
-        super::record_here(&acts, act, output.display().to_string());
+        recorded::record_here(&acts, act, output.display().to_string());
     }
     Ok(())
 }
