@@ -213,6 +213,7 @@ keys! {
     State "state" Text "how it is now"
     DueAt "due_at" Text "when it is tried next"
     Held "held" Number "how many messages are held"
+    Sandboxed "sandboxed" Number "how many messages are in the sandbox; of one message, whether it is"
     Unreadable "unreadable" Number "how often the queue could not be read since the start"
     More "more" Flag "whether there are more after the last one"
     Totals "totals" Text "the size of the whole queue"

@@ -351,7 +351,7 @@ mod tests {
         #[rustfmt::skip]
         let cases = [
             // what the case shows               what is known                                                                  who complains     what counts
-            ("as it was sent",                   vec![accepted(), delivered("<a@x.test>")],                                     vec!["A@X.test"],  vec!["A@X.test"]),
+            ("as it was sent",                   vec![accepted(), delivered("<a@x.test>")],                                     vec!["A@X.test"],  vec!["A@x.test"]),
             ("another recipient",                vec![accepted(), delivered("<a@x.test>")],                                     vec!["b@x.test"],  vec![]),
             ("not delivered",                    vec![accepted(), event("bounced", &[(Key::To, "<a@x.test>")])],                vec!["a@x.test"],  vec![]),
             ("of nobody's login",                vec![event("accepted", &[]), delivered("<a@x.test>")],                         vec!["a@x.test"],  vec![]),

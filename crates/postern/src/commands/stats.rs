@@ -57,7 +57,7 @@ fn kept(state_dir: &Path, from: Date, to: Date) -> Result<Vec<Day>, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.map_err(|error| failed(&error))?;
     let records = runtime
-        .block_on(store.all(Space::Statistics))
+        .block_on(async { store.all(Space::Statistics).await })
         .map_err(|error| failed(&error))?;
     // Beside the days it is kept until when digests were sent.
     let days = records

@@ -301,7 +301,7 @@ pub(super) fn connections(places: &[PlacesStatus]) -> String {
             (0, _) => String::new(),
             (1, false) => ", 1 host waits".to_owned(),
             (waiting, false) => format!(", {waiting} hosts wait"),
-            (waiting, true) => format!(", {waiting} hosts wait too long"),
+            (waiting, true) => format!(", {waiting} hosts overdue"),
         };
         text.push_str(&format!(
             "{}: {} of {}, new hosts {} of {}{waiting}\n",

@@ -136,6 +136,8 @@ impl Source {
     pub(crate) fn budgets(&self) -> Result<Arc<postern_receive::BudgetSettings>, Report> {
         let (document, mut problems) = self.document();
         let sources = &self.gathered.sources;
+        // A draft need not be a whole configuration.
+        problems.only_within_the_text();
         let budgets = checked::budgets_alone(&self.base, &document, &mut problems);
         self.explain(&document, &mut problems);
         let report = problems.into_report(sources);

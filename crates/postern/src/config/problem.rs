@@ -141,6 +141,11 @@ impl Problems {
         });
     }
 
+    /// Leaves out what is missing in the file as a whole.
+    pub(crate) fn only_within_the_text(&mut self) {
+        self.list.retain(|problem| problem.span.is_some());
+    }
+
     /// How many there are so far, to tell whether a step added one.
     pub(crate) fn len(&self) -> usize {
         self.list.len()

@@ -180,7 +180,10 @@ pub(crate) async fn hold(
 ) -> Result<AccountHeld, SpoolError> {
     let reason = wish.reason.as_deref().unwrap_or("by an administrator");
     let account = named(&wish.account);
-    let exists = match account.parse::<IpAddr>().is_ok() || budgets.account(&account).is_some() {
+    // One that is only known because somebody has put it on hold need not exist.
+    let has_sent = |known: AccountInfo| known.hold.is_none() || !known.recent.is_empty();
+    let is_known = account.parse::<IpAddr>().is_ok() || budgets.account(&account).is_some_and(has_sent);
+    let exists = match is_known {
         true => Some(true),
         false => directories.login_exists(&account).await,
     };

@@ -59,7 +59,9 @@ fn a_full_disk_refuses_loses_nothing_and_comes_back() {
     let status = site.run(&["status"]);
     let shown = String::from_utf8_lossy(&status.stdout).into_owned();
     assert!(
-        status.status.code() == Some(1) && shown.starts_with("WARNING: 1 thing") && shown.contains(" left\n"),
+        status.status.code() == Some(1)
+            && shown.starts_with("WARNING: 1 warning: the disk is nearly full\n")
+            && shown.contains(" left\n"),
         "a disk of 96 MiB is small: {shown}"
     );
     let mut client = site.client();

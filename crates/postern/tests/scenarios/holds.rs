@@ -220,7 +220,12 @@ fn what_comes_back_is_tied_to_the_login_and_cannot_be_forged() {
     assert_eq!(counted("complaints"), 2);
     site.wait_for_log(&["more than a budget allows", "2 complaints in a day"]);
     let traced = json(&site, &["trace", &id, "--json"]);
-    let steps = traced["stories"][0]["steps"].as_array().unwrap();
+    let stories = traced["stories"].as_array().unwrap();
+    let sent = stories
+        .iter()
+        .find(|story| story["queue"] == id.as_str())
+        .unwrap();
+    let steps = sent["steps"].as_array().unwrap();
     let complaints = steps.iter().filter(|step| step["event"] == "complaint");
     assert_eq!(complaints.count(), 2, "{steps:?}");
     assert!(

@@ -282,7 +282,7 @@ fn check_looks_as_the_user_that_serves() {
         // what the case shows        added to the file                     what is wrong                                                        code   said
         ("all is well",               tls,                                  |at| to_nobody(&at.join("certs/mx.key")),                            0,     "no errors, 1 warning"),
         ("a key of root's alone",     tls,                                  nothing,                                                             78,    "cannot read the key"),
-        ("a state that is a file",    "",                                   |at| { fs::remove_dir(at.join("state")).unwrap(); fs::write(at.join("state"), "").unwrap(); to_nobody(&at.join("state")); }, 78, "is not a folder"),
+        ("a state that is a file",    "",                                   |at| { fs::remove_dir_all(at.join("state")).unwrap(); fs::write(at.join("state"), "").unwrap(); to_nobody(&at.join("state")); }, 78, "is not a folder"),
         ("a file that root left",     "",                                   |at| private(&at.join("state/queue.db"), ""),                        78,    "belongs to root"),
         ("mailboxes of root's",       maildir,                              |at| fs::create_dir(at.join("boxes")).unwrap(),                      78,    "may not make mailboxes"),
         ("mailboxes of its own",      maildir,                              |at| { fs::create_dir(at.join("boxes")).unwrap(); to_nobody(&at.join("boxes")); }, 0, "no errors, 1 warning"),

@@ -54,7 +54,7 @@ fn all_is_on_one_screen() {
          sessions     3 of 10000\n\
          queue        2 messages, 5 recipients, 1 held, 2.0 KiB, oldest 1h 1m\n\
          disk         5.0 GiB free\n\
-         connections  strangers: 104 of 400, new hosts 100 of 100, 912 hosts wait too long\n\
+         connections  strangers: 104 of 400, new hosts 100 of 100, 912 hosts overdue\n\
          directories  users (directory 1): up\n\
          \x20            ldap (directory 2): up\n"
     );

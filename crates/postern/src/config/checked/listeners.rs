@@ -252,7 +252,11 @@ fn warn_of_dead_ends(
         );
     }
     let networks = listener.networks.as_ref().unwrap_or(&c.file.relay.networks);
-    if auth == AuthRule::Off && *listener.role == Role::Submission && networks.is_empty() {
+    let has_devices = c.file.device.iter().any(|device| {
+        let named = device.listeners.as_ref();
+        named.is_none_or(|listed| listed.iter().any(|one| one.value == name))
+    });
+    if auth == AuthRule::Off && *listener.role == Role::Submission && networks.is_empty() && !has_devices {
         c.problems.warning(
             place(Some(&listener.role.span)),
             format!("the listener {name} takes mail from nobody"),

@@ -277,7 +277,7 @@ fn which_filter_decided_is_told_of_the_session() {
     let expected = [("filtered", "milter.change"), ("discarded", "milter.discard")];
     assert_eq!(of_filters, expected, "{said:#}");
     let words = site.ok(&["explain", "--session", session]);
-    assert!(words.contains("thrown away by moody"), "{words}");
+    assert!(words.contains("discarded by moody"), "{words}");
 }
 
 #[test]
