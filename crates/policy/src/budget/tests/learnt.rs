@@ -1,6 +1,6 @@
 //! What is more than usual.
 
-use super::super::usual::Multiple;
+use super::super::rules::Multiple;
 use super::*;
 
 #[test]
