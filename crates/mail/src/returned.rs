@@ -234,8 +234,11 @@ fn address(text: &str) -> Option<Mailbox> {
     Mailbox::parse(bare, &options).ok()
 }
 
+/// The names of parameters in small letters, and their values.
+type Parameters = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// A value and its parameters (RFC 2045 section 5.1), as far as they are plain or quoted.
-fn parameters(value: &[u8]) -> (Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>) {
+fn parameters(value: &[u8]) -> (Vec<u8>, Parameters) {
     let mut pieces: Vec<Vec<u8>> = vec![Vec::new()];
     let (mut quoted, mut escaped) = (false, false);
     for &octet in value.iter().take(2_000) {

@@ -250,7 +250,11 @@ fn commands_without_a_server_record_what_they_do() {
     let acts = json(&site, &["history", "acts", "--json"]);
     let act = &acts[0];
     assert_eq!(
-        (act["event"].as_str(), act["what"].as_str(), act["reason"].as_str()),
+        (
+            act["event"].as_str(),
+            act["what"].as_str(),
+            act["reason"].as_str()
+        ),
         (Some("cert issue"), Some("other.relay.test"), Some("a new name")),
         "{acts:#}"
     );
