@@ -9,7 +9,7 @@ mod standing;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use postern_events::Observers;
 use postern_mail::{Mailbox, normal_login};
@@ -237,6 +237,12 @@ impl Directories {
             PasswordVerdict::Unavailable { wrong: false, .. } => {}
         }
         checked
+    }
+
+    /// Waits until a check that began then has taken as long as a denial takes: for answers that are made into denials later.
+    pub async fn hold_back(&self, began: Instant) {
+        let wait = self.pace.wait(now().saturating_duration_since(began));
+        tokio::time::sleep(wait).await;
     }
 
     /// Measures, unless that was done recently, how long a check of a nonexistent login takes: every directory is asked. A single

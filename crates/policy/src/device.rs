@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use postern_mail::{Mailbox, Status};
 
 use crate::access::names::{AddressKey, AddressSet};
+use crate::relay::rerouted;
 use crate::rule::{Rule, Told, Verdict};
 
 /// A lane for devices.
@@ -69,7 +70,8 @@ impl Device {
             Some(sender) => return refused(OutsideLane::Sender, sender.to_string()),
             None => return refused(OutsideLane::Sender, "<>".to_owned()),
         }
-        match self.recipients.contains(Some(&AddressKey::new(recipient, None))) {
+        let is_named = self.recipients.contains(Some(&AddressKey::new(recipient, None)));
+        match is_named && rerouted(recipient).is_none() {
             true => Ok(()),
             false => refused(OutsideLane::Recipient, recipient.to_string()),
         }
@@ -294,6 +296,9 @@ mod tests {
             ("below the domain",             device(),  Some("scanner@example.org"),  "ann@sub.example.org",          Some(OutsideLane::Recipient)),
             ("the address in quotes",        device(),  Some("scanner@example.org"),  "\"tax@office.example\"@x.test", Some(OutsideLane::Recipient)),
             ("percent",                      device(),  Some("scanner@example.org"),  "tax%office.example@x.test",    Some(OutsideLane::Recipient)),
+            ("percent at a named domain",    device(),  Some("scanner@example.org"),  "a%x.test@example.org",         Some(OutsideLane::Recipient)),
+            ("a bang path there",            device(),  Some("scanner@example.org"),  "x.test!a@example.org",         Some(OutsideLane::Recipient)),
+            ("quotes there",                 device(),  Some("scanner@example.org"),  "\"a@x.test\"@example.org",     Some(OutsideLane::Recipient)),
             ("empty lists let nobody in",    nobody,    Some("scanner@example.org"),  "ann@example.org",              Some(OutsideLane::Sender)),
             ("nor to anybody",               nowhere,   Some("scanner@example.org"),  "ann@example.org",              Some(OutsideLane::Recipient)),
         ];

@@ -445,6 +445,11 @@ fn refuse_stranger(mailbox: &Mailbox, source_route: bool, rules: &RelayRules) ->
             RelayRefusal::Denied
         });
     }
+    rerouted(mailbox)
+}
+
+/// Whether a local part asks a later server to send the mail elsewhere, as `user%other.example@here.example` does.
+pub(crate) fn rerouted(mailbox: &Mailbox) -> Option<RelayRefusal> {
     // The full-width, small and double forms are included because a later server may fold them to the plain ones.
     mailbox.unquoted_local().chars().find_map(|c| match c {
         '%' | '\u{ff05}' | '\u{fe6a}' => Some(RelayRefusal::PercentHack),

@@ -82,12 +82,12 @@ impl Scope {
         };
         let plain = place.mechanism.strip_suffix("-PLUS").unwrap_or(place.mechanism);
         let is_named =
-            |name: &Box<str>| name.eq_ignore_ascii_case(place.mechanism) || name.eq_ignore_ascii_case(plain);
+            |name: &str| name.eq_ignore_ascii_case(place.mechanism) || name.eq_ignore_ascii_case(plain);
         let limited = |outside, detail: String| Err(self.refusal(outside, detail));
         if self
             .mechanisms
             .as_ref()
-            .is_some_and(|names| !names.iter().any(is_named))
+            .is_some_and(|names| !names.iter().any(|name| is_named(name)))
         {
             return limited(Outside::Mechanism, place.mechanism.to_owned());
         }

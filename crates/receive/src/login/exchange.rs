@@ -95,8 +95,12 @@ impl Exchange {
                     return Turned::Challenge(octets, Box::new(this));
                 }
                 ServerStep::Ask(question) => {
+                    let began = tokio::time::Instant::now().into_std();
                     let answer = answer(question, &mut this.findings, origin).await;
-                    let answer = this.findings.within_scope(answer, origin, mechanism.name()).await;
+                    let answer = this
+                        .findings
+                        .within_scope(answer, origin, mechanism.name(), began)
+                        .await;
                     this.running.answer(answer)
                 }
                 ServerStep::Done(outcome) => return this.done(outcome, origin),

@@ -1,5 +1,7 @@
 //! What one exchange has found out.
 
+use std::time::Instant;
+
 use jiff::Timestamp;
 use postern_directory::{Account, PasswordVerdict};
 use postern_policy::rule::Rule;
@@ -59,6 +61,7 @@ impl Findings {
         answer: Answer,
         origin: &Origin<'_>,
         mechanism: &str,
+        began: Instant,
     ) -> Answer {
         let (Some(account), true) = (
             &self.account,
@@ -75,6 +78,8 @@ impl Findings {
                 reason: refusal.to_string(),
             },
             Err(refusal) => {
+                // As long as a wrong password takes, or the time would tell that this one is right.
+                origin.shared.deps.directories.load().hold_back(began).await;
                 let reason = refusal.to_string();
                 self.scoped = Some(refusal);
                 Answer::Denied { reason }

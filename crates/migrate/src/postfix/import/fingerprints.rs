@@ -41,8 +41,9 @@ mod tests {
         let two = "e7".repeat(32);
         let colons = ["3D"; 32].join(":");
         let not_sha = "they are by md5, and only SHA-256 is used here";
+        type Row<'a> = (&'a str, &'a str, &'a str, Result<&'a [&'a str], &'a str>);
         #[rustfmt::skip]
-        let cases: &[(&str, &str, &str, Result<&[&str], &str>)] = &[
+        let cases: &[Row<'_>] = &[
             (&format!("match={colons}"),            "",                     "sha256", Ok(&[&one])),
             (&format!("match={one}|{two}"),         "",                     "SHA256", Ok(&[&one, &two])),
             (&format!("match={one} match={two}"),   &one,                   "sha256", Ok(&[&one, &two])),
