@@ -83,7 +83,7 @@ fn terms(what: &str) -> Result<Vec<Term>, String> {
         && !what.contains('@')
     {
         return Err(format!(
-            "nothing is found by {kind:?}; write one of {} before the \"=\", or login={what} for a login with such a name",
+            "unknown kind {kind:?}: use one of {} before the \"=\", or login={what} for a login with such a name",
             KINDS.join(", ")
         ));
     }

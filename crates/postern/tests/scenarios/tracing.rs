@@ -259,7 +259,7 @@ fn commands_without_a_server_record_what_they_do() {
         "{acts:#}"
     );
     for (arguments, said) in [
-        (&["trace", "x=y"][..], "nothing is found by \"x\""),
+        (&["trace", "x=y"][..], "unknown kind \"x\""),
         (&["trace", "192.0.2.0/33"], "is neither an address nor a network"),
         (
             &[
