@@ -203,7 +203,7 @@ mod tests {
             ("by its kind",             "login=b.example",      Ok(vec![Login(text("b.example"))])),
             ("an outcome",              "outcome=bounced",      Ok(vec![Outcome(text("bounced"))])),
             ("no outcome",              "outcome=lost",         Err("\"lost\" is not an outcome: one of delivered, deferred, bounced, expired, held, released, removed, discarded, refused, accepted".to_owned())),
-            ("an unknown kind",         "x=y",                  Err("nothing is found by \"x\"; write one of queue, session, message-id, address, domain, login, rule, client, outcome before the \"=\", or login=x=y for a login with such a name".to_owned())),
+            ("an unknown kind",         "x=y",                  Err("unknown kind \"x\": use one of queue, session, message-id, address, domain, login, rule, client, outcome before the \"=\", or login=x=y for a login with such a name".to_owned())),
             ("no network",              "192.0.2.0/33",         Err(no_network("192.0.2.0/33"))),
             ("no address",              "192.0.2.300",          Err(no_network("192.0.2.300"))),
             ("no network of IPv6",      "2001:db8::/200",       Err(no_network("2001:db8::/200"))),
