@@ -9,6 +9,7 @@
 
 mod limits;
 mod serve;
+mod shares;
 mod stall;
 
 pub use axum;

@@ -25,6 +25,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::Limits;
+use crate::shares::Shares;
 use crate::stall::Patient;
 
 /// Smallest read buffer that hyper accepts.
@@ -99,7 +100,8 @@ impl HttpListener {
 /// Answers requests with `router` until `shutdown`, which ends those in progress. A reload stores other `limits`; open
 /// connections keep the old ones. Errors of the listener are given to `told`, and it is tried again after a pause.
 ///
-/// Connections from outside [`Limits::peers`] are closed without an answer.
+/// Connections from outside [`Limits::peers`] are closed without an answer, and so are those of a network that has its part of
+/// [`Limits::connections_max`] already.
 pub async fn serve(
     listener: HttpListener,
     router: Arc<ArcSwap<Router>>,
@@ -108,10 +110,15 @@ pub async fn serve(
     told: impl Fn(io::Error),
 ) {
     let places = Arc::new(Semaphore::new(limits.load().connections_max.max(1)));
+    let shares = Arc::new(Shares::default());
     let work = |stream: Accepted| {
         let (router, limits, tls) = (router.load_full(), limits.load_full(), tls.clone());
+        let shares = Arc::clone(&shares);
         async move {
             let Some((stream, peer)) = stream else { return };
+            let Some(_share) = shares.take(peer.address, limits.connections_max) else {
+                return;
+            };
             let Some((stream, peer)) = secure(stream, peer, &tls, limits.time).await else {
                 return;
             };

@@ -37,7 +37,8 @@ table! {
         tls: bool = Switch, default "false";
         /// What is served: `metrics`, `health`, `api`, `web`.
         serves: Vec<At<Serves>> = List(OneOf::<Serves>::new()), default "[\"metrics\", \"health\"]";
-        /// Most connections at once; further ones wait. A change takes effect after a restart.
+        /// Most connections at once; further ones wait. A network (an address, or a /64) has a quarter of them, at least 8; loopback is not bounded. A change
+        /// takes effect after a restart.
         connections: u64 = Count(1..=10_000), default "32";
         /// Largest header of a request; a larger one gets `431`.
         header_size: u64 = Size("1 KiB", "1 MiB"), default "\"16 KiB\"";
