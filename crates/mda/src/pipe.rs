@@ -203,8 +203,9 @@ mod tests {
         let domain = "Joe.User+List.Detail@town.test|Joe.User+List.Detail@town.test|Ann.Sender@Out.Test|Joe.User|List.Detail|Joe.User+List.Detail|town.test|next.hop.test";
         let local = "joe.user+list.detail@Town.Test|joe.user+list.detail@Town.Test|Ann.Sender@Out.Test|joe.user|list.detail|joe.user+list.detail|Town.Test|Next.Hop.Test";
         let both = "joe.user+list.detail@town.test|joe.user+list.detail@town.test|Ann.Sender@Out.Test|joe.user|list.detail|joe.user+list.detail|town.test|next.hop.test";
+        type Row<'a> = (&'a str, &'a [Part], &'a [Field], &'a str, &'a str);
         #[rustfmt::skip]
-        let cases: &[(&str, &[Part], &[Field], &str, &str)] = &[
+        let cases: &[Row<'_>] = &[
             // flags   here                                           argv      before the message
             ("",       &[],              &[],                         as_came,  ""),
             ("h",      &[Domain],        &[],                         domain,   ""),

@@ -61,7 +61,7 @@ impl HttpDoor {
         let shutdown = shutdown.clone();
         async move {
             let HttpLogin { account, peer } = who;
-            let peer = SocketAddr::new(peer.unwrap_or(Ipv4Addr::LOCALHOST.into()), 0);
+            let peer = SocketAddr::new(peer.unwrap_or_else(|| Ipv4Addr::LOCALHOST.into()), 0);
             let grant = Grant {
                 names: vec![account.login.clone()],
                 mechanism: Mechanism::Plain,

@@ -77,8 +77,9 @@ mod tests {
             reason: &"no",
         });
         let all = [&connect, &stopping, &refused];
+        type Row<'a> = (&'a str, &'a [&'a str], &'a [&'a str], Level, [bool; 3]);
         #[rustfmt::skip]
-        let cases: [(&str, &[&str], &[&str], Level, [bool; 3]); 8] = [
+        let cases: [Row<'_>; 8] = [
             // what the case shows      events                 rules               level           connect, stopping, refused
             ("all of every day",        &[],                   &[],                Level::Info,    [false, true, true]),
             ("in detail",               &[],                   &[],                Level::Debug,   [true, true, true]),

@@ -99,8 +99,8 @@ impl Scoped<'_> {
     ///
     /// What is against it.
     pub fn admits(&self, place: &Place<'_>) -> Result<(), ScopeRefusal> {
-        let scopes = self.rules.iter().map(|rule| &rule.scope).chain(self.own);
-        scopes.map(|scope| scope.admits(place)).collect()
+        let mut scopes = self.rules.iter().map(|rule| &rule.scope).chain(self.own);
+        scopes.try_for_each(|scope| scope.admits(place))
     }
 
     /// Whether it may be used with a sender.
