@@ -239,7 +239,8 @@ fn every_command_answers_in_json() {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             let output = site.run(&words);
             // A filter is down, which `status` ends with 1 for.
-            let succeeded = output.status.success() || command == "status" && output.status.code() == Some(1);
+            let succeeded =
+                output.status.success() || *command == "status" && output.status.code() == Some(1);
             assert_eq!(succeeded, well, "{words:?}: {output:?}");
             let value = document(command, &output);
             if value.get("error").is_some_and(Value::is_string) {
