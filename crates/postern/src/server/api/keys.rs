@@ -1,6 +1,7 @@
 //! Keys by which a client identifies repeated submissions.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
@@ -19,6 +20,9 @@ const KEPT: SignedDuration = SignedDuration::from_hours(24);
 /// Most keys at once; while there are that many, no further one is accepted.
 const KEYS_MAX: usize = 100_000;
 
+/// Most keys of one login, so that nobody uses up those of others.
+const KEYS_OF_ONE_MAX: usize = 10_000;
+
 /// Longest key, in octets.
 const KEY_MAX: usize = 255;
 
@@ -31,18 +35,25 @@ pub(crate) struct Kept {
     came: Option<Submitted>,
 }
 
-/// The keys of submissions in progress, and their number.
+/// The keys by login, and when each is forgotten; [`Timestamp::MAX`] while its submission is in progress.
+type Known = HashMap<String, HashMap<String, Timestamp>>;
+
+/// The keys that are remembered.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
-    known: Mutex<HashMap<String, Timestamp>>,
+    known: Mutex<Known>,
 }
 
-/// A submission with a key, locked against others.
+/// A submission with a key, locked against others until it is dropped, however that comes about.
 #[derive(Debug)]
 pub(super) struct Held {
+    keys: Arc<Keys>,
+    login: String,
     /// The hash of login and key.
     name: String,
     of: String,
+    /// Whether the key may be used again as a new one.
+    taken_back: bool,
 }
 
 /// The meaning of a key.
@@ -61,7 +72,7 @@ impl Keys {
     ///
     /// It belongs to another message, or to one in progress, or it cannot be stored.
     pub(super) async fn find(
-        &self,
+        self: &Arc<Self>,
         admin: &Admin,
         (login, key): (&str, &str),
         content: &[&[u8]],
@@ -79,80 +90,121 @@ impl Keys {
         }
         let of = hashed(&format!("{:x}", hash.finalize()));
         let now = Timestamp::now();
-        self.enter(&name, now)?;
-        match admin.submission(&name).await {
+        let held = self.enter(login, name, of, now)?;
+        match admin.submission(&held.name).await {
             Err(problem) => {
-                self.leave(&name);
+                held.leave();
                 Err(problem.into())
             }
             Ok(Some(kept)) => {
                 // It is known for as long as the store keeps it.
-                self.settle(&name, now);
+                let of = held.of.clone();
+                drop(held);
                 answer(kept, &of)
             }
             Ok(None) => {
                 let kept = Kept {
-                    of: of.clone(),
+                    of: held.of.clone(),
                     came: None,
                 };
-                if let Err(problem) = admin.keep_submission(&name, &kept, after(now)).await {
-                    self.leave(&name);
+                if let Err(problem) = admin.keep_submission(&held.name, &kept, after(now)).await {
+                    held.leave();
                     return Err(problem.into());
                 }
-                Ok(Found::New(Held { name, of }))
+                Ok(Found::New(held))
             }
         }
-    }
-
-    /// Records the outcome of a submission; one that was not accepted may be repeated with its key.
-    pub(super) async fn done(&self, admin: &Admin, held: Held, came: Option<&Submitted>) {
-        let now = Timestamp::now();
-        match came {
-            Some(came) => {
-                let kept = Kept {
-                    of: held.of,
-                    came: Some(came.clone()),
-                };
-                // If it cannot be stored, the outcome remains unknown: the message is not accepted twice.
-                let _ = admin.keep_submission(&held.name, &kept, after(now)).await;
-                self.settle(&held.name, now);
-            }
-            None => {
-                let _ = admin.forget_submission(&held.name).await;
-                self.leave(&held.name);
-            }
-        }
-    }
-
-    /// The outcome is unknown. The message is not accepted again with its key.
-    pub(super) fn unknown(&self, held: &Held) {
-        self.settle(&held.name, Timestamp::now());
     }
 
     /// Locks a key.
-    fn enter(&self, name: &str, now: Timestamp) -> Result<(), Trouble> {
+    fn enter(
+        self: &Arc<Self>,
+        login: &str,
+        name: String,
+        of: String,
+        now: Timestamp,
+    ) -> Result<Held, Trouble> {
         let mut known = self.known.lock();
-        if known.get(name) == Some(&Timestamp::MAX) {
-            let told = "a submission with this `Idempotency-Key` is under way";
-            return Err(Trouble::new(StatusCode::CONFLICT, told).later(1));
-        }
-        if known.len() >= KEYS_MAX {
-            known.retain(|_, ends_at| *ends_at > now);
-            if known.len() >= KEYS_MAX {
-                let told = "too many keys are remembered; submit without one, or tomorrow";
-                return Err(Trouble::new(StatusCode::SERVICE_UNAVAILABLE, told).later(3_600));
+        match known.get(login).and_then(|theirs| theirs.get(&name)) {
+            Some(ends_at) if *ends_at == Timestamp::MAX => {
+                let told = "a submission with this `Idempotency-Key` is under way";
+                return Err(Trouble::new(StatusCode::CONFLICT, told).later(1));
             }
+            // Who asks what came of a submission adds nothing.
+            Some(_) => {}
+            None => has_room(&mut known, login, now)?,
         }
-        known.insert(name.to_owned(), Timestamp::MAX);
-        Ok(())
+        let theirs = known.entry(login.to_owned()).or_default();
+        theirs.insert(name.clone(), Timestamp::MAX);
+        Ok(Held {
+            keys: Arc::clone(self),
+            login: login.to_owned(),
+            name,
+            of,
+            taken_back: false,
+        })
+    }
+}
+
+/// Whether one more key of a login can be remembered.
+fn has_room(known: &mut Known, login: &str, now: Timestamp) -> Result<(), Trouble> {
+    let is_full = |known: &Known| {
+        let theirs = known.get(login).map_or(0, HashMap::len);
+        theirs >= KEYS_OF_ONE_MAX || known.values().map(HashMap::len).sum::<usize>() >= KEYS_MAX
+    };
+    if !is_full(known) {
+        return Ok(());
+    }
+    known.retain(|_, theirs| {
+        theirs.retain(|_, ends_at| *ends_at > now);
+        !theirs.is_empty()
+    });
+    if is_full(known) {
+        let told = "too many keys are remembered; submit without one, or tomorrow";
+        return Err(Trouble::new(StatusCode::SERVICE_UNAVAILABLE, told).later(3_600));
+    }
+    Ok(())
+}
+
+impl Held {
+    /// Records the outcome of a submission; one that was not accepted may be repeated with its key. A key that is dropped instead
+    /// stands for an unknown outcome: the message is not accepted again with it.
+    pub(super) async fn done(self, admin: &Admin, came: Option<&Submitted>) {
+        let Some(came) = came else {
+            let _ = admin.forget_submission(&self.name).await;
+            self.leave();
+            return;
+        };
+        let kept = Kept {
+            of: self.of.clone(),
+            came: Some(came.clone()),
+        };
+        // If it cannot be stored, the outcome remains unknown: the message is not accepted twice.
+        let _ = admin
+            .keep_submission(&self.name, &kept, after(Timestamp::now()))
+            .await;
     }
 
-    fn settle(&self, name: &str, now: Timestamp) {
-        self.known.lock().insert(name.to_owned(), after(now));
+    /// As if it had not been given.
+    fn leave(mut self) {
+        self.taken_back = true;
     }
+}
 
-    fn leave(&self, name: &str) {
-        self.known.lock().remove(name);
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut known = self.keys.known.lock();
+        let Some(theirs) = known.get_mut(&self.login) else {
+            return;
+        };
+        if !self.taken_back {
+            theirs.insert(std::mem::take(&mut self.name), after(Timestamp::now()));
+            return;
+        }
+        theirs.remove(&self.name);
+        if theirs.is_empty() {
+            known.remove(&self.login);
+        }
     }
 }
 
@@ -195,16 +247,34 @@ mod tests {
         assert!(answer(kept("x", false), "x").is_err(), "nobody knows");
     }
 
+    fn enter(keys: &Arc<Keys>, login: &str, name: &str) -> Result<Held, Trouble> {
+        keys.enter(login, name.to_owned(), "x".to_owned(), Timestamp::now())
+    }
+
     #[test]
     fn nobody_else_works_on_it() {
-        let keys = Keys::default();
-        let now = Timestamp::now();
-        assert!(keys.enter("a", now).is_ok());
-        assert!(keys.enter("a", now).is_err());
-        assert!(keys.enter("b", now).is_ok());
-        keys.settle("a", now);
-        assert!(keys.enter("a", now).is_ok(), "the store knows what came of it");
-        keys.leave("b");
-        assert!(keys.enter("b", now).is_ok());
+        let keys = Arc::<Keys>::default();
+        let held = enter(&keys, "anna", "a").unwrap();
+        assert!(enter(&keys, "anna", "a").is_err());
+        let other = enter(&keys, "anna", "b").unwrap();
+        // As after a panic, too.
+        drop(held);
+        assert!(
+            enter(&keys, "anna", "a").is_ok(),
+            "the store knows what came of it"
+        );
+        other.leave();
+        assert!(enter(&keys, "anna", "b").is_ok());
+    }
+
+    #[test]
+    fn nobody_uses_up_the_keys_of_others() {
+        let keys = Arc::<Keys>::default();
+        for number in 0..KEYS_OF_ONE_MAX {
+            drop(enter(&keys, "anna", &number.to_string()).unwrap());
+        }
+        assert!(enter(&keys, "anna", "one more").is_err());
+        assert!(enter(&keys, "anna", "0").is_ok(), "it is known");
+        assert!(enter(&keys, "bert", "0 of bert").is_ok());
     }
 }

@@ -143,23 +143,15 @@ fn room(fields: &HeaderMap) -> u32 {
     u32::try_from(wanted).unwrap_or(MEMORY).clamp(1, MEMORY)
 }
 
-/// Answers, and records the outcome for the key. If the outcome is unknown, the key remains in progress.
+/// Answers, and records the outcome for the key. If the outcome is unknown, it remains so for the key, which is dropped.
 async fn settle(
     api: &Api,
     held: Option<Held>,
     result: Result<Result<Submitted, Trouble>, Trouble>,
 ) -> Result<Response, Trouble> {
-    let came = match (result, &held) {
-        (Ok(came), _) => came,
-        (Err(unknown), held) => {
-            if let Some(held) = held {
-                api.keys.unknown(held);
-            }
-            return Err(unknown);
-        }
-    };
+    let came = result?;
     if let Some(held) = held {
-        api.keys.done(api.service.admin(), held, came.as_ref().ok()).await;
+        held.done(api.service.admin(), came.as_ref().ok()).await;
     }
     came.map(|taken| created(&taken))
 }
