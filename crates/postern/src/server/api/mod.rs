@@ -17,7 +17,7 @@ use postern_http::Peer;
 use postern_http::axum::Router;
 use postern_http::axum::body::Body;
 use postern_http::axum::extract::{DefaultBodyLimit, Extension, RawPathParams, RawQuery, Request, State};
-use postern_http::axum::http::{HeaderMap, StatusCode, header};
+use postern_http::axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use postern_http::axum::response::{IntoResponse as _, Response};
 use postern_http::axum::routing::{MethodFilter, get, on, post};
 
@@ -93,9 +93,9 @@ async fn answer_to(
     let _place = api.places.try_acquire().map_err(|_| Trouble::busy())?;
     let body = body_of(request).await?;
     let input = Input::new(path, query, header, &body)?;
-    let reason = header.get(REASON).and_then(|value| value.to_str().ok());
+    let reason = header.get(REASON).map(reason_of);
     let request = (route.ask)(&input)?;
-    let asked = api.service.ask(&who, reason.map(str::to_owned), request);
+    let asked = api.service.ask(&who, reason, request);
     let value = match tokio::time::timeout(TIME_MAX, asked).await {
         Ok(answered) => answered?,
         Err(_) => return Err(Trouble::late()),
@@ -106,6 +106,11 @@ async fn answer_to(
         value.to_string(),
     )
         .into_response())
+}
+
+/// A reason as it was sent. What is not UTF-8 is replaced: a reason is not lost because of one octet.
+fn reason_of(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
 /// The content of a message, as it was accepted.
@@ -148,4 +153,21 @@ async fn nothing() -> Response {
         StatusCode::NOT_FOUND,
         "there is nothing at this path; /api/v1/openapi.json describes what there is",
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_keep_their_letters() {
+        for (sent, reason) in [
+            (&b"a leaked password"[..], "a leaked password"),
+            ("gestohlenes Gerät".as_bytes(), "gestohlenes Gerät"),
+            (b"Ger\xe4t", "Ger\u{fffd}t"),
+        ] {
+            let value = HeaderValue::from_bytes(sent).unwrap();
+            assert_eq!(reason_of(&value), reason);
+        }
+    }
 }

@@ -33,11 +33,6 @@ pub(super) fn who(api: &Api, peer: Peer, fields: &HeaderMap) -> Result<Who, Trou
             });
         }
     }
-    let (from, now) = (peer.address.map(wide), Instant::now());
-    if let Some(seconds) = api.failures.wait(from, now) {
-        let told = "too many requests with a wrong token from this network";
-        return Err(Trouble::new(StatusCode::TOO_MANY_REQUESTS, told).later(seconds));
-    }
     let Some(field) = shown_field else {
         return Err(Trouble::new(
             StatusCode::UNAUTHORIZED,
@@ -46,6 +41,12 @@ pub(super) fn who(api: &Api, peer: Peer, fields: &HeaderMap) -> Result<Who, Trou
     };
     let token = field.to_str().ok().and_then(bearer).unwrap_or_default();
     api.service.admin().by_token(token, peer.address).map_err(|reason| {
+        // Who shares a network with somebody who guesses is not kept out: a right token is always taken.
+        let (from, now) = (peer.address.map(wide), Instant::now());
+        if let Some(seconds) = api.failures.wait(from, now) {
+            let told = "too many requests with a wrong token from this network";
+            return Trouble::new(StatusCode::TOO_MANY_REQUESTS, told).later(seconds);
+        }
         if api.failures.count(from, now) {
             let observers = &api.service.deps().observers;
             let address = peer.address.map_or_else(|| "unix".to_owned(), |address| address.to_string());
