@@ -301,7 +301,7 @@ pub(crate) struct RecipientView {
 }
 
 /// Which sessions: everything given must match; if nothing is given, every session does.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct WhichSessions {
     pub(crate) login: Option<String>,
     /// `ADDRESS/BITS`.

@@ -68,8 +68,13 @@ async fn answer(visit: &Visit) -> Result<Vec<Section>, Failed> {
     given.extend(to.map(|to| ("to", to.to_owned())));
     let args = ExplainSessionArgs::of_form(&given).map_err(Failed::bad)?;
     let path = visit.service.deps().config_path.clone();
-    let _place = PLACES.acquire().await;
-    let explained = tokio::task::spawn_blocking(move || for_page(&path, &args)).await;
+    let place = PLACES.acquire().await;
+    let explain = move || {
+        // The work goes on even if the browser has gone away, and so does its place.
+        let _place = place;
+        for_page(&path, &args)
+    };
+    let explained = tokio::task::spawn_blocking(explain).await;
     let explained = explained.map_err(|gone| Problem::Failed(gone.to_string()))?;
     Ok(sections(&explained.map_err(Failed::bad)?))
 }

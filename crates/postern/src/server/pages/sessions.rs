@@ -2,8 +2,9 @@
 
 use postern_http::axum::extract::Path;
 use postern_http::axum::response::Response;
-use postern_web::{Cell, Field, Form, Section, Table};
+use postern_web::{Cell, Field, Form, Link, Section, Table};
 
+use super::fields::Fields;
 use super::shown;
 use super::story::{Stories, timeline};
 use super::visit::{Content, Failed, Posted, Visit, done};
@@ -54,7 +55,7 @@ async fn list(visit: &Visit) -> Result<Content, Failed> {
                     .to_owned()
             }
             false => {
-                "All sessions that match all that is given end; with nothing given, every session.".to_owned()
+                "All sessions that match all that is given end; with nothing given, every session: then you are asked first.".to_owned()
             }
         };
         form.danger = true;
@@ -104,10 +105,33 @@ pub(super) async fn end(Posted { visit, form }: Posted) -> Response {
         network: form.some("network"),
         listener: form.some("listener"),
     };
+    // Whoever sees only their own ends only their own, as the form says.
+    let is_all = visit.who.role > Role::Own && which == WhichSessions::default();
+    if is_all && !form.ticked("sure") {
+        return visit.answer(Ok(question(&form)));
+    }
     match visit.act(&form, Request::EndSessions(which)).await {
         Ok(answer) => done("/sessions", "sessions", &answer),
         Err(failed) => visit.answer(Err(failed)),
     }
+}
+
+/// The page that asks whether every session is meant.
+fn question(form: &Fields) -> Content {
+    let fields = vec![
+        Field::hidden("sure", "yes"),
+        Field::text("reason", "Reason, for the history").with(form.get("reason")),
+    ];
+    let form = Form {
+        about: "End all open sessions, of whatever login, network and listener? Mail that is not yet accepted is sent again by its client.".to_owned(),
+        danger: true,
+        ..Form::post("/sessions/end", "", "End all sessions", fields)
+    };
+    let sections = vec![
+        Section::Form(form),
+        Section::Links(vec![Link::new("/sessions", "No, back")]),
+    ];
+    Content::new("End all sessions?", "/sessions", sections)
 }
 
 pub(super) async fn one(visit: Visit, Path(id): Path<String>) -> Response {
