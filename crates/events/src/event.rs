@@ -517,6 +517,7 @@ pub const NEWS: &[EventInfo] = &[
     news(Area::Oauth, Level::Warning, &["provider fails", "provider answers again"], "a provider of tokens cannot be asked, or can be again", &[Key::Provider, Key::Reason]),
     news(Area::Dns, Level::Warning, &["dns list fails", "dns list answers again"], "a DNS list does not answer, or answers what no list would, and counts for nothing; or it answers again", &[Key::List, Key::Reason]),
     news(Area::Oauth, Level::Info, &["provider keys"], "a provider's keys were fetched, or have changed", &[Key::Provider, Key::Keys]),
+    news(Area::Control, Level::Warning, &["a code of a second factor was not accepted"], "somebody who has the password of a login gave a wrong code at the page", &[Key::Login, Key::Peer, Key::Reason]),
     news(Area::Login, Level::Error, &["token not fetched", "token fetched"], "a token for a smarthost could not be fetched, or was", &[Key::Login, Key::ExpiresInS]),
 ];
 

@@ -61,6 +61,9 @@ pub(crate) enum NotTaken {
     /// Too many codes were wrong.
     #[error("too many wrong codes; try again in {} seconds", .0.as_secs())]
     Wait(SignedDuration),
+    /// That the code was used cannot be stored, so it might be used again after a restart.
+    #[error("the code cannot be accepted now: the server cannot store that it was used, see the log")]
+    NotStored,
     /// The login has no second factor.
     #[error("there is no second factor to give a code of; begin its set-up again")]
     None,
@@ -102,8 +105,7 @@ impl Factors {
 
     /// Begins the set-up with a new secret.
     pub(crate) fn begin(&mut self, login: &str, secret: [u8; totp::SECRET], now: Timestamp) {
-        self.begun
-            .retain(|_, (_, at)| at.saturating_add(BEGUN).is_ok_and(|end| end > now));
+        self.begun.retain(|_, (_, at)| is_begun(*at, now));
         if self.begun.len() < REMEMBERED_MAX || self.begun.contains_key(login) {
             self.begun.insert(login.to_owned(), (secret.to_vec(), now));
         }
@@ -123,7 +125,8 @@ impl Factors {
         now: Timestamp,
     ) -> Result<(Factor, Vec<String>), NotTaken> {
         self.may_try(login, now)?;
-        let Some((secret, _)) = self.begun.get(login) else {
+        let in_time = |begun: &&(Vec<u8>, Timestamp)| is_begun(begun.1, now);
+        let Some((secret, _)) = self.begun.get(login).filter(in_time) else {
             return Err(NotTaken::None);
         };
         let Some(step) = totp::check(secret, code, seconds(now), None) else {
@@ -201,6 +204,11 @@ impl Factors {
     }
 }
 
+/// Whether a secret of that time still waits for its first code.
+fn is_begun(at: Timestamp, now: Timestamp) -> bool {
+    at.saturating_add(BEGUN).is_ok_and(|end| end > now)
+}
+
 fn seconds(now: Timestamp) -> u64 {
     u64::try_from(now.as_second()).unwrap_or_default()
 }
@@ -256,6 +264,16 @@ mod tests {
         factors.confirm("anna", "005924", &chance(), at(0)).unwrap();
         assert!(factors.has("anna"));
         assert!(factors.confirm("bert", "005924", &chance(), at(0)).is_err());
+    }
+
+    #[test]
+    fn a_secret_waits_for_its_first_code_for_a_quarter_of_an_hour() {
+        for (waited, confirmed) in [(899, true), (900, false)] {
+            let mut factors = Factors::default();
+            factors.begin("anna", SECRET, at(-waited));
+            let done = factors.confirm("anna", "005924", &chance(), at(0));
+            assert_eq!(done.is_ok(), confirmed, "{waited} s");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use postern_directory::Standing;
+use postern_events::{notice, shown};
 use postern_mail::normal_login;
 use postern_receive::PasswordTry;
 use postern_smtp::server::AuthFailure;
@@ -118,7 +119,10 @@ impl Service {
             proof: Some(account.proof),
             must_enrol,
         };
-        let made = self.admin().open_session(begins, now);
+        let made = self
+            .admin()
+            .open_session(begins, now)
+            .ok_or(LoginProblem::Again)?;
         Ok(match must_enrol {
             true => LoggedIn::MustEnrol(made),
             false => LoggedIn::Session(made),
@@ -130,14 +134,26 @@ impl Service {
     /// # Errors
     ///
     /// See [`LoginProblem`].
-    pub(crate) async fn second_factor(&self, pending: &str, code: &str) -> Result<NewSession, LoginProblem> {
+    pub(crate) async fn second_factor(
+        &self,
+        pending: &str,
+        code: &str,
+        client: Option<IpAddr>,
+    ) -> Result<NewSession, LoginProblem> {
         let now = Timestamp::now();
         let waiting = self.admin().sessions.lock().waiting(pending, now);
         let waiting = waiting.ok_or(LoginProblem::Again)?;
         let login = waiting.who.login.clone().unwrap_or_default();
-        match self.admin().take_code(&login, code).await {
+        let taken = self.admin().take_code(&login, code).await;
+        if let Err(wrong @ (factor::NotTaken::Wrong | factor::NotTaken::Wait(_))) = &taken {
+            let address = client.map_or_else(|| "unix".to_owned(), |address| address.to_string());
+            let observers = &self.deps().observers;
+            notice!(observers, Control Warning "a code of a second factor was not accepted", Login = login.as_str(), Peer = address, Reason = shown(wrong));
+        }
+        match taken {
             Ok(()) => {}
             Err(factor::NotTaken::Wrong) => return Err(LoginProblem::WrongCode),
+            Err(factor::NotTaken::NotStored) => return Err(LoginProblem::Unavailable),
             Err(factor::NotTaken::Wait(_)) => return Err(LoginProblem::LockedOut),
             // It has been removed in the meantime.
             Err(factor::NotTaken::None) => return Err(LoginProblem::Again),
@@ -148,14 +164,15 @@ impl Service {
             proof: Some(waiting.proof),
             must_enrol: false,
         };
-        Ok(self.admin().open_session(begins, now))
+        // The configuration may have changed since the password was given.
+        self.admin().open_session(begins, now).ok_or(LoginProblem::Again)
     }
 
-    /// The session with this id, if it has not ended and its login is still valid.
-    pub(crate) async fn session(&self, id: &str, client: Option<IpAddr>) -> Option<Session> {
+    /// The session with this id, if it has not ended and its login is still valid. `uses` says whether this counts as use.
+    pub(crate) async fn session(&self, id: &str, client: Option<IpAddr>, uses: bool) -> Option<Session> {
         let now = Timestamp::now();
         let idle: Duration = self.admin().settings.load().idle;
-        let session = self.admin().sessions.lock().find(id, idle, now)?;
+        let session = self.admin().sessions.lock().find(id, idle, now, uses)?;
         let session = limited(session);
         let Some(proof) = &session.proof else {
             return Some(session);
@@ -180,7 +197,7 @@ impl Service {
     pub(crate) fn enrolled(&self, id: &str) {
         let admin = self.admin();
         let idle = admin.settings.load().idle;
-        let found = admin.sessions.lock().find(id, idle, Timestamp::now());
+        let found = admin.sessions.lock().find(id, idle, Timestamp::now(), true);
         let login = found.and_then(|session| session.who.login);
         if login.is_some_and(|login| admin.is_enrolled(&login)) {
             let change = |session: &mut Session| session.must_enrol = false;

@@ -11,11 +11,11 @@ pub(crate) mod role;
 pub(crate) mod service;
 pub(crate) mod sessions;
 pub(crate) mod settings;
+mod standing;
 pub(crate) mod state;
 pub(crate) mod tokens;
 pub(crate) mod totp;
 
-#[allow(unused_imports, reason = "the page asks for it")]
 pub(crate) use self::permit::may;
 pub(crate) use self::problem::Problem;
 pub(crate) use self::role::{By, Role, Who};

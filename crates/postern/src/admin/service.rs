@@ -8,9 +8,11 @@ use serde_json::Value;
 
 use super::permit::{Permit, permit};
 use super::problem::Problem;
-use super::role::Who;
+use super::role::{By, Who};
 use super::sessions::NewSession;
+use super::standing::LoginsOfTokens;
 use super::state::Admin;
+use crate::control::acts;
 use crate::control::protocol::{MessageView, Operation, Reply, Request};
 use crate::control::queue::{OperationError, content};
 use crate::control::server::{Asking, Deps, carry_out};
@@ -20,12 +22,16 @@ use crate::control::wishes::Told;
 #[derive(Clone)]
 pub(crate) struct Service {
     deps: Arc<Deps>,
+    logins: Arc<LoginsOfTokens>,
 }
 
 impl Service {
     /// A service that works on the same objects as the control socket.
     pub(crate) fn new(deps: Deps) -> Self {
-        Self { deps: Arc::new(deps) }
+        Self {
+            deps: Arc::new(deps),
+            logins: Arc::default(),
+        }
     }
 
     pub(crate) fn admin(&self) -> &Arc<Admin> {
@@ -59,14 +65,34 @@ impl Service {
         reason: Option<String>,
         request: Request,
     ) -> Result<Value, Problem> {
+        self.stands(who).await?;
         let request = match permit(who, request) {
             Permit::Ask(request) => request,
             Permit::IfOwn { id, request } => {
-                self.if_own(who, &id).await?;
+                self.only_own(who, &id).await?;
                 request
             }
             Permit::No(refusal) => return Err(Problem::Forbidden(refusal.to_string())),
         };
+        let (service, who) = (self.clone(), who.clone());
+        let done = match acts::of(&request).is_some() {
+            // Once begun, an act is completed and recorded, whether or not the client waits for it.
+            true => tokio::spawn(async move { service.carry_out(&who, reason, request).await })
+                .await
+                .map_err(|gone| Problem::Failed(gone.to_string()))?,
+            false => service.carry_out(&who, reason, request).await,
+        };
+        match done {
+            Reply::Done(value) => Ok(value),
+            Reply::NotFound(message) => Err(Problem::NotFound(message)),
+            Reply::Bad(message) => Err(Problem::Bad(message)),
+            Reply::Failed(message) => Err(Problem::Failed(message)),
+            // Those are only made of answers while they are sent to the socket.
+            Reply::Piece(_) | Reply::Items(_) => Err(Problem::Failed("an answer in pieces".into())),
+        }
+    }
+
+    async fn carry_out(&self, who: &Who, reason: Option<String>, request: Request) -> Reply {
         let asking = Asking {
             by: &who.name,
             way: who.by,
@@ -77,13 +103,18 @@ impl Service {
                 reason,
             },
         };
-        match carry_out(request, asking, &self.deps).await {
-            Reply::Done(value) => Ok(value),
-            Reply::NotFound(message) => Err(Problem::NotFound(message)),
-            Reply::Bad(message) => Err(Problem::Bad(message)),
-            Reply::Failed(message) => Err(Problem::Failed(message)),
-            // Those are only made of answers while they are sent to the socket.
-            Reply::Piece(_) | Reply::Items(_) => Err(Problem::Failed("an answer in pieces".into())),
+        carry_out(request, asking, &self.deps).await
+    }
+
+    /// A token is valid no longer than its login.
+    async fn stands(&self, who: &Who) -> Result<(), Problem> {
+        let (By::Token, Some(login)) = (who.by, &who.login) else {
+            return Ok(());
+        };
+        let directories = self.receiver().directories();
+        match self.logins.refusal(&directories, login).await {
+            Some(reason) => Err(Problem::Forbidden(format!("{login} cannot log in: {reason}"))),
+            None => Ok(()),
         }
     }
 
@@ -93,17 +124,18 @@ impl Service {
     ///
     /// See [`Problem`].
     pub(crate) async fn content(&self, who: &Who, id: &str) -> Result<BodyReader, Problem> {
+        self.stands(who).await?;
         let asked = Request::Queue(Operation::Content { id: id.to_owned() });
         match permit(who, asked) {
             Permit::Ask(_) => {}
-            Permit::IfOwn { id, .. } => self.if_own(who, &id).await?,
+            Permit::IfOwn { id, .. } => self.only_own(who, &id).await?,
             Permit::No(refusal) => return Err(Problem::Forbidden(refusal.to_string())),
         }
         content(&*self.deps.spool, id).await.map_err(of_operation)
     }
 
     /// Somebody else's message is treated as nonexistent.
-    async fn if_own(&self, who: &Who, id: &str) -> Result<(), Problem> {
+    async fn only_own(&self, who: &Who, id: &str) -> Result<(), Problem> {
         let show = Operation::Show { id: id.to_owned() };
         let shown = crate::control::queue::perform(&*self.deps.spool, &show, &who.name).await;
         let view: MessageView = serde_json::from_value(shown.map_err(of_operation)?)

@@ -123,15 +123,17 @@ impl Sessions {
         }
     }
 
-    /// The session with this id, if it has not ended. This counts as use.
-    pub(crate) fn find(&mut self, id: &str, idle: Duration, now: Timestamp) -> Option<Session> {
+    /// The session with this id, if it has not ended. `uses` says whether this counts as use: what a page does on its own does not.
+    pub(crate) fn find(&mut self, id: &str, idle: Duration, now: Timestamp, uses: bool) -> Option<Session> {
         let key = hashed(id);
         let session = self.open.get_mut(&key)?;
         if session.ends_at <= now || after(session.used_at, idle) <= now {
             self.open.remove(&key);
             return None;
         }
-        session.used_at = now;
+        if uses {
+            session.used_at = now;
+        }
         Some(session.clone())
     }
 
@@ -245,9 +247,18 @@ mod tests {
             open(&mut sessions, "id", who("anna", Role::Own), at(0));
             let last = used
                 .iter()
-                .map(|used| sessions.find("id", IDLE, at(*used)).is_some());
+                .map(|used| sessions.find("id", IDLE, at(*used), true).is_some());
             assert_eq!(last.last(), Some(there), "{shows}");
         }
+    }
+
+    #[test]
+    fn a_page_that_asks_on_its_own_keeps_nobody_logged_in() {
+        let mut sessions = Sessions::default();
+        open(&mut sessions, "id", who("anna", Role::Own), at(0));
+        assert!(sessions.find("id", IDLE, at(300), false).is_some());
+        assert!(sessions.find("id", IDLE, at(599), false).is_some());
+        assert!(sessions.find("id", IDLE, at(600), false).is_none());
     }
 
     #[test]
@@ -263,7 +274,7 @@ mod tests {
             );
         }
         assert_eq!(sessions.open.len(), SESSIONS_OF_ONE_MAX + 1);
-        assert!(sessions.find("anna 99", IDLE, at(100)).is_some());
+        assert!(sessions.find("anna 99", IDLE, at(100), true).is_some());
         for number in 0..3_000 {
             open(
                 &mut sessions,
@@ -285,9 +296,9 @@ mod tests {
         open(&mut sessions, "one", who("anna", Role::Own), at(0));
         open(&mut sessions, "two", who("anna", Role::Own), at(0));
         assert!(sessions.close("one"));
-        assert!(sessions.find("one", IDLE, at(1)).is_none());
+        assert!(sessions.find("one", IDLE, at(1), true).is_none());
         assert_eq!(sessions.close_where(|session| session.who.is("Anna")), 1);
-        assert!(sessions.find("two", IDLE, at(1)).is_none());
+        assert!(sessions.find("two", IDLE, at(1), true).is_none());
     }
 
     #[test]

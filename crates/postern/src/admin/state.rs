@@ -45,6 +45,8 @@ pub(crate) struct Admin {
     factors: Mutex<Factors>,
     /// Whether it is known who has a second factor. If it is not, a password alone would be sufficient for everybody.
     factors_known: bool,
+    /// Held over each change of what is stored: of two changes of a record, the later one is the one that stays.
+    writing: tokio::sync::Mutex<()>,
     pub(super) sessions: Mutex<Sessions>,
     link: Mutex<Option<Link>>,
 }
@@ -76,6 +78,7 @@ impl Admin {
             tokens: Mutex::new(Tokens::of(tokens)),
             factors_known: factors.is_some(),
             factors: Mutex::new(Factors::of(factors.unwrap_or_default())),
+            writing: tokio::sync::Mutex::default(),
             sessions: Mutex::default(),
             link: Mutex::new(None),
         }
@@ -125,14 +128,18 @@ impl Admin {
             proof: None,
             must_enrol: false,
         };
-        Some((self.open_session(begins, now), used.by))
+        Some((self.open_session(begins, now)?, used.by))
     }
 
-    /// Creates a session at the page.
-    pub(super) fn open_session(&self, begins: sessions::Begins, now: Timestamp) -> NewSession {
+    /// Creates a session at the page; none if the rights of its login are no longer what they were when the password was given.
+    pub(super) fn open_session(&self, begins: sessions::Begins, now: Timestamp) -> Option<NewSession> {
         let secrets = (secret(rand::random()), secret(rand::random()));
-        let longest = self.settings.load().longest;
-        self.sessions.lock().open(begins, secrets, longest, now)
+        // In the order of `configure`, which ends what was opened by earlier settings.
+        let factors = self.factors.lock();
+        let mut sessions = self.sessions.lock();
+        let settings = self.settings.load();
+        let is_other = has_changed(&settings, &factors, &begins.who, begins.must_enrol);
+        (!is_other).then(|| sessions.open(begins, secrets, settings.longest, now))
     }
 
     /// The owner of a token.
@@ -146,28 +153,44 @@ impl Admin {
         from: Option<IpAddr>,
     ) -> Result<Who, tokens::NotTaken> {
         let (who, noted) = self.tokens.lock().check(shown, from, Timestamp::now())?;
-        if let Some((hash, token)) = noted {
+        if let Some(hash) = noted {
             let this = Arc::clone(self);
             // Nothing has to wait until the last use is stored.
-            tokio::spawn(async move {
-                let _ = this.keep(Space::ApiTokens, &hash, &token, token.expires_at).await;
-            });
+            tokio::spawn(async move { this.keep_use(&hash).await });
         }
         Ok(who)
     }
 
+    /// Stores the last use of a token, unless it was revoked in the meantime.
+    async fn keep_use(&self, hash: &str) {
+        let _writing = self.writing.lock().await;
+        let token = self.tokens.lock().get(hash);
+        if let Some(token) = token {
+            let _ = self.keep(Space::ApiTokens, hash, &token, None).await;
+        }
+    }
+
     /// Whether a login has a second factor.
     pub(crate) fn has_factor(&self, login: &str) -> bool {
-        self.settings.load().second_factor != FactorRule::Off && self.factors.lock().has(login)
+        self.settings.load().second_factor != FactorRule::Off && self.is_enrolled(login)
     }
 
     /// Accepts a code of a second factor. That it was used is stored before it is accepted.
+    ///
+    /// # Errors
+    ///
+    /// See [`factor::NotTaken`].
     pub(super) async fn take_code(&self, login: &str, code: &str) -> Result<(), factor::NotTaken> {
-        let login = &normal(login);
+        let _writing = self.writing.lock().await;
+        self.use_code(&normal(login), code).await
+    }
+
+    /// The same, by whoever holds `writing`.
+    async fn use_code(&self, login: &str, code: &str) -> Result<(), factor::NotTaken> {
         let taken = self.factors.lock().take(login, code, Timestamp::now())?;
         // In memory it is marked as used in any case.
-        let _ = self.keep(Space::SecondFactors, login, &taken, None).await;
-        Ok(())
+        let kept = self.keep(Space::SecondFactors, login, &taken, None).await;
+        kept.map_err(|_| factor::NotTaken::NotStored)
     }
 
     /// Answers requests about tokens.
@@ -180,6 +203,7 @@ impl Admin {
             TokenRequest::List => value(&self.tokens.lock().list()),
             TokenRequest::Create(wanted) => self.make_token(wanted, by).await,
             TokenRequest::Revoke { name } => {
+                let _writing = self.writing.lock().await;
                 let found = self.tokens.lock().named(&name);
                 let Some(hash) = found else {
                     return Err(Problem::NotFound(format!(
@@ -194,6 +218,7 @@ impl Admin {
     }
 
     async fn make_token(&self, wanted: NewToken, by: &str) -> Result<Value, Problem> {
+        let _writing = self.writing.lock().await;
         let prepared = self.tokens.lock().prepare(wanted, by, Timestamp::now());
         let token = prepared.map_err(|wrong| Problem::Bad(wrong.to_string()))?;
         let shown = format!("{PREFIX}{}", secret(rand::random()));
@@ -205,6 +230,28 @@ impl Admin {
         }
         self.tokens.lock().put(hash, token);
         Ok(made)
+    }
+
+    /// Revokes the tokens of a login and removes its second factor: there is no such user any more.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be stored.
+    pub(crate) async fn forget_login(&self, login: &str) -> Result<(), Problem> {
+        let login = normal(login);
+        let _writing = self.writing.lock().await;
+        let theirs = self.tokens.lock().of_login(&login);
+        for hash in theirs {
+            self.forget(Space::ApiTokens, &hash).await?;
+            self.tokens.lock().remove(&hash);
+        }
+        let has_factor = self.factors.lock().has(&login);
+        if has_factor {
+            self.forget(Space::SecondFactors, &login).await?;
+        }
+        // What was begun, too.
+        self.factors.lock().remove(&login);
+        Ok(())
     }
 
     /// Answers requests about second factors. `trusted` means that no code is required to remove one.
@@ -237,6 +284,7 @@ impl Admin {
             }
             FactorRequest::Confirm { login, code } => {
                 let login = normal(&login)?;
+                let _writing = self.writing.lock().await;
                 let chance = [(); factor::RECOVERY_CODES].map(|()| rand::random());
                 let confirmed = self
                     .factors
@@ -251,6 +299,7 @@ impl Admin {
             }
             FactorRequest::Remove { login, code } => {
                 let login = normal(&login)?;
+                let _writing = self.writing.lock().await;
                 if !self.factors.lock().has(&login) {
                     return Err(Problem::NotFound(format!("{login} has no second factor")));
                 }
@@ -258,8 +307,11 @@ impl Admin {
                     let code = code.ok_or_else(|| {
                         Problem::Bad("a code of the second factor is needed to remove it".into())
                     })?;
-                    let taken = self.take_code(&login, &code).await;
-                    taken.map_err(|wrong| Problem::Bad(wrong.to_string()))?;
+                    let taken = self.use_code(&login, &code).await;
+                    taken.map_err(|wrong| match wrong {
+                        factor::NotTaken::NotStored => Problem::Failed(wrong.to_string()),
+                        _ => Problem::Bad(wrong.to_string()),
+                    })?;
                 }
                 self.forget(Space::SecondFactors, &login).await?;
                 self.factors.lock().remove(&login);
@@ -311,19 +363,13 @@ impl Admin {
 
     /// Ends all sessions whose rights are no longer what they were at login: the configuration has changed.
     pub(crate) fn configure(&self, settings: Administration) -> usize {
+        let settings = Arc::new(settings);
+        // First of all: whoever logs in meanwhile does so by the new ones.
+        self.settings.store(Arc::clone(&settings));
         let factors = self.factors.lock();
-        let changed = |session: &sessions::Session| {
-            let Some(login) = &session.who.login else {
-                return false;
-            };
-            let role = session.who.role;
-            let lacks = settings.demands_factor(role) && !session.must_enrol && !factors.has(login);
-            settings.role_of(&normal(login)) != Some(role) || lacks
-        };
-        let ended = self.sessions.lock().close_where(changed);
-        drop(factors);
-        self.settings.store(Arc::new(settings));
-        ended
+        let changed =
+            |session: &sessions::Session| has_changed(&settings, &factors, &session.who, session.must_enrol);
+        self.sessions.lock().close_where(changed)
     }
 
     /// Whether the second factor of a login was set up.
@@ -374,7 +420,121 @@ async fn kept<T: DeserializeOwned>(store: &dyn Store, space: Space) -> Result<Ve
     Ok(read.collect())
 }
 
+/// Whether a login has another role by these settings, or needs a second factor that it lacks.
+fn has_changed(settings: &Administration, factors: &Factors, who: &Who, must_enrol: bool) -> bool {
+    let Some(login) = &who.login else {
+        return false;
+    };
+    let login = normal(login);
+    let lacks = settings.demands_factor(who.role) && !must_enrol && !factors.has(&login);
+    settings.role_of(&login) != Some(who.role) || lacks
+}
+
 /// A login in the form in which spellings of it are one.
 fn normal(login: &str) -> String {
     normal_login(login).unwrap_or_else(|_| login.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store_in(folder: &std::path::Path) -> Arc<dyn Store> {
+        Arc::new(postern_store::SqliteStore::open(&folder.join("store")).unwrap().0)
+    }
+
+    async fn opened(store: &Arc<dyn Store>) -> Arc<Admin> {
+        let (settings, observers) = (Administration::default(), Observers::default());
+        let store = Some(Arc::clone(store));
+        Arc::new(Admin::open(settings, store, "relay.test".into(), &observers).await)
+    }
+
+    fn wanted(name: &str, login: &str) -> TokenRequest {
+        TokenRequest::Create(NewToken {
+            name: name.into(),
+            role: Role::Own,
+            login: Some(login.into()),
+            expires_at: None,
+            networks: Vec::new(),
+            scope: Vec::new(),
+        })
+    }
+
+    #[tokio::test]
+    async fn a_revoked_token_does_not_come_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store_in(folder.path());
+        let admin = opened(&store).await;
+        let made = admin.tokens(wanted("backup", "anna"), "root").await.unwrap();
+        let shown = made["token"].as_str().unwrap();
+        // Its use is yet to be stored when it is revoked.
+        assert!(admin.by_token(shown, None).is_ok());
+        let name = "backup".to_owned();
+        admin.tokens(TokenRequest::Revoke { name }, "root").await.unwrap();
+        tokio::task::yield_now().await;
+        admin.keep_use(&hashed(shown)).await;
+        assert!(opened(&store).await.by_token(shown, None).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_login_that_waits_for_its_code_has_the_rights_of_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let admin = opened(&store_in(folder.path())).await;
+        let administers = |login: &str| Administration {
+            administer: vec![login.to_owned()],
+            own: true,
+            ..Administration::default()
+        };
+        let enters = |role| {
+            let who = Who {
+                name: "Anna".into(),
+                role,
+                by: By::Session,
+                login: Some("Anna".into()),
+                uid: None,
+                scope: None,
+            };
+            let begins = sessions::Begins {
+                who,
+                proof: None,
+                must_enrol: false,
+            };
+            admin.open_session(begins, Timestamp::now()).is_some()
+        };
+        admin.configure(administers("anna"));
+        assert!(enters(Role::Administer));
+        assert_eq!(admin.configure(administers("bert")), 1);
+        assert!(!enters(Role::Administer), "its role is another one now");
+        assert!(enters(Role::Own));
+    }
+
+    #[tokio::test]
+    async fn two_tokens_have_two_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store_in(folder.path());
+        let admin = opened(&store).await;
+        let (one, other) = tokio::join!(
+            admin.tokens(wanted("backup", "anna"), "root"),
+            admin.tokens(wanted("backup", "bert"), "root")
+        );
+        assert_eq!((one.is_ok(), other.is_ok()), (true, false));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_left_of_a_login() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store_in(folder.path());
+        let admin = opened(&store).await;
+        for (name, login) in [("one", "Anna"), ("two", "anna"), ("other", "bert")] {
+            admin.tokens(wanted(name, login), "root").await.unwrap();
+        }
+        admin.forget_login("ANNA").await.unwrap();
+        for admin in [admin, opened(&store).await] {
+            let left = admin.tokens.lock().list();
+            assert_eq!(
+                left.iter().map(|token| token.name.as_str()).collect::<Vec<_>>(),
+                ["other"]
+            );
+        }
+    }
 }

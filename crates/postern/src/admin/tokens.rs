@@ -172,12 +172,27 @@ impl Tokens {
         found.map(|(hash, _)| hash.clone())
     }
 
+    /// The token with this hash.
+    pub(super) fn get(&self, hash: &str) -> Option<Token> {
+        self.all.get(hash).cloned()
+    }
+
+    /// The hashes of the tokens of a login in normal form.
+    pub(super) fn of_login(&self, login: &str) -> Vec<String> {
+        let normal = |own: &String| normal_login(own).is_ok_and(|own| own == login);
+        let theirs = self
+            .all
+            .iter()
+            .filter(|(_, token)| token.login.as_ref().is_some_and(normal));
+        theirs.map(|(hash, _)| hash.clone()).collect()
+    }
+
     /// Removes a token.
     pub(crate) fn remove(&mut self, hash: &str) {
         self.all.remove(hash);
     }
 
-    /// The owner of a token, and the token with its hash if its last use has to be stored.
+    /// The owner of a token, and its hash if its last use has to be stored.
     ///
     /// # Errors
     ///
@@ -187,7 +202,7 @@ impl Tokens {
         shown: &str,
         from: Option<IpAddr>,
         now: Timestamp,
-    ) -> Result<(Who, Option<(String, Token)>), NotTaken> {
+    ) -> Result<(Who, Option<String>), NotTaken> {
         let hash = hashed(shown);
         let token = self.all.get_mut(&hash).ok_or(NotTaken::Unknown)?;
         if token.expires_at.is_some_and(|end| end <= now) {
@@ -209,7 +224,7 @@ impl Tokens {
             uid: None,
             scope: Some(token.scope.clone()).filter(|scope| !scope.is_empty()),
         };
-        Ok((who, (!noted).then(|| (hash, token.clone()))))
+        Ok((who, (!noted).then_some(hash)))
     }
 }
 

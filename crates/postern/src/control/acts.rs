@@ -125,7 +125,7 @@ pub(super) async fn record_answer(
 }
 
 /// What a request does, and to what, if it changes something.
-pub(super) fn of(request: &Request) -> Option<(&'static str, Option<String>)> {
+pub(crate) fn of(request: &Request) -> Option<(&'static str, Option<String>)> {
     Some(match request {
         Request::Queue(operation) => return of_queue(operation),
         Request::Reload => ("reload", None),

@@ -17,14 +17,27 @@ use crate::people::{Mechanisms, app_password_view, view};
 /// Answers a request, and ends the sessions of logins that are no longer valid.
 pub(super) async fn answer(asked: UserRequest, by: &str, deps: &Deps) -> Reply {
     let takes_away = takes_away(&asked);
+    let removed = match &asked {
+        UserRequest::Remove { login } => Some(login.clone()),
+        _ => None,
+    };
     let own_users = deps.own_users.load_full();
     let done = tokio::task::spawn_blocking(move || perform(asked, &own_users)).await;
-    let reply = match done {
+    let mut reply = match done {
         Ok(Ok(value)) => Reply::Done(value),
         Ok(Err(problem)) => problem.into(),
         Err(gone) => Reply::Failed(gone.to_string()),
     };
-    if takes_away && matches!(reply, Reply::Done(_)) {
+    let is_done = matches!(reply, Reply::Done(_));
+    if let Some(login) = removed
+        && is_done
+        && let Err(problem) = deps.admin.forget_login(&login).await
+    {
+        reply = Reply::Failed(format!(
+            "{login} is removed, but the tokens and the second factor of that login are not: {problem}"
+        ));
+    }
+    if takes_away && is_done {
         sessions::recheck(by, &deps.receiver, &deps.observers).await;
     }
     reply

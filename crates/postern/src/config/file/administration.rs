@@ -23,7 +23,7 @@ table! {
         /// who have set one up (`optional`), or for all who may see more than their own mail (`required`); those without one set
         /// it up at their first login.
         second_factor: FactorRule = OneOf::<FactorRule>::new(), default "\"optional\"";
-        /// How long a session at the page may be unused before it ends.
+        /// How long a session at the page may be unused before it ends. What the page asks on its own does not count.
         idle: std::time::Duration = Time("1m", "1d"), default "\"30m\"";
         /// The maximum duration of a session at the page.
         longest: std::time::Duration = Time("5m", "30d"), default "\"12h\"";

@@ -78,7 +78,7 @@ async fn all(visit: &Visit) -> Result<Option<Section>, Failed> {
     table.empty = "No login has a second factor.".to_owned();
     for line in &lines {
         let login = shown::text(&line["login"]);
-        let own = visit.who.login.as_deref() == Some(login.as_str());
+        let own = visit.who.is(&login);
         let fields = vec![
             ("act".to_owned(), "remove-of".to_owned()),
             ("login".to_owned(), login.clone()),

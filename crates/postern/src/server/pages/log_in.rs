@@ -152,7 +152,11 @@ pub(super) async fn code(State(pages): State<Arc<Pages>>, request: HttpRequest) 
         Err(response) => return response,
     };
     let (pending, next) = (form.get("pending"), form.get("next"));
-    match pages.service.second_factor(pending, form.get("code")).await {
+    match pages
+        .service
+        .second_factor(pending, form.get("code"), client.address)
+        .await
+    {
         Ok(made) => enter(&made, client.tls, safe(next)),
         Err(problem @ LoginProblem::Again) => {
             let (status, notice) = told(&problem);

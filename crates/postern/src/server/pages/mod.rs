@@ -40,14 +40,13 @@ use postern_web::assets;
 
 use self::served::Pages;
 use crate::admin::Service;
-use crate::config::checked::HttpConfig;
 
 /// What a page may do: styles, scripts, pictures and requests of this server alone, and to stand in no frame.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
     form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// The pages of a listener.
-pub(in crate::server) fn router(service: Service, _place: &HttpConfig) -> Router {
+pub(in crate::server) fn router(service: Service) -> Router {
     let host = service.deps().settings.load().hostname.clone();
     let pages = Arc::new(Pages { service, host });
     Router::new()

@@ -279,6 +279,11 @@ pub(super) fn is_ours(fields: &HeaderMap) -> bool {
     })
 }
 
+/// Whether the page asks on its own, as its live part does every few seconds: nobody needs to sit before it.
+fn is_on_its_own(fields: &HeaderMap) -> bool {
+    text(fields, &HeaderName::from_static("hx-trigger")) == Some("live")
+}
+
 /// Who is not logged in is led to the login, and from there back.
 fn log_in_first(parts: &Parts) -> Response {
     if parts.headers.contains_key("hx-request") {
@@ -302,7 +307,7 @@ impl FromRequestParts<Arc<Pages>> for Visit {
         let session = match id {
             Some(id) => pages
                 .service
-                .session(id, client.address)
+                .session(id, client.address, !is_on_its_own(&parts.headers))
                 .await
                 .map(|session| (id, session)),
             None => None,
@@ -380,6 +385,17 @@ mod tests {
         let cases = [("abc", "abc", true), ("abd", "abc", false), ("ab", "abc", false), ("", "abc", false), ("", "", false)];
         for (given, wanted, same) in cases {
             assert_eq!(is_same(given, wanted), same, "{given:?}, {wanted:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_page_asks_on_its_own() {
+        for (trigger, on_its_own) in [(None, false), (Some("messages"), false), (Some("live"), true)] {
+            let mut fields = HeaderMap::new();
+            if let Some(trigger) = trigger {
+                fields.insert("HX-Trigger", trigger.parse().unwrap());
+            }
+            assert_eq!(is_on_its_own(&fields), on_its_own, "{trigger:?}");
         }
     }
 

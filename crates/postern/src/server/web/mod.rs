@@ -36,7 +36,7 @@ pub(super) fn router(config: &HttpConfig, answering: &Answering) -> Router {
         router = router.merge(api::router(&answering.api, message_max));
     }
     if config.serves(Serves::Web) {
-        router = router.merge(pages::router(answering.service.clone(), config));
+        router = router.merge(pages::router(answering.service.clone()));
     }
     router
 }
