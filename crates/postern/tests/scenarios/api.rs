@@ -174,8 +174,16 @@ fn who_may_do_what() {
     assert!(made.body["password"].as_str().unwrap().len() > 20);
     let again = api.post(&administer, "/users", &json!({ "login": "eve@relay.test" }), &[]);
     assert_eq!(again.status, 422, "{again:?}");
+    let eve = api.token("eve", &["--role", "own", "--login", "Eve@relay.test"]);
+    assert_eq!(api.ask(&eve, "/queue", &[]).status, 200);
+    for (act, status) in [("disable", 403), ("enable", 200)] {
+        let path = format!("/users/eve@relay.test/{act}");
+        assert_eq!(api.post(&administer, &path, &json!({}), &[]).status, 200, "{act}");
+        assert_eq!(api.ask(&eve, "/queue", &[]).status, status, "{act}");
+    }
     let gone = api.ask(&administer, "/users/eve@relay.test", &["--request", "DELETE"]);
     assert_eq!(gone.status, 200, "{gone:?}");
+    assert_eq!(api.ask(&eve, "/queue", &[]).status, 401, "no user, no token");
 
     assert_eq!(
         api.ask(&administer, "/tokens/r", &["--request", "DELETE"]).status,
@@ -438,6 +446,11 @@ fn what_an_attacker_tries() {
     assert_eq!(last.status, 429, "{last:?}");
     assert!(last.head.contains("retry-after"), "{last:?}");
     assert!(!last.text.contains("pst_"), "{last:?}");
+    assert_eq!(
+        api.ask(&token, "/status", &[]).status,
+        200,
+        "a right one is taken whoever guesses"
+    );
     assert!(api.site.log().matches("a token was not taken").count() <= 21);
 }
 
