@@ -29,6 +29,8 @@ pub struct RelayFacts<'a> {
     pub own_literal: bool,
     /// Whether this listener accepts mail from strangers for own domains. False on submission listeners.
     pub listener_allows_strangers: bool,
+    /// Whether this listener offers `AUTH`.
+    pub listener_offers_login: bool,
 }
 
 /// A verified client certificate.
@@ -197,6 +199,9 @@ pub enum RelayRefusal {
     /// This listener accepts nothing from strangers; they must authenticate.
     #[error("authentication required")]
     LoginRequired,
+    /// This listener accepts nothing from strangers, and offers no authentication: the client's address has to be listed.
+    #[error("the client's address is in no device lane and in no network that may relay")]
+    Unlisted,
 }
 
 impl RelayRules {
@@ -332,6 +337,7 @@ impl Verdict for RelayRefusal {
             Self::AddressLiteral => Rule::RelayAddressLiteral,
             Self::LiteralsOff => Rule::RelayLiteralsOff,
             Self::LoginRequired => Rule::RelayLoginRequired,
+            Self::Unlisted => Rule::RelayUnlisted,
         }
     }
 
@@ -364,7 +370,8 @@ impl RelayRefusal {
             | Self::BangPath
             | Self::QuotedAddress
             | Self::SourceRoute
-            | Self::AddressLiteral => (550, Status(5, 7, 1), "Relaying denied"),
+            | Self::AddressLiteral
+            | Self::Unlisted => (550, Status(5, 7, 1), "Relaying denied"),
         }
     }
 }
@@ -381,7 +388,10 @@ impl RelayRefusal {
 pub fn relay(facts: &RelayFacts<'_>, rules: &RelayRules) -> RelayVerdict {
     let reason = rules.reason(facts);
     if reason.is_none() && facts.login.is_none() && !facts.listener_allows_strangers {
-        return RelayVerdict::Refuse(RelayRefusal::LoginRequired);
+        return RelayVerdict::Refuse(match facts.listener_offers_login {
+            true => RelayRefusal::LoginRequired,
+            false => RelayRefusal::Unlisted,
+        });
     }
     let (mailbox, source_route) = match facts.recipient {
         ForwardPath::Postmaster => {

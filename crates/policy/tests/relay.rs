@@ -71,6 +71,7 @@ fn stranger(recipient: &ForwardPath) -> RelayFacts<'_> {
         recipient,
         own_literal: false,
         listener_allows_strangers: true,
+        listener_offers_login: true,
     }
 }
 
@@ -305,6 +306,12 @@ fn a_submission_listener_takes_nothing_from_strangers() {
             "530 5.7.0 Authentication required".to_owned(),
         );
         assert_eq!(decide(&facts, &rules()), expected, "{text}");
+        let without_auth = RelayFacts {
+            listener_offers_login: false,
+            ..facts
+        };
+        let expected = ("relay.unlisted", "550 5.7.1 Relaying denied".to_owned());
+        assert_eq!(decide(&without_auth, &rules()), expected, "{text}");
         for trusted in [
             RelayFacts {
                 login: Some("acaird"),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use postern_mail::header::HeaderScan;
-use postern_mail::{Mailbox, NewField, ReversePath};
+use postern_mail::{Envelope, Mailbox, NewField, Recipient, ReversePath};
 use postern_policy::device::{Device, DeviceRefusal, OutsideLane};
 use postern_policy::identity::claimed;
 use postern_policy::relay::RelayVerdict;
@@ -96,6 +96,33 @@ pub(crate) fn admit(
     }
 }
 
+/// The lane that says what `From` becomes: the one over which the message goes, or, in mail for domains of this server, that of the
+/// client if it is for the sender and one of the recipients.
+pub(crate) fn of_author(
+    lane: Option<&Arc<Device>>,
+    transaction: &Transaction,
+    session: &Session,
+) -> Option<Arc<Device>> {
+    if let Some(device) = lane {
+        return Some(Arc::clone(device));
+    }
+    of(session).filter(|device| device.rewrite_from && is_for(device, &transaction.envelope))
+}
+
+/// Whether a lane is for a message: for its sender and one of its recipients, as the client named them or as aliases have it.
+fn is_for(device: &Device, envelope: &Envelope) -> bool {
+    let sender = envelope.sender.mailbox();
+    let named = |recipient: &Recipient| {
+        let (_, address) = recipient.orcpt.as_deref()?.split_once(';')?;
+        address.parse::<Mailbox>().ok()
+    };
+    envelope.recipients.iter().any(|recipient| {
+        let as_named = named(recipient);
+        let mut addresses = as_named.iter().chain([&recipient.address]);
+        addresses.any(|address| device.judge(sender, address).is_ok())
+    })
+}
+
 fn authors(device: &Device, scan: &HeaderScan) -> Result<(), DeviceRefusal> {
     if device.rewrite_from {
         return Ok(());
@@ -163,4 +190,52 @@ pub(crate) fn rewrite(device: &Device, assembly: &mut Assembly) {
             !named.is_empty() && named.iter().all(is_own)
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use postern_mail::BodyKind;
+    use postern_policy::access::names::AddressSet;
+
+    use super::*;
+
+    #[test]
+    fn which_mail_a_lane_is_for() {
+        let set = |entry: &str| {
+            let mut set = AddressSet::default();
+            set.insert(entry).unwrap();
+            set
+        };
+        let device = Device {
+            senders: set("scanner@example.org"),
+            recipients: set("@example.org"),
+            rewrite_from: true,
+            ..Device::default()
+        };
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows       sender                  recipients                              for it
+            ("an own domain",            "scanner@example.org",  &["ann@example.org"][..],               true),
+            ("one of two",               "scanner@example.org",  &["x@far.example", "ann@example.org"],  true),
+            ("another sender",           "bob@example.org",      &["ann@example.org"],                   false),
+            ("another recipient",        "scanner@example.org",  &["x@far.example"],                     false),
+        ];
+        let sent = |sender: &str, recipients: Vec<Recipient>| Envelope {
+            sender: ReversePath::Mailbox(sender.parse().unwrap()),
+            recipients,
+            ret: None,
+            envid: None,
+            body: BodyKind::default(),
+            smtputf8: false,
+            auth: None,
+        };
+        for (shows, sender, recipients, wanted) in cases {
+            let recipients = recipients.iter().map(|one| Recipient::new(one.parse().unwrap()));
+            let envelope = sent(sender, recipients.collect());
+            assert_eq!(is_for(&device, &envelope), wanted, "{shows}");
+        }
+        let mut aliased = Recipient::new("ann@far.example".parse().unwrap());
+        aliased.orcpt = Some("rfc822;ann@example.org".to_owned());
+        assert!(is_for(&device, &sent("scanner@example.org", vec![aliased])));
+    }
 }

@@ -65,6 +65,7 @@ impl HttpDoor {
             let grant = Grant {
                 names: vec![account.login.clone()],
                 mechanism: Mechanism::Plain,
+                token: true,
                 bits: BITS,
                 proved: Some(&account),
                 acting: None,

@@ -537,6 +537,7 @@ impl Intake {
             Ok(lane) => lane,
             Err(answer) => return answer,
         };
+        let author_lane = device::of_author(lane.as_ref(), &transaction, session);
         let answers = sender::answers_for_author(&self.scan, &transaction, session);
         if self.completed && transaction.envelope.sender.mailbox().is_none() && !self.scan.has_from() {
             return refuse(BodyRefusal::NoAuthor);
@@ -613,7 +614,7 @@ impl Intake {
         }
         let mut assembly = Assembly::new(self.id, envelope, now, origin(session, lane.is_some()), parts);
         let user = || session.user.as_ref().map(|user| user.label.clone());
-        if let Some(device) = &lane {
+        if let Some(device) = &author_lane {
             device::rewrite(device, &mut assembly);
         }
         assembly.login = session

@@ -75,6 +75,7 @@ impl<'a> Judge<'a> {
             recipient,
             own_literal,
             listener_allows_strangers: self.listener.role == Role::Mx && !self.listener.filtered,
+            listener_offers_login: self.listener.auth != AuthRule::Off,
         }
     }
 
@@ -97,7 +98,14 @@ impl<'a> Judge<'a> {
         match ground {
             Ground::Here => Acceptance::Local,
             Ground::Behind => Acceptance::RelayDomain,
-            Ground::Relayed => self.relay_reason().map_or(Acceptance::Local, Acceptance::Relay),
+            Ground::Relayed => {
+                let by_lane = || {
+                    self.device()
+                        .map(|device| RelayReason::Device(device.name.to_string()))
+                };
+                let reason = self.relay_reason().or_else(by_lane);
+                reason.map_or(Acceptance::Local, Acceptance::Relay)
+            }
         }
     }
 
@@ -355,7 +363,7 @@ impl<'a> Judge<'a> {
     ) -> Result<RelayVerdict, DeviceRefusal> {
         let denied = matches!(
             verdict,
-            RelayVerdict::Refuse(RelayRefusal::Denied | RelayRefusal::LoginRequired)
+            RelayVerdict::Refuse(RelayRefusal::Denied | RelayRefusal::LoginRequired | RelayRefusal::Unlisted)
         );
         let (
             true,

@@ -32,6 +32,8 @@ pub(crate) struct Standing {
     /// The login that was proved, and as whom it acts.
     names: Vec<String>,
     mechanism: Mechanism,
+    /// Whether it was by a token over HTTP, and so by no mechanism.
+    token: bool,
     bits: u32,
     since: Instant,
     ends: Option<(Credential, Timestamp)>,
@@ -81,6 +83,8 @@ pub(crate) struct Grant<'a> {
     /// The login that was proved, and as whom it acts.
     pub(crate) names: Vec<String>,
     pub(crate) mechanism: Mechanism,
+    /// Whether it was by a token over HTTP, which is handled as `PLAIN` but is no mechanism: what is said of mechanisms does not apply.
+    pub(crate) token: bool,
     pub(crate) bits: u32,
     /// The account that authenticated; one of which nothing is known has no proof.
     pub(crate) proved: Option<&'a Account>,
@@ -110,6 +114,7 @@ impl Standing {
             peer: place.peer,
             names: grant.names.clone(),
             mechanism: grant.mechanism,
+            token: grant.token,
             bits: grant.bits,
             since: Instant::now(),
             ends: grant.ends.or(own_end).or(certificate_end),
@@ -239,7 +244,7 @@ impl Standing {
         let listener = self.profile.listener_now.load();
         let place = Used {
             listener: &listener.name,
-            mechanism: self.mechanism.name(),
+            mechanism: (!self.token).then(|| self.mechanism.name()),
             peer: Some(self.peer),
             now: Timestamp::now(),
         };
@@ -300,7 +305,7 @@ impl Standing {
             .auth
             .rules
             .iter()
-            .find(|(about, _)| *about == self.mechanism);
+            .find(|(about, _)| *about == self.mechanism && !self.token);
         Facts {
             age: self.since.elapsed(),
             longest: Some(settings.auth.login_lifetime).filter(|longest| !longest.is_zero()),

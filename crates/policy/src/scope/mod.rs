@@ -52,8 +52,8 @@ pub struct Hours {
 pub struct Place<'a> {
     /// The name of the listener or socket.
     pub listener: &'a str,
-    /// The name of the mechanism.
-    pub mechanism: &'a str,
+    /// The name of the SASL mechanism; none for a token over HTTP, to which mechanisms do not apply.
+    pub mechanism: Option<&'a str>,
     /// The client's address, where it is known.
     pub peer: Option<IpAddr>,
     /// When.
@@ -80,16 +80,15 @@ impl Scope {
         let within = |networks: &Vec<IpNet>| {
             peer.is_some_and(|peer| networks.iter().any(|network| network.contains(&peer)))
         };
-        let plain = place.mechanism.strip_suffix("-PLUS").unwrap_or(place.mechanism);
-        let is_named =
-            |name: &str| name.eq_ignore_ascii_case(place.mechanism) || name.eq_ignore_ascii_case(plain);
+        let is_named = |mechanism: &str, name: &str| {
+            let plain = mechanism.strip_suffix("-PLUS").unwrap_or(mechanism);
+            name.eq_ignore_ascii_case(mechanism) || name.eq_ignore_ascii_case(plain)
+        };
         let limited = |outside, detail: String| Err(self.refusal(outside, detail));
-        if self
-            .mechanisms
-            .as_ref()
-            .is_some_and(|names| !names.iter().any(|name| is_named(name)))
+        if let (Some(names), Some(mechanism)) = (&self.mechanisms, place.mechanism)
+            && !names.iter().any(|name| is_named(mechanism, name))
         {
-            return limited(Outside::Mechanism, place.mechanism.to_owned());
+            return limited(Outside::Mechanism, mechanism.to_owned());
         }
         if self
             .listeners

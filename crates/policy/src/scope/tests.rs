@@ -27,7 +27,7 @@ fn key(address: &str, separator: Option<char>) -> AddressKey {
 fn where_and_when() {
     let place = Place {
         listener: "submission",
-        mechanism: "SCRAM-SHA-256-PLUS",
+        mechanism: Some("SCRAM-SHA-256-PLUS"),
         peer: Some("192.0.2.7".parse().unwrap()),
         now: at("2026-12-01T12:00:00Z"),
     };
@@ -40,10 +40,11 @@ fn where_and_when() {
         ("the listener",                     Written { listeners: list(&["submission"]), ..none() },             place,                                  None),
         ("another listener",                 Written { listeners: list(&["mx", "Submission"]), ..none() },       place,                                  Some(Outside::Listener)),
         ("a mechanism stands for -PLUS",     Written { mechanisms: list(&["scram-sha-256"]), ..none() },         place,                                  None),
-        ("but -PLUS not for the other",      Written { mechanisms: list(&["SCRAM-SHA-256-PLUS"]), ..none() },    Place { mechanism: "SCRAM-SHA-256", ..place }, Some(Outside::Mechanism)),
+        ("but -PLUS not for the other",      Written { mechanisms: list(&["SCRAM-SHA-256-PLUS"]), ..none() },    Place { mechanism: Some("SCRAM-SHA-256"), ..place }, Some(Outside::Mechanism)),
         ("another mechanism",                Written { mechanisms: list(&["PLAIN"]), ..none() },                 place,                                  Some(Outside::Mechanism)),
         ("the network",                      Written { networks: list(&["192.0.2.0/24"]), ..none() },            place,                                  None),
         ("one address",                      Written { networks: list(&["192.0.2.7"]), ..none() },               place,                                  None),
+        ("a token over HTTP",                Written { mechanisms: list(&["SCRAM-SHA-256"]), ..none() },         Place { mechanism: None, ..place },     None),
         ("an IPv4 address in IPv6",          Written { networks: list(&["192.0.2.0/24"]), ..none() },            Place { peer: mapped, ..place },        None),
         ("another network",                  Written { networks: list(&["198.51.100.0/24"]), ..none() },         place,                                  Some(Outside::Network)),
         ("an address that nobody knows",     Written { networks: list(&["0.0.0.0/0", "::/0"]), ..none() },       Place { peer: None, ..place },          Some(Outside::Network)),

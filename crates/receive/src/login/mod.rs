@@ -80,6 +80,7 @@ pub(crate) async fn turn(
                     .chain(outcome.authzid.clone())
                     .collect(),
                 mechanism,
+                token: false,
                 bits,
                 proved: proved.as_ref().or(account.as_ref()),
                 acting: account.as_ref().filter(|_| outcome.authzid.is_some()),

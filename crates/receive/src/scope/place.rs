@@ -36,7 +36,7 @@ pub(crate) async fn admits(
         .collect();
     let place = Place {
         listener,
-        mechanism,
+        mechanism: Some(mechanism),
         peer,
         now: Timestamp::now(),
     };

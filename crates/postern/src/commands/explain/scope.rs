@@ -22,7 +22,7 @@ pub(super) async fn place(
     let settings = &course.config.receive;
     let place = Place {
         listener: &course.listener.settings.name,
-        mechanism: mechanism.name(),
+        mechanism: Some(mechanism.name()),
         peer: Some(args.peer()),
         now: Timestamp::now(),
     };

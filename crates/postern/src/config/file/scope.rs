@@ -22,7 +22,7 @@ table! {
         /// The names of the [[listener]] and [[auth_socket]] tables where the login may be used; `api` is submission over HTTP,
         /// `web` the page.
         listeners: Vec<At<String>> = List(Line(64)), optional "[\"submission\"]" else "all";
-        /// The mechanisms with which. One stands for its form with `-PLUS`, too.
+        /// The mechanisms with which. One stands for its form with `-PLUS`, too. A token over HTTP is none, and is not limited by them.
         mechanisms: Vec<At<Mechanism>> = List(MechanismName), optional "[\"SCRAM-SHA-256\"]" else "all";
         /// The networks of clients from which.
         networks: Vec<At<IpNet>> = List(Network), optional "[\"192.0.2.0/24\"]" else "all";
