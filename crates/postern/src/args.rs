@@ -104,7 +104,7 @@ pub(crate) enum Command {
     ///
     /// For each address the next hop with its hosts, how much TLS, the login, and which [[route]] or table decides, with its place. It asks
     /// the tables and name servers of the configuration, and sends nothing. Aliases are not followed: `postern aliases` does that. Ends with
-    /// 1 if mail for an address is refused or thrown away, with 75 if its way cannot be found out now.
+    /// 1 if mail for an address is refused, thrown away or has nowhere to go, with 75 if its way cannot be found out now.
     Route(RouteArgs),
     /// Looks up keys in a table, as the server does
     ///
@@ -278,14 +278,19 @@ pub(crate) struct StatsArgs {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=400), conflicts_with_all = ["from", "to"])]
     pub(crate) days: Option<u32>,
     /// The first day, such as 2026-12-01
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = day)]
     pub(crate) from: Option<Date>,
     /// The last day; by default the first one
-    #[arg(long, value_name = "DATE", requires = "from")]
+    #[arg(long, value_name = "DATE", requires = "from", value_parser = day)]
     pub(crate) to: Option<Date>,
     /// How many names of each kind
     #[arg(long, value_name = "NUMBER", default_value_t = 10)]
     pub(crate) top: usize,
+}
+
+fn day(text: &str) -> Result<Date, String> {
+    text.parse()
+        .map_err(|_| "expected a date such as 2026-12-01".to_owned())
 }
 
 /// Arguments of `status`.

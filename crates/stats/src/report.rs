@@ -2,8 +2,11 @@
 
 use std::fmt::Write as _;
 
+use jiff::civil::Date;
+
 use crate::counts::Counts;
 use crate::day::Day;
+use crate::statistics::NONE;
 use crate::top::Top;
 
 /// Room for names; longer ones get a line of their own.
@@ -21,21 +24,22 @@ const DEFERRED: Column = ("DEFERRED", |counts| counts.deferred.to_string());
 const BOUNCED: Column = ("BOUNCED", |counts| counts.bounced.to_string());
 const EXPIRED: Column = ("EXPIRED", |counts| counts.expired.to_string());
 
-/// A report of consecutive days, with that many of the most frequent names.
+/// A report of the days from the first to the last that were asked for, with that many of the most frequent names. Of days without
+/// mail there may be none.
 #[must_use]
-pub fn report(days: &[Day], top: usize) -> String {
-    let (Some(first), Some(last)) = (days.first(), days.last()) else {
+pub fn report(days: &[Day], (first, last): (Date, Date), top: usize) -> String {
+    if days.is_empty() {
         return "there are no statistics of these days\n".to_owned();
-    };
+    }
     let whole = sum(days);
-    let mut text = if first.date == last.date {
-        format!("Mail on {} (UTC)\n", first.date)
+    let mut text = if first == last {
+        format!("Mail on {first} (UTC)\n")
     } else {
-        format!("Mail from {} to {} (UTC)\n", first.date, last.date)
+        format!("Mail from {first} to {last} (UTC)\n")
     };
     text.push_str(&totals(&whole.total()));
     let course = [ACCEPTED, REFUSED, DELIVERED, DEFERRED];
-    if days.len() > 1 {
+    if first != last {
         let rows = days.iter().map(|day| (day.date.to_string(), day.total()));
         table("DAY", &course, rows, &mut text);
     } else {
@@ -64,10 +68,7 @@ pub fn report(days: &[Day], top: usize) -> String {
 #[must_use]
 pub fn sum(days: &[Day]) -> Day {
     let mut days = days.iter();
-    let mut whole = days
-        .next()
-        .cloned()
-        .unwrap_or_else(|| Day::new(jiff::civil::Date::default()));
+    let mut whole = days.next().cloned().unwrap_or_else(|| Day::new(Date::default()));
     // Merging evicts no name.
     days.for_each(|day| whole.merge(day, usize::MAX));
     whole
@@ -105,7 +106,12 @@ fn names(title: &str, columns: &[Column], top: &Top, most: usize, text: &mut Str
     let mut rest = top.rest();
     all.iter().skip(most).for_each(|named| rest += named.counts);
     let shown = all.into_iter().take(most);
-    let mut rows: Vec<(String, Counts)> = shown.map(|named| (named.name.clone(), named.counts)).collect();
+    // For senders it is how the null reverse-path is written.
+    let shown_as = |name: &str| match (title, name) {
+        ("LOGIN", NONE) => "(no login)".to_owned(),
+        _ => name.to_owned(),
+    };
+    let mut rows: Vec<(String, Counts)> = shown.map(|named| (shown_as(&named.name), named.counts)).collect();
     if rest != Counts::default() {
         rows.push(("(all others)".to_owned(), rest));
     }
@@ -190,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_day_is_told_by_hours_and_a_week_by_days() {
-        let one = report(&[day(1)], 2);
+        let one = report(&[day(1)], (date(2026, 12, 1), date(2026, 12, 1)), 2);
         assert!(
             one.starts_with("Mail on 2026-12-01 (UTC)\n\naccepted   2 messages for 3 recipients, 4.0 KiB\n"),
             "{one}"
@@ -203,7 +209,7 @@ mod tests {
             "two of three names are shown: {one}"
         );
         assert!(one.lines().all(|line| line.len() <= 80), "{one}");
-        let two = report(&[day(1), day(2)], 10);
+        let two = report(&[day(1), day(2)], (date(2026, 12, 1), date(2026, 12, 2)), 10);
         assert!(
             two.starts_with("Mail from 2026-12-01 to 2026-12-02 (UTC)\n\naccepted   4 messages"),
             "{two}"
@@ -221,6 +227,15 @@ mod tests {
             "{two}"
         );
         assert!(!two.contains("(all others)"), "{two}");
-        assert!(report(&[], 10).contains("no statistics"));
+        assert!(report(&[], (date(2026, 12, 1), date(2026, 12, 2)), 10).contains("no statistics"));
+        let week = report(&[day(1)], (date(2026, 12, 1), date(2026, 12, 7)), 10);
+        let mut none = day(1);
+        none.logins.add(NONE, none.total(), 10);
+        let told = report(&[none], (date(2026, 12, 1), date(2026, 12, 1)), 10);
+        assert!(told.contains("\n(no login)") && !told.contains("<>"), "{told}");
+        assert!(
+            week.starts_with("Mail from 2026-12-01 to 2026-12-07 (UTC)\n"),
+            "{week}"
+        );
     }
 }

@@ -12,7 +12,7 @@ use crate::counts::Counts;
 use crate::day::{Day, HOURS};
 
 /// What stands in for a missing name: the null sender, mail without a login.
-const NONE: &str = "<>";
+pub(crate) const NONE: &str = "<>";
 
 /// The statistics, day by day.
 #[derive(Debug, Default)]

@@ -8,6 +8,7 @@ use jiff::{Span, SpanRelativeTo, Timestamp};
 use postern_policy::Rule;
 
 use super::{ConfigArg, JsonArg};
+use crate::stories::query::SANDBOXED;
 
 /// Arguments of `trace`.
 #[derive(Args, Debug)]
@@ -31,7 +32,8 @@ pub(crate) struct TraceArgs {
     /// Only what is from or to this address
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) address: Option<String>,
-    /// Only with this outcome: delivered, deferred, bounced, expired, held, released, removed, discarded, refused, accepted
+    /// Only with this outcome: delivered, deferred, bounced, expired, held, released, removed, discarded, refused, accepted,
+    /// sandboxed
     #[arg(long, value_name = "OUTCOME", value_parser = outcome)]
     pub(crate) outcome: Option<String>,
     /// Only what this rule decided
@@ -108,9 +110,12 @@ pub(crate) enum HistoryCommand {
 }
 
 fn outcome(text: &str) -> Result<String, String> {
-    match postern_history::OUTCOMES.contains(&text) {
+    match postern_history::OUTCOMES.contains(&text) || text == SANDBOXED {
         true => Ok(text.to_owned()),
-        false => Err(format!("one of {}", postern_history::OUTCOMES.join(", "))),
+        false => Err(format!(
+            "one of {}, {SANDBOXED}",
+            postern_history::OUTCOMES.join(", ")
+        )),
     }
 }
 

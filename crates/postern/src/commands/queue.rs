@@ -429,7 +429,7 @@ fn show(queue: &mut Queue, id: String, json: bool) -> Result<(), Failure> {
     let rows = view
         .all_recipients
         .iter()
-        .map(|one| recipient_row(one, now))
+        .map(|one| recipient_row(one, view.line.is_sandboxed(), now))
         .collect();
     output::print_table(
         &["recipient", "state", "tries", "next try", "last answer"],
@@ -467,9 +467,10 @@ fn facts(view: &MessageView, now: Timestamp) -> String {
     facts.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn recipient_row(recipient: &RecipientView, now: Timestamp) -> Vec<String> {
+fn recipient_row(recipient: &RecipientView, sandboxed: bool, now: Timestamp) -> Vec<String> {
     let next = match recipient.due_at.map(|due| due.as_second() - now.as_second()) {
         None => String::new(),
+        Some(_) if sandboxed => String::new(),
         Some(..=0) => "now".to_owned(),
         Some(wait) => format!("in {}", output::span(wait)),
     };
@@ -478,7 +479,10 @@ fn recipient_row(recipient: &RecipientView, now: Timestamp) -> Vec<String> {
     said.extend(recipient.by.as_ref().map(|by| format!("by {by}")));
     vec![
         recipient.address.clone(),
-        recipient.state.clone(),
+        match sandboxed && recipient.state == "held" {
+            true => "sandboxed".to_owned(),
+            false => recipient.state.clone(),
+        },
         recipient.attempts.to_string(),
         next,
         said.join(" "),

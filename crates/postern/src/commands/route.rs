@@ -1,7 +1,8 @@
 //! `postern route`: the way that mail for an address takes, and what decides it.
 
+use postern_directory::{Directories, Lead};
 use postern_mail::Mailbox;
-use postern_net::resolver::Resolver;
+use postern_net::resolver::{ResolveError, Resolver};
 use postern_policy::origin::Origin;
 use postern_policy::route::{Route, Target, TlsLevel, route};
 use serde::Serialize;
@@ -60,9 +61,17 @@ pub(crate) fn run(args: &RouteArgs) -> Result<(), Failure> {
     let ways = runtime.block_on(async {
         let resolver = Resolver::new(&config.resolver)
             .map_err(|error| Failure::from_error(Exit::Config, "cannot look up names", &error))?;
+        let directories = directories(&config, &args.addresses).await;
+        let residents = directories
+            .as_ref()
+            .map(|directories| config.receive.residents(directories, &config.aliases));
         let mut ways = Vec::new();
         for address in &args.addresses {
-            ways.push(way(&config, &resolver, address, args).await);
+            let mut way = way(&config, &resolver, address, args).await;
+            if let Some(residents) = residents.as_ref().filter(|_| is_here(&config, address)) {
+                way.lead(&residents.lead(address).await);
+            }
+            ways.push(way);
         }
         Ok::<_, Failure>(ways)
     })?;
@@ -93,7 +102,70 @@ async fn way(config: &Config, resolver: &Resolver, address: &Mailbox, args: &Rou
     };
     let found = route(address, &origin, &config.deliver.routes);
     let next_hop = where_to(config, resolver, &found, address).await;
-    of(address, &found, next_hop)
+    let mut way = of(address, &found, next_hop);
+    if let (Target::Mx, Some(domain)) = (found.target.as_ref(), address.domain().name()) {
+        way.end = by_dns(resolver, domain).await;
+    }
+    way
+}
+
+fn is_here(config: &Config, address: &Mailbox) -> bool {
+    config.receive.relay.is_here(address.domain())
+}
+
+/// Who knows the users of this server, if one of the addresses may be of them and the directories can be opened.
+async fn directories(config: &Config, addresses: &[Mailbox]) -> Option<Directories> {
+    if !addresses.iter().any(|address| is_here(config, address)) {
+        return None;
+    }
+    Directories::open(super::those_there(config.directories.clone()))
+        .await
+        .ok()
+}
+
+/// What becomes of mail for a domain, by what DNS says of its hosts.
+async fn by_dns(resolver: &Resolver, domain: &str) -> End {
+    let hosts = match resolver.proven_mx(domain).await.found {
+        Ok(records) => Ok(records.iter().any(|record| !record.exchange.is_empty())),
+        Err(ResolveError::NoData(_)) => {
+            let addresses = resolver.proven_addresses(domain).await.found;
+            addresses.map(|addresses| !addresses.is_empty())
+        }
+        Err(error) => Err(error),
+    };
+    end(&hosts)
+}
+
+/// Whether there are hosts that take the mail.
+fn end(hosts: &Result<bool, ResolveError>) -> End {
+    match hosts {
+        Ok(true) => End::Delivered,
+        Ok(false) => End::Over,
+        Err(error) if error.is_temporary() => End::Unknown,
+        Err(_) => End::Over,
+    }
+}
+
+impl Way {
+    /// Takes what is known of an address in a domain of this server.
+    fn lead(&mut self, lead: &Lead) {
+        match lead {
+            Lead::Alias(_) => self.next_hop = format!("an alias: see `postern aliases {}`", self.address),
+            Lead::Nobody => {
+                "nowhere: no such user".clone_into(&mut self.next_hop);
+                self.end = End::Over;
+            }
+            Lead::Broken => {
+                "nowhere: an alias, none of whose targets exists".clone_into(&mut self.next_hop);
+                self.end = End::Over;
+            }
+            Lead::Refused(text) => {
+                self.next_hop = format!("nowhere: an alias refuses it: {text}");
+                self.end = End::Over;
+            }
+            Lead::Itself | Lead::Unknown(_) => {}
+        }
+    }
 }
 
 /// What is told of a way that was found.
@@ -200,6 +272,45 @@ mod tests {
                 (tls, decided, end),
                 "{address}"
             );
+        }
+        let address: Mailbox = "a@here.example".parse().unwrap();
+        #[rustfmt::skip]
+        let cases = [
+            // who it is               next hop                                        end
+            (Lead::Itself,             "/var/mail",                                    End::Delivered),
+            (Lead::Alias(Vec::new()),  "an alias: see `postern aliases a@here.example`", End::Delivered),
+            (Lead::Nobody,             "nowhere: no such user",                        End::Over),
+        ];
+        for (lead, next_hop, end) in cases {
+            let mut way = of(
+                &address,
+                &route(&address, &origin, &table),
+                "/var/mail".to_owned(),
+            );
+            way.lead(&lead);
+            assert_eq!((way.next_hop.as_str(), way.end), (next_hop, end));
+        }
+    }
+
+    #[test]
+    fn a_domain_without_hosts_is_the_end() {
+        let name = || "gone.example".to_owned();
+        let temporary = ResolveError::Temporary {
+            name: name(),
+            reason: "timed out".to_owned(),
+        };
+        #[rustfmt::skip]
+        let cases = [
+            // what DNS says                             what becomes of it
+            (Ok(true),                                   End::Delivered),
+            (Ok(false),                                  End::Over),
+            (Err(ResolveError::NoSuchDomain(name())),    End::Over),
+            (Err(ResolveError::NoData(name())),          End::Over),
+            (Err(ResolveError::Bogus(name())),           End::Unknown),
+            (Err(temporary),                             End::Unknown),
+        ];
+        for (hosts, wanted) in cases {
+            assert_eq!(end(&hosts), wanted, "{hosts:?}");
         }
     }
 }

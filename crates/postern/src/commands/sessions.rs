@@ -18,11 +18,13 @@ pub(crate) fn run(args: SessionsArgs) -> Result<(), Failure> {
     acts::because(args.reason.reason.as_deref());
     match args.command {
         SessionsCommand::List { filter, json } => {
-            let lines: Vec<SessionLine> = ask(&Request::Sessions(which(filter)), &args.config)?;
+            let which = which(filter);
+            let is_all = which.login.is_none() && which.network.is_none() && which.listener.is_none();
+            let lines: Vec<SessionLine> = ask(&Request::Sessions(which), &args.config)?;
             if json.json {
                 return output::print_json(&lines);
             }
-            show(&lines)
+            show(&lines, is_all)
         }
         SessionsCommand::End { filter, json, .. } => {
             let ended: Changed = ask(&Request::EndSessions(which(filter)), &args.config)?;
@@ -83,9 +85,12 @@ fn ask<T: DeserializeOwned>(request: &Request, config: &ConfigArg) -> Result<T, 
         .map_err(|error| Failure::from_error(Exit::Software, "cannot understand the server's answer", &error))
 }
 
-fn show(lines: &[SessionLine]) -> Result<(), Failure> {
+fn show(lines: &[SessionLine], is_all: bool) -> Result<(), Failure> {
     if lines.is_empty() {
-        return output::print("no such session");
+        return output::print(match is_all {
+            true => "no sessions are open",
+            false => "no such session is open",
+        });
     }
     let now = Timestamp::now();
     let rows = lines.iter().map(|line| {

@@ -38,7 +38,7 @@ pub(crate) fn run(args: &StatsArgs) -> Result<(), Failure> {
     if args.listing.json.json {
         return output::print_json(&as_json(&days, (from, to), args.top));
     }
-    output::print(&visible::lines(&report(&days, args.top)))
+    output::print(&visible::lines(&report(&days, (from, to), args.top)))
 }
 
 /// The days that the last server has written, where none runs.

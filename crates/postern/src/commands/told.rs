@@ -10,12 +10,21 @@ pub(super) fn said(fields: &Map<String, Value>, key: &str) -> Option<String> {
     }
 }
 
+/// An address without its brackets; `<>` stays.
+pub(crate) fn bare(address: &str) -> &str {
+    let inner = address.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
+    inner.filter(|inner| !inner.is_empty()).unwrap_or(address)
+}
+
 /// The reason of a verdict, or a host's reply.
 pub(super) fn why(fields: &Map<String, Value>) -> String {
     let text = said(fields, "reason")
         .or_else(|| said(fields, "reply"))
         .unwrap_or_default();
-    match (said(fields, "relay"), text.is_empty()) {
+    match (
+        said(fields, "relay").filter(|relay| !relay.is_empty()),
+        text.is_empty(),
+    ) {
         (Some(relay), false) => format!("{relay}: {text}"),
         (Some(relay), true) => relay,
         (None, _) => text,

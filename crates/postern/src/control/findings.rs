@@ -303,11 +303,15 @@ fn webhooks(facts: &Facts, found: &mut Vec<Finding>) {
             0 => String::new(),
             dropped => format!(", {dropped} were dropped"),
         };
+        let waiting = match one.waiting {
+            1 => "1 event waits".to_owned(),
+            many => format!("{many} events wait"),
+        };
         found.push(warning(
             format!("webhook {} fails", one.webhook),
             format!(
-                "the webhook {} has failed for {since}: {}; {} events wait{dropped}",
-                one.webhook, failing.reason, one.waiting
+                "the webhook {} has failed for {since}: {}; {waiting}{dropped}",
+                one.webhook, failing.reason
             ),
             format!("postern webhook test {}", one.webhook),
         ));

@@ -151,7 +151,7 @@ impl Post {
         let counts = self.spool.counts();
         let text = format!(
             "{}\nIn the queue now: {} messages for {} recipients, {} held.\n\nThis is sent each day because [digest] in the configuration of {} asks for it.\n",
-            report(&days, digest.names),
+            report(&days, (day, day), digest.names),
             counts.messages,
             counts.recipients,
             counts.held,

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use postern_history::{OUTCOMES, Query, Term};
 use postern_mail::QueueId;
+use postern_policy::Rule;
 
 use crate::admin::requests::TraceRequest;
 
@@ -61,11 +62,16 @@ pub(crate) fn reversed(since: Option<Timestamp>, until: Option<Timestamp>) -> Op
     (since > until).then(|| format!("--since {since:.0} is later than --until {until:.0}: exchange them"))
 }
 
+/// What became of mail that is kept and never delivered.
+pub(crate) const SANDBOXED: &str = "sandboxed";
+
 fn outcome_term(word: String) -> Result<Term, String> {
     match OUTCOMES.contains(&word.as_str()) {
         true => Ok(Term::Outcome(word)),
+        // It is on hold, and by which rule is what sets it apart.
+        false if word == SANDBOXED => Ok(Term::Rule(Rule::SandboxKept.name().to_owned())),
         false => Err(format!(
-            "{word:?} is not an outcome: one of {}",
+            "{word:?} is not an outcome: one of {}, {SANDBOXED}",
             OUTCOMES.join(", ")
         )),
     }
@@ -202,7 +208,8 @@ mod tests {
             ("a network",               "192.0.2.0/24",         Ok(vec![net("192.0.2.0/24")])),
             ("by its kind",             "login=b.example",      Ok(vec![Login(text("b.example"))])),
             ("an outcome",              "outcome=bounced",      Ok(vec![Outcome(text("bounced"))])),
-            ("no outcome",              "outcome=lost",         Err("\"lost\" is not an outcome: one of delivered, deferred, bounced, expired, held, released, removed, discarded, refused, accepted".to_owned())),
+            ("no outcome",              "outcome=lost",         Err("\"lost\" is not an outcome: one of delivered, deferred, bounced, expired, held, released, removed, discarded, refused, accepted, sandboxed".to_owned())),
+            ("in the sandbox",          "outcome=sandboxed",    Ok(vec![Term::Rule(text("sandbox.kept"))])),
             ("an unknown kind",         "x=y",                  Err("unknown kind \"x\": use one of queue, session, message-id, address, domain, login, rule, client, outcome before the \"=\", or login=x=y for a login with such a name".to_owned())),
             ("no network",              "192.0.2.0/33",         Err(no_network("192.0.2.0/33"))),
             ("no address",              "192.0.2.300",          Err(no_network("192.0.2.300"))),

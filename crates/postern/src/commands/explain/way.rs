@@ -82,7 +82,7 @@ pub(in crate::commands) async fn where_to(
         (Target::Unknown(why), _) => format!("it waits: {why}"),
         (Target::Local, _) => "nowhere: local delivery is not configured".to_owned(),
         (Target::Mx, Some(domain)) => look.domain(domain, config.deliver.mx_port).await,
-        (Target::Mx, None) => mailbox.domain().to_string(),
+        (Target::Mx, None) => format!("{}: an address literal", mailbox.domain()),
     }
 }
 

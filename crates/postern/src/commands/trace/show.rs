@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use postern_events::{Key, PastEvent};
 use postern_history::{Kind, Story};
 
-use crate::commands::told::{became, said, size, what, why};
+use crate::commands::told::{bare, became, said, size, what, why};
 use crate::control::history::step;
 use crate::control::protocol::PastStep;
 use crate::exit::Failure;
@@ -52,13 +52,13 @@ pub(super) fn brief(stories: &[Story]) -> Result<(), Failure> {
 /// The recipients, the first by name.
 fn recipients(story: &Story) -> String {
     let mut all: Vec<&str> = Vec::new();
-    for event in story.events.iter().filter(|event| event.word != "accepted") {
+    for event in story.events.iter().filter(|event| is_about_recipients(event)) {
         for (key, value) in &event.fields {
             if let (Key::To, postern_events::Kept::Text(text)) = (key, value)
-                && !all.contains(&text.as_str())
+                && !all.contains(&bare(text))
                 && !(event.word == "recipient" && has_outcomes(story))
             {
-                all.push(text);
+                all.push(bare(text));
             }
         }
     }
@@ -67,6 +67,11 @@ fn recipients(story: &Story) -> String {
         [one] => (*one).to_owned(),
         [first, rest @ ..] => format!("{first} and {} more", rest.len()),
     }
+}
+
+/// A report goes to the sender.
+fn is_about_recipients(event: &PastEvent) -> bool {
+    !matches!(event.word.as_str(), "accepted" | "report")
 }
 
 fn is_outcome(event: &PastEvent) -> bool {
@@ -85,6 +90,7 @@ fn outcome(story: &Story) -> String {
     let mut last: Vec<(String, &str)> = Vec::new();
     for event in story.events.iter().filter(|event| is_outcome(event)) {
         let to = said(&step(event.clone()).fields, "to").unwrap_or_default();
+        let to = bare(&to).to_owned();
         match last.iter_mut().find(|(one, _)| *one == to) {
             Some((_, word)) => *word = &event.word,
             None => last.push((to, &event.word)),
@@ -184,13 +190,13 @@ pub(super) fn sentence(step: &PastStep) -> String {
         ),
         "discarded" => format!("discarded{}", put(" by ", "milter")),
         "filtered" => format!("filtered{}", put(" by ", "milter")),
-        "attempt" => format!("attempt{}{}", put(" at ", "relay"), put(", ", "tls")),
+        "attempt" => attempt(fields),
         word @ ("delivered" | "deferred" | "bounced" | "expired") => format!(
             "{}{}{}",
             became(word, fields),
             put(" (sent to ", "original") + if fields.contains_key("original") { ")" } else { "" },
             match fields.get("report").and_then(serde_json::Value::as_str) {
-                Some("no") => ", reported to nobody".to_owned(),
+                Some("no") => ", not reported".to_owned(),
                 _ => put(", reported in message ", "report"),
             },
         ),
@@ -222,6 +228,16 @@ pub(super) fn sentence(step: &PastStep) -> String {
         (false, false) => format!("{rule}: {why}"),
     };
     format!("{what}: {because}")
+}
+
+/// `attempt at mx.d.example[192.0.2.1]:25 without TLS`.
+fn attempt(fields: &serde_json::Map<String, serde_json::Value>) -> String {
+    let known = |key: &str| said(fields, key).filter(|text| !text.trim().is_empty());
+    match (known("relay"), known("tls")) {
+        (Some(relay), Some(tls)) => format!("attempt at {relay}, {tls}"),
+        (Some(relay), None) => format!("attempt at {relay} without TLS"),
+        (None, _) => "attempt".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -302,6 +318,37 @@ mod tests {
         }
         assert!(!shown.contains("session ended"));
         assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+    }
+
+    #[test]
+    fn whom_it_was_for() {
+        let to = |word: &str, to: &str| event(1, word, &[(Key::To, to)]);
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows     what happened                                                     whom it was for
+            ("with and without <>",    vec![to("bounced", "<a@b>"), to("deferred", "a@b")],              "a@b"),
+            ("the report",             vec![to("bounced", "a@b"), to("report", "<sender@b>")],           "a@b"),
+            ("two",                    vec![to("delivered", "a@b"), to("bounced", "c@d")],               "a@b and 1 more"),
+        ];
+        for (shows, events, wanted) in cases {
+            assert_eq!(recipients(&story(Kind::Message, events)), wanted, "{shows}");
+        }
+    }
+
+    #[test]
+    fn attempts_are_told() {
+        let attempt = |fields: &[(Key, &str)]| sentence(&step(event(1, "attempt", fields)));
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows   what is known                                                                       what is told
+            ("no TLS",               attempt(&[(Key::Relay, "127.0.0.1:25"), (Key::Tls, ""), (Key::Reply, "250 ok")]),   "attempt at 127.0.0.1:25 without TLS: 250 ok"),
+            ("TLS",                  attempt(&[(Key::Relay, "127.0.0.1:25"), (Key::Tls, "TLSv1.3"), (Key::Reply, "250 ok")]), "attempt at 127.0.0.1:25, TLSv1.3: 250 ok"),
+            ("no host",              attempt(&[(Key::Relay, ""), (Key::Reply, "no MX")]),                                "attempt: no MX"),
+            ("no report",            sentence(&step(event(1, "bounced", &[(Key::To, "<a@b>"), (Key::Relay, ""), (Key::Report, "no"), (Key::Reply, "no MX")]))), "bounced for <a@b>, not reported: no MX"),
+        ];
+        for (shows, told, wanted) in cases {
+            assert_eq!(told, wanted, "{shows}");
+        }
     }
 
     #[test]

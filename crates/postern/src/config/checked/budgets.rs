@@ -234,14 +234,16 @@ fn impossible(
     }
 }
 
-/// Who is notified; a name without a domain is local.
+/// Who is notified; a name without a domain is of the first domain of this server.
 fn notify(c: &mut Checking<'_>) -> Vec<Mailbox> {
     let written = &c.file.budgets.notify.value;
+    let local = c.file.local_domains.value.iter().map(|one| one.value.as_str());
+    let domain = first_domain(local).map_or_else(|| c.domain.to_string(), str::to_owned);
     let mut told = Vec::new();
     for one in written {
         let address = match one.value.contains('@') {
             true => one.value.clone(),
-            false => format!("{}@{}", one.value, c.domain),
+            false => format!("{}@{domain}", one.value),
         };
         match address.parse() {
             Ok(mailbox) => told.push(mailbox),
@@ -254,6 +256,11 @@ fn notify(c: &mut Checking<'_>) -> Vec<Mailbox> {
         }
     }
     told
+}
+
+/// The first that is one domain, and neither a pattern nor a table.
+fn first_domain<'a>(mut written: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    written.find(|one| postern_mail::Domain::parse(one, true).is_ok_and(|domain| domain.name().is_some()))
 }
 
 fn countries(c: &mut Checking<'_>) -> Option<Arc<Countries>> {
@@ -283,6 +290,27 @@ fn countries(c: &mut Checking<'_>) -> Option<Arc<Countries>> {
                 "write a line for each network: `192.0.2.0/24,DE`",
             );
             None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_domain;
+
+    #[test]
+    fn whose_domain_a_bare_name_is_in() {
+        #[rustfmt::skip]
+        let cases: [(&str, &[&str], Option<&str>); 5] = [
+            // what the case shows   `local_domains`                                first domain
+            ("none",                 &[],                                           None),
+            ("one",                  &["example.org"],                              Some("example.org")),
+            ("the first",            &["b.example", "a.example"],                   Some("b.example")),
+            ("a pattern before",     &[".example.org", "*.example.org", "a.example"], Some("a.example")),
+            ("a table before",       &["file:domains", "a.example"],                Some("a.example")),
+        ];
+        for (shows, written, wanted) in cases {
+            assert_eq!(first_domain(written.iter().copied()), wanted, "{shows}");
         }
     }
 }

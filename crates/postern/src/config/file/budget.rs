@@ -80,7 +80,8 @@ table! {
         held_messages: u64 = Count(0..=1_000_000), default "1000";
         /// Octets accepted from an account on hold, likewise. 0 sets no limit.
         held_size: u64 = Size("0", "1 TiB"), default "\"1 GiB\"";
-        /// Who is notified by mail when a budget puts an account on hold.
+        /// Who is notified by mail when a budget puts an account on hold. A name without a domain is in the first domain of `local_domains`, or
+        /// in `hostname`.
         notify: Vec<At<String>> = List(Line(320)), default "[\"postmaster\"]";
         /// Whether the user is also notified, at the first address of the account.
         notify_user: bool = Switch, default "true";

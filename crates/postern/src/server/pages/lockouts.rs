@@ -1,8 +1,9 @@
 //! Who is locked out, or slowed, because of failed logins.
 
 use postern_http::axum::response::Response;
-use postern_web::{Cell, Field, Form, Section, Table};
+use postern_web::{Cell, Field, Form, Input, Section, Table};
 
+use super::fields::Fields;
 use super::search::network;
 use super::shown;
 use super::visit::{Content, Failed, Posted, Visit, done};
@@ -48,11 +49,12 @@ async fn list(visit: &Visit) -> Result<Content, Failed> {
         let fields = vec![
             Field::text("login", "Login"),
             Field::text("network", "An address of the network"),
+            Field::new(Input::Tick, "everybody", "Everybody")
+                .help("Lifts every lockout. Leave the fields above empty."),
             Field::text("reason", "Reason, for the history"),
         ];
         let mut form = Form::post("/lockouts/act", "Let in again", "Lift", fields);
-        form.about =
-            "All that is given has to match; with nothing given, every lockout is lifted.".to_owned();
+        form.about = "All that is given has to match.".to_owned();
         sections.push(Section::Form(form));
     }
     Ok(Content::new("Lockouts", "/lockouts", sections))
@@ -67,6 +69,9 @@ pub(super) async fn act(Posted { visit, form }: Posted) -> Response {
         Ok(address) => address,
         Err(failed) => return visit.answer(Err(failed)),
     };
+    if let Err(failed) = named(&form) {
+        return visit.answer(Err(failed));
+    }
     let request = Request::Unlock {
         login: form.some("login"),
         network: address,
@@ -74,5 +79,39 @@ pub(super) async fn act(Posted { visit, form }: Posted) -> Response {
     match visit.act(&form, request).await {
         Ok(answer) => done("/lockouts", "unlock", &answer),
         Err(failed) => visit.answer(Err(failed)),
+    }
+}
+
+/// Whether the form says whose lockouts are meant: an empty one is a slip, and lifts none.
+fn named(form: &Fields) -> Result<(), Failed> {
+    let names = form.some("login").is_some() || form.some("network").is_some();
+    match (names, form.ticked("everybody")) {
+        (true, false) | (false, true) => Ok(()),
+        (false, false) => Err(Failed::bad("give a login or an address, or tick \"Everybody\"")),
+        (true, true) => Err(Failed::bad(
+            "give a login or an address, or tick \"Everybody\", not both",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_form_lifts_nothing() {
+        #[rustfmt::skip]
+        let cases = [
+            // the form                              is done
+            ("reason=x",                             false),
+            ("login=&network=",                      false),
+            ("login=anna",                           true),
+            ("network=192.0.2.1&login=",             true),
+            ("everybody=yes",                        true),
+            ("everybody=yes&login=anna",             false),
+        ];
+        for (form, done) in cases {
+            assert_eq!(named(&Fields::parse(form.as_bytes())).is_ok(), done, "{form}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use postern_http::axum::body::Body;
 use postern_http::axum::extract::Path;
 use postern_http::axum::http::header;
 use postern_http::axum::response::{IntoResponse as _, Response};
-use postern_web::{Cell, Field, Form, Link, Section, Table, path};
+use postern_web::{Cell, Field, Form, Link, Section, Table, Tone, path};
 
 use super::queue::state;
 use super::shown;
@@ -13,7 +13,10 @@ use super::story::{Stories, timeline};
 use super::visit::{Content, Failed, Visit};
 use crate::admin::Problem;
 use crate::admin::requests::TraceRequest;
-use crate::control::protocol::{MessageView, Operation, RecipientView, Request, Which};
+use crate::control::protocol::{MessageLine, MessageView, Operation, RecipientView, Request, Which};
+
+/// Stories that are looked at: those of its reports have its id, too, and are later.
+const STORIES: u32 = 100;
 
 /// Octets of the content in which the header is looked for.
 const HEADER_MAX: usize = 64 << 10;
@@ -63,13 +66,15 @@ async fn show(visit: &Visit, id: &str) -> Result<Content, Failed> {
 async fn story(visit: &Visit, id: &str) -> Result<Stories, Failed> {
     let asked = Request::Trace(TraceRequest {
         what: vec![format!("queue={id}")],
-        limit: Some(1),
+        limit: Some(STORIES),
         ..TraceRequest::default()
     });
-    match visit.may(&asked) {
-        true => visit.ask(asked).await,
-        false => Ok(Stories::default()),
+    if !visit.may(&asked) {
+        return Ok(Stories::default());
     }
+    let mut found: Stories = visit.ask(asked).await?;
+    found.stories.retain(|told| told.queue.as_deref() == Some(id));
+    Ok(found)
 }
 
 async fn in_queue(visit: &Visit, view: &MessageView) -> Vec<Section> {
@@ -83,8 +88,10 @@ async fn in_queue(visit: &Visit, view: &MessageView) -> Vec<Section> {
         ),
         ("Received".to_owned(), shown::when(line.received_at)),
         ("Size".to_owned(), crate::output::size(line.size).into()),
-        ("Next try".to_owned(), shown::when(line.next_due)),
     ];
+    if !line.is_sandboxed() {
+        facts.push(("Next try".to_owned(), shown::when(line.next_due)));
+    }
     let optional = [
         ("On hold", &line.hold),
         ("Rule", &line.hold_rule),
@@ -102,9 +109,9 @@ async fn in_queue(visit: &Visit, view: &MessageView) -> Vec<Section> {
             title: "Facts".to_owned(),
             rows: facts,
         },
-        Section::Table(recipients(&view.all_recipients)),
+        Section::Table(recipients(&view.all_recipients, line.is_sandboxed())),
     ];
-    if let Some(form) = acts(visit, &line.id) {
+    if let Some(form) = acts(visit, line) {
         sections.push(form);
     }
     let content = Request::Queue(Operation::Content { id: line.id.clone() });
@@ -123,7 +130,7 @@ async fn in_queue(visit: &Visit, view: &MessageView) -> Vec<Section> {
     sections
 }
 
-fn recipients(all: &[RecipientView]) -> Table {
+fn recipients(all: &[RecipientView], sandboxed: bool) -> Table {
     let columns = [
         "recipient",
         "state",
@@ -142,8 +149,11 @@ fn recipients(all: &[RecipientView]) -> Table {
         };
         table.row(vec![
             one.address.as_str().into(),
-            shown::badge(&one.state),
-            one.due_at.map_or(Cell::None, shown::when),
+            match sandboxed && one.state == "held" {
+                true => Cell::Badge(Tone::Plain, "sandboxed".to_owned()),
+                false => shown::badge(&one.state),
+            },
+            one.due_at.filter(|_| !sandboxed).map_or(Cell::None, shown::when),
             u64::from(one.attempts).into(),
             one.relay.clone().into(),
             one.status.clone().into(),
@@ -155,7 +165,7 @@ fn recipients(all: &[RecipientView]) -> Table {
 }
 
 /// What can be done with it: the table of one message, which is chosen already.
-fn acts(visit: &Visit, id: &str) -> Option<Section> {
+fn acts(visit: &Visit, line: &MessageLine) -> Option<Section> {
     if !visit.may(&Request::Queue(Operation::Hold(Which::default()))) {
         return None;
     }
@@ -165,12 +175,14 @@ fn acts(visit: &Visit, id: &str) -> Option<Section> {
         ("retry", "Try again now"),
         ("remove", "Remove for good …"),
     ];
+    // One in the sandbox never goes anywhere.
     let choices = choices
         .into_iter()
+        .filter(|(value, _)| *value == "remove" || !line.is_sandboxed())
         .map(|(value, words)| (value.to_owned(), words.to_owned()));
     let fields = vec![
-        Field::hidden("id", id),
-        Field::hidden("back", path(&["queue", id])),
+        Field::hidden("id", line.id.as_str()),
+        Field::hidden("back", path(&["queue", &line.id])),
         Field::new(postern_web::Input::OneOf(choices.collect()), "act", "What to do"),
         Field::text("reason", "Reason, for the history"),
     ];

@@ -116,7 +116,7 @@ fn tiles(status: &Status, hours: &[(String, Counts)]) -> Vec<Tile> {
         || "–".to_owned(),
         |age| output::span(i64::try_from(age).unwrap_or(i64::MAX)),
     );
-    vec![
+    let mut tiles = vec![
         tile(
             "messages in the queue",
             queue.messages.to_string(),
@@ -172,7 +172,16 @@ fn tiles(status: &Status, hours: &[(String, Counts)]) -> Vec<Tile> {
             Tone::Plain,
             "/refusals",
         ),
-    ]
+    ];
+    if queue.sandboxed > 0 {
+        tiles.push(tile(
+            "in the sandbox",
+            queue.sandboxed.to_string(),
+            Tone::Plain,
+            "/queue?sandboxed=yes",
+        ));
+    }
+    tiles
 }
 
 /// The hours up to now, the oldest first, each with what there was.

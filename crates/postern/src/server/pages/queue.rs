@@ -101,7 +101,7 @@ fn table(visit: &Visit, listing: &Listing, which: &Which, later: bool) -> Table 
     ];
     let mut table = Table::new("messages", "Messages in the queue", &columns);
     table.empty = "No message in the queue fits.".to_owned();
-    table.status = status(listing);
+    table.status = status(listing, visit.who.role == Role::Own);
     table.rows = listing.messages.iter().map(row).collect();
     if later {
         table
@@ -122,21 +122,37 @@ fn table(visit: &Visit, listing: &Listing, which: &Which, later: bool) -> Table 
     table
 }
 
-fn status(listing: &Listing) -> String {
+/// How much is shown; of the whole queue nobody hears who sees his own mail alone.
+fn status(listing: &Listing, own: bool) -> String {
     let shown = listing.messages.len();
     let more = if listing.more {
         ", and more behind them"
     } else {
         ""
     };
+    let shown = format!("{} shown{more}.", counted(shown as u64, "message"));
+    if own {
+        return shown;
+    }
     let totals = &listing.totals;
+    let sandboxed = match totals.sandboxed {
+        0 => String::new(),
+        many => format!(", {many} in the sandbox"),
+    };
     format!(
-        "{shown} {} shown{more}. In the queue: {} messages for {} recipients, {} on hold.",
-        if shown == 1 { "message" } else { "messages" },
-        totals.messages,
-        totals.recipients,
+        "{shown} In the queue: {} for {}, {} on hold{sandboxed}.",
+        counted(totals.messages, "message"),
+        counted(totals.recipients, "recipient"),
         totals.held,
     )
+}
+
+/// `1 message`, `2 messages`.
+fn counted(count: u64, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        many => format!("{many} {what}s"),
+    }
 }
 
 fn select(which: &Which, listing: &Listing) -> Select {
@@ -160,8 +176,8 @@ fn select(which: &Which, listing: &Listing) -> Select {
         ],
         all: Some(match is_all {
             true => format!(
-                "All {} messages of the queue, on whatever page",
-                listing.totals.messages
+                "All of the queue, on whatever page: {}",
+                counted(listing.totals.messages, "message")
             ),
             false => "All that fit what is looked for, on whatever page".to_owned(),
         }),

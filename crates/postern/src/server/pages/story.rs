@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::shown;
-use crate::commands::told::what;
+use crate::commands::told::{bare, what};
 use crate::control::protocol::PastStep;
 
 /// A story of the history.
@@ -45,6 +45,11 @@ fn field(fields: &Map<String, Value>, key: &str) -> String {
     fields.get(key).map(shown::text).unwrap_or_default()
 }
 
+/// The recipient; some events have it in brackets.
+fn recipient(fields: &Map<String, Value>) -> String {
+    bare(&field(fields, "to")).to_owned()
+}
+
 impl Told {
     /// In a line.
     pub(super) fn brief(&self) -> Brief {
@@ -56,8 +61,9 @@ impl Told {
                 .unwrap_or_default()
         };
         let mut to: Vec<String> = Vec::new();
-        for step in &self.steps {
-            let address = field(&step.fields, "to");
+        // A report goes to the sender.
+        for step in self.steps.iter().filter(|step| step.event != "report") {
+            let address = recipient(&step.fields);
             if !address.is_empty() && !to.contains(&address) {
                 to.push(address);
             }
@@ -82,7 +88,7 @@ impl Told {
             .iter()
             .filter(|step| OUTCOMES.contains(&step.event.as_str()))
         {
-            let to = field(&step.fields, "to");
+            let to = recipient(&step.fields);
             match last.iter_mut().find(|(one, _)| *one == to) {
                 Some((_, word)) => *word = &step.event,
                 None => last.push((to, &step.event)),
@@ -172,10 +178,11 @@ mod tests {
         let cases = [
             // what the case shows    events                                                              to               outcome
             ("taken only",            vec![accepted.clone()],                                             "",              "accepted"),
-            ("one recipient",         vec![accepted.clone(), to("delivered", "<x@y>")],                   "<x@y>",         "delivered"),
-            ("tried again",           vec![accepted.clone(), to("deferred", "<x@y>"), to("delivered", "<x@y>")], "<x@y>",  "delivered"),
-            ("different ends",        vec![accepted.clone(), to("delivered", "<x@y>"), to("bounced", "<z@y>")], "<x@y> and 1 more", "bounced, delivered"),
-            ("refused",               vec![to("refused", "<x@y>")],                                       "<x@y>",         "refused"),
+            ("one recipient",         vec![accepted.clone(), to("delivered", "<x@y>")],                   "x@y",           "delivered"),
+            ("tried again",           vec![accepted.clone(), to("deferred", "<x@y>"), to("delivered", "<x@y>")], "x@y",    "delivered"),
+            ("different ends",        vec![accepted.clone(), to("delivered", "<x@y>"), to("bounced", "<z@y>")], "x@y and 1 more", "bounced, delivered"),
+            ("refused",               vec![to("refused", "<x@y>")],                                       "x@y",           "refused"),
+            ("with a report",         vec![accepted.clone(), to("bounced", "x@y"), to("bounced", "<x@y>"), to("report", "<a@b.example>")], "x@y", "bounced"),
         ];
         for (shows, events, to, outcome) in cases {
             let brief = told(&events).brief();
