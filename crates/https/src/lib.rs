@@ -170,7 +170,8 @@ impl HttpClient {
     ///
     /// [`HttpError`] without an answer. An answer of any status is one.
     pub async fn get(&self, endpoint: &Endpoint) -> Result<Answer, HttpError> {
-        self.send(request(Method::GET, endpoint), Vec::new()).await
+        self.send(request(Method::GET, endpoint), Vec::new(), Wanted::Body)
+            .await
     }
 
     /// Posts a form (`application/x-www-form-urlencoded`), with the client's identity in the header if given.
@@ -191,10 +192,12 @@ impl HttpClient {
         if let Some(client) = client {
             request = request.header(AUTHORIZATION, basic(client)?);
         }
-        self.send(request, form::encode(fields).into_bytes()).await
+        self.send(request, form::encode(fields).into_bytes(), Wanted::Body)
+            .await
     }
 
-    /// Posts a body of this type, with further fields in the header.
+    /// Posts a body of this type, with further fields in the header. The status is the answer: a body that is too large, breaks off
+    /// or does not come in time is left out.
     ///
     /// # Errors
     ///
@@ -211,44 +214,60 @@ impl HttpClient {
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
-        self.send(request, body).await
+        self.send(request, body, Wanted::Status).await
     }
 
-    async fn send(&self, request: hyper::http::request::Builder, body: Vec<u8>) -> Result<Answer, HttpError> {
+    async fn send(
+        &self,
+        request: hyper::http::request::Builder,
+        body: Vec<u8>,
+        wanted: Wanted,
+    ) -> Result<Answer, HttpError> {
         let request = request
             .body(Full::new(Bytes::from_owner(Zeroizing::new(body))))
             .map_err(|error| HttpError::Connection(error.to_string()))?;
-        match tokio::time::timeout(self.timeout, self.exchange(request)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(HttpError::Timeout(self.timeout)),
-        }
-    }
-
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, HttpError> {
-        let response = self
-            .client
-            .request(request)
+        let late = |_| HttpError::Timeout(self.timeout);
+        let until = tokio::time::Instant::now() + self.timeout;
+        let response = tokio::time::timeout_at(until, self.client.request(request))
             .await
+            .map_err(late)?
             .map_err(|error| HttpError::Connection(chain(&error)))?;
         let status = response.status().as_u16();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(seconds);
-        let mut body = Limited::new(response.into_body(), ANSWER_MAX);
-        let mut octets = Zeroizing::new(Vec::with_capacity(4_096));
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| match error.downcast_ref() {
-                Some(http_body_util::LengthLimitError { .. }) => HttpError::TooLarge,
-                None => HttpError::Connection(chain(error.as_ref())),
-            })?;
-            if let Some(data) = frame.data_ref() {
-                octets.extend_from_slice(data);
-            }
-        }
+        let read = tokio::time::timeout_at(until, read(response.into_body())).await;
+        let body = match (read.map_err(late).flatten(), wanted) {
+            (Ok(body), _) => body,
+            (Err(_), Wanted::Status) => Zeroizing::default(),
+            (Err(error), Wanted::Body) => return Err(error),
+        };
         Ok(Answer {
             status,
-            body: octets,
+            body,
             retry_after,
         })
     }
+}
+
+/// What of an answer counts.
+#[derive(Clone, Copy, Debug)]
+enum Wanted {
+    Body,
+    Status,
+}
+
+async fn read(body: hyper::body::Incoming) -> Result<Zeroizing<Vec<u8>>, HttpError> {
+    let mut body = Limited::new(body, ANSWER_MAX);
+    let mut octets = Zeroizing::new(Vec::with_capacity(4_096));
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| match error.downcast_ref() {
+            Some(http_body_util::LengthLimitError { .. }) => HttpError::TooLarge,
+            None => HttpError::Connection(chain(error.as_ref())),
+        })?;
+        if let Some(data) = frame.data_ref() {
+            octets.extend_from_slice(data);
+        }
+    }
+    Ok(octets)
 }
 
 /// A number of seconds; a date is not taken.

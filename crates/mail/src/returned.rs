@@ -9,10 +9,13 @@ use crate::fields::{Field, Header};
 use crate::queue_id::QueueId;
 
 /// Octets of a body that are read.
-pub const BODY_MAX: usize = 256 << 10;
+pub const BODY_MAX: usize = 64 << 10;
 
 /// Recipients of a report that count.
 pub const RECIPIENTS_MAX: usize = 100;
+
+/// Ids of a report that count: each costs a search, and a message has one on each server.
+pub const IDS_MAX: usize = 4;
 
 /// Trace fields of the returned message that are read.
 const TRACE_MAX: usize = 50;
@@ -98,7 +101,7 @@ impl ReportForm {
                     counts = true;
                 }
                 (ReturnedKind::Complaint, b"message/feedback-report") => {
-                    counts = read_feedback(content, &mut returned.recipients);
+                    counts |= read_feedback(content, &mut returned.recipients);
                 }
                 (
                     _,
@@ -187,8 +190,11 @@ fn read_feedback(content: &[u8], recipients: &mut Vec<(Mailbox, Option<String>)>
             .iter()
             .any(|known| kind.eq_ignore_ascii_case(known))
     });
-    for (_, field) in fields.named("Original-Rcpt-To").take(RECIPIENTS_MAX) {
-        recipients.extend(address(&text(field)).map(|address| (address, None)));
+    if is_complaint {
+        let named = fields.named("Original-Rcpt-To");
+        let named = named.filter_map(|(_, field)| address(&text(field)));
+        let room = RECIPIENTS_MAX.saturating_sub(recipients.len());
+        recipients.extend(named.take(room).map(|address| (address, None)));
     }
     is_complaint
 }
@@ -197,6 +203,9 @@ fn read_feedback(content: &[u8], recipients: &mut Vec<(Mailbox, Option<String>)>
 fn read_original(content: &[u8], hostname: &str, ids: &mut Vec<QueueId>) {
     let (header, _) = split(content);
     for (_, field) in header.named("Received").take(TRACE_MAX) {
+        if ids.len() >= IDS_MAX {
+            return;
+        }
         let value = text(field);
         let clauses = value.split(';').next().unwrap_or_default();
         let words: Vec<&str> = clauses.split_ascii_whitespace().collect();
@@ -379,6 +388,30 @@ mod tests {
             let read = form.read(body(fields).as_bytes(), "RELAY.test");
             assert_eq!(read.map(|read| read.recipients.len()), want, "{fields}");
         }
+    }
+
+    #[test]
+    fn a_forged_report_costs_little() {
+        let form = form("multipart/report; report-type=feedback-report; boundary=b").unwrap();
+        let part = |kind: &str, content: &str| format!("--b\r\nContent-Type: {kind}\r\n\r\n{content}\r\n");
+        let to: String = (0..60)
+            .map(|n| format!("Original-Rcpt-To: <a{n}@x.test>\r\n"))
+            .collect();
+        let abuse = part(
+            "message/feedback-report",
+            &format!("Feedback-Type: abuse\r\n{to}"),
+        );
+        let trace: String = (0..40)
+            .map(|n| received("relay.test", &QueueId::new(1_800_000_000_000, n).to_string()))
+            .collect();
+        let original = part("text/rfc822-headers", &trace);
+        let all_is_well = part(
+            "message/feedback-report",
+            "Feedback-Type: not-spam\r\nOriginal-Rcpt-To: <z@x.test>\r\n",
+        );
+        let body = format!("{abuse}{original}{abuse}{original}{all_is_well}--b--\r\n");
+        let read = form.read(body.as_bytes(), "relay.test").unwrap();
+        assert_eq!((read.ids.len(), read.recipients.len()), (IDS_MAX, RECIPIENTS_MAX));
     }
 
     proptest! {

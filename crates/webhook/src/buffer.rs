@@ -66,10 +66,7 @@ impl Buffer {
             dropped: 0,
         };
         buffer.forget_taken();
-        for segment in &buffer.segments {
-            let from = buffer.position.taken.saturating_sub(segment.begin);
-            buffer.waiting += segments::lines(&segments::read(folder, *segment, from, u64::MAX)?);
-        }
+        buffer.waiting = buffer.lines_left()?;
         Ok(buffer)
     }
 
@@ -176,14 +173,13 @@ impl Buffer {
                 }
                 None => {
                     // A line that is longer than a batch is one alone.
-                    let text = segments::read(&self.folder, segment, from, u64::MAX)?;
+                    let text = self.some(segment, from, octets as u64)?;
                     let end = whole(some_lines(&text, events), octets as u64);
                     text[..end].to_vec()
                 }
             };
             if text.is_empty() {
-                self.position.until = None;
-                self.segments.retain(|one| *one != segment);
+                self.give_up(segment)?;
                 continue;
             }
             let end = self.position.taken + text.len() as u64;
@@ -217,8 +213,43 @@ impl Buffer {
         self.waiting = self.waiting.saturating_sub(batch.lines);
         self.position.taken = batch.end;
         self.position.until = None;
-        let _ = self.position.write(&self.folder);
-        self.forget_taken();
+        // Where that cannot be kept, the lines are: after a restart the batch goes out again under its id, and no others do.
+        if self.position.write(&self.folder).is_ok() {
+            self.forget_taken();
+        }
+    }
+
+    /// The text from a place in a file on: no more than a batch takes, but for a first line that is longer.
+    fn some(&self, segment: Segment, from: u64, octets: u64) -> io::Result<Vec<u8>> {
+        let mut most = octets.max(1);
+        loop {
+            let text = segments::read(&self.folder, segment, from, most)?;
+            if text.contains(&b'\n') || (text.len() as u64) < most {
+                return Ok(text);
+            }
+            most = most.saturating_mul(2);
+        }
+    }
+
+    /// Gives up a file that has lost its lines, and counts those.
+    fn give_up(&mut self, segment: Segment) -> io::Result<()> {
+        self.position.taken = segment.end();
+        self.position.until = None;
+        self.segments.retain(|one| *one != segment);
+        let _ = std::fs::remove_file(segment.path(&self.folder));
+        let left = self.lines_left()?;
+        self.dropped += self.waiting.saturating_sub(left);
+        self.waiting = left;
+        Ok(())
+    }
+
+    fn lines_left(&self) -> io::Result<u64> {
+        let mut lines = 0;
+        for segment in &self.segments {
+            let from = self.position.taken.saturating_sub(segment.begin);
+            lines += segments::lines(&segments::read(&self.folder, *segment, from, u64::MAX)?);
+        }
+        Ok(lines)
     }
 
     /// Removes files of which all was taken; the last one goes on until it is half full.

@@ -59,8 +59,8 @@ struct Shared {
     /// Settings have changed: what failed may work now.
     changed: Notify,
     observers: Observers,
-    /// How long the end may take.
-    last: Mutex<Duration>,
+    /// By when the end is over; there is none before it begins.
+    deadline: Mutex<Option<Instant>>,
 }
 
 /// Settings, and the client made of them.
@@ -104,7 +104,7 @@ impl Webhook {
             filled: Notify::new(),
             changed: Notify::new(),
             observers,
-            last: Mutex::default(),
+            deadline: Mutex::default(),
         });
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -173,7 +173,7 @@ impl Webhook {
 
     /// Moves all to disk, sends what its receiver takes within `last`, and ends. What is left is sent after the next start. Blocks.
     pub fn stop(&self, last: Duration) {
-        *self.shared.last.lock() = last;
+        *self.shared.deadline.lock() = Instant::now().checked_add(last);
         self.shared.inlet.close();
         self.stop.cancel();
         let thread = self.thread.lock().take();
@@ -200,8 +200,12 @@ impl Shared {
         if self.status.lock().failing.is_some() {
             return;
         }
-        let last = *self.last.lock();
-        let _ = tokio::time::timeout(last, self.send_rest()).await;
+        let _ = tokio::time::timeout_at(self.deadline(), self.send_rest()).await;
+    }
+
+    /// By when the end is over: now, where nobody has asked for more.
+    fn deadline(&self) -> tokio::time::Instant {
+        self.deadline.lock().unwrap_or_else(Instant::now).into()
     }
 
     async fn keep_moving(&self) {
@@ -237,7 +241,7 @@ impl Shared {
         self.tell_dropped();
     }
 
-    /// Sends batch after batch until it is to end; a batch under way may take as long as the end may.
+    /// Sends batch after batch until it is to end; a batch under way may take until the end is over.
     async fn send_until(&self, stop: &CancellationToken) {
         loop {
             let Some(batch) = self.next() else {
@@ -248,8 +252,7 @@ impl Shared {
             };
             let too_late = async {
                 stop.cancelled().await;
-                let last = *self.last.lock();
-                tokio::time::sleep(last).await;
+                tokio::time::sleep_until(self.deadline()).await;
             };
             let sent = tokio::select! {
                 sent = self.send(&batch) => sent,
@@ -303,6 +306,7 @@ impl Shared {
                 Ok(())
             }
             Err(refused) => {
+                self.status.lock().failed += 1;
                 let failures = self.fails(&refused);
                 Err(backoff::wait(failures, rand::random(), refused.retry_after))
             }
@@ -333,7 +337,6 @@ impl Shared {
     /// Notes a failure; returns how many there were in a row.
     fn fails(&self, refused: &Refused) -> u32 {
         let mut status = self.status.lock();
-        status.failed += 1;
         let begins = status.failing.is_none();
         let failing = status.failing.get_or_insert_with(|| Failing {
             since: Timestamp::now(),

@@ -10,7 +10,7 @@ pub use self::kept::KeptAccount;
 use super::Moment;
 use super::deed::Deed;
 use super::recipients::Known;
-use super::rules::{Bound, Counted, Span};
+use super::rules::{Bound, Counted, Multiple, Span};
 use super::usual::Usual;
 use super::window::{Distinct, Sum};
 
@@ -57,13 +57,16 @@ pub struct Account {
     windows: Vec<(Window, Count)>,
     usual: Vec<(Counted, Usual)>,
     known: Known,
-    /// What was told lately, and when; whether it was more than usual.
-    told: Vec<((Window, bool), Moment)>,
+    /// What was told lately, and when.
+    told: Vec<(Limit, Moment)>,
     /// When the next message may be taken, of an account that is slowed.
     next_at: Moment,
     recent: VecDeque<Recent>,
     touched: Moment,
 }
+
+/// Which bound it was: a window may have several. One that is learnt goes up and down, and is the same one.
+type Limit = (Window, Result<u64, Multiple>);
 
 #[derive(Clone, Debug)]
 enum Count {
@@ -166,15 +169,8 @@ impl Account {
             Counted::SentMessages => deed.messages,
             Counted::SentRecipients => deed.named,
             Counted::FirstTimeRecipients => {
-                let mut new: Vec<u64> = deed
-                    .recipients
-                    .iter()
-                    .filter(|one| !self.known.contains(**one))
-                    .copied()
-                    .collect();
-                new.sort_unstable();
-                new.dedup();
-                new.len() as u64
+                let all = deed.recipients.iter();
+                all.filter(|one| !self.known.contains(**one)).count() as u64
             }
             Counted::RefusedRecipients => deed.refused_recipients,
             Counted::Bounces => deed.bounces,
@@ -273,7 +269,8 @@ impl Account {
     /// Whether something is news: it was not told within the time in which it is counted. From now on it is none.
     pub fn is_news(&mut self, bound: &Bound, now: Moment) -> bool {
         self.told.retain(|(((_, span), _), at)| at + span.seconds() > now);
-        let what = ((bound.counted, bound.span), bound.usual.is_some());
+        let limit = bound.usual.map_or(Ok(bound.most), Err);
+        let what = ((bound.counted, bound.span), limit);
         let is_news = !self.told.iter().any(|(told, _)| *told == what);
         if is_news {
             self.told.push((what, now));
@@ -299,6 +296,16 @@ impl Account {
     #[must_use]
     pub const fn touched(&self) -> Moment {
         self.touched
+    }
+
+    /// To how many it is known to have sent.
+    pub(super) fn known(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Forgets to whom it has sent.
+    pub(super) fn forget_known(&mut self) {
+        self.known = Known::default();
     }
 
     /// Whether nothing that it did still counts.

@@ -16,7 +16,7 @@ pub struct Deed<'a> {
     pub messages: u64,
     /// Number of recipients.
     pub named: u64,
-    /// Their hashes ([`recipient_hash`](super::account::recipient_hash)), if they matter.
+    /// Their hashes ([`RecipientKey::hash`](super::RecipientKey::hash)), each once, if they matter.
     pub recipients: &'a [u64],
     /// Size in octets.
     pub octets: u64,

@@ -18,6 +18,7 @@ use super::Moment;
 use super::account::{Account, Added, Tracked, Window};
 use super::deed::{Deed, Note};
 use super::mark::{Mark, MarkedBy};
+use super::recipients::KNOWN_ALL_MAX;
 use super::rules::{Action, Bound, Budget, Counted, Per, Span, Who, budget_of, network_name};
 use super::verdict::{AccountRefusal, Exceeded};
 
@@ -43,6 +44,9 @@ pub struct Ledger {
     marks: BTreeMap<Box<str>, Mark>,
     tracked: [Arc<Tracked>; Per::ALL.len()],
     accounts_max: usize,
+    /// How many recipients all accounts together have at most, and may have.
+    known: usize,
+    known_max: usize,
     /// Until then nobody gives way, where a kind is full.
     full_until: [Cell<Moment>; Per::ALL.len()],
     /// The latest moment: time does not go back.
@@ -69,6 +73,8 @@ impl Ledger {
             marks: BTreeMap::new(),
             tracked: Default::default(),
             accounts_max: accounts_max.max(1),
+            known: 0,
+            known_max: KNOWN_ALL_MAX,
             full_until: Default::default(),
             latest: 0,
             number: 0,
@@ -433,7 +439,11 @@ impl Ledger {
                 continue;
             };
             let key = self.place(per, key, now);
-            let added = self.account(per, key.clone()).add(&tracked, deed, now);
+            let account = self.account(per, key.clone());
+            let known = account.known();
+            let added = account.add(&tracked, deed, now);
+            let more = account.known().saturating_sub(known);
+            self.more_known(more);
             self.changed.insert((per, key.clone()));
             all.push((per, key, added));
         }

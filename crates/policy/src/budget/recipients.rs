@@ -1,39 +1,52 @@
 //! To whom an account has sent, by hashes that nobody else can make.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashMap;
 
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
 
-/// Most recipients to whom an account has sent that are remembered, those used longest ago forgotten first.
+/// Most recipients to whom an account has sent that are remembered, those written to longest ago forgotten first.
 pub const KNOWN_MAX: usize = 4_096;
+
+/// Most recipients that are remembered of all accounts together: some 100 MiB.
+pub const KNOWN_ALL_MAX: usize = 4_000_000;
 
 /// Recipients that were written to, by a hash of their address.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Known {
-    order: VecDeque<u64>,
-    all: HashSet<u64>,
+    /// By the number of the use at which each was written to last.
+    all: HashMap<u64, u64>,
+    uses: u64,
 }
 
 impl Known {
     /// Some more were written to.
     pub(super) fn add(&mut self, recipients: &[u64]) {
         for &one in recipients {
-            if !self.all.insert(one) {
-                continue;
-            }
-            self.order.push_back(one);
-            if self.order.len() > KNOWN_MAX
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.all.remove(&oldest);
+            self.uses += 1;
+            self.all.insert(one, self.uses);
+            if self.all.len() > KNOWN_MAX {
+                self.forget_oldest();
             }
         }
     }
 
+    /// Makes room for so many that it is seldom made.
+    fn forget_oldest(&mut self) {
+        let mut uses: Vec<u64> = self.all.values().copied().collect();
+        let (_, last, _) = uses.select_nth_unstable(KNOWN_MAX / 16);
+        let last = *last;
+        self.all.retain(|_, used| *used > last);
+    }
+
     /// Whether one was written to.
     pub(super) fn contains(&self, recipient: u64) -> bool {
-        self.all.contains(&recipient)
+        self.all.contains_key(&recipient)
+    }
+
+    /// How many were.
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
     }
 
     /// Whether none was.
@@ -41,9 +54,11 @@ impl Known {
         self.all.is_empty()
     }
 
-    /// All, those used longest ago first.
+    /// All, those written to longest ago first.
     pub(super) fn kept(&self) -> Vec<u64> {
-        self.order.iter().copied().collect()
+        let mut all: Vec<(u64, u64)> = self.all.iter().map(|(one, used)| (*used, *one)).collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, one)| one).collect()
     }
 }
 
@@ -90,5 +105,29 @@ impl RecipientKey {
         hash.iter()
             .take(8)
             .fold(0, |number, octet| (number << 8) | u64::from(*octet))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_written_to_longest_ago_are_forgotten_first() {
+        let mut known = Known::default();
+        let most = KNOWN_MAX as u64;
+        known.add(&(0..most).collect::<Vec<_>>());
+        // The first is written to again, and then somebody new.
+        known.add(&[0, most]);
+        assert!(known.len() <= KNOWN_MAX);
+        assert_eq!(
+            [0, 1, most - 1, most].map(|one| known.contains(one)),
+            [true, false, true, true]
+        );
+        let kept = known.kept();
+        assert_eq!(kept[kept.len() - 3..], [most - 1, 0, most]);
+        let mut restored = Known::default();
+        restored.add(&kept);
+        assert_eq!(restored.kept(), kept);
     }
 }

@@ -107,9 +107,13 @@ impl<'b> Trial<'b> {
         }
     }
 
-    /// Something else has happened that counts.
-    pub fn happened(&mut self, who: &Who<'_>, deed: &Deed<'_>, now: Moment) {
+    /// Somebody has an account: he has logged in.
+    pub fn begin(&mut self, who: &Who<'_>, now: Moment) {
         self.ledger.begin(who, now);
+    }
+
+    /// Something else has happened that counts, if there is an account for it.
+    pub fn happened(&mut self, who: &Who<'_>, deed: &Deed<'_>, now: Moment) {
         let news = self.ledger.happened(who, deed, self.terms.budgets, now);
         for exceeded in &news {
             self.note(exceeded, now);
@@ -283,13 +287,19 @@ mod tests {
             bounces: 1,
             ..Deed::default()
         };
+        let nobody = Who {
+            login: Some("nobody"),
+            ..ann
+        };
+        trial.begin(&ann, START);
         for second in 0..5 {
             trial.happened(&ann, &bounced, START + second);
+            trial.happened(&nobody, &bounced, START + second);
         }
         let caught = trial.caught();
         assert_eq!(
-            (caught.len(), caught[0].first, caught[0].highest),
-            (1, START + 2, 3)
+            (caught.len(), &*caught[0].key, caught[0].first, caught[0].highest),
+            (1, "ann", START + 2, 3)
         );
     }
 }

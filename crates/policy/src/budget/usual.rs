@@ -1,8 +1,10 @@
 //! How much an account usually sends: learnt day by day, so that nobody has to name a number.
 //!
 //! Learnt are the whole day and its busiest hour, each as a level and a spread around it, the later days weighing more. Only days count
-//! on which something was sent: a weekend makes no account smaller. One day can raise a level by an eighth and little more, however
-//! much was sent on it: whoever wants to get a level up has to send little for weeks.
+//! on which something was sent: a weekend makes no account smaller. From the eighth day on, one day can raise a level by an eighth and
+//! little more, however much was sent on it: whoever wants to get a level up has to send little for weeks. Before, each day weighs as
+//! much as those before it do: the first is the level, the second can raise it by a half, the third by a third. So an account that is
+//! a thief's from its first week on has what the thief sends as its level.
 
 use serde::{Deserialize, Serialize};
 

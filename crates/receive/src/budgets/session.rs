@@ -138,7 +138,11 @@ fn recipient_of(from: Option<&ReversePath>, to: &ForwardPath, session: &Session)
     let sender = Sender::of(session, domain.as_deref(), settings);
     let hash = session.shared.deps.budgets.recipient(to);
     let mut named = session.named.lock();
-    named.recipients.push(hash);
+    // One that is named twice counts once.
+    let is_new = !named.recipients.contains(&hash);
+    if is_new {
+        named.recipients.push(hash);
+    }
     let deed = Deed {
         messages: 1,
         named: named.recipients.len() as u64,
@@ -147,7 +151,9 @@ fn recipient_of(from: Option<&ReversePath>, to: &ForwardPath, session: &Session)
         ..sender.deed()
     };
     let judged = judged(&sender, &deed, session);
-    named.recipients.pop();
+    if is_new {
+        named.recipients.pop();
+    }
     drop(named);
     let judged = judged?;
     let exceeded = judged.refusal()?;

@@ -119,6 +119,41 @@ fn what_a_crash_leaves_is_mended() {
 }
 
 #[test]
+fn an_id_stands_for_the_same_lines_though_the_position_cannot_be_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut buffer = open(folder.path(), 1 << 20);
+    buffer.append(&lines(0..6_000)).unwrap();
+    let first = buffer.next(10_000, 1 << 20).unwrap().unwrap();
+    // From now on its file cannot be written.
+    let in_the_way = folder.path().join("position.json.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    buffer.take(&first);
+    assert_eq!(buffer.next(10, 1 << 20).unwrap(), None);
+    let mut again = open(folder.path(), 1 << 20);
+    again.append(&lines(6_000..6_001)).unwrap();
+    assert_eq!(again.next(10_000, 1 << 20).unwrap().unwrap(), first);
+    std::fs::remove_dir(&in_the_way).unwrap();
+    again.take(&first);
+    assert_eq!(take_all(&mut again), lines(6_000..6_001));
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!((left, again.octets()), (1, 0), "only the position is left");
+}
+
+#[test]
+fn a_file_that_has_lost_its_lines_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut buffer = open(folder.path(), 1 << 20);
+    buffer.append(&lines(0..3)).unwrap();
+    let file = folder.path().join("0000000000000000.jsonl");
+    std::fs::write(&file, b"").unwrap();
+    assert_eq!(buffer.next(10, 1 << 20).unwrap(), None);
+    assert!(!file.exists());
+    assert_eq!((buffer.waiting(), buffer.dropped()), (0, 3));
+    buffer.append(&line(3)).unwrap();
+    assert_eq!(take_all(&mut buffer), line(3));
+}
+
+#[test]
 fn what_cannot_be_written_is_counted() {
     let folder = tempfile::tempdir().unwrap();
     let mut buffer = open(folder.path(), 1 << 20);

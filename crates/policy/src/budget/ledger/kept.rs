@@ -76,13 +76,16 @@ impl Ledger {
     ) {
         self.number = self.number.max(number);
         self.latest = self.latest.max(latest);
+        let mut known = 0;
         for (per, key, mut account) in accounts {
             let of_kind = &mut self.accounts[per as usize];
             if of_kind.len() < self.accounts_max {
                 account.keep(&self.tracked[per as usize]);
+                known += account.known();
                 of_kind.insert(key, account);
             }
         }
+        self.more_known(known);
         self.marks.extend(marks);
     }
 }

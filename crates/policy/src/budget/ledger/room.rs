@@ -43,4 +43,76 @@ impl Ledger {
             self.changed.insert((per, key));
         }
     }
+
+    /// Some account knows more recipients. Where that is too many for all together, those accounts forget theirs that have done
+    /// nothing for the longest time.
+    pub(super) fn more_known(&mut self, more: usize) {
+        self.known += more;
+        if self.known <= self.known_max {
+            return;
+        }
+        let of_kinds = Per::ALL.iter().map(|per| (*per, &self.accounts[*per as usize]));
+        let mut all: Vec<(Moment, Per, Box<str>, usize)> = of_kinds
+            .flat_map(|(per, accounts)| accounts.iter().map(move |(key, account)| (per, key, account)))
+            .filter(|(_, _, account)| account.known() > 0)
+            .map(|(per, key, account)| (account.touched(), per, key.clone(), account.known()))
+            .collect();
+        all.sort_unstable();
+        // Accounts that are gone were not taken off.
+        self.known = all.iter().map(|(.., known)| known).sum();
+        // Room for so many that it is seldom made.
+        let left = self.known_max - self.known_max / 16;
+        for (_, per, key, known) in all {
+            if self.known <= left {
+                return;
+            }
+            if let Some(account) = self.accounts[per as usize].get_mut(&key) {
+                account.forget_known();
+                self.known -= known;
+                self.changed.insert((per, key));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::account::Tracked;
+    use crate::budget::deed::Deed;
+    use crate::budget::rules::{Counted, Who};
+
+    #[test]
+    fn all_together_know_no_more_recipients_than_there_is_room_for() {
+        let mut ledger = Ledger::new(100);
+        ledger.known_max = 320;
+        let tracked = Tracked {
+            learnt: [Counted::FirstTimeRecipients].into(),
+            ..Tracked::default()
+        };
+        ledger.tracked[Per::Login as usize] = std::sync::Arc::new(tracked);
+        let names: Vec<String> = (0..40).map(|number| format!("user{number}")).collect();
+        for (at, name) in (1_000..).zip(&names) {
+            let recipients: Vec<u64> = (0..10).collect();
+            let who = Who {
+                login: Some(name),
+                peer: None,
+                sender_domain: None,
+            };
+            let deed = Deed {
+                messages: 1,
+                named: 10,
+                recipients: &recipients,
+                ..Deed::default()
+            };
+            ledger.add(&who, &deed, at);
+            let known: usize = ledger
+                .accounts(Per::Login)
+                .map(|(_, account)| account.known())
+                .sum();
+            assert!(known <= 320, "{name}: {known}");
+        }
+        let known = |name: &str| ledger.account_of(Per::Login, name).unwrap().known();
+        assert_eq!(["user0", "user5", "user20", "user39"].map(known), [0, 0, 10, 10]);
+    }
 }
