@@ -21,6 +21,26 @@ pub struct PastEvent {
     pub fields: Vec<(Key, Kept)>,
 }
 
+impl PastEvent {
+    /// The text of a field.
+    #[must_use]
+    pub fn text(&self, wanted: Key) -> Option<&str> {
+        self.fields.iter().find_map(|(key, value)| match value {
+            Kept::Text(text) if *key == wanted => Some(text.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The number of a field.
+    #[must_use]
+    pub fn number(&self, wanted: Key) -> Option<u64> {
+        self.fields.iter().find_map(|(key, value)| match value {
+            Kept::Number(number) if *key == wanted => Some(*number),
+            _ => None,
+        })
+    }
+}
+
 /// The value of a field.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Kept {

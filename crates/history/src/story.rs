@@ -55,11 +55,7 @@ impl Story {
     /// The first text of a field, in the order of events.
     #[must_use]
     pub fn text(&self, wanted: Key) -> Option<&str> {
-        let fields = self.events.iter().flat_map(|event| &event.fields);
-        fields.into_iter().find_map(|(key, value)| match value {
-            Kept::Text(text) if *key == wanted => Some(text.as_str()),
-            _ => None,
-        })
+        self.events.iter().find_map(|event| event.text(wanted))
     }
 
     pub(crate) fn is_within(&self, since: Option<Timestamp>, until: Option<Timestamp>) -> bool {

@@ -293,3 +293,60 @@ fn basic(client: &ClientSecret) -> Result<HeaderValue, HttpError> {
     header.set_sensitive(true);
     Ok(header)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A server that answers each of so many requests with a head and so much of a body.
+    fn server(answers: usize, head: &'static str, octets: usize) -> std::io::Result<Endpoint> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        std::thread::spawn(move || {
+            for stream in listener.incoming().take(answers) {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 4_096]);
+                let _ = stream.write_all(head.as_bytes());
+                // The client may have gone.
+                let _ = stream.write_all(&vec![b'x'; octets]);
+            }
+        });
+        Ok(Endpoint::parse(&format!("http://{address}/")).unwrap())
+    }
+
+    #[test]
+    fn the_status_is_the_answer_to_a_post() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let client = HttpClient::new(&HttpSettings::default()).unwrap();
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows    head                                                                         octets           what a look gets
+            ("too large",             "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",                              ANSWER_MAX + 1,  Err(HttpError::TooLarge)),
+            ("as large as may be",    "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",                              ANSWER_MAX,      Ok(200)),
+            ("too large, refused",    "HTTP/1.1 500 Broken\r\nConnection: close\r\n\r\n",                          ANSWER_MAX + 1,  Err(HttpError::TooLarge)),
+        ];
+        for (shows, head, octets, want) in cases {
+            let endpoint = server(2, head, octets).unwrap();
+            let (looked, posted) = runtime.block_on(async {
+                let looked = client.get(&endpoint).await;
+                (
+                    looked,
+                    client.post(&endpoint, "text/plain", &[], Vec::new()).await,
+                )
+            });
+            assert_eq!(looked.map(|answer| answer.status), want, "{shows}");
+            let status = head.split(' ').nth(1).and_then(|text| text.parse().ok());
+            assert_eq!(posted.ok().map(|answer| answer.status), status, "{shows}");
+        }
+        // One that breaks off.
+        let cut = server(1, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", 3).unwrap();
+        let posted = runtime.block_on(client.post(&cut, "text/plain", &[], Vec::new()));
+        assert_eq!(posted.ok().map(|answer| answer.status), Some(200));
+    }
+}

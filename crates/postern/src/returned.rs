@@ -11,8 +11,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use parking_lot::Mutex;
-use postern_events::{Event, Kept, Key, Observer, Observers, PastEvent, ReportReturned, Word};
+use postern_events::{Event, Key, Observer, Observers, PastEvent, ReportReturned, Word};
 use postern_history::{Archive, History, Kind, Query, Story, Term};
 use postern_mail::returned::{BODY_MAX, ReportForm, Returned, ReturnedKind};
 use postern_mail::{Header, Mailbox, QueueId};
@@ -29,6 +32,12 @@ const COUNTED_MAX: usize = 10_000;
 
 /// How long to wait for the history to have written what happened.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
+
+/// Reports that are looked up together.
+const BATCH_MAX: usize = 50;
+
+/// How far clocks may be apart, in milliseconds: no id is younger than that.
+const AHEAD_MAX: i64 = 60_000;
 
 /// Stories of one message that are read: it may have gone on over several days.
 const STORIES_MAX: usize = 10;
@@ -67,10 +76,16 @@ impl Returns {
         }
     }
 
-    async fn next(&self) -> (QueueId, Returned) {
+    /// Those that are there, the oldest first.
+    async fn next(&self) -> Vec<(QueueId, Returned)> {
         loop {
-            if let Some(next) = self.there.lock().pop_front() {
-                return next;
+            let batch: Vec<_> = {
+                let mut there = self.there.lock();
+                let some = there.len().min(BATCH_MAX);
+                there.drain(..some).collect()
+            };
+            if !batch.is_empty() {
+                return batch;
             }
             self.wake.notified().await;
         }
@@ -180,17 +195,16 @@ pub(crate) struct Deps {
 pub(crate) async fn keep(deps: Deps, shutdown: CancellationToken) {
     let mut counted = Counted::default();
     loop {
-        let (report, returned) = tokio::select! {
+        let batch = tokio::select! {
             () = shutdown.cancelled() => return,
-            next = deps.returns.next() => next,
+            batch = deps.returns.next() => batch,
         };
         let (history, folder) = (deps.history.clone(), deps.folder.clone());
-        let kind = returned.kind;
         let found = tokio::task::spawn_blocking(move || {
             history.flush(FLUSH_MAX);
-            look_up(&folder, &returned)
+            look_up(&folder, &batch, Timestamp::now().as_millisecond())
         });
-        for claim in found.await.unwrap_or_default() {
+        for (report, kind, claim) in found.await.unwrap_or_default() {
             if counted.is_new(&claim, kind) {
                 deps.observers.tell(ReportReturned {
                     queue: &report,
@@ -247,20 +261,35 @@ impl Counted {
     }
 }
 
-fn look_up(folder: &Path, returned: &Returned) -> Vec<Claim> {
+/// What of these reports is true, each with the id of the report and its kind.
+fn look_up(folder: &Path, batch: &[(QueueId, Returned)], now: i64) -> Vec<(QueueId, ReturnedKind, Claim)> {
     let mut archive = Archive::new(folder);
-    let mut claims = Vec::new();
-    for id in &returned.ids {
-        let query = Query {
-            groups: vec![vec![Term::Queue(id.to_string())]],
-            limit: STORIES_MAX,
-            ..Query::default()
-        };
-        if let Ok(found) = archive.find(&query) {
-            claims.extend(proven(*id, &found.stories, returned));
+    let Some(oldest) = archive.days().ok().and_then(|days| days.first().copied()) else {
+        return Vec::new();
+    };
+    let mut all = Vec::new();
+    for (report, returned) in batch {
+        for id in returned.ids.iter().filter(|id| may_be_known(**id, oldest, now)) {
+            let query = Query {
+                groups: vec![vec![Term::Queue(id.to_string())]],
+                limit: STORIES_MAX,
+                ..Query::default()
+            };
+            if let Ok(found) = archive.find(&query) {
+                let claims = proven(*id, &found.stories, returned);
+                all.extend(claims.into_iter().map(|claim| (*report, returned.kind, claim)));
+            }
         }
     }
-    claims
+    all
+}
+
+/// Whether the history can have a message: it is not from the future, nor from before the oldest day that is kept. A message may get
+/// its id on one day and be there on the next.
+fn may_be_known(id: QueueId, oldest: Date, now: i64) -> bool {
+    let oldest = oldest.yesterday().unwrap_or(oldest).to_zoned(TimeZone::UTC);
+    let begin = oldest.map_or(i64::MIN, |day| day.timestamp().as_millisecond());
+    (begin..=now.saturating_add(AHEAD_MAX)).contains(&id.unix_ms())
 }
 
 /// What of a report is true, by what is known of the message: it was of a login, another host has taken it for that recipient, and
@@ -272,24 +301,26 @@ fn proven(id: QueueId, stories: &[Story], returned: &Returned) -> Vec<Claim> {
         .filter(|story| story.kind == Kind::Message && story.id == name);
     let events: Vec<&PastEvent> = of_message.flat_map(|story| &story.events).collect();
     let named = |word: &'static str| events.iter().filter(move |event| event.word == word).copied();
-    let Some(login) = named("accepted").find_map(|event| text(event, Key::Login)) else {
+    let Some(login) = named("accepted").find_map(|event| event.text(Key::Login)) else {
         return Vec::new();
     };
     let is_key = |event: &PastEvent, key: Key, to: &Mailbox| {
-        text(event, key).is_some_and(|text| address(text).is_some_and(|address| address.key() == to.key()))
+        event
+            .text(key)
+            .is_some_and(|text| address(text).is_some_and(|address| address.key() == to.key()))
     };
     let was_sent = |to: &Mailbox| {
         named("delivered").any(|event| is_key(event, Key::To, to) || is_key(event, Key::Original, to))
     };
     let was_counted = |to: &Mailbox| {
         named(word_of(returned.kind))
-            .any(|event| text(event, Key::About) == Some(name.as_str()) && is_key(event, Key::To, to))
+            .any(|event| event.text(Key::About) == Some(name.as_str()) && is_key(event, Key::To, to))
     };
     let mut recipients = returned.recipients.clone();
     if recipients.is_empty() {
         // One that hides the recipient is told apart only where there was one.
         let mut all: Vec<Mailbox> = named("delivered")
-            .filter_map(|event| address(text(event, Key::To)?))
+            .filter_map(|event| address(event.text(Key::To)?))
             .collect();
         all.dedup_by_key(|to| to.key().to_string());
         if let [only] = &all[..] {
@@ -312,15 +343,9 @@ fn address(text: &str) -> Option<Mailbox> {
     text.trim_start_matches('<').trim_end_matches('>').parse().ok()
 }
 
-fn text(event: &PastEvent, wanted: Key) -> Option<&str> {
-    event.fields.iter().find_map(|(key, value)| match value {
-        Kept::Text(text) if *key == wanted => Some(text.as_str()),
-        _ => None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use postern_events::Kept;
     use postern_history::Class;
 
     use super::*;
@@ -379,6 +404,28 @@ mod tests {
                 .map(|claim| claim.to.to_string())
                 .collect();
             assert_eq!(got, want, "{shows}");
+        }
+    }
+
+    #[test]
+    fn what_the_history_cannot_know_is_not_searched_for() {
+        let oldest = Date::constant(2026, 11, 20);
+        let at = |text: &str| text.parse::<Timestamp>().unwrap().as_millisecond();
+        let now = at("2026-12-01T10:00:00Z");
+        #[rustfmt::skip]
+        let cases = [
+            ("2026-11-18T23:59:59Z", false),
+            ("2026-11-19T23:59:59Z", true),
+            ("2026-12-01T10:00:30Z", true),
+            ("2026-12-01T10:02:00Z", false),
+            ("2090-01-01T00:00:00Z", false),
+        ];
+        for (text, want) in cases {
+            assert_eq!(
+                may_be_known(QueueId::new(at(text), 1), oldest, now),
+                want,
+                "{text}"
+            );
         }
     }
 

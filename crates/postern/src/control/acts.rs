@@ -129,6 +129,7 @@ pub(crate) fn of(request: &Request) -> Option<(&'static str, Option<String>)> {
     Some(match request {
         Request::Queue(operation) => return of_queue(operation),
         Request::Reload => ("reload", None),
+        Request::RecheckLogins => ("sessions recheck", None),
         Request::EndSessions(which) => ("sessions end", Some(sessions(which))),
         Request::Unlock { login, network } => {
             let network = network.map(|network| network.to_string());
@@ -230,6 +231,7 @@ mod tests {
             ("a dry run",             Request::Queue(Operation::Recover { import: false }),           None),
             ("a reload",              Request::Reload,                                                Some(("reload", None))),
             ("sessions",              Request::EndSessions(WhichSessions::default()),                 Some(("sessions end", Some("all")))),
+            ("logins are rechecked",  Request::RecheckLogins,                                         Some(("sessions recheck", None))),
             ("a lockout",             unlock,                                                         Some(("auth unlock", Some("login=anna")))),
             ("a status",              Request::Status,                                                None),
         ];

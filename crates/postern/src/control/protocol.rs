@@ -304,7 +304,7 @@ pub(crate) struct RecipientView {
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct WhichSessions {
     pub(crate) login: Option<String>,
-    /// `ADDRESS/BITS`.
+    /// `ADDRESS` or `ADDRESS/BITS`.
     pub(crate) network: Option<String>,
     pub(crate) listener: Option<String>,
 }

@@ -208,8 +208,10 @@ pub(crate) async fn carry_out(request: Request, asking: Asking<'_>, deps: &Deps)
                 changed: lifted as u64,
             })
         }
-        Request::Sessions(which) => value_or(sessions::list(which, &deps.receiver)),
-        Request::EndSessions(which) => value_or(sessions::end(which, by, &deps.receiver, &deps.observers)),
+        Request::Sessions(which) => value_or_bad(sessions::list(which, &deps.receiver)),
+        Request::EndSessions(which) => {
+            value_or_bad(sessions::end(which, by, &deps.receiver, &deps.observers))
+        }
         Request::Session { session } => match history::find(&deps.history, &session, deps.started_at) {
             Ok(past) => value(&past),
             Err(missing) => Reply::NotFound(missing),
@@ -316,6 +318,14 @@ fn lockouts(deps: &Deps) -> Reply {
         })
         .collect();
     value(&lines)
+}
+
+/// A value, or what is wrong with the request.
+fn value_or_bad(result: Result<impl serde::Serialize, String>) -> Reply {
+    match result {
+        Ok(result) => value(&result),
+        Err(message) => Reply::Bad(message),
+    }
 }
 
 fn value_or(result: Result<impl serde::Serialize, String>) -> Reply {

@@ -1,6 +1,7 @@
 //! Open sessions for administrators.
 
 use std::fmt::Display;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -50,7 +51,7 @@ impl From<SessionInfo> for SessionLine {
 ///
 /// # Errors
 ///
-/// An invalid network.
+/// The network is neither an address nor a network.
 pub(super) fn list(which: WhichSessions, receiver: &Receiver) -> Result<Vec<SessionLine>, String> {
     let found = receiver.open_sessions(&filter(which)?);
     Ok(found.into_iter().map(SessionLine::from).collect())
@@ -60,7 +61,7 @@ pub(super) fn list(which: WhichSessions, receiver: &Receiver) -> Result<Vec<Sess
 ///
 /// # Errors
 ///
-/// An invalid network.
+/// The network is neither an address nor a network.
 pub(super) fn end(
     which: WhichSessions,
     by: &str,
@@ -102,12 +103,44 @@ pub(super) async fn recheck(by: &str, receiver: &Receiver, observers: &Observers
 
 fn filter(which: WhichSessions) -> Result<SessionFilter, String> {
     let network = which.network.map(|text| {
-        text.parse::<IpNet>()
-            .map_err(|_| format!("{text:?} is not a network"))
+        let address = || {
+            text.parse()
+                .map(|address: IpAddr| IpNet::from(address.to_canonical()))
+        };
+        let network = text.parse::<IpNet>().or_else(|_| address());
+        network.map_err(|_| {
+            format!("{text:?} is neither an address nor a network: write 192.0.2.1 or 192.0.2.0/24")
+        })
     });
     Ok(SessionFilter {
         login: which.login,
         network: network.transpose()?,
         listener: which.listener,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_network() {
+        #[rustfmt::skip]
+        let cases = [
+            ("192.0.2.0/24",    Some("192.0.2.0/24")),
+            ("192.0.2.7",       Some("192.0.2.7/32")),
+            ("::ffff:192.0.2.7", Some("192.0.2.7/32")),
+            ("2001:db8::1",     Some("2001:db8::1/128")),
+            ("192.0.2",         None),
+            ("relay.test",      None),
+        ];
+        for (text, want) in cases {
+            let which = WhichSessions {
+                network: Some(text.to_owned()),
+                ..WhichSessions::default()
+            };
+            let got = filter(which).map(|filter| filter.network.map(|network| network.to_string()));
+            assert_eq!(got.ok().flatten().as_deref(), want, "{text}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use postern_events::{Kept, Key, PastEvent};
+use postern_events::{Key, PastEvent};
 use postern_history::{Kind, Story};
 use postern_mail::normal_login;
 use postern_policy::Rule;
@@ -38,6 +38,8 @@ pub(super) enum What {
     ReturnedBounce,
     Complaint,
     FailedLogin,
+    /// A login that was granted: whatever happens to its account counts from now on.
+    Login,
 }
 
 /// Takes it out.
@@ -79,19 +81,20 @@ impl Reader {
     }
 
     fn what(&self, event: &PastEvent, story: &Story) -> Option<What> {
-        let rule = text(event, Key::Rule).and_then(Rule::from_name);
+        let rule = event.text(Key::Rule).and_then(Rule::from_name);
         match event.word.as_str() {
             "accepted" if story.kind == Kind::Message => {
                 let here = matches!(rule, Some(Rule::LocalRecipient | Rule::RelayDomain));
                 // Mail for here of who has no login may be anybody's.
-                let is_somebodys = !here || text(event, Key::Login).is_some();
+                let is_somebodys = !here || event.text(Key::Login).is_some();
                 is_somebodys.then(|| self.message(event, story))
             }
+            "login" => Some(What::Login),
             "refused" if is_failed_login(event, rule) => Some(What::FailedLogin),
             "refused" => rule
                 .is_some_and(postern_receive::is_unknown_recipient)
                 .then_some(What::RefusedRecipient),
-            "bounced" if text(event, Key::Login).is_some() => Some(What::Bounce),
+            "bounced" if event.text(Key::Login).is_some() => Some(What::Bounce),
             "bounce returned" => Some(What::ReturnedBounce),
             "complaint" => Some(What::Complaint),
             _ => None,
@@ -103,25 +106,29 @@ impl Reader {
             .events
             .iter()
             .filter(|event| event.word == "recipient")
-            .filter_map(|event| text(event, Key::To))
+            .filter_map(|event| event.text(Key::To))
             .collect();
         named.sort_unstable();
         named.dedup();
-        let count = number(event, Key::Recipients).unwrap_or(1);
+        let count = event.number(Key::Recipients).unwrap_or(1);
         let key = self.key.as_ref();
         let hash = |to: &&str| key.map(|key| key.hash(to.trim_start_matches('<').trim_end_matches('>')));
+        // Two that differ in capitals are one.
+        let mut recipients: Vec<u64> = named.iter().filter_map(hash).collect();
+        recipients.sort_unstable();
+        recipients.dedup();
         What::Message {
             named: match named.len() {
                 0 => count,
                 named => named as u64,
             },
-            octets: number(event, Key::Size).unwrap_or(0),
-            recipients: named.iter().filter_map(hash).collect(),
+            octets: event.number(Key::Size).unwrap_or(0),
+            recipients,
         }
     }
 
     fn login(&mut self, event: &PastEvent) -> Option<Arc<str>> {
-        let login = text(event, Key::Login)?;
+        let login = event.text(Key::Login)?;
         // Where a login has failed it stands as it was written.
         match event.word == "refused" {
             true => {
@@ -133,7 +140,7 @@ impl Reader {
     }
 
     fn domain(&mut self, event: &PastEvent) -> Option<Arc<str>> {
-        let from = text(event, Key::From)?.trim_matches(['<', '>']);
+        let from = event.text(Key::From)?.trim_matches(['<', '>']);
         let domain = from.rsplit_once('@')?.1.to_ascii_lowercase();
         Some(self.shared(&domain))
     }
@@ -150,33 +157,20 @@ impl Reader {
 
 /// The client's address, unless it is a program of this machine.
 fn peer(event: &PastEvent) -> Option<IpAddr> {
-    let is_local = text(event, Key::Rule) == Some(Rule::RelayLocal.name());
-    text(event, Key::Peer)?.parse().ok().filter(|_| !is_local)
+    let is_local = event.text(Key::Rule) == Some(Rule::RelayLocal.name());
+    event.text(Key::Peer)?.parse().ok().filter(|_| !is_local)
 }
 
 /// Whether a refusal is one of a login: others say what the client calls itself.
 fn is_failed_login(event: &PastEvent, rule: Option<Rule>) -> bool {
     let is_about_login = |rule: Rule| rule.name().starts_with("login.") || rule.name().starts_with("auth.");
-    text(event, Key::Helo).is_none()
-        && (text(event, Key::Mechanism).is_some() || rule.is_some_and(is_about_login))
-}
-
-fn text(event: &PastEvent, wanted: Key) -> Option<&str> {
-    event.fields.iter().find_map(|(key, value)| match value {
-        Kept::Text(text) if *key == wanted => Some(text.as_str()),
-        _ => None,
-    })
-}
-
-fn number(event: &PastEvent, wanted: Key) -> Option<u64> {
-    event.fields.iter().find_map(|(key, value)| match value {
-        Kept::Number(number) if *key == wanted => Some(*number),
-        _ => None,
-    })
+    event.text(Key::Helo).is_none()
+        && (event.text(Key::Mechanism).is_some() || rule.is_some_and(is_about_login))
 }
 
 #[cfg(test)]
 mod tests {
+    use postern_events::Kept;
     use postern_history::Class;
 
     use super::*;
@@ -241,6 +235,7 @@ mod tests {
             ("for here, of anybody",          vec![accepted(Rule::LocalRecipient.name(), &[])],                             None),
             ("an unknown recipient",          vec![event("refused", &[(Key::Rule, Rule::RecipientUnknown.name()), ann[0]])], Some((What::RefusedRecipient, Some("ann")))),
             ("another refusal",               vec![event("refused", &[(Key::Rule, Rule::RelayDenied.name()), ann[0]])],     None),
+            ("a login",                       vec![event("login", &[(Key::Mechanism, "PLAIN"), ann[0]])],                   Some((What::Login, Some("ann")))),
             ("a failed login",                vec![event("refused", &[(Key::Mechanism, "PLAIN"), (Key::Login, "ANN")])],    Some((What::FailedLogin, Some("ann")))),
             ("a bounce",                      vec![event("bounced", &[ann[0]])],                                            Some((What::Bounce, Some("ann")))),
             ("a bounce of a stranger's",      vec![event("bounced", &[])],                                                  None),

@@ -137,7 +137,15 @@ fn replay(past: &Past, trial: &mut Trial<'_>, settings: &BudgetSettings) {
         change(&mut deed);
         deed
     };
+    // Mail that comes back was sent, if before the time that is looked at.
+    if matches!(
+        past.what,
+        What::Login | What::Bounce | What::ReturnedBounce | What::Complaint
+    ) {
+        trial.begin(&who, now);
+    }
     match &past.what {
+        What::Login => {}
         What::Message {
             named,
             octets,

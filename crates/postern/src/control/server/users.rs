@@ -13,9 +13,11 @@ use tokio::net::UnixStream;
 use super::answer::{Deps, reply};
 use crate::admin::permit::{Permit, permit};
 use crate::admin::{By, Role, Who};
-use crate::control::protocol::{Listing, Operation, Reply, Request, Totals};
+use crate::control::protocol::{Asked, Listing, Operation, Reply, Request, Totals};
 use crate::control::queue::perform;
+use crate::control::wishes::Told;
 use crate::control::writing::{send, send_all};
+use crate::control::{self, acts};
 
 /// Longest silence of a user's program.
 const IDLE_MAX: Duration = Duration::from_secs(10);
@@ -27,6 +29,7 @@ const REQUEST_MAX: u64 = 4_096;
 struct Asking {
     /// Name and uid.
     label: String,
+    uid: Uid,
     /// Whether the user may see the whole queue.
     all: bool,
 }
@@ -45,6 +48,7 @@ pub(super) async fn converse(
         .is_some_and(|name| queue_users.load().iter().any(|user| user == name));
     let asking = Asking {
         label: label(uid.as_raw(), name.as_deref()),
+        uid,
         all: uid.is_root() || uid == geteuid() || listed,
     };
     let (read, mut write) = stream.into_split();
@@ -57,7 +61,10 @@ pub(super) async fn converse(
             _ => return Ok(()),
         }
         let reply = match serde_json::from_slice(&line) {
-            Ok(Request::Queue(operation)) => answer(operation, &asking, deps).await,
+            Ok(Asked {
+                request: Request::Queue(operation),
+                told,
+            }) => answer(operation, told.reason, &asking, deps).await,
             _ => return send(&mut write, &Reply::Failed("only the queue is shown here".into())).await,
         };
         send_all(&mut write, reply).await?;
@@ -88,7 +95,7 @@ impl Asking {
     }
 }
 
-async fn answer(operation: Operation, asking: &Asking, deps: &Deps) -> Reply {
+async fn answer(operation: Operation, reason: Option<String>, asking: &Asking, deps: &Deps) -> Reply {
     let operation = match asking.permit(operation) {
         Some(operation) => operation,
         None => {
@@ -97,7 +104,22 @@ async fn answer(operation: Operation, asking: &Asking, deps: &Deps) -> Reply {
             );
         }
     };
-    match reply(perform(&*deps.spool, &operation, &asking.label).await) {
+    let act = acts::of_queue(&operation);
+    let reply = reply(perform(&*deps.spool, &operation, &asking.label).await);
+    let who = control::asking::Asking {
+        by: &asking.label,
+        way: By::Control,
+        uid: Some(asking.uid.as_raw()),
+        trusts: false,
+        // Through whom this user asks would be their own word.
+        told: Told {
+            sudo_user: None,
+            reason,
+        },
+    };
+    let acts = deps.acts.load().as_ref().clone();
+    acts::record_answer(act, &reply, who, acts, &deps.observers).await;
+    match reply {
         Reply::Done(listing) if !asking.all => Reply::Done(own_totals(listing)),
         reply => reply,
     }
