@@ -60,7 +60,9 @@ impl Administration {
             (&self.read, Role::Read),
         ];
         let listed = lists.into_iter().find(|(list, _)| is_in(list));
-        listed.map(|(_, role)| role).or(self.own.then_some(Role::Own))
+        listed
+            .map(|(_, role)| role)
+            .or_else(|| self.own.then_some(Role::Own))
     }
 
     /// Whether this role requires a second factor.

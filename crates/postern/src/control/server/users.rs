@@ -96,13 +96,10 @@ impl Asking {
 }
 
 async fn answer(operation: Operation, reason: Option<String>, asking: &Asking, deps: &Deps) -> Reply {
-    let operation = match asking.permit(operation) {
-        Some(operation) => operation,
-        None => {
-            return Reply::Failed(
-                "only root and the accounts of `queue_users` in [local] may do this".to_owned(),
-            );
-        }
+    let Some(operation) = asking.permit(operation) else {
+        return Reply::Failed(
+            "only root and the accounts of `queue_users` in [local] may do this".to_owned(),
+        );
     };
     let act = acts::of_queue(&operation);
     let reply = reply(perform(&*deps.spool, &operation, &asking.label).await);

@@ -137,9 +137,10 @@ fn room(fields: &HeaderMap) -> u32 {
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok());
     let octets = length.and_then(|length| length.parse::<u64>().ok());
-    let wanted = octets.map_or(u64::from(MEMORY), |octets| {
-        octets.saturating_mul(3).div_ceil(1024)
-    });
+    let wanted = octets.map_or_else(
+        || u64::from(MEMORY),
+        |octets| octets.saturating_mul(3).div_ceil(1024),
+    );
     u32::try_from(wanted).unwrap_or(MEMORY).clamp(1, MEMORY)
 }
 

@@ -266,7 +266,7 @@ const WHICH: &[(&str, &str)] = &[
 
 const SESSIONS: &[(&str, &str)] = &[
     ("login", "who has logged in"),
-    ("network", "a network, as ADDRESS/BITS"),
+    ("network", "an address, or a network as ADDRESS/BITS"),
     ("listener", "a listener's name"),
 ];
 

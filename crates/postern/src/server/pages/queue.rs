@@ -368,8 +368,9 @@ mod tests {
 
     #[test]
     fn what_a_form_wants() {
+        type Row<'a> = (&'a str, &'a str, &'a [&'a str], bool, Option<&'a str>);
         #[rustfmt::skip]
-        let cases: [(&str, &str, &[&str], bool, Option<&str>); 5] = [
+        let cases: [Row<'_>; 5] = [
             // what the case shows        the form                                    ids          all    domain
             ("chosen rows",               "act=hold&id=A&id=B",                       &["A", "B"], false, None),
             ("nothing chosen",            "act=hold&domain=d.example",                &[],         false, Some("d.example")),
