@@ -61,9 +61,10 @@ pub(crate) fn document() -> String {
         .title("Postern")
         .version(VERSION)
         .description(Some(
-            "Everything that the command line of Postern can do, and submission of mail. Who asks shows a token (`postern api token create`), or \
-             comes by a socket of the file system as root or the user that the server runs as. An act says why in the header field \
-             `Postern-Reason`. Errors are problem details (RFC 9457).",
+            "Queue, sessions, users, accounts, history, state and more of what the command line of Postern does, and submission of mail. \
+             A request carries a token (`postern api token create`), or comes through a Unix socket as root or the \
+             user that the server runs as. \
+             The header field `Postern-Reason` says why an act is done. Errors are problem details (RFC 9457).",
         ))
         .license(Some(
             LicenseBuilder::new()
