@@ -104,7 +104,7 @@ async fn right_and_wrong_tokens_of_each_algorithm() {
             ("an access token by type",        provider.token_with_header(json!({"typ": "at+jwt"}), none()),  OWNER),
             ("a logout token",                 provider.token_with_header(json!({"typ": "logout+jwt"}), none()), "refused: its type is \"logout+jwt\""),
             ("a key brought along",            provider.forged(Some("x"), none()),                            "refused: signed by a key"),
-            ("opaque",                         "opaque".into(),                                               "refused: the token is opaque, and no provider"),
+            ("opaque",                         "opaque".into(),                                               "refused: the token is opaque, and no configured provider"),
         ];
         for (shows, token, want) in cases {
             let got = verdict(&verifier, &token).await;
