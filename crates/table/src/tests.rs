@@ -41,7 +41,7 @@ fn mistakes_and_warnings() {
     use Format::{Postfix, Sendmail};
     #[rustfmt::skip]
     let cases = [
-        (Postfix,  " a b",            "line 1: goes on"),
+        (Postfix,  " a b",            "line 1: continues the line before"),
         (Postfix,  "a b\nc",          "line 2: \"c\" has no value"),
         (Postfix,  "a b\n\"c d",      "line 2: has a `\"`"),
         (Sendmail, " a b",            "line 1: begins with a blank"),
