@@ -1,10 +1,11 @@
 //! How many of the connections each network may have, so that none takes all.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use postern_policy::network::NetworkPrefix;
 
 /// Connections that each network may have whatever the limit is: a browser opens six.
 const LEAST: usize = 8;
@@ -28,7 +29,8 @@ pub(crate) struct Share {
 impl Shares {
     /// A connection for a client at this address; `None` when its network has all that it may have of `connections_max`.
     pub(crate) fn take(self: &Arc<Self>, client: Option<IpAddr>, connections_max: usize) -> Option<Share> {
-        let network = client.map(network).filter(|network| !network.is_loopback());
+        let client = client.filter(|client| !client.to_canonical().is_loopback());
+        let network = client.map(|client| NetworkPrefix::default().of(client));
         if let Some(network) = network {
             let mut held = self.held.lock();
             let count = held.entry(network).or_default();
@@ -54,16 +56,6 @@ impl Drop for Share {
                 held.remove(&network);
             }
         }
-    }
-}
-
-/// The address itself, or the /64 of an IPv6 address, which is one customer's.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) if !address.is_loopback() => {
-            IpAddr::V6(Ipv6Addr::from(u128::from(address) >> 64 << 64))
-        }
-        address => address,
     }
 }
 
