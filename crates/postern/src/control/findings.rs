@@ -79,8 +79,8 @@ const OLD_MANY: u64 = 100;
 /// Free disk space below which to warn.
 const DISK_LOW: u64 = 1 << 30;
 
-/// Time before expiry by which a certificate should be renewed.
-const CERTIFICATE_SOON: i64 = 14 * 86_400;
+/// Seconds before expiry by which a certificate should be renewed.
+pub(crate) const CERTIFICATE_SOON: i64 = 14 * 86_400;
 
 /// What is not well, the most severe first.
 pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::shown;
 use super::visit::{Content, Failed, Posted, Visit, done};
 use crate::config::{Shown, ShownKey};
+use crate::control::findings::CERTIFICATE_SOON;
 use crate::control::protocol::{DirectoryLine, Request};
 
 pub(super) async fn destinations(visit: Visit) -> Response {
@@ -145,7 +146,7 @@ pub(super) async fn certificates(visit: Visit) -> Response {
 }
 
 /// Days before its end on which a certificate should be renewed.
-const SOON: i64 = 14;
+const SOON: i64 = CERTIFICATE_SOON / 86_400;
 
 async fn list_certificates(visit: &Visit) -> Result<Content, Failed> {
     let all: Vec<Value> = visit.ask(Request::Certificates).await?;
